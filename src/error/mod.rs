@@ -1,0 +1,232 @@
+//! The one error type of the crate: opaque, a sentence when printed, with a few predicates.
+//!
+//! It owns how an error is told. It does not own what a task reports about itself: that is
+//! [`TaskError`], which an error carries when a task is what failed.
+
+mod task;
+
+use std::{
+    borrow::Cow,
+    error::Error as StdError,
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+#[cfg(target_os = "linux")]
+pub(crate) use task::{Circumstances, Report};
+pub use task::{Failure, TaskError};
+
+/// A result whose error is [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, as a sentence for the person who reads it.
+///
+/// An error about a file prints `PATH: what was wrong`; [`path`](Error::path) and
+/// [`message`](Error::message) give the two halves. The underlying cause, where there is one, is the
+/// [`source`](StdError::source).
+///
+/// ```
+/// let error = ndferry::open("no-such-file.npy").unwrap_err();
+/// assert!(error.is_io());
+/// assert_eq!(error.path().unwrap(), std::path::Path::new("no-such-file.npy"));
+/// assert!(error.to_string().starts_with("no-such-file.npy: cannot open"));
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: Kind,
+    path: Option<PathBuf>,
+    message: Cow<'static, str>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+    task: Option<Box<TaskError>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// The operating system said no.
+    Io,
+    /// A file, a message or a value is not what it claims to be.
+    Invalid,
+    /// The caller asked for what cannot be done.
+    Usage,
+    /// A task failed.
+    Task,
+}
+
+impl Error {
+    fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Inner { kind, path: None, message: message.into(), source: None, task: None }))
+    }
+
+    /// The operating system refused `action` ("cannot open").
+    pub(crate) fn io(action: impl Into<Cow<'static, str>>, source: impl Into<io::Error>) -> Self {
+        let mut error = Self::new(Kind::Io, action);
+        error.0.source = Some(Box::new(source.into()));
+        error
+    }
+
+    /// Data is not what it claims to be.
+    pub(crate) fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::Invalid, message)
+    }
+
+    /// The call cannot be honoured as it was made.
+    pub(crate) fn usage(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::Usage, message)
+    }
+
+    /// A task failed; the task tells the rest.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn task(task: TaskError) -> Self {
+        let mut error = Self::new(Kind::Task, "");
+        error.0.task = Some(Box::new(task));
+        error
+    }
+
+    /// Names the file, unless an inner layer already named one.
+    #[must_use]
+    pub(crate) fn at(mut self, path: impl AsRef<Path>) -> Self {
+        if self.0.path.is_none() && self.0.task.is_none() {
+            self.0.path = Some(path.as_ref().to_path_buf());
+        }
+        self
+    }
+
+    /// Puts `prefix: ` before the message.
+    #[must_use]
+    pub(crate) fn within(mut self, prefix: impl fmt::Display) -> Self {
+        self.0.message = format!("{prefix}: {}", self.0.message).into();
+        self
+    }
+
+    /// Whether the operating system refused something (a missing file, no permission, no space).
+    #[must_use]
+    pub fn is_io(&self) -> bool {
+        self.0.kind == Kind::Io
+    }
+
+    /// Whether a file or a message is not what it claims to be: truncated, corrupt, of another format or type.
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        self.0.kind == Kind::Invalid
+    }
+
+    /// Whether the call itself could not be honoured: an argument out of range, an impossible combination.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        self.0.kind == Kind::Usage
+    }
+
+    /// Whether a task failed; [`task_error`](Error::task_error) tells how.
+    #[must_use]
+    pub fn is_task(&self) -> bool {
+        self.0.kind == Kind::Task
+    }
+
+    /// The file the error is about.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.0.path.as_deref()
+    }
+
+    /// The sentence without the path, with the operating system's own words where it refused something.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match (&self.0.task, &self.0.source) {
+            (Some(task), _) => task.to_string(),
+            (None, Some(source)) => format!("{}: {source}", self.0.message),
+            (None, None) => self.0.message.to_string(),
+        }
+    }
+
+    /// The failed task's own report, when a task is what failed.
+    #[must_use]
+    pub fn task_error(&self) -> Option<&TaskError> {
+        self.0.task.as_deref()
+    }
+
+    /// The failed task's own report, when a task is what failed; the error itself otherwise.
+    ///
+    /// # Errors
+    ///
+    /// Gives the error back when it is not about a task.
+    pub fn into_task_error(mut self) -> std::result::Result<TaskError, Self> {
+        match self.0.task.take() {
+            Some(task) => Ok(*task),
+            None => Err(self),
+        }
+    }
+
+    /// The operating system's error kind, where it refused something.
+    #[must_use]
+    pub fn io_kind(&self) -> Option<io::ErrorKind> {
+        let source = self.0.source.as_ref()?;
+        source.downcast_ref::<io::Error>().map(io::Error::kind)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(path) = &self.0.path {
+            write!(f, "{}: ", path.display())?;
+        }
+        f.write_str(&self.message())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.task {
+            // `fn main() -> ndferry::Result<()>` prints an error by Debug: the whole report belongs there.
+            Some(task) => write!(f, "{task:?}"),
+            None => write!(f, "{:?}: {self}", self.0.kind),
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match (&self.0.task, &self.0.source) {
+            (Some(task), _) => Some(task.as_ref()),
+            (None, Some(source)) => Some(source.as_ref()),
+            (None, None) => None,
+        }
+    }
+}
+
+impl serde::ser::Error for Error {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::invalid(message.to_string())
+    }
+}
+
+impl serde::de::Error for Error {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::invalid(message.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_prints_path_action_and_cause() {
+        let error = Error::io("cannot open", io::Error::from(io::ErrorKind::NotFound)).at("a.npy");
+        assert_eq!(error.to_string(), "a.npy: cannot open: entity not found");
+        assert_eq!(error.io_kind(), Some(io::ErrorKind::NotFound));
+        assert!(StdError::source(&error).is_some());
+    }
+
+    #[test]
+    fn the_innermost_path_stays() {
+        assert_eq!(Error::invalid("bad").at("in").at("out").to_string(), "in: bad");
+    }
+
+    #[test]
+    fn an_error_is_small_sync_and_send() {
+        fn check<T: Send + Sync + 'static>() {}
+        check::<Error>();
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
+    }
+}

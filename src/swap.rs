@@ -1,0 +1,163 @@
+//! Reversing the bytes of numbers: in place, or on the way from one buffer to another.
+//!
+//! Only bits move, so NaN payloads and signalling bits survive. Large buffers are shared out over scoped threads: none is
+//! left behind when a call returns. What an element is, and how wide, is [`dtype`](crate::DType)'s business; a complex
+//! number is two units of half its size.
+
+use std::{num::NonZero, thread};
+
+/// Bytes below which one thread is faster than starting a second.
+const PARALLEL_FROM: usize = 4 << 20;
+
+/// Reverses the bytes of every `width`-byte unit of `bytes`, in place.
+///
+/// # Panics
+///
+/// Where `width` is not 1, 2, 4 or 8, or does not divide the length.
+///
+/// ```
+/// let mut bytes = [1, 2, 3, 4];
+/// ndferry::swap::in_place(&mut bytes, 2);
+/// assert_eq!(bytes, [2, 1, 4, 3]);
+/// ```
+pub fn in_place(bytes: &mut [u8], width: usize) {
+    check(bytes.len(), width);
+    if width == 1 {
+        return;
+    }
+    let part = part(bytes.len());
+    if part >= bytes.len() {
+        return reverse_in_place(bytes, width);
+    }
+    thread::scope(|scope| {
+        for chunk in bytes.chunks_mut(part) {
+            scope.spawn(move || reverse_in_place(chunk, width));
+        }
+    });
+}
+
+/// Copies `from` to `to`, reversing the bytes of every `width`-byte unit.
+///
+/// # Panics
+///
+/// Where `width` is not 1, 2, 4 or 8, does not divide the length, or the two lengths differ.
+///
+/// ```
+/// let mut to = [0; 4];
+/// ndferry::swap::copy(&[1, 2, 3, 4], &mut to, 4);
+/// assert_eq!(to, [4, 3, 2, 1]);
+/// ```
+pub fn copy(from: &[u8], to: &mut [u8], width: usize) {
+    assert_eq!(from.len(), to.len(), "source and destination differ in length");
+    check(from.len(), width);
+    let part = part(from.len());
+    if part >= from.len() {
+        return reverse_copy(from, to, width);
+    }
+    thread::scope(|scope| {
+        for (from, to) in from.chunks(part).zip(to.chunks_mut(part)) {
+            scope.spawn(move || reverse_copy(from, to, width));
+        }
+    });
+}
+
+fn check(length: usize, width: usize) {
+    assert!(matches!(width, 1 | 2 | 4 | 8), "a unit of {width} bytes cannot be reversed");
+    assert_eq!(length % width, 0, "{length} bytes are no whole number of {width}-byte units");
+}
+
+/// Bytes for each thread: a whole number of pages, so that no unit is cut and no page is shared.
+fn part(length: usize) -> usize {
+    if length < PARALLEL_FROM {
+        return length;
+    }
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    length.div_ceil(threads).next_multiple_of(4096)
+}
+
+fn reverse_in_place(bytes: &mut [u8], width: usize) {
+    macro_rules! reverse {
+        ($type:ty) => {
+            for unit in bytes.as_chunks_mut_exact::<{ size_of::<$type>() }>() {
+                *unit = <$type>::from_ne_bytes(*unit).swap_bytes().to_ne_bytes();
+            }
+        };
+    }
+    match width {
+        2 => reverse!(u16),
+        4 => reverse!(u32),
+        8 => reverse!(u64),
+        _ => {}
+    }
+}
+
+fn reverse_copy(from: &[u8], to: &mut [u8], width: usize) {
+    macro_rules! reverse {
+        ($type:ty) => {
+            for (from, to) in from
+                .as_chunks_exact::<{ size_of::<$type>() }>()
+                .iter()
+                .zip(to.as_chunks_mut_exact::<{ size_of::<$type>() }>())
+            {
+                *to = <$type>::from_ne_bytes(*from).swap_bytes().to_ne_bytes();
+            }
+        };
+    }
+    match width {
+        2 => reverse!(u16),
+        4 => reverse!(u32),
+        8 => reverse!(u64),
+        _ => to.copy_from_slice(from),
+    }
+}
+
+/// A slice as arrays of `N` bytes. (`slice::as_chunks` is newer than the oldest Rust this crate builds on.)
+trait Chunks {
+    fn as_chunks_exact<const N: usize>(&self) -> &[[u8; N]];
+    fn as_chunks_mut_exact<const N: usize>(&mut self) -> &mut [[u8; N]];
+}
+
+impl Chunks for [u8] {
+    fn as_chunks_exact<const N: usize>(&self) -> &[[u8; N]] {
+        bytemuck::cast_slice(self)
+    }
+
+    fn as_chunks_mut_exact<const N: usize>(&mut self) -> &mut [[u8; N]] {
+        bytemuck::cast_slice_mut(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the kernels must equal, one byte at a time.
+    fn oracle(bytes: &[u8], width: usize) -> Vec<u8> {
+        bytes.chunks(width).flat_map(|unit| unit.iter().rev().copied()).collect()
+    }
+
+    #[test]
+    fn both_kernels_reverse_every_unit_at_every_length_and_address() {
+        let noise: Vec<u8> = (0..(PARALLEL_FROM + 8 * 4099)).map(|i| (i * 131 % 251) as u8).collect();
+        for width in [1, 2, 4, 8] {
+            for length in [0, 1, 2, 3, 7, 64, 1000, PARALLEL_FROM / 8 + 8 * 511] {
+                for start in [0, 1, 3] {
+                    let from = &noise[start..start + length * width];
+                    let expected = oracle(from, width);
+                    let mut copied = vec![0; from.len()];
+                    copy(from, &mut copied, width);
+                    assert!(copied == expected, "copy, width {width}, {length} units");
+                    let mut swapped = from.to_vec();
+                    in_place(&mut swapped, width);
+                    assert!(swapped == expected, "in place, width {width}, {length} units");
+                }
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "no whole number")]
+    fn a_torn_unit_is_refused() {
+        in_place(&mut [0; 7], 4);
+    }
+}
