@@ -1,0 +1,89 @@
+//! Any serde value as a small tree and the segments it refers to.
+//!
+//! The tree is MessagePack with field names; `docs/format.md` describes it. What leaves it as a segment: every array (ndarray's
+//! own, [`SharedArray`](crate::SharedArray), [`AnyArray`]), and every other sequence whose elements are exactly one known
+//! scalar type and whose size reaches a threshold. Where segments go is up to a [`Sink`]; where they come from, to a
+//! [`Segments`]. Files and messages are made of this, not known to it.
+
+mod de;
+mod place;
+mod ser;
+
+pub(crate) use de::decode;
+pub(crate) use ser::encode;
+
+use crate::{
+    AnyArray, ByteOrder, DType, Result, Scalar, WhyNotMapped,
+    array::{Layout, Memory},
+    map::Buffer,
+};
+
+/// Extension type of a segment: the payload is the segment's number as a MessagePack unsigned integer.
+const SEGMENT: i8 = 1;
+/// Extension type of `Some`s around a nil, which on their own would read as `None`: the payload is their number.
+const SOME: i8 = 2;
+/// How deep values may nest, on the way out and on the way in.
+const DEPTH: usize = 128;
+
+/// Bytes from which a sequence of numbers that is not an array becomes a segment, unless told otherwise.
+pub(crate) const THRESHOLD: usize = 1024;
+
+/// Where segments go while a value is encoded.
+pub(crate) trait Sink {
+    /// Starts a segment of numbers that come one after another; `expected` is how many bytes there will be, as far as known.
+    fn begin(&mut self, scalar: Scalar, expected: Option<usize>) -> Result<()>;
+
+    /// More of the segment begun: whole elements in native byte order.
+    fn write(&mut self, elements: &[u8]) -> Result<()>;
+
+    /// Ends the segment begun and gives its number.
+    fn end(&mut self, name: String, shape: &[usize]) -> Result<usize>;
+
+    /// A whole array at once; gives its segment's number.
+    fn array(&mut self, name: String, array: &AnyArray) -> Result<usize>;
+
+    /// Forgets every segment so far: the value is encoded once more from the start.
+    fn restart(&mut self) -> Result<()>;
+}
+
+/// Where segments come from while a value is decoded.
+pub(crate) trait Segments {
+    /// The array in segment number `index`.
+    fn get(&self, index: u64) -> Result<AnyArray>;
+}
+
+/// The tree of a value that is nothing but one array of `shape`, in segment 0.
+pub(crate) fn tree_of(shape: &[usize]) -> Result<Vec<u8>> {
+    struct One;
+
+    impl Sink for One {
+        fn begin(&mut self, _: Scalar, _: Option<usize>) -> Result<()> {
+            unreachable!("an array goes as a whole")
+        }
+
+        fn write(&mut self, _: &[u8]) -> Result<()> {
+            unreachable!("an array goes as a whole")
+        }
+
+        fn end(&mut self, _: String, _: &[usize]) -> Result<usize> {
+            unreachable!("an array goes as a whole")
+        }
+
+        fn array(&mut self, _: String, _: &AnyArray) -> Result<usize> {
+            Ok(0)
+        }
+
+        fn restart(&mut self) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    // One byte, looked at from every index: the tree does not know the elements.
+    let memory = Memory::owned(Buffer::zeroed(1)?, None, WhyNotMapped::InMemory);
+    let layout = Layout::strided(shape, &vec![0; shape.len()], 0, 1, 1)?;
+    let array = AnyArray::new(memory, DType::new(Scalar::U8, ByteOrder::NATIVE), layout)?;
+    encode(&array, usize::MAX, &mut One)
+}
+
+#[cfg(test)]
+mod tests;

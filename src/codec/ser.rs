@@ -1,0 +1,615 @@
+//! Encoding: a serde serializer that writes the tree and lets arrays out of it.
+
+use std::collections::HashSet;
+
+use rmp::encode;
+use serde::{Serialize, Serializer, ser};
+
+use super::{
+    DEPTH, SEGMENT, SOME, Sink,
+    place::{self, Step},
+};
+use crate::{
+    Element, Error, Result, Scalar,
+    array::{ARRAY, as_element, as_lent},
+    dtype::dispatch,
+    map::Buffer,
+};
+
+/// Bytes of numbers gathered before they are passed on.
+const CHUNK: usize = 64 << 10;
+
+/// The tree of `value`; its segments have gone to `sink`.
+///
+/// A sequence of numbers that is no array becomes a segment from `threshold` bytes on.
+pub(crate) fn encode<T: Serialize + ?Sized>(value: &T, threshold: usize, sink: &mut dyn Sink) -> Result<Vec<u8>> {
+    let mut mixed = HashSet::new();
+    loop {
+        let mut encoder = Encoder {
+            tree: Vec::new(),
+            steps: Vec::new(),
+            sequences: 0,
+            mixed: &mixed,
+            found_mixed: None,
+            array_shape: None,
+            threshold,
+            sink,
+        };
+        match (value.serialize(&mut encoder), encoder.found_mixed) {
+            (Ok(()), _) => return Ok(encoder.tree),
+            (Err(_), Some(sequence)) => {
+                // A sequence began as numbers of one type and went on as something else after much of it had left as a
+                // segment. Once more, with that sequence kept in the tree.
+                mixed.insert(sequence);
+                sink.restart()?;
+            }
+            (Err(error), None) => return Err(error),
+        }
+    }
+}
+
+struct Encoder<'s> {
+    tree: Vec<u8>,
+    steps: Vec<Step>,
+    /// Sequences begun so far: their number tells them apart between two runs over the same value.
+    sequences: usize,
+    mixed: &'s HashSet<usize>,
+    found_mixed: Option<usize>,
+    /// The shape the sequence about to begin has, and the depth at which it is to begin.
+    array_shape: Option<(Vec<usize>, usize)>,
+    threshold: usize,
+    sink: &'s mut dyn Sink,
+}
+
+impl Encoder<'_> {
+    fn part<T: Serialize + ?Sized>(&mut self, step: Step, value: &T) -> Result<()> {
+        if self.steps.len() >= DEPTH {
+            return Err(Error::invalid(format!("the value nests deeper than {DEPTH} levels")));
+        }
+        self.steps.push(step);
+        value.serialize(&mut *self)?;
+        self.steps.pop();
+        Ok(())
+    }
+
+    fn segment(&mut self, index: usize) -> Result<()> {
+        let mut number = Vec::with_capacity(9);
+        encode::write_uint(&mut number, index as u64).map_err(unwritable)?;
+        encode::write_ext_meta(&mut self.tree, length(number.len())?, SEGMENT).map_err(unwritable)?;
+        self.tree.extend_from_slice(&number);
+        Ok(())
+    }
+
+    fn name(&self) -> String {
+        place::name(&self.steps, &self.tree)
+    }
+
+    /// Starts a map or an array whose number of entries is known only at its end, if then as promised.
+    fn open(&mut self, kind: Kind, promised: Option<usize>) -> Result<Open> {
+        let start = self.tree.len();
+        let promised = promised.unwrap_or(0);
+        kind.write(&mut self.tree, promised)?;
+        Ok(Open { kind, start, header: self.tree.len() - start, promised, count: 0 })
+    }
+
+    fn close(&mut self, open: &Open) -> Result<()> {
+        if open.count != open.promised {
+            let mut header = Vec::new();
+            open.kind.write(&mut header, open.count)?;
+            self.tree.splice(open.start..open.start + open.header, header);
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Array,
+    Map,
+}
+
+impl Kind {
+    fn write(self, tree: &mut Vec<u8>, count: usize) -> Result<()> {
+        let count = length(count)?;
+        match self {
+            Self::Array => encode::write_array_len(tree, count),
+            Self::Map => encode::write_map_len(tree, count),
+        }
+        .map(drop)
+        .map_err(unwritable)
+    }
+}
+
+/// An array or a map being written.
+struct Open {
+    kind: Kind,
+    start: usize,
+    header: usize,
+    promised: usize,
+    count: usize,
+}
+
+fn length(length: usize) -> Result<u32> {
+    u32::try_from(length).map_err(|_| {
+        Error::invalid(format!(
+            "a part of the value has {length} entries or bytes, a tree can hold {} in one",
+            u32::MAX
+        ))
+    })
+}
+
+/// Writing to a vector fails only in type.
+fn unwritable(error: impl std::fmt::Debug) -> Error {
+    Error::invalid(format!("cannot write the tree: {error:?}"))
+}
+
+impl<'a, 's> Serializer for &'a mut Encoder<'s> {
+    type Ok = ();
+    type Error = Error;
+    type SerializeSeq = Sequence<'a, 's>;
+    type SerializeTuple = Compound<'a, 's>;
+    type SerializeTupleStruct = Compound<'a, 's>;
+    type SerializeTupleVariant = Compound<'a, 's>;
+    type SerializeMap = Compound<'a, 's>;
+    type SerializeStruct = Compound<'a, 's>;
+    type SerializeStructVariant = Compound<'a, 's>;
+
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+
+    fn serialize_bool(self, value: bool) -> Result<()> {
+        encode::write_bool(&mut self.tree, value).map_err(unwritable)
+    }
+
+    fn serialize_i8(self, value: i8) -> Result<()> {
+        self.serialize_i64(value.into())
+    }
+
+    fn serialize_i16(self, value: i16) -> Result<()> {
+        self.serialize_i64(value.into())
+    }
+
+    fn serialize_i32(self, value: i32) -> Result<()> {
+        self.serialize_i64(value.into())
+    }
+
+    fn serialize_i64(self, value: i64) -> Result<()> {
+        encode::write_sint(&mut self.tree, value).map(drop).map_err(unwritable)
+    }
+
+    /// Sixteen bytes, most significant first: MessagePack's own integers end at 64 bits.
+    fn serialize_i128(self, value: i128) -> Result<()> {
+        self.serialize_bytes(&value.to_be_bytes())
+    }
+
+    fn serialize_u8(self, value: u8) -> Result<()> {
+        self.serialize_u64(value.into())
+    }
+
+    fn serialize_u16(self, value: u16) -> Result<()> {
+        self.serialize_u64(value.into())
+    }
+
+    fn serialize_u32(self, value: u32) -> Result<()> {
+        self.serialize_u64(value.into())
+    }
+
+    fn serialize_u64(self, value: u64) -> Result<()> {
+        encode::write_uint(&mut self.tree, value).map(drop).map_err(unwritable)
+    }
+
+    fn serialize_u128(self, value: u128) -> Result<()> {
+        self.serialize_bytes(&value.to_be_bytes())
+    }
+
+    fn serialize_f32(self, value: f32) -> Result<()> {
+        encode::write_f32(&mut self.tree, value).map_err(unwritable)
+    }
+
+    fn serialize_f64(self, value: f64) -> Result<()> {
+        encode::write_f64(&mut self.tree, value).map_err(unwritable)
+    }
+
+    fn serialize_char(self, value: char) -> Result<()> {
+        self.serialize_str(value.encode_utf8(&mut [0; 4]))
+    }
+
+    fn serialize_str(self, value: &str) -> Result<()> {
+        length(value.len())?;
+        encode::write_str(&mut self.tree, value).map_err(unwritable)
+    }
+
+    fn serialize_bytes(self, value: &[u8]) -> Result<()> {
+        if value.len() >= self.threshold {
+            self.sink.begin(Scalar::U8, Some(value.len()))?;
+            self.sink.write(value)?;
+            let index = self.sink.end(self.name(), &[value.len()])?;
+            return self.segment(index);
+        }
+        length(value.len())?;
+        encode::write_bin(&mut self.tree, value).map_err(unwritable)
+    }
+
+    fn serialize_none(self) -> Result<()> {
+        self.serialize_unit()
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<()> {
+        let start = self.tree.len();
+        value.serialize(&mut *self)?;
+        let somes = match self.tree[start..] {
+            [0xc0] => 1,
+            // A fixext of one byte: Somes around a nil already.
+            [0xd4, kind, count] if kind == SOME as u8 => count
+                .checked_add(1)
+                .ok_or_else(|| Error::invalid("the value nests more than 255 options around nothing"))?,
+            _ => return Ok(()),
+        };
+        self.tree.truncate(start);
+        encode::write_ext_meta(&mut self.tree, 1, SOME).map_err(unwritable)?;
+        self.tree.push(somes);
+        Ok(())
+    }
+
+    fn serialize_unit(self) -> Result<()> {
+        encode::write_nil(&mut self.tree).map_err(unwritable)
+    }
+
+    fn serialize_unit_struct(self, _: &'static str) -> Result<()> {
+        self.serialize_unit()
+    }
+
+    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<()> {
+        self.serialize_str(variant)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<()> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Result<()> {
+        Kind::Map.write(&mut self.tree, 1)?;
+        encode::write_str(&mut self.tree, variant).map_err(unwritable)?;
+        self.part(Step::Field(variant), value)
+    }
+
+    fn serialize_seq(self, promised: Option<usize>) -> Result<Sequence<'a, 's>> {
+        self.sequences += 1;
+        let depth = self.steps.len();
+        let shape = self.array_shape.take().filter(|(_, at)| *at == depth).map(|(shape, _)| shape);
+        let run = if self.mixed.contains(&self.sequences) { Run::Never } else { Run::Open };
+        Ok(Sequence { number: self.sequences, encoder: self, promised, count: 0, shape, run, open: None })
+    }
+
+    fn serialize_tuple(self, length: usize) -> Result<Compound<'a, 's>> {
+        Compound::new(self, Kind::Array, Some(length), 0)
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, length: usize) -> Result<Compound<'a, 's>> {
+        self.serialize_tuple(length)
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        length: usize,
+    ) -> Result<Compound<'a, 's>> {
+        Compound::of_variant(self, variant, Kind::Array, length)
+    }
+
+    fn serialize_map(self, length: Option<usize>) -> Result<Compound<'a, 's>> {
+        Compound::new(self, Kind::Map, length, 0)
+    }
+
+    fn serialize_struct(self, name: &'static str, length: usize) -> Result<Compound<'a, 's>> {
+        let mut compound = Compound::new(self, Kind::Map, Some(length), 0)?;
+        compound.maybe_array = name == ARRAY && length == 3;
+        Ok(compound)
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        length: usize,
+    ) -> Result<Compound<'a, 's>> {
+        Compound::of_variant(self, variant, Kind::Map, length)
+    }
+
+    fn collect_str<T: std::fmt::Display + ?Sized>(self, value: &T) -> Result<()> {
+        self.serialize_str(&value.to_string())
+    }
+}
+
+/// A sequence that may turn out to be numbers of one type.
+struct Sequence<'a, 's> {
+    encoder: &'a mut Encoder<'s>,
+    number: usize,
+    promised: Option<usize>,
+    count: usize,
+    /// The shape, where the sequence is the elements of an array.
+    shape: Option<Vec<usize>>,
+    run: Run,
+    open: Option<Open>,
+}
+
+/// The numbers at the beginning of a sequence.
+enum Run {
+    /// No element yet.
+    Open,
+    /// Elements so far are all of one type; `spilled` when the earlier of them are in a segment already.
+    Of { scalar: Scalar, bytes: Vec<u8>, spilled: bool },
+    /// Not a run of numbers, or no longer.
+    Never,
+}
+
+impl Sequence<'_, '_> {
+    #[inline]
+    fn number<A: Element>(&mut self, element: &A) -> Result<()> {
+        match &mut self.run {
+            Run::Of { scalar, bytes, .. } if *scalar == A::SCALAR => {
+                bytes.extend_from_slice(bytemuck::bytes_of(element));
+                self.count += 1;
+                if bytes.len() >= CHUNK {
+                    self.spill()?;
+                }
+                Ok(())
+            }
+            Run::Open => {
+                let room = self.promised.unwrap_or(0).saturating_mul(size_of::<A>()).min(CHUNK + 16);
+                let mut bytes = Vec::with_capacity(room);
+                bytes.extend_from_slice(bytemuck::bytes_of(element));
+                self.count = 1;
+                self.run = Run::Of { scalar: A::SCALAR, bytes, spilled: false };
+                Ok(())
+            }
+            Run::Of { .. } | Run::Never => self.other(element),
+        }
+    }
+
+    /// Numbers gathered so far go to a segment, if they are enough for one or the first of them went there before.
+    fn spill(&mut self) -> Result<()> {
+        let Run::Of { scalar, bytes, spilled } = &mut self.run else {
+            return Ok(());
+        };
+        if !*spilled {
+            if self.shape.is_none() && bytes.len() < self.encoder.threshold {
+                return Ok(());
+            }
+            let expected = self.promised.map(|length| length.saturating_mul(scalar.size()));
+            self.encoder.sink.begin(*scalar, expected)?;
+            *spilled = true;
+        }
+        self.encoder.sink.write(bytes)?;
+        bytes.clear();
+        Ok(())
+    }
+
+    /// An element that goes to the tree.
+    fn other<T: Serialize + ?Sized>(&mut self, element: &T) -> Result<()> {
+        self.settle()?;
+        let at = self.count;
+        self.count += 1;
+        self.encoder.part(Step::Index(at), element)
+    }
+
+    /// From here on the sequence is in the tree, and what was gathered goes there first.
+    fn settle(&mut self) -> Result<()> {
+        if self.open.is_none() {
+            self.open = Some(self.encoder.open(Kind::Array, self.promised)?);
+        }
+        match std::mem::replace(&mut self.run, Run::Never) {
+            Run::Of { spilled: true, .. } => {
+                self.encoder.found_mixed = Some(self.number);
+                Err(Error::invalid("a sequence of numbers that changes its type"))
+            }
+            Run::Of { scalar, bytes, .. } => dispatch!(scalar, A => {
+                // A vector of bytes may begin anywhere; a buffer is aligned for every element.
+                let aligned = Buffer::copy_of(&bytes)?;
+                let elements = A::cast(aligned.as_ref()).expect("bytes of whole elements, aligned");
+                elements.iter().try_for_each(|element| element.serialize(&mut *self.encoder))
+            }),
+            Run::Open | Run::Never => Ok(()),
+        }
+    }
+}
+
+impl ser::SerializeSeq for Sequence<'_, '_> {
+    type Ok = ();
+    type Error = Error;
+
+    #[inline]
+    fn serialize_element<T: Serialize + ?Sized>(&mut self, element: &T) -> Result<()> {
+        macro_rules! numbers {
+            ($($type:ty)*) => {$(
+                if let Some(number) = as_element::<T, $type>(element) {
+                    return self.number(number);
+                }
+            )*};
+        }
+        numbers!(f64 f32 u8 i32 i64 u16 i16 u32 u64 i8 bool half::f16);
+        numbers!(num_complex::Complex<f32> num_complex::Complex<f64>);
+        self.other(element)
+    }
+
+    fn end(mut self) -> Result<()> {
+        if let Run::Of { bytes, spilled, .. } = &self.run {
+            if *spilled || self.shape.is_some() || bytes.len() >= self.encoder.threshold {
+                self.spill()?;
+                let shape = match self.shape.take() {
+                    Some(shape)
+                        if shape.iter().try_fold(1usize, |n, &axis| n.checked_mul(axis)) == Some(self.count) =>
+                    {
+                        shape
+                    }
+                    _ => vec![self.count],
+                };
+                let index = self.encoder.sink.end(self.encoder.name(), &shape)?;
+                return self.encoder.segment(index);
+            }
+        }
+        self.settle()?;
+        let mut open = self.open.take().expect("a settled sequence is open");
+        open.count = self.count;
+        self.encoder.close(&open)
+    }
+}
+
+/// A tuple, a map or a struct.
+struct Compound<'a, 's> {
+    encoder: &'a mut Encoder<'s>,
+    open: Open,
+    /// Steps to take back at the end: an enum variant's.
+    within: usize,
+    key: usize,
+    /// Whether this may be an array as ndarray serialises them.
+    maybe_array: bool,
+    dim: Option<Vec<usize>>,
+}
+
+impl<'a, 's> Compound<'a, 's> {
+    fn new(encoder: &'a mut Encoder<'s>, kind: Kind, length: Option<usize>, within: usize) -> Result<Self> {
+        let open = encoder.open(kind, length)?;
+        Ok(Self { encoder, open, within, key: 0, maybe_array: false, dim: None })
+    }
+
+    fn of_variant(encoder: &'a mut Encoder<'s>, variant: &'static str, kind: Kind, length: usize) -> Result<Self> {
+        Kind::Map.write(&mut encoder.tree, 1)?;
+        encode::write_str(&mut encoder.tree, variant).map_err(unwritable)?;
+        encoder.steps.push(Step::Field(variant));
+        Self::new(encoder, kind, Some(length), 1)
+    }
+
+    fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
+        let at = self.open.count;
+        self.open.count += 1;
+        self.encoder.part(Step::Index(at), value)
+    }
+
+    fn field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<()> {
+        self.open.count += 1;
+        encode::write_str(&mut self.encoder.tree, key).map_err(unwritable)?;
+        if self.maybe_array && key == "data" {
+            return self.array_data(value);
+        }
+        let start = self.encoder.tree.len();
+        self.encoder.part(Step::Field(key), value)?;
+        if self.maybe_array && key == "dim" {
+            self.dim = super::de::shape(&self.encoder.tree[start..]);
+        }
+        Ok(())
+    }
+
+    /// The elements of an array: named after the array, annotated with its shape.
+    fn array_data<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
+        if let Some(elements) = as_lent(value) {
+            let index = self.encoder.sink.array(self.encoder.name(), &elements.0)?;
+            return self.encoder.segment(index);
+        }
+        self.encoder.array_shape = self.dim.take().map(|dim| (dim, self.encoder.steps.len()));
+        let done = value.serialize(&mut *self.encoder);
+        self.encoder.array_shape = None;
+        done
+    }
+
+    fn finish(self) -> Result<()> {
+        self.encoder.close(&self.open)?;
+        let steps = self.encoder.steps.len() - self.within;
+        self.encoder.steps.truncate(steps);
+        Ok(())
+    }
+}
+
+impl ser::SerializeTuple for Compound<'_, '_> {
+    type Ok = ();
+    type Error = Error;
+
+    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
+        self.element(value)
+    }
+
+    fn end(self) -> Result<()> {
+        self.finish()
+    }
+}
+
+impl ser::SerializeTupleStruct for Compound<'_, '_> {
+    type Ok = ();
+    type Error = Error;
+
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
+        self.element(value)
+    }
+
+    fn end(self) -> Result<()> {
+        self.finish()
+    }
+}
+
+impl ser::SerializeTupleVariant for Compound<'_, '_> {
+    type Ok = ();
+    type Error = Error;
+
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
+        self.element(value)
+    }
+
+    fn end(self) -> Result<()> {
+        self.finish()
+    }
+}
+
+impl ser::SerializeMap for Compound<'_, '_> {
+    type Ok = ();
+    type Error = Error;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<()> {
+        self.open.count += 1;
+        self.key = self.encoder.tree.len();
+        self.encoder.part(Step::Field("key"), key)
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
+        self.encoder.part(Step::Key(self.key), value)
+    }
+
+    fn end(self) -> Result<()> {
+        self.finish()
+    }
+}
+
+impl ser::SerializeStruct for Compound<'_, '_> {
+    type Ok = ();
+    type Error = Error;
+
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<()> {
+        self.field(key, value)
+    }
+
+    fn end(self) -> Result<()> {
+        self.finish()
+    }
+}
+
+impl ser::SerializeStructVariant for Compound<'_, '_> {
+    type Ok = ();
+    type Error = Error;
+
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<()> {
+        self.field(key, value)
+    }
+
+    fn end(self) -> Result<()> {
+        self.finish()
+    }
+}
