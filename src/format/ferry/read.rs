@@ -1,0 +1,102 @@
+//! Reading a container: nothing it says is believed before it is checked.
+
+use std::{ops::Range, sync::Arc};
+
+use byteorder::{ByteOrder as _, LittleEndian};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{ALIGNMENT, Checksum, Header, MAGIC, PRELUDE, SegmentEntry, VERSION};
+use crate::{
+    DType, Error, Result,
+    format::file::{ArrayFile, ArrayInfo, Format, Tree},
+    map::FileMap,
+};
+
+pub(in crate::format) fn read(map: Arc<FileMap>, private: bool) -> Result<ArrayFile> {
+    let bytes: &[u8] = map.as_ref().as_ref();
+    let header = prelude(bytes)?;
+    let header: Header = serde_json::from_slice(&bytes[header])
+        .map_err(|error| Error::invalid(format!("the header is not what a version 1 header is: {error}")))?;
+
+    let tree = within(bytes, header.tree.offset, header.tree.length, "tree")?;
+    check(&bytes[tree.clone()], header.tree.xxh3.0, "the tree")?;
+
+    let mut arrays = Vec::with_capacity(header.segments.len());
+    let mut end = PRELUDE;
+    for (number, entry) in header.segments.into_iter().enumerate() {
+        let info = segment(entry, end, tree.start).map_err(|error| error.within(format_args!("segment {number}")))?;
+        end = info.range().end;
+        arrays.push(info);
+    }
+    Ok(ArrayFile::new(map, Format::Ferry, Some(VERSION.to_string()), arrays, Tree::InFile(tree), private))
+}
+
+/// Where the header lies, by a prelude that was checked.
+fn prelude(bytes: &[u8]) -> Result<Range<usize>> {
+    let Some(prelude) = bytes.get(..PRELUDE) else {
+        return Err(Error::invalid(format!("the file has {} bytes, a prelude has {PRELUDE}: truncated", bytes.len())));
+    };
+    // Version first: in another version everything after it may be different.
+    let version = LittleEndian::read_u32(&prelude[8..]);
+    let field = |at: usize| LittleEndian::read_u64(&prelude[at..]);
+    check(&prelude[..56], field(56), "the prelude")?;
+    if version != VERSION {
+        return Err(Error::invalid(format!("the file is of version {version}, this ndferry reads version {VERSION}")));
+    }
+    if &prelude[..8] != MAGIC || prelude[12..16] != [0; 4] || prelude[48..56] != [0; 8] {
+        return Err(Error::invalid("the prelude has bytes set that are zero in version 1"));
+    }
+    if field(16) != bytes.len() as u64 {
+        return Err(Error::invalid(format!(
+            "the file has {} bytes, its prelude says {}: truncated or appended to",
+            bytes.len(),
+            field(16)
+        )));
+    }
+    let header = within(bytes, field(24), field(32), "header")?;
+    check(&bytes[header.clone()], field(40), "the header")?;
+    Ok(header)
+}
+
+/// The range of a part, if it lies in the file behind the prelude.
+fn within(bytes: &[u8], offset: u64, length: u64, part: &str) -> Result<Range<usize>> {
+    match offset.checked_add(length) {
+        Some(end) if offset >= PRELUDE as u64 && end <= bytes.len() as u64 => Ok(offset as usize..end as usize),
+        _ => Err(Error::invalid(format!(
+            "the {part} is said to be {length} bytes from byte {offset} on, the file has {}",
+            bytes.len()
+        ))),
+    }
+}
+
+/// Compares a checksum; `part` is what to call the bytes.
+pub(in crate::format) fn check(bytes: &[u8], expected: u64, part: &str) -> Result<()> {
+    let found = xxh3_64(bytes);
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "{part} is damaged: its checksum is {}, {} was recorded",
+        Checksum(found),
+        Checksum(expected)
+    )))
+}
+
+/// A segment between `low` and `high`.
+fn segment(entry: SegmentEntry, low: usize, high: usize) -> Result<ArrayInfo> {
+    let SegmentEntry { name, dtype, shape, order, offset, nbytes, xxh3 } = entry;
+    let dtype: DType = dtype.parse()?;
+    if offset % ALIGNMENT != 0 {
+        return Err(Error::invalid(format!("begins at byte {offset}, which is no multiple of {ALIGNMENT}")));
+    }
+    if offset < low as u64 {
+        return Err(Error::invalid(format!("begins at byte {offset}, before what precedes it ends, byte {low}")));
+    }
+    let mut info = ArrayInfo::checked(name, dtype, &shape, order, offset, high)?;
+    if info.nbytes() != nbytes {
+        let message = format!("is said to have {nbytes} bytes, its shape and dtype make {}", info.nbytes());
+        return Err(Error::invalid(message));
+    }
+    info.checksum = xxh3.map(|checksum| checksum.0);
+    Ok(info)
+}

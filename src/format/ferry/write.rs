@@ -1,0 +1,179 @@
+//! Writing a container in one pass: segments as they come, then the tree, then the header, the prelude last.
+
+use std::{
+    io::{self, Seek, SeekFrom, Write},
+    path::Path,
+};
+
+use byteorder::{ByteOrder as _, LittleEndian};
+use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
+
+use super::{ALIGNMENT, Checksum, Header, MAGIC, PAGE, PAGE_FROM, PRELUDE, SegmentEntry, TreeEntry, VERSION};
+use crate::{
+    AnyArray, ByteOrder, DType, Error, Order, Result, Scalar,
+    codec::Sink,
+    format::{
+        DumpOptions,
+        atomic::cannot_write,
+        dump::{for_each_block, order_of},
+    },
+    swap,
+};
+
+/// Whose file it is, which decides the path that its header records.
+#[derive(Clone, Copy)]
+pub(crate) enum Target<'a> {
+    /// A user's file, recorded by name alone: equal content makes equal bytes wherever it lies.
+    User(&'a Path),
+    /// A temp file of a store, recorded by the full path under which the registry knows it.
+    Store(&'a Path),
+}
+
+/// A container being written.
+pub(crate) struct Container<W> {
+    file: W,
+    at: u64,
+    path: String,
+    options: DumpOptions,
+    segments: Vec<SegmentEntry>,
+    open: Option<Segment>,
+    scratch: Vec<u8>,
+}
+
+/// A segment being written.
+struct Segment {
+    dtype: DType,
+    offset: u64,
+    hash: Option<Xxh3Default>,
+}
+
+impl<W: Write + Seek> Container<W> {
+    /// A container at the start of `file`, which is empty.
+    pub(crate) fn new(mut file: W, target: Target<'_>, options: DumpOptions) -> Result<Self> {
+        let path = match target {
+            Target::User(path) => path.file_name().map(Path::new),
+            Target::Store(path) => Some(path),
+        };
+        let path = path.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
+        file.write_all(&[0; PRELUDE]).map_err(cannot_write)?;
+        let at = PRELUDE as u64;
+        Ok(Self { file, at, path, options, segments: Vec::new(), open: None, scratch: Vec::new() })
+    }
+
+    /// Dtype, offset and bytes of the one segment written.
+    pub(crate) fn only_segment(&self) -> (&str, u64, u64) {
+        let segment = &self.segments[0];
+        (&segment.dtype, segment.offset, segment.nbytes)
+    }
+
+    /// Writes tree, header and prelude. The file is whole after this, and not before.
+    pub(crate) fn finish(mut self, tree: &[u8]) -> Result<()> {
+        let header = Header {
+            created_by: concat!("ndferry ", env!("CARGO_PKG_VERSION")).into(),
+            path: std::mem::take(&mut self.path),
+            tree: TreeEntry { offset: self.at, length: tree.len() as u64, xxh3: Checksum(xxh3_64(tree)) },
+            segments: std::mem::take(&mut self.segments),
+        };
+        let header = serde_json::to_vec(&header)
+            .map_err(|error| Error::invalid(format!("the header cannot be written: {error}")))?;
+        let header_offset = self.at + tree.len() as u64;
+
+        let mut prelude = [0; PRELUDE];
+        prelude[..8].copy_from_slice(MAGIC);
+        LittleEndian::write_u32(&mut prelude[8..], VERSION);
+        LittleEndian::write_u64(&mut prelude[16..], header_offset + header.len() as u64);
+        LittleEndian::write_u64(&mut prelude[24..], header_offset);
+        LittleEndian::write_u64(&mut prelude[32..], header.len() as u64);
+        LittleEndian::write_u64(&mut prelude[40..], xxh3_64(&header));
+        let checksum = xxh3_64(&prelude[..56]);
+        LittleEndian::write_u64(&mut prelude[56..], checksum);
+
+        let mut write = || {
+            self.file.write_all(tree)?;
+            self.file.write_all(&header)?;
+            self.file.seek(SeekFrom::Start(0))?;
+            self.file.write_all(&prelude)?;
+            self.file.flush()
+        };
+        write().map_err(cannot_write)
+    }
+
+    fn begin_at(&mut self, dtype: DType, nbytes: Option<usize>) -> Result<()> {
+        let alignment = if nbytes.is_none_or(|nbytes| nbytes >= PAGE_FROM) { PAGE } else { ALIGNMENT };
+        let offset = self.at.next_multiple_of(alignment);
+        let padding = [0; PAGE as usize];
+        self.file.write_all(&padding[..(offset - self.at) as usize]).map_err(cannot_write)?;
+        self.at = offset;
+        let hash = self.options.checksums.then(Xxh3Default::new);
+        self.open = Some(Segment { dtype, offset, hash });
+        Ok(())
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let segment = self.open.as_mut().expect("a segment was begun");
+        if let Some(hash) = &mut segment.hash {
+            hash.update(bytes);
+        }
+        self.file.write_all(bytes)?;
+        self.at += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn end_at(&mut self, name: String, shape: &[usize], order: Order) -> usize {
+        let segment = self.open.take().expect("a segment was begun");
+        self.segments.push(SegmentEntry {
+            name,
+            dtype: segment.dtype.to_string(),
+            shape: shape.to_vec(),
+            order,
+            offset: segment.offset,
+            nbytes: self.at - segment.offset,
+            xxh3: segment.hash.map(|hash| Checksum(hash.digest())),
+        });
+        self.segments.len() - 1
+    }
+}
+
+impl<W: Write + Seek> Sink for Container<W> {
+    fn begin(&mut self, scalar: Scalar, expected: Option<usize>) -> Result<()> {
+        let byte_order = self.options.byte_order.unwrap_or(ByteOrder::NATIVE);
+        self.begin_at(DType::new(scalar, byte_order), expected)
+    }
+
+    fn write(&mut self, elements: &[u8]) -> Result<()> {
+        let dtype = &self.open.as_ref().expect("a segment was begun").dtype;
+        if dtype.is_native() {
+            return self.put(elements).map_err(cannot_write);
+        }
+        let width = dtype.scalar().swap_width();
+        let mut swapped = std::mem::take(&mut self.scratch);
+        swapped.clear();
+        swapped.extend_from_slice(elements);
+        swap::in_place(&mut swapped, width);
+        let put = self.put(&swapped);
+        self.scratch = swapped;
+        put.map_err(cannot_write)
+    }
+
+    fn end(&mut self, name: String, shape: &[usize]) -> Result<usize> {
+        Ok(self.end_at(name, shape, Order::C))
+    }
+
+    fn array(&mut self, name: String, array: &AnyArray) -> Result<usize> {
+        let dtype = match self.options.byte_order {
+            Some(byte_order) => array.dtype().with_byte_order(byte_order),
+            None => array.dtype().clone(),
+        };
+        let order = order_of(array, self.options.order);
+        self.begin_at(dtype.clone(), Some(array.nbytes()))?;
+        for_each_block(array, &dtype, order, |block| self.put(block)).map_err(cannot_write)?;
+        Ok(self.end_at(name, array.shape(), order))
+    }
+
+    fn restart(&mut self) -> Result<()> {
+        // What was written so far stays, unused, before what comes: a container is written forward only.
+        self.open = None;
+        self.segments.clear();
+        Ok(())
+    }
+}

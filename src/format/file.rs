@@ -1,0 +1,362 @@
+//! An open file of arrays, whatever its format.
+
+use std::{
+    borrow::Cow,
+    fmt,
+    io::Read as _,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use ndarray::Dimension;
+use serde::de::DeserializeOwned;
+
+use super::{ferry, npy};
+use crate::{
+    AnyArray, DType, Element, Error, Order, Result, Scalar, SharedArray, Source,
+    array::{Layout, Memory, Storage},
+    codec::{self, Segments},
+    dtype::Quoted,
+    map::FileMap,
+};
+
+/// The format of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// This crate's container: any number of arrays and a value that holds them.
+    Ferry,
+    /// NumPy's `.npy`: one array.
+    Npy,
+    /// Bytes without a header, described by a [`RawLayout`](crate::RawLayout).
+    Raw,
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ferry => "ferry",
+            Self::Npy => "npy",
+            Self::Raw => "raw",
+        })
+    }
+}
+
+/// One array of a file: what it is and where it lies.
+///
+/// Made only from a description that was checked: `offset() + nbytes()` is within the file.
+#[derive(Clone, Debug)]
+pub struct ArrayInfo {
+    name: String,
+    dtype: DType,
+    order: Order,
+    layout: Layout,
+    offset: usize,
+    pub(super) checksum: Option<u64>,
+}
+
+impl ArrayInfo {
+    /// Checks a description against the file that is to hold it.
+    pub(super) fn checked(
+        name: String,
+        dtype: DType,
+        shape: &[usize],
+        order: Order,
+        offset: u64,
+        file_length: usize,
+    ) -> Result<Self> {
+        let layout = Layout::contiguous(shape, order, dtype.item_size())?;
+        let nbytes = layout.len() * dtype.item_size();
+        let held = usize::try_from(offset).ok().and_then(|offset| file_length.checked_sub(offset));
+        match held {
+            Some(held) if nbytes <= held => {}
+            _ => {
+                let held = held.unwrap_or(0);
+                let shape = crate::array::Short(shape);
+                return Err(Error::invalid(format!(
+                    "{shape} of `{dtype}` needs {nbytes} bytes from byte {offset} on, the file holds {held} there"
+                )));
+            }
+        }
+        Ok(Self { name, dtype, order, layout, offset: offset as usize, checksum: None })
+    }
+
+    /// Where in the file's value the array stands (`model.layers.0.weight`); empty where the array is the whole value.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Element type and byte order.
+    #[must_use]
+    pub fn dtype(&self) -> &DType {
+        &self.dtype
+    }
+
+    /// Length of each axis.
+    #[must_use]
+    pub fn shape(&self) -> &[usize] {
+        self.layout.shape()
+    }
+
+    /// Memory order, as the file says it.
+    #[must_use]
+    pub fn order(&self) -> Order {
+        self.order
+    }
+
+    /// Bytes from the start of the file to the first element.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.offset as u64
+    }
+
+    /// Bytes of all elements.
+    #[must_use]
+    pub fn nbytes(&self) -> u64 {
+        (self.layout.len() * self.dtype.item_size()) as u64
+    }
+
+    /// The largest power of two that divides the offset, at most a page of 4096 bytes: how a map of the array is aligned.
+    #[must_use]
+    pub fn alignment(&self) -> u64 {
+        1 << self.offset.trailing_zeros().min(12)
+    }
+
+    /// Whether the array can be used as it lies in the file: native byte order, aligned, and not `bool`.
+    #[must_use]
+    pub fn mappable(&self) -> bool {
+        let scalar = self.dtype.scalar();
+        self.dtype.is_native() && scalar != Scalar::Bool && self.alignment() >= scalar.alignment() as u64
+    }
+
+    pub(super) fn range(&self) -> Range<usize> {
+        self.offset..self.offset + self.layout.len() * self.dtype.item_size()
+    }
+
+    /// What to call the array in a message.
+    pub(super) fn title(&self) -> String {
+        match self.name.as_str() {
+            "" => "the array".into(),
+            name => format!("array {}", Quoted(name)),
+        }
+    }
+}
+
+/// A file of arrays, open and mapped. Nothing of an array is read before it is asked for.
+///
+/// ```
+/// use ndarray::{Ix2, array};
+///
+/// let folder = tempfile::tempdir().unwrap();
+/// let path = folder.path().join("survey.ferry");
+/// ndferry::dump(&path, &array![[1.5, 2.5], [3.5, 4.5]])?;
+///
+/// let file = ndferry::open(&path)?;
+/// assert_eq!(file.arrays()[0].shape(), [2, 2]);
+/// let survey = file.array::<f64, Ix2>()?;
+/// assert_eq!(survey[(1, 0)], 3.5);
+/// assert_eq!(survey.source().unwrap().path(), path);
+/// # Ok::<(), ndferry::Error>(())
+/// ```
+pub struct ArrayFile {
+    map: Arc<FileMap>,
+    format: Format,
+    version: Option<String>,
+    arrays: Vec<ArrayInfo>,
+    tree: Tree,
+    /// Whether the file belongs to this program's own session.
+    private: bool,
+}
+
+/// The tree of the file's value.
+pub(super) enum Tree {
+    InFile(Range<usize>),
+    /// The format knows none: the value is the one array.
+    OfOne,
+}
+
+/// Opens a `.ferry` or `.npy` file, recognised by its content, and maps it.
+///
+/// A map shows the file as it is now: another program that changes the file changes what is read, and one that truncates it
+/// ends this program with `SIGBUS` when the missing part is touched. Replace such files by renaming, as
+/// [`dump`](crate::dump) does, and both kinds of reader are safe.
+///
+/// # Errors
+///
+/// Where the file cannot be opened, is no regular file, is of neither format, or contradicts itself: truncated, a wrong
+/// checksum, an array that reaches past its end. Raw binary is opened by [`RawLayout`](crate::RawLayout).
+pub fn open(path: impl AsRef<Path>) -> Result<ArrayFile> {
+    let path = path.as_ref();
+    let map = FileMap::open(path)?;
+    ArrayFile::of(map, false).map_err(|error| error.at(path))
+}
+
+impl ArrayFile {
+    /// The arrays of a mapped file.
+    pub(crate) fn of(map: Arc<FileMap>, private: bool) -> Result<Self> {
+        // Looked at by a read, not through the map: a file cut short meanwhile is then an error and no signal.
+        let mut start = [0; 8];
+        let mut file = map.file();
+        let read = file.read(&mut start).map_err(|error| Error::io("cannot read", error))?;
+        let start = &start[..read];
+        if start.starts_with(ferry::MAGIC) {
+            return ferry::read(map, private);
+        }
+        if start.starts_with(npy::MAGIC) {
+            return npy::read(map);
+        }
+        Err(Error::invalid(match start {
+            [] => "is empty: neither a .ferry nor a .npy file".into(),
+            _ => format!(
+                "begins with bytes {start:02X?}: neither a .ferry nor a .npy file (raw binary is opened by giving its dtype and shape)"
+            ),
+        }))
+    }
+
+    pub(super) fn new(
+        map: Arc<FileMap>,
+        format: Format,
+        version: Option<String>,
+        arrays: Vec<ArrayInfo>,
+        tree: Tree,
+        private: bool,
+    ) -> Self {
+        Self { map, format, version, arrays, tree, private }
+    }
+
+    /// The path the file was opened by.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.map.path()
+    }
+
+    /// The file's format.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// The version of its format (`1` for `.ferry`, `1.0` to `3.0` for `.npy`); raw binary has none.
+    #[must_use]
+    pub fn version(&self) -> Option<&str> {
+        self.version.as_deref()
+    }
+
+    /// Every array of the file, in the order in which they lie.
+    #[must_use]
+    pub fn arrays(&self) -> &[ArrayInfo] {
+        &self.arrays
+    }
+
+    /// The file's only array.
+    ///
+    /// # Errors
+    ///
+    /// Where there are none or several, and as [`AnyArray::to_array`].
+    pub fn array<A: Element, D: Dimension>(&self) -> Result<SharedArray<A, D>> {
+        match &*self.arrays {
+            [only] => self.typed(only),
+            [] => Err(Error::invalid("holds no array").at(self.path())),
+            many => {
+                let names: Vec<_> = many.iter().take(10).map(|info| Quoted(&info.name).to_string()).collect();
+                let message = format!("holds {} arrays, name one of them: {}", many.len(), names.join(", "));
+                Err(Error::usage(message).at(self.path()))
+            }
+        }
+    }
+
+    /// The array called `name`.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none of that name or several, and as [`AnyArray::to_array`].
+    pub fn array_named<A: Element, D: Dimension>(&self, name: &str) -> Result<SharedArray<A, D>> {
+        self.typed(self.find(name)?)
+    }
+
+    /// The array called `name` as it lies in the file, whatever its element type: always a map.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none of that name or several.
+    pub fn any(&self, name: &str) -> Result<AnyArray> {
+        self.mapped(self.find(name)?).map_err(|error| error.at(self.path()))
+    }
+
+    /// Reads every array that has a checksum and compares. (Those of prelude, header and tree were compared when the file was
+    /// opened.)
+    ///
+    /// # Errors
+    ///
+    /// Where some array's bytes are not those that were written.
+    pub fn verify(&self) -> Result<()> {
+        for info in &self.arrays {
+            if let Some(expected) = info.checksum {
+                let bytes = &self.map.as_ref().as_ref()[info.range()];
+                ferry::check(bytes, expected, &info.title()).map_err(|error| error.at(self.path()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The value the file was made from.
+    ///
+    /// # Errors
+    ///
+    /// Where the value is not a `T`.
+    pub fn value<T: DeserializeOwned>(&self) -> Result<T> {
+        self.tree().and_then(|tree| codec::decode(&tree, self)).map_err(|error| error.at(self.path()))
+    }
+
+    pub(super) fn tree(&self) -> Result<Cow<'_, [u8]>> {
+        match &self.tree {
+            Tree::InFile(range) => Ok(Cow::Borrowed(&self.map.as_ref().as_ref()[range.clone()])),
+            Tree::OfOne => codec::tree_of(self.arrays[0].shape()).map(Cow::Owned),
+        }
+    }
+
+    fn find(&self, name: &str) -> Result<&ArrayInfo> {
+        let mut found = self.arrays.iter().filter(|info| info.name == name);
+        let error = match (found.next(), found.next()) {
+            (Some(info), None) => return Ok(info),
+            (Some(one), Some(other)) => Error::invalid(format!(
+                "holds several arrays called {}, at bytes {} and {}",
+                Quoted(name),
+                one.offset,
+                other.offset
+            )),
+            (None, _) => Error::usage(format!("holds no array called {}", Quoted(name))),
+        };
+        Err(error.at(self.path()))
+    }
+
+    fn typed<A: Element, D: Dimension>(&self, info: &ArrayInfo) -> Result<SharedArray<A, D>> {
+        self.mapped(info).and_then(|array| array.to_array()).map_err(|error| error.within(info.title()).at(self.path()))
+    }
+
+    /// The array as it lies in the file.
+    pub(super) fn mapped(&self, info: &ArrayInfo) -> Result<AnyArray> {
+        let source =
+            Source { path: PathBuf::from(self.path()), offset: info.offset(), byte_order: info.dtype.byte_order() };
+        let storage = Storage::Map { map: Arc::clone(&self.map), range: info.range(), private: self.private };
+        AnyArray::new(Memory::new(storage, Some(source), None), info.dtype.clone(), info.layout.clone())
+    }
+}
+
+impl Segments for ArrayFile {
+    fn get(&self, index: u64) -> Result<AnyArray> {
+        let info = usize::try_from(index).ok().and_then(|index| self.arrays.get(index));
+        match info {
+            Some(info) => self.mapped(info),
+            None => Err(Error::invalid(format!("the value refers to segment {index} of {}", self.arrays.len()))),
+        }
+    }
+}
+
+impl fmt::Debug for ArrayFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ArrayFile({}, {}, {} arrays)", self.path().display(), self.format, self.arrays.len())
+    }
+}

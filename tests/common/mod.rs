@@ -1,0 +1,90 @@
+//! What several test programs share: the fixtures as data.
+#![allow(dead_code, reason = "each test program uses its own part")]
+
+use std::path::{Path, PathBuf};
+
+use ndferry::{AnyArray, ByteOrder, Order, ndarray::IxDyn};
+
+/// One file of `fixtures/npy` and what NumPy says of it.
+#[derive(serde::Deserialize)]
+pub struct Fixture {
+    pub file: String,
+    pub npy_version: [u8; 2],
+    pub dtype: String,
+    pub shape: Vec<usize>,
+    pub order: Order,
+    pub byte_order: String,
+    pub elements: Vec<String>,
+}
+
+impl Fixture {
+    pub fn path(&self) -> PathBuf {
+        folder().join("npy").join(&self.file)
+    }
+}
+
+pub fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
+}
+
+/// Every fixture of `fixtures/npy`: adding a file adds a test.
+pub fn fixtures() -> Vec<Fixture> {
+    let mut descriptions: Vec<_> = std::fs::read_dir(folder().join("npy"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .collect();
+    descriptions.sort();
+    assert!(descriptions.len() > 100, "the fixtures are there");
+    descriptions.iter().map(|path| serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()).collect()
+}
+
+/// Every element in logical order, as its bytes, most significant first: bit for bit what a value is, wherever it lies.
+pub fn bits(array: &AnyArray) -> Vec<String> {
+    let code = array.dtype().to_string();
+    let width = if code.contains('c') { array.dtype().item_size() / 2 } else { array.dtype().item_size() };
+    macro_rules! of {
+        ($type:ty) => {
+            array
+                .to_array::<$type, IxDyn>()
+                .unwrap()
+                .iter()
+                .map(|element| hex(bytemuck::bytes_of(element), width))
+                .collect()
+        };
+    }
+    match &code[1..] {
+        "b1" => of!(bool),
+        "i1" => of!(i8),
+        "i2" => of!(i16),
+        "i4" => of!(i32),
+        "i8" => of!(i64),
+        "u1" => of!(u8),
+        "u2" => of!(u16),
+        "u4" => of!(u32),
+        "u8" => of!(u64),
+        "f2" => of!(half::f16),
+        "f4" => of!(f32),
+        "f8" => of!(f64),
+        "c8" => of!(num_complex::Complex<f32>),
+        "c16" => of!(num_complex::Complex<f64>),
+        other => panic!("a fixture of dtype {other}"),
+    }
+}
+
+fn hex(native: &[u8], width: usize) -> String {
+    let mut text = String::new();
+    for unit in native.chunks(width) {
+        let mut unit = unit.to_vec();
+        if ByteOrder::NATIVE == ByteOrder::Little {
+            unit.reverse();
+        }
+        text.extend(unit.iter().map(|byte| format!("{byte:02x}")));
+    }
+    text
+}
+
+/// Whether the tests run under user emulation, which cannot show some things about the real machine.
+pub fn emulated() -> bool {
+    std::env::var_os("NDFERRY_TEST_EMULATED").is_some()
+}

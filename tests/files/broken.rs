@@ -1,0 +1,110 @@
+//! Files that are not what they claim to be.
+
+use std::path::Path;
+
+use ndferry::ndarray::Array2;
+
+fn write(path: &Path, bytes: &[u8]) {
+    std::fs::write(path, bytes).unwrap();
+}
+
+fn sample(path: &Path) -> Vec<u8> {
+    let value = (Array2::<f64>::ones((7, 5)), "tree", vec![3u8; 2000]);
+    ndferry::dump(path, &value).unwrap();
+    std::fs::read(path).unwrap()
+}
+
+// F2
+#[test]
+fn a_container_cut_anywhere_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.ferry");
+    let whole = sample(&path);
+    for length in 0..whole.len() {
+        write(&path, &whole[..length]);
+        assert!(ndferry::open(&path).is_err(), "cut to {length} bytes");
+    }
+    write(&path, &[&*whole, &[0]].concat());
+    assert!(ndferry::open(&path).unwrap_err().to_string().contains("appended"));
+}
+
+// F2
+#[test]
+fn a_flipped_bit_of_prelude_tree_or_header_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.ferry");
+    let whole = sample(&path);
+    let end = ndferry::open(&path).unwrap().arrays().iter().map(|info| info.offset() + info.nbytes()).max().unwrap();
+    for byte in (0..64).chain(end as usize..whole.len()) {
+        for bit in 0..8 {
+            let mut broken = whole.clone();
+            broken[byte] ^= 1 << bit;
+            write(&path, &broken);
+            assert!(ndferry::open(&path).is_err(), "bit {bit} of byte {byte}");
+        }
+    }
+}
+
+// F2
+#[test]
+fn a_flipped_bit_of_an_array_is_found_by_who_verifies() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.ferry");
+    let whole = sample(&path);
+    let arrays = ndferry::open(&path).unwrap();
+    arrays.verify().unwrap();
+    for info in arrays.arrays() {
+        let mut broken = whole.clone();
+        broken[(info.offset() + info.nbytes() / 2) as usize] ^= 1;
+        let other = folder.path().join("b.ferry");
+        write(&other, &broken);
+        let error = ndferry::open(&other).unwrap().verify().unwrap_err().to_string();
+        assert!(error.contains(&format!("array `{}` is damaged", info.name())), "{error}");
+    }
+}
+
+// F2
+#[test]
+fn a_cut_npy_is_an_error_and_a_longer_one_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.npy");
+    let array: ndferry::AnyArray = ndferry::SharedArray::from(Array2::<u16>::zeros((3, 5))).into();
+    ndferry::DumpOptions::new().write_npy(&path, &array).unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    for length in 0..whole.len() {
+        write(&path, &whole[..length]);
+        assert!(ndferry::open(&path).is_err(), "cut to {length} bytes");
+    }
+    write(&path, &[&*whole, b"more"].concat());
+    assert!(ndferry::open(&path).is_ok(), "NumPy appends one array to another in a file");
+}
+
+// F3
+#[test]
+fn opening_never_changes_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.ferry");
+    let whole = sample(&path);
+    for bytes in [&*whole, &whole[..100], b"rubbish"] {
+        write(&path, bytes);
+        let _ = ndferry::open(&path).map(|file| file.value::<String>().is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
+    }
+}
+
+#[test]
+fn a_value_of_another_type_is_an_error_that_says_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.ferry");
+    sample(&path);
+    let error = ndferry::load::<(Array2<f32>, String, Vec<u8>)>(&path);
+    // A plain `Array` takes what serde converts; a shared one takes its own type only.
+    assert!(error.is_ok());
+    let error =
+        ndferry::load::<(ndferry::SharedArray<f32, ndferry::ndarray::Ix2>, String, Vec<u8>)>(&path).unwrap_err();
+    let message = error.to_string();
+    assert!(message.starts_with(&format!("{}: element 0: ", path.display())), "{message}");
+    assert!(message.contains("(f64), f32 was asked for"), "{message}");
+    let error = ndferry::open(&path).unwrap().array::<f64, ndferry::ndarray::Ix2>().unwrap_err();
+    assert!(error.to_string().contains("holds 2 arrays, name one of them: `0`, `2`"), "{error}");
+}

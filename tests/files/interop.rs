@@ -1,0 +1,87 @@
+//! What others read of our files. Needs Python with NumPy, as `scripts/python-env` sets it up: `NDFERRY_PYTHON` names it.
+
+use std::{path::Path, process::Command};
+
+use ndferry::{
+    AnyArray, ByteOrder, DumpOptions, SharedArray,
+    ndarray::{Array2, ShapeBuilder},
+};
+
+use crate::common::{bits, fixtures};
+
+/// Runs a Python program; `None` where there is no Python to run it.
+fn python(arguments: &[&str]) -> Option<String> {
+    let python = std::env::var_os("NDFERRY_PYTHON")?;
+    let output = Command::new(python).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+/// The sum that `scripts/read_ferry.py` gives: of all elements' bytes, which is the same in any byte order.
+fn sum(array: &AnyArray) -> u64 {
+    let bytes = |hex: &String| {
+        (0..hex.len() / 2).map(|at| u64::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap()).sum::<u64>()
+    };
+    bits(array).iter().map(bytes).sum::<u64>() % (1 << 32)
+}
+
+// F8
+#[test]
+fn an_independent_reader_reads_what_we_write() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/read_ferry.py");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.ferry");
+    for byte_order in [ByteOrder::Little, ByteOrder::Big] {
+        let shared = SharedArray::from(Array2::from_shape_fn((30, 7).f(), |(i, j)| i as f64 / (j + 1) as f64));
+        let value = (shared.clone(), "größe", Some(vec![5u16; 3000]), vec![1i8, -2, 3], None::<f32>);
+        DumpOptions::new().byte_order(byte_order).dump(&path, &value).unwrap();
+        let Some(printed) = python(&[script.to_str().unwrap(), path.to_str().unwrap()]) else {
+            eprintln!("left out: NDFERRY_PYTHON is not set");
+            return;
+        };
+        let seen: serde_json::Value = serde_json::from_str(&printed).unwrap();
+        assert_eq!(seen["value"], serde_json::json!([{"array": 0}, "größe", {"array": 1}, [1, -2, 3], null]));
+        let arrays = seen["arrays"].as_array().unwrap();
+        assert_eq!(arrays[0]["order"], "F");
+        assert_eq!(arrays[0]["sum_of_bytes"], sum(&shared.to_any()));
+        assert_eq!(arrays[1]["name"], "2");
+        assert_eq!(arrays[1]["sum_of_bytes"], 5 * 3000);
+        let file = ndferry::open(&path).unwrap();
+        for (seen, info) in arrays.iter().zip(file.arrays()) {
+            assert_eq!(seen["offset"], info.offset());
+            assert_eq!(seen["dtype"], info.dtype().to_string());
+            assert_eq!(seen["shape"], serde_json::json!(info.shape()));
+        }
+    }
+}
+
+// F8
+#[test]
+fn numpy_reads_what_we_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut names = Vec::new();
+    for fixture in fixtures() {
+        let any = ndferry::open(fixture.path()).unwrap().any("").unwrap();
+        for byte_order in [ByteOrder::Little, ByteOrder::Big] {
+            let name = folder.path().join(format!("{byte_order}-{}", fixture.file));
+            DumpOptions::new().byte_order(byte_order).write_npy(&name, &any).unwrap();
+            names.push((name.to_str().unwrap().to_owned(), fixture.path().to_str().unwrap().to_owned()));
+        }
+    }
+    let list = folder.path().join("list.json");
+    std::fs::write(&list, serde_json::to_vec(&names).unwrap()).unwrap();
+    let program = "\
+import json, sys, numpy as np
+pairs = json.load(open(sys.argv[1]))
+for ours, theirs in pairs:
+    a, b = np.load(ours), np.load(theirs)
+    assert a.shape == b.shape and a.dtype.newbyteorder('=') == b.dtype.newbyteorder('='), ours
+    big = a.dtype.newbyteorder('>')
+    same = lambda x: (x.byteswap() if x.dtype.newbyteorder('=').newbyteorder('>') != x.dtype else x).tobytes()
+    assert same(a) == same(b), ours
+print(len(pairs))";
+    match python(&["-c", program, list.to_str().unwrap()]) {
+        Some(printed) => assert_eq!(printed.trim(), names.len().to_string()),
+        None => eprintln!("left out: NDFERRY_PYTHON is not set"),
+    }
+}

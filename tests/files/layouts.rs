@@ -1,0 +1,113 @@
+//! Every layout an array can have goes through a file.
+
+use ndferry::{
+    AnyArray, Order, SharedArray, WhyNotMapped,
+    ndarray::{Array, Array2, Array3, Axis, Ix1, Ix2, IxDyn, ShapeBuilder, s},
+};
+
+// F7
+#[test]
+fn arrays_of_every_layout_round_trip_and_keep_their_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.ferry");
+    let base = SharedArray::from(Array3::from_shape_fn((4, 5, 6), |(i, j, k)| (i * 30 + j * 6 + k) as f32));
+    let shared = |view: SharedArray<f32, IxDyn>| view;
+    for (name, array, order) in [
+        ("C", shared(base.subview(|view| view.into_dyn())), Order::C),
+        ("transposed", shared(base.subview(|view| view.reversed_axes().into_dyn())), Order::F),
+        ("strided", shared(base.subview(|view| view.slice_move(s![..;2, 1..;3, ..]).into_dyn())), Order::C),
+        ("negative", shared(base.subview(|view| view.slice_move(s![..;-1, .., ..;-2]).into_dyn())), Order::C),
+        ("0-d", shared(base.subview(|view| view.slice_move(s![1, 2, 3]).into_dyn())), Order::C),
+        ("empty", shared(base.subview(|view| view.slice_move(s![2..2, .., ..]).into_dyn())), Order::C),
+        ("one", shared(base.subview(|view| view.slice_move(s![1..2, 2..3, 3..4]).into_dyn())), Order::C),
+        ("column", shared(base.subview(|view| view.slice_move(s![.., 2, 3]).into_dyn())), Order::C),
+    ] {
+        ndferry::dump(&path, &array).unwrap();
+        let file = ndferry::open(&path).unwrap();
+        assert_eq!(file.arrays()[0].order(), order, "{name}");
+        let back = file.array::<f32, IxDyn>().unwrap();
+        assert_eq!(back, array, "{name}");
+        assert_eq!(back.why_not_mapped(), None, "{name}");
+        assert_eq!(ndferry::load::<Array<f32, IxDyn>>(&path).unwrap(), *array, "{name} as a plain array");
+        ndferry::dump(&path, &array.to_owned()).unwrap();
+        assert_eq!(ndferry::load::<SharedArray<f32, IxDyn>>(&path).unwrap(), array, "{name} from a plain array");
+    }
+    let row = Array::from_iter((0..6).map(f64::from));
+    let broadcast = SharedArray::from(row).subview(|view| view.insert_axis(Axis(0)));
+    ndferry::dump(&path, &(broadcast.clone(), broadcast.broadcast((3, 6)).unwrap())).unwrap();
+    let (one, three): (Array2<f64>, Array2<f64>) = ndferry::load(&path).unwrap();
+    assert_eq!((one, three), (broadcast.to_owned(), broadcast.broadcast((3, 6)).unwrap().to_owned()));
+}
+
+// B2
+#[test]
+fn a_map_lies_in_the_file_and_costs_no_memory_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.ferry");
+    ndferry::dump(&path, &Array2::<f64>::ones((1000, 100).f())).unwrap();
+    let file = ndferry::open(&path).unwrap();
+    let (one, other) = (file.array::<f64, Ix2>().unwrap(), file.array::<f64, Ix2>().unwrap());
+    assert_eq!(one.as_ptr(), other.as_ptr(), "two arrays over one map");
+    assert_eq!(one.as_ptr().addr() % 4096, 0);
+}
+
+// F5
+#[test]
+fn every_segment_is_aligned_whatever_its_neighbours() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.ferry");
+    let bytes = |length: usize| SharedArray::from(vec![7u8; length]);
+    let arrays: Vec<_> = [1, 2, 3, 63, 64, 65, 65_535, 65_536, 65_537, 5].map(bytes).into();
+    ndferry::dump(&path, &arrays).unwrap();
+    let file = ndferry::open(&path).unwrap();
+    assert_eq!(file.arrays().len(), arrays.len());
+    for info in file.arrays() {
+        let wanted = if info.nbytes() >= 65_536 { 4096 } else { 64 };
+        assert!(info.alignment() >= wanted, "{} at {}", info.name(), info.offset());
+        assert_eq!(file.array_named::<u8, Ix1>(info.name()).unwrap().len() as u64, info.nbytes());
+    }
+}
+
+#[test]
+fn a_misaligned_array_is_copied_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.raw");
+    let mut bytes = vec![0xff; 3];
+    bytes.extend((0..10).flat_map(|i| f64::from(i).to_ne_bytes()));
+    std::fs::write(&path, bytes).unwrap();
+    let dtype = ndferry::DType::of::<f64>();
+    let file = ndferry::RawLayout::new(dtype, [10]).offset(3).open(&path).unwrap();
+    assert!(!file.arrays()[0].mappable());
+    let array = file.array::<f64, Ix1>().unwrap();
+    assert_eq!(array.why_not_mapped(), Some(WhyNotMapped::Misaligned));
+    assert_eq!(array.sum(), 45.0);
+    assert_eq!(array.source().unwrap().offset(), 3);
+}
+
+// B5
+#[test]
+fn a_slice_of_a_foreign_file_is_swapped_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.npy");
+    let all: AnyArray = SharedArray::from(Array2::from_shape_fn((50, 40), |(i, j)| (i * 40 + j) as i32)).into();
+    let foreign = ndferry::ByteOrder::NATIVE.opposite();
+    for order in [Order::C, Order::F] {
+        ndferry::DumpOptions::new().byte_order(foreign).order(order).write_npy(&path, &all).unwrap();
+        let file = ndferry::open(&path).unwrap();
+        let part = file.any("").unwrap().slice_axis(0, 10..13).unwrap().slice_axis(1, 39..40).unwrap();
+        let part = part.to_array::<i32, Ix2>().unwrap();
+        assert_eq!(part.iter().copied().collect::<Vec<_>>(), [439, 479, 519]);
+        assert_eq!(part.source().unwrap().byte_order(), Some(foreign));
+    }
+}
+
+#[test]
+fn a_bool_that_is_neither_true_nor_false_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.raw");
+    std::fs::write(&path, [0, 1, 2]).unwrap();
+    let layout = |length: usize| ndferry::RawLayout::new(ndferry::DType::of::<bool>(), [length]);
+    assert_eq!(layout(2).open(&path).unwrap().array::<bool, Ix1>().unwrap().to_vec(), [false, true]);
+    let error = layout(3).open(&path).unwrap().array::<bool, Ix1>().unwrap_err().to_string();
+    assert!(error.contains("neither 0 nor 1"), "{error}");
+}

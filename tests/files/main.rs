@@ -1,0 +1,147 @@
+//! Files: what is written is what is read, whatever the byte order and the layout.
+
+mod broken;
+#[path = "../common/mod.rs"]
+mod common;
+mod interop;
+mod layouts;
+
+use common::{bits, fixtures, folder};
+use ndferry::{
+    AnyArray, ByteOrder, DumpOptions, Order, RawLayout, SharedArray, WhyNotMapped,
+    ndarray::{Ix3, IxDyn},
+};
+
+#[test]
+fn the_big_endian_target_is_big_endian() {
+    if common::emulated() {
+        assert_eq!(1_u16.to_ne_bytes(), [0, 1]);
+        assert_eq!(ByteOrder::NATIVE, ByteOrder::Big);
+    }
+}
+
+// B1 B6 F8
+#[test]
+fn every_fixture_reads_as_numpy_wrote_it() {
+    for fixture in fixtures() {
+        let file = ndferry::open(fixture.path()).unwrap();
+        let [info] = file.arrays() else { panic!("{}: one array", fixture.file) };
+        assert_eq!(info.dtype().to_string(), fixture.dtype, "{}", fixture.file);
+        assert_eq!((info.shape(), info.order()), (&*fixture.shape, fixture.order), "{}", fixture.file);
+        let [major, minor] = fixture.npy_version;
+        assert_eq!(file.version().unwrap(), format!("{major}.{minor}"), "{}", fixture.file);
+        assert_eq!(bits(&file.any("").unwrap()), fixture.elements, "{}", fixture.file);
+    }
+}
+
+// B2
+#[test]
+fn a_native_array_is_a_map_and_any_other_says_why_not_and_keeps_its_source() {
+    for fixture in fixtures() {
+        let file = ndferry::open(fixture.path()).unwrap();
+        let info = &file.arrays()[0];
+        let any = file.any("").unwrap();
+        assert_eq!(any.why_not_mapped(), None, "{}: as recorded it is a map", fixture.file);
+        macro_rules! check {
+            ($($type:ty => $code:literal),*) => {$(
+                if &fixture.dtype[1..] == $code {
+                    let array = any.to_array::<$type, IxDyn>().unwrap();
+                    let rule = if fixture.dtype == "|b1" {
+                        Some(WhyNotMapped::Bool)
+                    } else if info.dtype().is_native() {
+                        None
+                    } else {
+                        Some(WhyNotMapped::ForeignByteOrder)
+                    };
+                    assert_eq!(array.why_not_mapped(), rule, "{}", fixture.file);
+                    assert_eq!(info.mappable(), rule.is_none(), "{}", fixture.file);
+                    let copy = array.subview(|view| view.reversed_axes());
+                    drop(array);
+                    let source = copy.source().unwrap();
+                    assert_eq!(source.path(), fixture.path());
+                    assert_eq!(source.offset(), info.offset());
+                    assert_eq!(source.byte_order(), info.dtype().byte_order());
+                }
+            )*};
+        }
+        check!(bool => "b1", i8 => "i1", u16 => "u2", i32 => "i4", f32 => "f4", f64 => "f8", half::f16 => "f2",
+            num_complex::Complex<f32> => "c8", num_complex::Complex<f64> => "c16");
+    }
+}
+
+// F5 F7 B1 B6
+#[test]
+fn every_fixture_goes_through_both_formats_in_both_byte_orders_and_memory_orders() {
+    let folder = tempfile::tempdir().unwrap();
+    for fixture in fixtures() {
+        let any = ndferry::open(fixture.path()).unwrap().any("").unwrap();
+        for byte_order in [ByteOrder::Little, ByteOrder::Big] {
+            for order in [Order::C, Order::F] {
+                let options = DumpOptions::new().byte_order(byte_order).order(order);
+                let (ferry, npy) = (folder.path().join("a.ferry"), folder.path().join("a.npy"));
+                options.dump(&ferry, &any).unwrap();
+                options.write_npy(&npy, &any).unwrap();
+                for path in [&ferry, &npy] {
+                    let what = format!("{} as {byte_order} {order} {}", fixture.file, path.display());
+                    let file = ndferry::open(path).unwrap();
+                    let info = &file.arrays()[0];
+                    assert_eq!(info.dtype(), &any.dtype().with_byte_order(byte_order), "{what}");
+                    assert_eq!((info.shape(), info.order()), (&*fixture.shape, order), "{what}");
+                    assert!(info.alignment() >= 64, "{what}");
+                    assert_eq!(bits(&file.any("").unwrap()), fixture.elements, "{what}");
+                    let loaded: AnyArray = ndferry::load(path).unwrap();
+                    assert_eq!(bits(&loaded), fixture.elements, "{what}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_real_volume_reads_as_it_was_measured() {
+    let expected: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(folder().join("nifti/anatomical.json")).unwrap()).unwrap();
+    let layout = RawLayout::new(">i2".parse().unwrap(), [33, 41, 25]).order(Order::F).offset(352);
+    let file = layout.open(folder().join("nifti/anatomical.nii")).unwrap();
+    let volume: SharedArray<i16, Ix3> = file.array().unwrap();
+    let stats = &expected["stats"];
+    assert_eq!(i64::from(*volume.iter().min().unwrap()), stats["min"].as_i64().unwrap());
+    assert_eq!(i64::from(*volume.iter().max().unwrap()), stats["max"].as_i64().unwrap());
+    let mean = volume.iter().map(|&value| f64::from(value)).sum::<f64>() / volume.len() as f64;
+    assert!((mean / stats["mean"].as_f64().unwrap() - 1.0).abs() < 1e-12);
+}
+
+#[test]
+fn conversion_keeps_a_value_and_may_replace_its_own_input() {
+    use std::collections::BTreeMap;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.ferry");
+    let value: BTreeMap<String, Vec<f64>> =
+        [("a".into(), vec![1.0; 500]), ("b".into(), vec![2.0; 3])].into_iter().collect();
+    ndferry::dump(&path, &value).unwrap();
+    let foreign = ByteOrder::NATIVE.opposite();
+    let file = ndferry::open(&path).unwrap();
+    ndferry::convert(&file, None, &path, &DumpOptions::new().byte_order(foreign)).unwrap();
+    let file = ndferry::open(&path).unwrap();
+    assert_eq!(file.arrays()[0].dtype().byte_order(), Some(foreign));
+    assert_eq!(file.value::<BTreeMap<String, Vec<f64>>>().unwrap(), value);
+
+    let npy = folder.path().join("a.npy");
+    ndferry::convert(&file, Some("a"), &npy, &DumpOptions::new()).unwrap();
+    assert_eq!(ndferry::open(&npy).unwrap().arrays()[0].shape(), [500]);
+    let missing = ndferry::convert(&file, Some("c"), &npy, &DumpOptions::new()).unwrap_err();
+    assert!(missing.to_string().ends_with("holds no array called `c`"), "{missing}");
+    assert!(ndferry::convert(&file, None, folder.path().join("a.txt"), &DumpOptions::new()).unwrap_err().is_usage());
+}
+
+// F7
+#[test]
+fn equal_content_makes_equal_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let value = (vec![1.0; 1000], "text");
+    std::fs::create_dir(folder.path().join("b")).unwrap();
+    let (one, other) = (folder.path().join("a.ferry"), folder.path().join("b/a.ferry"));
+    ndferry::dump(&one, &value).unwrap();
+    ndferry::dump(&other, &value).unwrap();
+    assert_eq!(std::fs::read(one).unwrap(), std::fs::read(other).unwrap());
+}
