@@ -1,0 +1,366 @@
+//! The registry: a journal in the session's home that names every temp file of the session.
+//!
+//! ```text
+//! ndferry journal 1
+//! root /dev/shm
+//! root /tmp
+//! +00 0f1e2d3c4b5a6978-0000000000.ferry      registered: may exist
+//! -00 0f1e2d3c4b5a6978-0000000000.ferry      struck: does not exist any more
+//! ```
+//!
+//! Text, only ever appended to, by every process of the session. The roots stand in it before any of their directories is
+//! made, a name before its file is created; a name is struck after its file is gone. So whatever a process dies at, the
+//! journal names at least what there is.
+//!
+//! A record *begins* with its line break. A writer that dies, or finds the disk full, may leave part of a record; the
+//! next one stands on a line of its own all the same, and the part is no record, because records have a fixed shape.
+//!
+//! When struck names outgrow the others the journal is written anew beside itself and put in its own place. Whoever
+//! appends therefore locks the journal first and then looks whether it still is the journal. Readers need no lock: what
+//! they have opened is whole.
+
+use std::{
+    collections::HashSet,
+    ffi::OsStr,
+    fmt,
+    fs::File,
+    io::{self, Write},
+    os::unix::{ffi::OsStrExt, fs::FileExt},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use rustix::io::Errno;
+
+use super::name::{FileName, hex};
+use crate::sys::{
+    dir::{self, Dir, Identity},
+    lock,
+};
+
+pub(super) const NAME: &str = "journal";
+/// The journal being written anew.
+pub(super) const NEXT: &str = "journal.next";
+
+const MAGIC: &[u8] = b"ndferry journal ";
+const VERSION: &[u8] = b"1";
+
+/// Struck names below which compacting is not worth it.
+const FEW: usize = 64;
+
+/// A file of the session: which root, which name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Entry {
+    pub(super) root: u8,
+    pub(super) name: FileName,
+}
+
+/// What a journal says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Contents {
+    /// The places of the roots, by number.
+    pub(super) roots: Vec<PathBuf>,
+    /// The names registered and not struck, oldest first.
+    pub(super) live: Vec<Entry>,
+    /// How many names are struck.
+    pub(super) struck: usize,
+    /// Written by a version that means something else by it.
+    pub(super) foreign: bool,
+}
+
+/// The journal of a session this process belongs to.
+pub(super) struct Journal(Mutex<Open>);
+
+struct Open {
+    file: File,
+    identity: Identity,
+    /// Whether it must outlive a power cut.
+    vital: bool,
+    /// Records this process has appended since it last looked at the whole.
+    appended: usize,
+    /// How many of them are reason to look.
+    patience: usize,
+}
+
+impl Journal {
+    /// Begins the journal of a session whose files go to `roots`. Where it is `vital` it outlives a power cut: then only
+    /// the journal knows where the files are.
+    pub(super) fn create(home: &Dir, roots: &[PathBuf], vital: bool) -> io::Result<Self> {
+        let mut file = home.create(NAME)?;
+        file.write_all(&text(roots, &[]))?;
+        if vital {
+            file.sync_all()?;
+            rustix::fs::fsync(home)?;
+        }
+        Self::open(home, vital)
+    }
+
+    /// Opens the journal of a session another process has begun.
+    pub(super) fn open(home: &Dir, vital: bool) -> io::Result<Self> {
+        let (file, identity) = newest(home)?;
+        Ok(Self(Mutex::new(Open { file, identity, vital, appended: 0, patience: 2 * FEW })))
+    }
+
+    /// Names a file that is about to be created.
+    pub(super) fn register(&self, home: &Dir, entry: Entry) -> io::Result<()> {
+        self.append(home, '+', entry)
+    }
+
+    /// Strikes the name of a file that is gone.
+    pub(super) fn strike(&self, home: &Dir, entry: Entry) -> io::Result<()> {
+        self.append(home, '-', entry)
+    }
+
+    fn append(&self, home: &Dir, sign: char, entry: Entry) -> io::Result<()> {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = open.hold(home).and_then(|()| open.write(home, sign, entry));
+        let _ = lock::unlock(&open.file);
+        written
+    }
+}
+
+impl Open {
+    /// Locks what is the journal now.
+    fn hold(&mut self, home: &Dir) -> io::Result<()> {
+        loop {
+            lock::exclusive(&self.file)?;
+            if home.status_of(NAME).map(|named| named.identity) == Ok(self.identity) {
+                return Ok(());
+            }
+            (self.file, self.identity) = newest(home)?;
+        }
+    }
+
+    /// Appends a record. The journal is locked.
+    fn write(&mut self, home: &Dir, sign: char, entry: Entry) -> io::Result<()> {
+        self.file.write_all(format!("\n{sign}{entry}").as_bytes())?;
+        self.appended += 1;
+        if self.appended >= self.patience {
+            // A journal that cannot be compacted is longer than need be, and right.
+            let _ = self.look(home);
+        }
+        Ok(())
+    }
+
+    /// Looks at the whole, and compacts it where that is worth it. The journal is locked.
+    fn look(&mut self, home: &Dir) -> io::Result<()> {
+        (self.appended, self.patience) = (0, self.patience.saturating_mul(2));
+        let contents = Contents::parse(&read(&self.file)?);
+        if contents.struck > FEW.max(contents.live.len()) && !contents.foreign {
+            home.remove(NEXT)?;
+            let mut next = home.create(NEXT)?;
+            next.write_all(&text(&contents.roots, &contents.live))?;
+            if self.vital {
+                next.sync_data()?;
+            }
+            home.rename(NEXT, NAME)?;
+            (self.file, self.identity) = newest(home)?;
+        }
+        self.patience = 2 * FEW.max(contents.live.len());
+        Ok(())
+    }
+}
+
+/// What has the journal's name now.
+fn newest(home: &Dir) -> io::Result<(File, Identity)> {
+    let file = home.open_log(NAME)?.ok_or(Errno::INVAL)?;
+    let identity = dir::status(&file)?.identity;
+    Ok((file, identity))
+}
+
+/// Reads the journal in `home`; an absent one says nothing.
+pub(super) fn contents(home: &Dir) -> io::Result<Contents> {
+    match home.open_log(NAME) {
+        Ok(Some(file)) => Ok(Contents::parse(&read(&file)?)),
+        Ok(None) => Err(Errno::INVAL.into()),
+        Err(Errno::NOENT) => Ok(Contents::default()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The file from its beginning, wherever it was last written to.
+fn read(file: &File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut part = [0; 8192];
+    loop {
+        match file.read_at(&mut part, bytes.len() as u64) {
+            Ok(0) => return Ok(bytes),
+            Ok(length) => bytes.extend_from_slice(&part[..length]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn text(roots: &[PathBuf], live: &[Entry]) -> Vec<u8> {
+    let mut text = [MAGIC, VERSION].concat();
+    for root in roots {
+        text.extend_from_slice(b"\nroot ");
+        text.extend_from_slice(root.as_os_str().as_bytes());
+    }
+    for entry in live {
+        text.extend_from_slice(format!("\n+{entry}").as_bytes());
+    }
+    text
+}
+
+impl Contents {
+    /// Reads what can be read: lines of no known shape are passed over.
+    fn parse(bytes: &[u8]) -> Self {
+        let mut contents = Self::default();
+        let mut struck = HashSet::new();
+        for line in bytes.split(|&byte| byte == b'\n') {
+            if let Some(path) = line.strip_prefix(b"root /") {
+                let path = Path::new("/").join(OsStr::from_bytes(path));
+                contents.roots.push(path);
+            } else if let Some(version) = line.strip_prefix(MAGIC) {
+                contents.foreign |= version != VERSION;
+            } else if let Some((sign, entry)) = line.split_first() {
+                match (sign, Entry::parse(entry)) {
+                    (b'+', Some(entry)) => contents.live.push(entry),
+                    (b'-', Some(entry)) => drop(struck.insert(entry)),
+                    _ => {}
+                }
+            }
+        }
+        contents.live.retain(|entry| !struck.contains(entry));
+        contents.struck = struck.len();
+        contents
+    }
+}
+
+impl Entry {
+    fn parse(text: &[u8]) -> Option<Self> {
+        let (root, name) = text.split_at_checked(3)?;
+        Some(Self { root: u8::try_from(hex(root.strip_suffix(b" ")?, 2)?).ok()?, name: FileName::parse(name)? })
+    }
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02x} {}", self.root, self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::name::Member, *};
+
+    fn entry(number: u64) -> Entry {
+        let member = Member(7);
+        let name = FileName { member, number };
+        Entry { root: 1, name }
+    }
+
+    /// A journal in a directory of its own.
+    fn journal() -> (tempfile::TempDir, Dir, Journal) {
+        let temp = tempfile::tempdir().unwrap();
+        let home = Dir::open(temp.path()).unwrap();
+        let journal = Journal::create(&home, &["/a".into(), "/b c".into()], false).unwrap();
+        (temp, home, journal)
+    }
+
+    #[test]
+    fn what_is_registered_is_named_until_it_is_struck() {
+        let (_temp, home, journal) = journal();
+        for number in 0..3 {
+            journal.register(&home, entry(number)).unwrap();
+        }
+        journal.strike(&home, entry(1)).unwrap();
+        let expected = Contents {
+            roots: vec!["/a".into(), "/b c".into()],
+            live: vec![entry(0), entry(2)],
+            struck: 1,
+            foreign: false,
+        };
+        assert_eq!(contents(&home).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_record_cut_at_any_byte_is_no_record_and_spoils_none() {
+        for cut in 0..format!("\n+{}", entry(1)).len() {
+            let (temp, home, journal) = journal();
+            journal.register(&home, entry(0)).unwrap();
+            let path = temp.path().join(NAME);
+            let whole = std::fs::metadata(&path).unwrap().len();
+            journal.register(&home, entry(1)).unwrap();
+            File::options().write(true).open(&path).unwrap().set_len(whole + cut as u64).unwrap();
+            journal.register(&home, entry(2)).unwrap();
+            assert_eq!(contents(&home).unwrap().live, [entry(0), entry(2)], "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn garbage_is_passed_over() {
+        let name = entry(5).name;
+        for (garbage, expected) in [
+            (String::new(), vec![]),
+            ("\n\n\n\0\u{fffd}\n+\n-\n+01\n+01 \nroot\nroot \nroot relative".into(), vec![]),
+            (format!("+01 {name}/../x"), vec![]),
+            (format!("+01 ../{name}"), vec![]),
+            (format!("+1 {name}\n+001 {name}\n*01 {name}\n 01 {name}"), vec![]),
+            (format!("+01 {name}"), vec![entry(5)]),
+            (format!("-01 {name}\n+01 {name}"), vec![]),
+        ] {
+            let contents = Contents::parse(garbage.as_bytes());
+            assert_eq!(contents.live, expected, "{garbage:?}");
+            assert!(contents.roots.is_empty() && !contents.foreign, "{garbage:?}");
+        }
+        assert!(Contents::parse(b"ndferry journal 2\nroot /").foreign);
+    }
+
+    #[test]
+    fn compacting_keeps_every_live_name_and_bounds_the_journal() {
+        let (temp, home, journal) = journal();
+        // A second process's view of the same journal, which must notice that it has been replaced.
+        let other = Journal::open(&home, false).unwrap();
+        let kept: Vec<_> = (0..10).map(entry).collect();
+        for &entry in &kept {
+            journal.register(&home, entry).unwrap();
+        }
+        for number in 10..5000 {
+            let (one, two) = if number % 2 == 0 { (&journal, &other) } else { (&other, &journal) };
+            one.register(&home, entry(number)).unwrap();
+            two.strike(&home, entry(number)).unwrap();
+        }
+        let contents = contents(&home).unwrap();
+        assert_eq!(contents.live, kept);
+        assert_eq!(contents.roots, [Path::new("/a"), Path::new("/b c")]);
+        assert!(std::fs::metadata(temp.path().join(NAME)).unwrap().len() < 64 << 10);
+        assert!(!temp.path().join(NEXT).exists());
+    }
+
+    #[test]
+    fn what_a_dead_compactor_has_left_is_in_nobodys_way() {
+        let (temp, home, journal) = journal();
+        std::fs::write(temp.path().join(NEXT), "ndferry jour").unwrap();
+        for number in 0..500 {
+            journal.register(&home, entry(number)).unwrap();
+            journal.strike(&home, entry(number)).unwrap();
+        }
+        assert!(contents(&home).unwrap().live.is_empty());
+        assert!(!temp.path().join(NEXT).exists());
+    }
+
+    #[test]
+    fn threads_and_views_that_append_at_once_lose_nothing() {
+        let (_temp, home, _journal) = journal();
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let home = &home;
+                let journal = Journal::open(home, false).unwrap();
+                scope.spawn(move || {
+                    for number in (0..1000).map(|number| thread * 1000 + number) {
+                        journal.register(home, entry(number)).unwrap();
+                        if number % 10 != 0 {
+                            journal.strike(home, entry(number)).unwrap();
+                        }
+                    }
+                });
+            }
+        });
+        let mut live: Vec<_> = contents(&home).unwrap().live.iter().map(|entry| entry.name.number).collect();
+        live.sort_unstable();
+        assert_eq!(live, (0..4000).step_by(10).collect::<Vec<_>>());
+    }
+}
