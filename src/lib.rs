@@ -1,0 +1,85 @@
+//! ndferry ferries n-dimensional arrays between processes, byte orders and files without copying them.
+//!
+//! # Where to find what
+//!
+//! | to … | use |
+//! |---|---|
+//! | write any serde value with arrays in it, read it back | [`dump`], [`load`], [`DumpOptions`] |
+//! | look into a file of arrays, map one of them | [`open`], [`ArrayFile`], [`RawLayout`] for bytes without a header |
+//! | share an array instead of copying it | [`SharedArray`]; [`AnyArray`] where its type is known only at run time |
+//! | run tasks in worker processes over shared arrays | [`init`], [`Pool`] |
+//! | know why a task failed | [`Error::task_error`], [`TaskError`] |
+//! | choose where temp files lie, see them, sweep up after dead programs | [`Store`], [`Sweeper`] |
+//! | describe elements | [`DType`], [`ByteOrder`], [`Element`] |
+//! | reverse bytes | [`swap`] |
+//!
+//! # A first program
+//!
+//! ```no_run
+//! use ndarray::Ix2;
+//! use ndferry::Pool;
+//!
+//! fn main() -> ndferry::Result<()> {
+//!     ndferry::init(); // in a worker this call never returns
+//!     let survey = ndferry::open("survey.npy")?.array::<f64, Ix2>()?; // big-endian or not
+//!     let pool = Pool::new()?; // one worker process per available core
+//!     let norms = pool.with(&survey).map(|x, j: usize| x.column(j).dot(&x.column(j)).sqrt(), 0..survey.ncols())?;
+//!     println!("{norms:?}");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! The workers do not get a copy of `survey`: they map the file itself where its byte order is the machine's own, and else a
+//! temp file into which it was swapped once. However the program ends, no process and no temp file is left.
+//!
+//! # Byte order
+//!
+//! Every array in every file and message carries its byte order. An array in native order is mapped: opening it takes
+//! microseconds and no memory. One in foreign order is swapped, by all cores, into a buffer of its own; where it came from
+//! stays known ([`SharedArray::source`]), and why it is no map can be asked ([`SharedArray::why_not_mapped`]).
+//!
+//! # Platforms
+//!
+//! Reading, writing and mapping files works wherever Rust's standard library does. Worker processes and their store need
+//! Linux. Both kinds of byte order are tested, the big one on s390x.
+//!
+//! # What it does not do
+//!
+//! It is not a scheduler for clusters, not a database, not a tensor library, not a reader of pickles. It never executes code
+//! from a file, installs no signal handlers, and prints nothing.
+//!
+//! # Crate features
+//!
+//! * `cli` (default): the command-line tool `ndferry`. A library needs it not: `default-features = false`.
+#![deny(unsafe_code)]
+
+mod array;
+mod codec;
+mod dtype;
+mod error;
+mod format;
+#[allow(unsafe_code)]
+mod map;
+#[cfg(target_os = "linux")]
+mod pool;
+#[cfg(target_os = "linux")]
+mod store;
+pub mod swap;
+#[allow(unsafe_code)]
+mod sys;
+
+pub use array::{AnyArray, Order, SharedArray, Source, WhyNotMapped};
+pub use dtype::{ByteOrder, DType, Element, Scalar};
+pub use error::{Error, Failure, Result, TaskError};
+pub use format::{ArrayFile, ArrayInfo, DumpOptions, Format, RawLayout, convert, dump, load, open};
+pub use ndarray;
+#[cfg(target_os = "linux")]
+pub use {
+    pool::{Call, NoContext, Pool, PoolBuilder, Progress, WithContext, init},
+    store::{FileReport, SessionReport, Store, StoreBuilder, Sweep, Sweeper, sweep},
+};
+
+/// The programs in the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

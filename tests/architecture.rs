@@ -1,0 +1,119 @@
+//! Data flows one way: a module knows only those below it. Read from the `use` lines and paths, not from a document.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The modules, lowest first.
+const ORDER: [&str; 10] = ["error", "dtype", "swap", "sys", "map", "array", "codec", "format", "store", "pool"];
+
+/// Where `unsafe` may stand.
+const UNSAFE: [&str; 4] = ["src/sys/", "src/map/", "src/array/cast.rs", "src/pool/remote.rs"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Every source of the library: module, path below the root, text without comments.
+fn modules() -> Vec<(String, String, String)> {
+    let mut files = Vec::new();
+    sources(&root().join("src"), &mut files);
+    let mut modules = Vec::new();
+    for file in files {
+        let name = file.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+        let module = name.trim_start_matches("src/").split(['/', '.']).next().unwrap().to_owned();
+        if matches!(&*module, "lib" | "main" | "cli") {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+        modules.push((module, name, code));
+    }
+    assert!(modules.len() > 20, "the sources are there");
+    modules
+}
+
+/// The names right after `prefix`, those in braces one by one.
+fn names_after<'t>(text: &'t str, prefix: &str) -> Vec<&'t str> {
+    let mut names = Vec::new();
+    for (at, _) in text.match_indices(prefix) {
+        let rest = &text[at + prefix.len()..];
+        let Some(list) = rest.strip_prefix('{') else {
+            names.push(identifier(rest));
+            continue;
+        };
+        let (mut depth, mut start) = (0, 0);
+        for (at, letter) in list.char_indices() {
+            match letter {
+                '{' => depth += 1,
+                '}' | ',' if depth == 0 => {
+                    names.push(identifier(list[start..at].trim_start()));
+                    start = at + 1;
+                    if letter == '}' {
+                        break;
+                    }
+                }
+                '}' => depth -= 1,
+                _ => {}
+            }
+        }
+    }
+    names.retain(|name| !name.is_empty());
+    names
+}
+
+fn identifier(text: &str) -> &str {
+    let end = text.find(|letter: char| !letter.is_alphanumeric() && letter != '_').unwrap_or(text.len());
+    &text[..end]
+}
+
+#[test]
+fn no_module_knows_one_above_it() {
+    let library = fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    let mut home: BTreeMap<String, &str> = ORDER.iter().map(|module| ((*module).to_owned(), *module)).collect();
+    for module in ORDER {
+        for name in names_after(&library, &format!(" {module}::")) {
+            home.insert(name.to_owned(), module);
+        }
+    }
+    let rank = |module: &str| ORDER.iter().position(|other| *other == module);
+    for (module, file, code) in modules() {
+        let own = rank(&module).unwrap_or_else(|| panic!("{file}: module {module} has no place in the order"));
+        for name in names_after(&code, "crate::") {
+            let Some(used) = home.get(name) else {
+                panic!("{file} uses crate::{name}, which is nobody's");
+            };
+            assert!(rank(used).unwrap() <= own, "{file} uses crate::{name} of {used}, which is above {module}");
+        }
+    }
+}
+
+#[test]
+fn unsafe_code_stands_where_it_may_and_says_why() {
+    for (_, file, _) in modules() {
+        let text = fs::read_to_string(root().join(&file)).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        for (at, line) in lines.iter().enumerate() {
+            let code = line.split("//").next().unwrap();
+            if !code.contains("unsafe {") && !code.contains("unsafe impl") {
+                continue;
+            }
+            assert!(UNSAFE.iter().any(|place| file.starts_with(place)), "{file}:{} is no place for unsafe", at + 1);
+            let reason = lines[at.saturating_sub(6)..at].iter().any(|line| line.trim_start().starts_with("// SAFETY:"));
+            assert!(reason, "{file}:{} does not say why it is sound", at + 1);
+        }
+    }
+}

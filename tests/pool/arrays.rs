@@ -1,0 +1,219 @@
+//! Arrays between parent and workers: every path gives the same values, and large ones are mapped.
+
+use ndferry::{
+    AnyArray, ByteOrder, DumpOptions, SharedArray, WhyNotMapped,
+    ndarray::{Array2, Ix1, Ix2, s},
+};
+
+use crate::{Watchdog, builder, pool, pools};
+
+type Table = SharedArray<f64, Ix2>;
+
+fn table(rows: usize) -> Array2<f64> {
+    Array2::from_shape_fn((rows, 3), |(i, j)| (i as f64).sqrt() * (j as f64 + 0.5))
+}
+
+fn sum_of_column(table: &Table, column: usize) -> f64 {
+    table.column(column).sum()
+}
+
+// B3
+#[test]
+fn a_big_endian_array_has_the_same_values_on_every_path() {
+    let _dog = Watchdog::new("every path");
+    let folder = tempfile::tempdir().unwrap();
+    for rows in [10, 200_000] {
+        let original = table(rows);
+        let expected: Vec<f64> = (0..3).map(|column| original.column(column).sum()).collect();
+        let path = folder.path().join("table.npy");
+        DumpOptions::new()
+            .byte_order(ByteOrder::Big)
+            .write_npy(&path, &SharedArray::from(original.clone()).into())
+            .unwrap();
+        let file = ndferry::open(&path).unwrap();
+        let from_file: Table = file.array().unwrap();
+        let as_recorded: AnyArray = file.any("").unwrap();
+        for (byte_order, pool) in pools() {
+            let what = format!("{rows} rows, store {byte_order}");
+            for shared in [SharedArray::from(original.clone()), from_file.clone()] {
+                assert_eq!(pool.with(&shared).map(sum_of_column, 0..3).unwrap(), expected, "context, {what}");
+                let items = (0..3).map(|column| (shared.clone(), column));
+                let sums = pool.map(|(table, column): (Table, usize)| sum_of_column(&table, column), items);
+                assert_eq!(sums.unwrap(), expected, "item, {what}");
+            }
+            // Copied: a plain array on either side.
+            assert_eq!(
+                pool.with(&original).map(|table, j: usize| table.column(j).sum(), 0..3).unwrap(),
+                expected,
+                "{what}"
+            );
+            let items = (0..3).map(|column| (original.clone(), column));
+            let sums = pool.map(|(table, column): (Array2<f64>, usize)| table.column(column).sum(), items);
+            assert_eq!(sums.unwrap(), expected, "plain item, {what}");
+            // As recorded, each worker swapping what it needs.
+            let sum = |table: &AnyArray, column: usize| -> ndferry::Result<f64> {
+                Ok(table.slice_axis(1, column..column + 1)?.to_array::<f64, Ix2>()?.sum())
+            };
+            let sums = pool.with(&as_recorded).try_map(sum, 0..3).unwrap();
+            assert!(sums.iter().zip(&expected).all(|(a, b)| (a / b - 1.0).abs() < 1e-12), "recorded, {what}");
+            // As a result.
+            let results = pool.with(&from_file).map(|table, _: u8| table.to_owned(), [0, 1]).unwrap();
+            assert!(results.iter().all(|result| *result == original), "plain result, {what}");
+            let results: Vec<Table> =
+                pool.with(&from_file).map(|table, factor: f64| SharedArray::from(&**table * factor), [2.0]).unwrap();
+            assert_eq!(*results[0], &original * 2.0, "shared result, {what}");
+            let results: Vec<Table> = pool.with(&from_file).map(|table, _: u8| table.clone(), [0]).unwrap();
+            assert_eq!(*results[0], original, "context given back, {what}");
+            assert!(pool.store().files().unwrap().len() <= 3, "what was sent last is all that is left, {what}");
+        }
+    }
+}
+
+// B2 P4
+#[test]
+fn large_arrays_arrive_mapped_and_keep_their_source() {
+    let _dog = Watchdog::new("mapped");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("table.npy");
+    let any: AnyArray = SharedArray::from(table(50_000)).into();
+    for foreign in [false, true] {
+        let byte_order = if foreign { ByteOrder::NATIVE.opposite() } else { ByteOrder::NATIVE };
+        DumpOptions::new().byte_order(byte_order).write_npy(&path, &any).unwrap();
+        let from_file: Table = ndferry::open(&path).unwrap().array().unwrap();
+        for (store_order, pool) in pools() {
+            let told = pool.with(&from_file).map(
+                |table, _: u8| {
+                    let source = table.source().unwrap();
+                    let path = source.path().to_str().unwrap().to_owned();
+                    let big = source.byte_order() == Some(ByteOrder::Big);
+                    (path, source.offset(), big, table.why_not_mapped().map(|why| why.to_string()))
+                },
+                [0, 1],
+            );
+            // A native file is mapped as it is; a foreign one lies in the store, in the store's byte order.
+            let rule = (foreign && !store_order.is_native()).then(|| WhyNotMapped::ForeignByteOrder.to_string());
+            let expected = (path.to_str().unwrap().to_owned(), 128, byte_order == ByteOrder::Big, rule);
+            assert_eq!(told.unwrap(), [expected.clone(), expected], "foreign file {foreign}, store {store_order}");
+            let result: Vec<Table> = pool.map(|rows| SharedArray::from(table(rows)), [50_000]).unwrap();
+            assert_eq!(result[0].why_not_mapped().is_none(), store_order.is_native());
+        }
+    }
+}
+
+/// Device and inode of every file mapped in this process whose path contains `part`.
+fn mapped_files(part: &str) -> Vec<String> {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let mut files: Vec<_> = maps
+        .lines()
+        .filter(|line| line.contains(part))
+        .map(|line| line.split_whitespace().skip(3).take(2).collect::<Vec<_>>().join(" "))
+        .collect();
+    files.sort();
+    files.dedup();
+    files
+}
+
+// S6
+#[test]
+fn one_array_in_many_tasks_is_one_file_that_every_worker_maps() {
+    let _dog = Watchdog::new("one file");
+    let pool = pool();
+    let shared = SharedArray::from(table(100_000));
+    let home = pool.store().home().file_name().unwrap().to_str().unwrap();
+    let session = home.rsplit('-').next().unwrap().to_owned();
+    let mut most = 0;
+    let items = (0..200).map(|i| (shared.subview(|view| view.slice_move(s![i..50_000 + i, ..])), session.clone()));
+    let seen = pool
+        .progress(|_| most = most.max(pool.store().files().unwrap().len()))
+        .map(|(table, session): (Table, String)| (table[(0, 2)], std::process::id(), mapped_files(&session)), items)
+        .unwrap();
+    assert_eq!(most, 1, "slices need no further file");
+    let mut workers: Vec<_> = seen.iter().map(|(_, worker, _)| *worker).collect();
+    workers.sort_unstable();
+    workers.dedup();
+    assert_eq!(workers.len(), 2);
+    for (i, (value, _, files)) in seen.iter().enumerate() {
+        assert_eq!(*value, shared[(i, 2)]);
+        assert_eq!((files.len(), &files[0]), (1, &seen[0].2[0]), "task {i}");
+    }
+    let again = pool.with(&shared).map(sum_of_column, [0]).unwrap();
+    assert_eq!((again[0], pool.store().files().unwrap().len()), (shared.column(0).sum(), 1));
+    drop(shared);
+    assert!(pool.store().files().unwrap().is_empty());
+}
+
+#[test]
+fn a_users_file_travels_open_even_when_its_name_has_gone() {
+    let _dog = Watchdog::new("open file");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gone.npy");
+    DumpOptions::new().write_npy(&path, &SharedArray::from(table(50_000)).into()).unwrap();
+    let from_file: Table = ndferry::open(&path).unwrap().array().unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let pool = pool();
+    let seen = pool.with(&from_file).map(|table, j| (sum_of_column(table, j), mapped_files("gone.npy").len()), 0..3);
+    assert_eq!(seen.unwrap(), (0..3).map(|j| (from_file.column(j).sum(), 1)).collect::<Vec<_>>());
+    assert!(pool.store().files().unwrap().is_empty());
+}
+
+// S8
+#[test]
+fn a_changed_array_is_seen_changed_in_the_next_call() {
+    let _dog = Watchdog::new("changed");
+    let pool = pool();
+    let mut plain = table(50_000);
+    for round in 0..3 {
+        plain[(0, 0)] = f64::from(round);
+        assert_eq!(pool.with(&plain).map(|table, _: u8| table[(0, 0)], [0]).unwrap(), [f64::from(round)]);
+    }
+    assert!(pool.store().files().unwrap().is_empty(), "written for a call, gone with it");
+}
+
+#[test]
+fn a_threshold_decides_what_is_mapped() {
+    let _dog = Watchdog::new("threshold");
+    let why = |array: SharedArray<f64, Ix1>| array.why_not_mapped().map(|why| format!("{why:?}"));
+    for (threshold, length, mapped) in
+        [(Some(800), 100, true), (Some(801), 100, false), (Some(0), 1, true), (None, 1_000_000, false)]
+    {
+        let pool = builder().threshold(threshold).build().unwrap();
+        let seen = pool.map(why, [SharedArray::from(vec![1.5; length])]).unwrap();
+        assert_eq!(seen[0].is_none(), mapped, "threshold {threshold:?}, {length} elements: {seen:?}");
+    }
+}
+
+#[test]
+fn results_are_kept_and_sent_on() {
+    let _dog = Watchdog::new("sent on");
+    let pool = pool();
+    let mut tables: Vec<Table> = pool.map(|rows| SharedArray::from(table(rows)), [50_000, 60_000]).unwrap();
+    assert_eq!(pool.store().files().unwrap().len(), 2);
+    for _ in 0..3 {
+        tables = pool.map(|table: Table| SharedArray::from(&*table + 1.0), tables).unwrap();
+        assert_eq!(pool.store().files().unwrap().len(), 2, "the old ones have gone");
+    }
+    assert_eq!(tables[1][(0, 0)], 3.0);
+    drop(pool);
+    assert_eq!(tables[1].dim(), (60_000, 3), "a result outlives its pool");
+}
+
+// F7
+#[test]
+fn every_layout_and_type_travels() {
+    let _dog = Watchdog::new("layouts");
+    let base = SharedArray::from(Array2::from_shape_fn((40, 60), |(i, j)| (i * 60 + j) as u16));
+    let views = [
+        base.clone(),
+        base.subview(|view| view.reversed_axes()),
+        base.subview(|view| view.slice_move(s![..;-3, 5..;2])),
+        base.subview(|view| view.slice_move(s![3..3, ..])),
+        base.subview(|view| view.slice_move(s![3..4, 7..8])),
+    ];
+    for threshold in [Some(0), None] {
+        let pool = builder().threshold(threshold).build().unwrap();
+        let back = pool.map(|view: SharedArray<u16, Ix2>| view, views.clone()).unwrap();
+        assert_eq!(back, views);
+        let flags = SharedArray::from(vec![true, false, true]);
+        assert_eq!(pool.map(|flags: SharedArray<bool, Ix1>| flags, [flags.clone()]).unwrap(), [flags]);
+    }
+}

@@ -1,0 +1,203 @@
+//! A failing task tells what happened: kind, type, message, causes, place, index, worker.
+
+use std::{error::Error, fmt, time::Duration};
+
+use ndferry::{Failure, TaskError};
+
+use crate::{Watchdog, pool};
+
+#[derive(Debug)]
+struct NoData {
+    cause: std::num::ParseIntError,
+}
+
+impl fmt::Display for NoData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no data for the plate")
+    }
+}
+
+impl Error for NoData {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.cause)
+    }
+}
+
+fn read_plate(plate: u32) -> Result<u32, NoData> {
+    if plate == 3 { "x".parse().map_err(|cause| NoData { cause }) } else { Ok(plate) }
+}
+
+fn fate(what: String) -> u32 {
+    match what.as_str() {
+        "panic" => panic!("plate {} is broken", 7),
+        "abort" => std::process::abort(),
+        "exit" => std::process::exit(3),
+        "exit 0" => std::process::exit(0),
+        "kill" => {
+            // What the kernel does to a process that takes too much memory.
+            let own = rustix::process::getpid();
+            rustix::process::kill_process(own, rustix::process::Signal::KILL).unwrap();
+            unreachable!("the signal comes first")
+        }
+        "overflow" => deep(1),
+        "sleep" => {
+            std::thread::sleep(Duration::from_secs(1000));
+            0
+        }
+        _ => std::process::id(),
+    }
+}
+
+#[allow(unconditional_recursion, reason = "what is tested is how it ends")]
+fn deep(x: u32) -> u32 {
+    std::hint::black_box(deep(std::hint::black_box(x)) + 1)
+}
+
+fn fails(fates: &[&str]) -> TaskError {
+    let items: Vec<String> = fates.iter().map(ToString::to_string).collect();
+    pool().map(fate, items).unwrap_err().into_task_error().unwrap()
+}
+
+// E1
+#[test]
+fn an_error_arrives_with_type_message_and_causes() {
+    let _dog = Watchdog::new("error");
+    let pool = pool();
+    let error = pool.try_map(read_plate, 0..10).unwrap_err();
+    assert!(error.is_task());
+    let text = error.to_string();
+    assert!(text.contains("read_plate failed on item 3: no data for the plate: invalid digit"), "{text}");
+    let task = error.task_error().unwrap();
+    assert_eq!((task.failure(), task.index(), task.message()), (Failure::Error, 3, "no data for the plate"));
+    assert!(task.type_name().unwrap().ends_with("errors::NoData"));
+    assert!(task.task().ends_with("errors::read_plate"), "{}", task.task());
+    assert!(task.call_site().contains("tests/pool/errors.rs:"), "{}", task.call_site());
+    assert_eq!(task.source().unwrap().to_string(), "invalid digit found in string");
+    assert_ne!(task.worker(), std::process::id());
+    assert_eq!(pool.try_map(read_plate, [1, 2]).unwrap(), [1, 2], "the pool goes on");
+}
+
+// E1
+#[test]
+fn a_panic_arrives_with_message_location_and_backtrace() {
+    let _dog = Watchdog::new("panic");
+    let task = fails(&["", "panic"]);
+    assert_eq!((task.failure(), task.index(), task.message()), (Failure::Panic, 1, "plate 7 is broken"));
+    assert!(task.location().unwrap().contains("tests/pool/errors.rs:"), "{:?}", task.location());
+    assert!(task.backtrace().unwrap().contains("fate"), "{:?}", task.backtrace());
+    assert!(format!("{task:?}").contains("called at"));
+}
+
+// E1 E4
+#[test]
+fn a_dead_worker_is_an_error_that_names_its_end() {
+    let _dog = Watchdog::new("death");
+    for (what, signal, code, words) in [
+        ("kill", Some(9), None, "SIGKILL"),
+        ("abort", Some(6), None, "SIGABRT"),
+        ("exit", None, Some(3), "exited with code 3"),
+        ("exit 0", None, Some(0), "exited with code 0"),
+        ("overflow", Some(6), None, "killed by"),
+    ] {
+        let task = fails(&["", "", what, ""]);
+        assert_eq!((task.failure(), task.index()), (Failure::Died, 2), "{what}");
+        assert_eq!((task.signal(), task.exit_code()), (signal, code), "{what}");
+        assert!(task.to_string().contains(words), "{task}");
+    }
+}
+
+// E6
+#[test]
+fn the_first_failure_does_not_wait_for_those_beside_it() {
+    let _dog = Watchdog::new("fail fast");
+    let pool = pool();
+    let items = ["sleep", "panic"].map(String::from);
+    let error = pool.map(fate, items).unwrap_err();
+    assert_eq!(error.task_error().unwrap().failure(), Failure::Panic);
+    let pids = pool.map(fate, vec![String::new(); 4]).unwrap();
+    assert!(pids.iter().all(|&pid| pid != error.task_error().unwrap().worker() || pid > 0), "the pool goes on");
+}
+
+#[test]
+fn a_pool_survives_any_number_of_deaths() {
+    let _dog = Watchdog::new("deaths");
+    let pool = pool();
+    for round in 0..10 {
+        assert!(pool.map(fate, ["kill".to_string(), "exit".to_string()]).is_err(), "round {round}");
+        assert_eq!(pool.map(fate, vec![String::new(); 3]).unwrap().len(), 3, "round {round}");
+    }
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Stubborn;
+
+#[derive(Debug, serde::Deserialize)]
+struct Unsayable;
+
+impl serde::Serialize for Unsayable {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom("this cannot be said"))
+    }
+}
+
+#[derive(Debug, serde::Serialize)]
+struct Unheard;
+
+impl<'de> serde::Deserialize<'de> for Unheard {
+    fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Err(serde::de::Error::custom("this cannot be heard"))
+    }
+}
+
+// E3
+#[test]
+fn what_cannot_be_passed_fails_its_own_index_with_its_own_words() {
+    let _dog = Watchdog::new("unsayable");
+    let pool = pool();
+    let task = |error: ndferry::Error| error.into_task_error().unwrap();
+    let argument = task(pool.map(|_: Unsayable| (), [Unsayable]).unwrap_err());
+    assert_eq!((argument.failure(), argument.message()), (Failure::Argument, "this cannot be said"));
+    let argument = task(pool.map(|_: Unheard| (), [Unheard]).unwrap_err());
+    assert_eq!(argument.failure(), Failure::Argument);
+    assert!(argument.message().ends_with("this cannot be heard"), "{argument}");
+    let result = task(pool.map(|_: u8| Unsayable, [0]).unwrap_err());
+    assert_eq!((result.failure(), result.message()), (Failure::Result, "this cannot be said"));
+    let result = task(pool.map(|_: u8| Unheard, [0]).unwrap_err());
+    assert_eq!((result.failure(), result.message()), (Failure::Result, "this cannot be heard"));
+    let context = pool.with(&Unsayable).map(|_, _: u8| (), [0]).unwrap_err().to_string();
+    assert!(context.contains("the context cannot be sent: this cannot be said"), "{context}");
+    let context = task(pool.with(&Unheard).map(|_, _: u8| (), [0]).unwrap_err());
+    assert!(context.message().contains("the context cannot be read: this cannot be heard"), "{context}");
+    assert_eq!(pool.map(|_: Stubborn| 1, [Stubborn]).unwrap(), [1], "the pool goes on");
+}
+
+#[derive(Debug)]
+struct Unprintable;
+
+impl fmt::Display for Unprintable {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        panic!("no words")
+    }
+}
+
+impl Error for Unprintable {}
+
+// E3
+#[test]
+fn an_error_that_cannot_be_printed_is_still_told() {
+    let _dog = Watchdog::new("unprintable");
+    let error = pool().try_map(|_: u8| Err::<(), _>(Unprintable), [0]).unwrap_err();
+    let task = error.task_error().unwrap();
+    assert_eq!(task.failure(), Failure::Error);
+    assert!(task.type_name().unwrap().ends_with("Unprintable"));
+}
+
+// E2
+#[test]
+fn a_result_that_is_an_error_comes_back_as_itself() {
+    let _dog = Watchdog::new("result");
+    let check = |x: i32| {
+        if x > 0 { Ok(x) } else { Err(format!("{x} is not positive")) }
+    };
+    assert_eq!(pool().map(check, [1, -1]).unwrap(), [Ok(1), Err("-1 is not positive".to_string())]);
+}

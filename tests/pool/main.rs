@@ -1,0 +1,225 @@
+//! The pool: tasks in worker processes, what they get, what they give back, and how they fail.
+
+mod arrays;
+#[path = "../common/mod.rs"]
+mod common;
+mod death;
+mod errors;
+
+use std::time::Duration;
+
+use ndferry::{ByteOrder, Pool, PoolBuilder, Store};
+
+/// What a worker of this test program runs.
+#[test]
+fn worker() {
+    ndferry::init();
+}
+
+fn builder() -> PoolBuilder {
+    Pool::builder().workers(2).test_entry("worker")
+}
+
+fn pool() -> Pool {
+    builder().build().unwrap()
+}
+
+/// A pool for either byte order of its store.
+fn pools() -> [(ByteOrder, Pool); 2] {
+    [ByteOrder::Little, ByteOrder::Big].map(|byte_order| {
+        let store = Store::builder().byte_order(byte_order).build().unwrap();
+        (byte_order, builder().store(&store).build().unwrap())
+    })
+}
+
+/// Ends the test run when a test hangs.
+struct Watchdog {
+    _alive: std::sync::mpsc::Sender<()>,
+}
+
+impl Watchdog {
+    fn new(test: &'static str) -> Self {
+        let (alive, watched) = std::sync::mpsc::channel::<()>();
+        std::thread::spawn(move || {
+            if watched.recv_timeout(Duration::from_secs(120)) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+                eprintln!("{test} hangs");
+                std::process::abort();
+            }
+        });
+        Self { _alive: alive }
+    }
+}
+
+/// Tries until `done` or a minute has gone.
+fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    let until = std::time::Instant::now() + Duration::from_secs(60);
+    while !done() {
+        assert!(std::time::Instant::now() < until, "in vain: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn double(x: i64) -> i64 {
+    2 * x
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Line {
+    slope: f64,
+    start: f64,
+}
+
+impl Line {
+    fn at(&self, x: f64) -> f64 {
+        self.start + self.slope * x
+    }
+}
+
+#[test]
+fn functions_methods_and_closures_run_and_results_come_in_order() {
+    let _dog = Watchdog::new("order");
+    let pool = pool();
+    assert_eq!(pool.map(double, 0..1000).unwrap(), (0..1000).map(double).collect::<Vec<_>>());
+    let line = Line { slope: 2.0, start: 1.0 };
+    assert_eq!(pool.with(&line).map(Line::at, [0.0, 1.0, 2.0]).unwrap(), [1.0, 3.0, 5.0]);
+    let words = pool.map(|word: String| word.to_uppercase(), ["a".into(), "ß".into()]).unwrap();
+    assert_eq!(words, ["A", "SS"]);
+    assert!(pool.map(double, []).unwrap().is_empty());
+    let parsed = pool.try_map(|text: String| text.parse::<i32>(), ["1".into(), "-7".into()]).unwrap();
+    assert_eq!(parsed, [1, -7]);
+}
+
+#[test]
+fn tasks_run_in_other_processes_and_on_all_workers() {
+    let _dog = Watchdog::new("processes");
+    let pool = pool();
+    let pids = pool
+        .map(
+            |_: u32| {
+                std::thread::sleep(Duration::from_millis(20));
+                std::process::id()
+            },
+            0..10,
+        )
+        .unwrap();
+    let mut distinct = pids.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    assert_eq!(distinct.len(), 2, "{pids:?}");
+    assert!(!pids.contains(&std::process::id()));
+}
+
+#[test]
+fn calls_from_several_threads_share_the_workers() {
+    let _dog = Watchdog::new("threads");
+    let pool = pool();
+    std::thread::scope(|scope| {
+        for thread in 0..6 {
+            let pool = pool.clone();
+            scope.spawn(move || {
+                let base = thread * 1000;
+                let sums = pool.with(&base).map(|base: &i64, x: i64| base + x, 0..50).unwrap();
+                assert_eq!(sums, (0..50).map(|x| base + x).collect::<Vec<_>>());
+            });
+        }
+    });
+}
+
+#[test]
+fn a_pool_within_a_task_works() {
+    let _dog = Watchdog::new("nested");
+    let sums = pool()
+        .try_map(
+            |x: u64| {
+                let inner = Pool::builder().workers(1).test_entry("worker").build()?;
+                inner.map(|y: u64| y + 1, [x, 10 * x]).map(|both| both.iter().sum::<u64>())
+            },
+            [1, 2],
+        )
+        .unwrap();
+    assert_eq!(sums, [13, 24]);
+}
+
+#[test]
+fn progress_goes_from_nothing_to_all() {
+    let _dog = Watchdog::new("progress");
+    let mut seen = Vec::new();
+    let pool = pool();
+    pool.progress(|progress| seen.push((progress.done, progress.total))).map(double, 0..5).unwrap();
+    assert_eq!(seen, (0..=5).map(|done| (done, Some(5))).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_builder_refuses_what_makes_no_sense() {
+    assert!(builder().workers(0).build().unwrap_err().is_usage());
+    let error = Pool::builder().workers(1).test_entry("no_such_test").build().unwrap().map(double, [1]).unwrap_err();
+    assert!(error.to_string().contains("before it had reached ndferry::init()"), "{error}");
+}
+
+// P12
+#[test]
+fn the_number_of_workers_can_be_told_by_the_environment() {
+    let run = |value: &str| {
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["print_default_workers", "--exact", "--ignored", "--nocapture"])
+            .env("NDFERRY_WORKERS", value)
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(run("3").contains("workers: 3"));
+    for bad in ["0", "-1", "many", ""] {
+        assert!(run(bad).contains("NDFERRY_WORKERS is"), "{bad}");
+    }
+}
+
+#[test]
+#[ignore = "a part of the_number_of_workers_can_be_told_by_the_environment"]
+fn print_default_workers() {
+    match Pool::builder().test_entry("worker").build() {
+        Ok(pool) => println!("workers: {}", pool.workers()),
+        Err(error) => println!("{error}"),
+    }
+}
+
+// P10
+#[test]
+fn init_forgotten_is_an_error_that_says_so() {
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["make_a_pool_without_init", "--exact", "--ignored", "--nocapture"])
+        .output()
+        .unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(printed.contains("ndferry::init() was not called"), "{printed}");
+}
+
+#[test]
+#[ignore = "a part of init_forgotten_is_an_error_that_says_so"]
+fn make_a_pool_without_init() {
+    println!("{}", Pool::new().unwrap_err());
+}
+
+// P10
+#[test]
+fn a_program_started_by_a_task_is_no_worker() {
+    let _dog = Watchdog::new("program of a task");
+    let printed = pool()
+        .try_map(
+            |_: ()| {
+                let program = std::env::current_exe()?;
+                let mut command = std::process::Command::new(program);
+                command.args(["say_something", "--exact", "--ignored", "--nocapture"]);
+                command.output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+            },
+            [()],
+        )
+        .unwrap();
+    assert!(printed[0].contains("something"), "{printed:?}");
+}
+
+#[test]
+#[ignore = "a part of a_program_started_by_a_task_is_no_worker"]
+fn say_something() {
+    ndferry::init();
+    println!("something");
+}
