@@ -1,0 +1,268 @@
+//! The arguments: what can be asked for, and the help that says so.
+
+use std::{path::PathBuf, str::FromStr};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ndferry::{ByteOrder, DType, Order};
+
+/// Look at, summarise and convert files of n-dimensional arrays.
+///
+/// Reads .ferry and .npy files, and raw binary described by --raw and --shape; in either byte order. Files are mapped,
+/// not loaded, so they may be larger than memory.
+#[derive(Parser)]
+#[command(
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    after_help = "\
+Examples:
+  ndferry info survey.npy                    what is in a file
+  ndferry stats *.npy                        extremes, mean and spread, on all cores
+  ndferry convert survey.npy survey.ferry    between formats and byte orders
+  ndferry sweep                              tidy up after programs that were killed
+
+`ndferry help COMMAND` tells more about one of them."
+)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    Info(InfoArgs),
+    #[cfg(target_os = "linux")]
+    Stats(StatsArgs),
+    Convert(ConvertArgs),
+    #[cfg(target_os = "linux")]
+    Sweep(SweepArgs),
+}
+
+/// Show what arrays a file holds, without reading them
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  ndferry info survey.npy
+  ndferry info model.ferry --json
+  ndferry info --raw '>i2' --shape 33,41,25 --order F --offset 352 brain.nii")]
+pub struct InfoArgs {
+    /// The file to look at
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// Print JSON for programs instead of a table for people
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub raw: RawArgs,
+
+    /// Memory order of the raw file: C for row-major, F for column-major [default: C]
+    #[arg(long, value_name = "C|F", requires = "raw", value_parser = order, help_heading = RAW)]
+    pub order: Option<Order>,
+}
+
+/// Count, minimum, maximum, mean and standard deviation of every array
+///
+/// Worker processes share the work, each mapping the file and going through it block by block. NaN are counted and left
+/// out of the figures; the standard deviation is that of a population. Minimum and maximum of integers are exact. On a
+/// terminal each array's histogram is drawn as well.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  ndferry stats survey.npy
+  ndferry stats --json *.npy > figures.json
+  ndferry stats --array model.weight --workers 4 model.ferry
+  ndferry stats --raw '>i2' --shape 33,41,25 --order F --offset 352 brain.nii
+
+The number of workers is that of the cores this process may use, unless --workers or the
+environment variable NDFERRY_WORKERS says otherwise.")]
+pub struct StatsArgs {
+    /// The files to summarise
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+
+    /// How many worker processes share the work
+    #[arg(long, value_name = "N", value_parser = workers, allow_negative_numbers = true)]
+    pub workers: Option<usize>,
+
+    /// Only the array of this name, in each file
+    #[arg(long, value_name = "NAME")]
+    pub array: Option<String>,
+
+    /// Print JSON for programs instead of a table for people
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub raw: RawArgs,
+
+    /// Memory order of the raw file: C for row-major, F for column-major [default: C]
+    #[arg(long, value_name = "C|F", requires = "raw", value_parser = order, help_heading = RAW)]
+    pub order: Option<Order>,
+}
+
+/// Write a file's arrays to another file: .npy or .ferry, by its extension
+///
+/// OUT appears whole or not at all, and may be IN itself. Elements keep their type, byte order and memory order unless an
+/// option says otherwise.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  ndferry convert survey.npy survey.ferry
+  ndferry convert model.ferry weight.npy --array model.weight
+  ndferry convert old-mac.npy ready.npy --byte-order native
+  ndferry convert --raw '>i2' --shape 33,41,25 --order F --offset 352 brain.nii brain.npy")]
+pub struct ConvertArgs {
+    /// The file to read
+    #[arg(value_name = "IN")]
+    pub input: PathBuf,
+
+    /// The file to write, ending in .npy or .ferry
+    #[arg(value_name = "OUT", value_parser = target)]
+    pub output: PathBuf,
+
+    /// Byte order of the numbers written [default: as they are]
+    #[arg(long, value_name = "ORDER")]
+    pub byte_order: Option<TargetByteOrder>,
+
+    /// Memory order of the elements written: C for row-major, F for column-major [default: as it is]. With --raw it tells
+    /// that of IN, which is kept
+    #[arg(long, value_name = "C|F", value_parser = order)]
+    pub order: Option<Order>,
+
+    /// The array to write, where IN holds several
+    #[arg(long, value_name = "NAME")]
+    pub array: Option<String>,
+
+    #[command(flatten)]
+    pub raw: RawArgs,
+}
+
+/// Remove temporary files that killed programs left behind, and say what went
+///
+/// Files of programs that still run are never touched, nor those of other users.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  ndferry sweep --dry-run
+  NDFERRY_DIR=/scratch/me ndferry sweep")]
+pub struct SweepArgs {
+    /// Say what would be removed, and remove nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+const RAW: &str = "Raw binary input";
+
+/// A file without a header, described from outside. Where its elements lie in memory order is said by an `--order` of each
+/// subcommand's own.
+#[derive(Args)]
+pub struct RawArgs {
+    /// Read numbers of this type, whatever the file claims to be: NumPy's type string, as '>i2' or '<f8'
+    #[arg(long, value_name = "DTYPE", requires = "shape", help_heading = RAW)]
+    pub raw: Option<DType>,
+
+    /// Length of each axis, as 33,41,25; '' for a single number
+    #[arg(long, value_name = "N,N,…", requires = "raw", allow_hyphen_values = true, help_heading = RAW)]
+    pub shape: Option<Shape>,
+
+    /// Bytes before the first number [default: 0]
+    #[arg(long, value_name = "BYTES", requires = "raw", value_parser = offset, allow_negative_numbers = true, help_heading = RAW)]
+    pub offset: Option<u64>,
+}
+
+/// The lengths of an array's axes, as given on the command line.
+#[derive(Clone)]
+pub struct Shape(pub Vec<usize>);
+
+impl FromStr for Shape {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Ok(Self(Vec::new()));
+        }
+        // As Python writes it, `3,` has one axis.
+        let lengths = text.strip_suffix(',').unwrap_or(text).split(',');
+        let length = |length: &str| match length.trim().parse() {
+            Ok(length) => Ok(length),
+            Err(_) => Err(format!("`{length}` is no length; expected whole numbers with commas, as 33,41,25")),
+        };
+        Ok(Self(lengths.map(length).collect::<Result<_, _>>()?))
+    }
+}
+
+/// Byte orders a file can be given.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum TargetByteOrder {
+    /// Least significant byte first
+    Little,
+    /// Most significant byte first
+    Big,
+    /// That of this machine, so that the file can be mapped here
+    Native,
+}
+
+impl From<TargetByteOrder> for ByteOrder {
+    fn from(order: TargetByteOrder) -> Self {
+        match order {
+            TargetByteOrder::Little => Self::Little,
+            TargetByteOrder::Big => Self::Big,
+            TargetByteOrder::Native => Self::NATIVE,
+        }
+    }
+}
+
+fn order(text: &str) -> Result<Order, String> {
+    match text {
+        "C" | "c" => Ok(Order::C),
+        "F" | "f" => Ok(Order::F),
+        _ => Err("expected C (row-major) or F (column-major)".into()),
+    }
+}
+
+fn offset(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "expected a number of bytes, 0 or more".into())
+}
+
+fn workers(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(workers) if workers > 0 => Ok(workers),
+        _ => Err("expected a number of processes, 1 or more".into()),
+    }
+}
+
+fn target(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
+    match extension.to_str() {
+        Some("npy" | "ferry") => Ok(path),
+        _ => Err("expected a file name ending in .npy or .ferry, which says the format to write".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_agree_with_each_other() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn shapes_are_read_as_they_are_written() {
+        let shape = |text: &str| text.parse::<Shape>().map(|shape| shape.0);
+        assert_eq!(shape("33,41,25"), Ok(vec![33, 41, 25]));
+        assert_eq!(shape("3, 0"), Ok(vec![3, 0]));
+        assert_eq!(shape("7,"), Ok(vec![7]));
+        assert_eq!(shape(""), Ok(vec![]));
+        for wrong in ["-1,3", ",", "3,,4", "3x4", "99999999999999999999", "1.5"] {
+            let message = shape(wrong).unwrap_err();
+            assert!(message.contains("expected whole numbers"), "{wrong}: {message}");
+        }
+    }
+}

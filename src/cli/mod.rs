@@ -1,0 +1,46 @@
+//! The command line: reads arguments, calls the library, and tells people and programs what came of it.
+//!
+//! One module for each subcommand; what they share stands beside them. Results go to stdout, all at once when they are
+//! complete; everything else (a line for each failure, the progress bar) goes to stderr. The exit code is 0, or 1 after a
+//! failure, or 2 where the arguments make no sense.
+//!
+//! Worker processes and their temporary files need Linux, and so do the subcommands that are about them.
+
+mod args;
+mod convert;
+mod failure;
+mod info;
+mod input;
+#[cfg(target_os = "linux")]
+mod progress;
+#[cfg(target_os = "linux")]
+mod stats;
+#[cfg(target_os = "linux")]
+mod sweep;
+mod table;
+mod terminal;
+mod text;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Arguments, Command};
+use failure::Failures;
+
+/// Does what the arguments of the process say.
+pub fn run() -> ExitCode {
+    let mut failures = Failures::default();
+    let outcome = match Arguments::parse().command {
+        Command::Info(args) => info::run(&args),
+        #[cfg(target_os = "linux")]
+        Command::Stats(args) => stats::run(&args, &mut failures),
+        Command::Convert(args) => convert::run(&args),
+        #[cfg(target_os = "linux")]
+        Command::Sweep(args) => sweep::run(&args, &mut failures),
+    };
+    if let Err(failure) = outcome {
+        failures.report(&failure);
+    }
+    failures.exit_code()
+}

@@ -1,0 +1,113 @@
+//! `ndferry stats`: extremes, mean and spread of arrays, by worker processes.
+//!
+//! The parent opens a file, cuts each of its arrays into blocks and hands the pool the array, which travels as the open file,
+//! and the blocks. A worker maps the file, goes through the block at hand ([`block`]) and sends back a [`Summary`], however
+//! large the block; the parent merges summaries in order. The numerics, from the bottom: [`double`], [`lanes`], [`moments`],
+//! [`kernel`], [`summary`].
+
+mod block;
+mod double;
+mod histogram;
+mod kernel;
+mod lanes;
+mod moments;
+mod report;
+mod summary;
+#[cfg(test)]
+mod tests;
+
+use std::io::{IsTerminal, stdout};
+
+use ndferry::{ArrayFile, ArrayInfo, Pool};
+
+use self::{
+    histogram::{Bins, Histogram},
+    report::Row,
+    summary::Summary,
+};
+use super::{
+    args::StatsArgs,
+    failure::{Failure, Failures, reason},
+    input,
+    progress::Bar,
+    terminal,
+};
+
+pub fn run(args: &StatsArgs, failures: &mut Failures) -> Result<(), Failure> {
+    let mut summariser = Summariser { workers: args.workers, pool: None, draws: !args.json && stdout().is_terminal() };
+    let mut rows = Vec::new();
+    for path in &args.files {
+        let done = input::open(path, &args.raw, args.order).and_then(|file| {
+            for array in input::select(&file, args.array.as_deref())? {
+                match summariser.row(&file, array) {
+                    Ok(row) => rows.push(row),
+                    Err(failure) => failures.report(&failure),
+                }
+            }
+            Ok(())
+        });
+        if let Err(failure) = done {
+            failures.report(&failure);
+        }
+    }
+    let text = if args.json { report::json(&rows) } else { report::table(&rows, terminal::width()) };
+    terminal::print(&text)
+}
+
+/// The workers, started when the first array needs them, and what is asked of them.
+struct Summariser {
+    workers: Option<usize>,
+    pool: Option<Pool>,
+    /// Whether histograms are drawn, which takes a second pass.
+    draws: bool,
+}
+
+impl Summariser {
+    /// The row of one array of a file.
+    fn row(&mut self, file: &ArrayFile, array: &ArrayInfo) -> Result<Row, Failure> {
+        let outcome = match block::check(array.dtype()) {
+            Ok(()) => self.summarise(file, array).map_err(|error| reason(&error)),
+            Err(reason) => Err(reason),
+        };
+        outcome.map_err(|message| match array.name() {
+            "" => Failure::new(file.path(), message),
+            name => Failure::new(file.path(), format!("array `{name}`: {message}")),
+        })
+    }
+
+    fn summarise(&mut self, file: &ArrayFile, info: &ArrayInfo) -> ndferry::Result<Row> {
+        let array = file.any(info.name())?.flatten()?;
+        let blocks = block::blocks(array.len(), info.dtype());
+        let passes = if self.draws { 2 } else { 1 };
+        let bar = Bar::new(file.path(), passes * info.nbytes());
+        let pool = self.pool()?;
+
+        let moved = bar.moved_by(0, info.nbytes());
+        let parts = pool.with(&array).progress(moved).try_map(block::summarise, blocks.clone())?;
+        let summary = parts.into_iter().fold(Summary::default(), Summary::merge);
+
+        let histogram = match summary.finite.filter(|_| self.draws) {
+            Some(finite) => {
+                let bins = Bins::between(finite.min, finite.max);
+                let moved = bar.moved_by(info.nbytes(), info.nbytes());
+                let parts = pool.with(&(array, bins)).progress(moved).try_map(block::count, blocks)?;
+                Some(parts.into_iter().fold(Histogram::new(bins), Histogram::merge))
+            }
+            None => None,
+        };
+        Ok(Row::new(file.path(), info, summary, histogram))
+    }
+
+    fn pool(&mut self) -> ndferry::Result<Pool> {
+        if let Some(pool) = &self.pool {
+            return Ok(pool.clone());
+        }
+        // However small, an array is mapped by the workers: there is nothing else large in a message.
+        let builder = Pool::builder().threshold(0);
+        let pool = match self.workers {
+            Some(workers) => builder.workers(workers).build(),
+            None => builder.build(),
+        }?;
+        Ok(self.pool.insert(pool).clone())
+    }
+}

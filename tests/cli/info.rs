@@ -1,0 +1,91 @@
+//! `ndferry info`.
+
+use std::fs;
+
+use ndarray::array;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::{
+    fixture::{fixtures, raw_arguments, volume},
+    run::ndferry,
+};
+
+#[derive(Serialize)]
+struct Model {
+    weight: ndarray::Array2<f64>,
+    bias: Vec<f32>,
+}
+
+#[test]
+fn json_tells_of_every_fixture_what_numpy_wrote() {
+    for fixture in fixtures("npy") {
+        let path = fixture.path.to_str().unwrap();
+        let info = ndferry(["info", "--json", path]).json();
+        let (dtype, described) = (fixture.dtype(), &fixture.description);
+        let nbytes = dtype.item_size() * fixture.elements().len();
+        let offset = fs::metadata(path).unwrap().len() as usize - nbytes;
+        let version = &described["npy_version"];
+        let expected = json!({
+            "path": path,
+            "format": "npy",
+            "version": format!("{}.{}", version[0], version[1]),
+            "arrays": [{
+                "name": "",
+                "dtype": described["dtype"],
+                "shape": described["shape"],
+                "order": described["order"],
+                "byte_order": described["byte_order"],
+                "offset": offset,
+                "nbytes": nbytes,
+                "alignment": 1 << offset.trailing_zeros().min(12),
+                "mappable": dtype.is_native() && dtype.scalar() != ndferry::Scalar::Bool,
+            }],
+        });
+        // As text, for the order of the keys is part of the promise.
+        assert_eq!(info.to_string(), expected.to_string());
+    }
+}
+
+#[test]
+fn json_tells_of_a_raw_file_what_the_arguments_say() {
+    let volume = volume();
+    let path = volume.path.to_str().unwrap();
+    let info = ndferry(["info", "--json", path].map(String::from).into_iter().chain(raw_arguments(&volume))).json();
+    assert_eq!(info["format"], "raw");
+    assert_eq!(info["version"], Value::Null);
+    assert_eq!(info["arrays"][0]["order"], "F");
+    assert_eq!(info["arrays"][0]["byte_order"], "big");
+    assert_eq!(info["arrays"][0]["offset"], 352);
+    assert_eq!(info["arrays"][0]["nbytes"], 33 * 41 * 25 * 2);
+}
+
+// F5
+#[test]
+fn json_tells_of_every_array_of_a_container_and_all_are_aligned() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.ferry");
+    let model = Model { weight: array![[1.0, 2.0], [3.0, 4.0]], bias: vec![0.5; 1000] };
+    ndferry::dump(&path, &model).unwrap();
+    let info = ndferry(["info".as_ref(), "--json".as_ref(), path.as_os_str()]).json();
+    assert_eq!((&info["format"], &info["version"]), (&json!("ferry"), &json!("1")));
+    let arrays = info["arrays"].as_array().unwrap();
+    let names: Vec<_> = arrays.iter().map(|array| array["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["weight", "bias"]);
+    for array in arrays {
+        assert!(array["alignment"].as_u64().unwrap() >= 64, "{array}");
+        assert_eq!(array["mappable"], true, "{array}");
+    }
+}
+
+#[test]
+fn people_get_a_table() {
+    let volume = volume();
+    let path = volume.path.to_str().unwrap();
+    let text = ndferry(["info", path].map(String::from).into_iter().chain(raw_arguments(&volume))).success();
+    let lines: Vec<_> = text.lines().collect();
+    let [heading, columns, array] = lines[..] else { panic!("{text}") };
+    assert_eq!(heading, format!("{path}: raw, 1 array"));
+    assert!(columns.contains("dtype  shape     order"), "{text}");
+    assert!(array.contains(">i2    33×41×25  F      big"), "{text}");
+}

@@ -1,0 +1,16 @@
+//! The command line from outside: what `ndferry` prints and how it ends, as a shell would see it.
+#![cfg(feature = "cli")]
+
+#[cfg(target_os = "linux")]
+mod busy;
+mod fixture;
+mod run;
+
+mod convert;
+mod info;
+mod stats;
+#[cfg(target_os = "linux")]
+mod sweep;
+mod terminal;
+mod usage;
+mod wrong_input;

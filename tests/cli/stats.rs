@@ -1,0 +1,175 @@
+//! `ndferry stats`.
+
+use std::{ffi::OsStr, fs};
+
+use ndarray::{Array1, array};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::{
+    fixture::{Fixture, fixtures, raw_arguments, volume},
+    run::{command, ndferry, parse, run},
+};
+
+const KEYS: [&str; 11] = ["path", "array", "dtype", "shape", "byte_order", "count", "nan", "min", "max", "mean", "std"];
+
+/// Arguments of `stats --json` for these files.
+fn stats<'a>(fixtures: impl IntoIterator<Item = &'a Fixture>) -> Vec<&'a OsStr> {
+    let paths = fixtures.into_iter().map(|fixture| fixture.path.as_os_str());
+    ["stats", "--json"].map(OsStr::new).into_iter().chain(paths).collect()
+}
+
+/// Mean and standard deviation may differ in the last digits; nothing else may.
+#[track_caller]
+fn assert_figures(row: &Value, expected: &Value) {
+    for key in ["count", "nan", "min", "max"] {
+        assert_eq!(row[key], expected[key], "{key} of {row}");
+    }
+    for key in ["mean", "std"] {
+        match (row[key].as_f64(), expected[key].as_f64()) {
+            (Some(found), Some(exact)) => {
+                assert!((found - exact).abs() <= 1e-12 * exact.abs(), "{key} of {row}, not {exact}");
+            }
+            _ => assert_eq!(row[key], expected[key], "{key} of {row}"),
+        }
+    }
+}
+
+// B1
+#[test]
+fn the_figures_of_every_fixture_are_those_of_numpy() {
+    let fixtures = fixtures("npy");
+    let real: Vec<_> = fixtures.iter().filter(|fixture| fixture.stats().is_some()).collect();
+    let rows = ndferry(stats(real.iter().copied())).json();
+    let rows = rows.as_array().unwrap();
+    assert_eq!(rows.len(), real.len());
+    for (row, fixture) in rows.iter().zip(real) {
+        let keys: Vec<_> = row.as_object().unwrap().keys().collect();
+        assert_eq!(keys, KEYS);
+        assert_eq!((&row["path"], &row["array"]), (&json!(fixture.path), &json!("")));
+        for key in ["dtype", "shape", "byte_order"] {
+            assert_eq!(row[key], fixture.description[key], "{key} of {row}");
+        }
+        assert_figures(row, fixture.stats().unwrap());
+    }
+}
+
+#[test]
+fn complex_arrays_are_refused_each_with_its_reason() {
+    let fixtures = fixtures("npy");
+    let complex: Vec<_> = fixtures.iter().filter(|fixture| fixture.stats().is_none()).collect();
+    assert!(!complex.is_empty());
+    let outcome = ndferry(stats(complex.iter().copied()));
+    assert_eq!((outcome.code, parse(&outcome.stdout)), (Some(1), json!([])));
+    assert_eq!(outcome.stderr.lines().count(), complex.len(), "{}", outcome.stderr);
+    for (line, fixture) in outcome.stderr.lines().zip(complex) {
+        assert!(line.starts_with(&format!("ndferry: {}: ", fixture.path.display())), "{line}");
+        assert!(line.contains("complex"), "{line}");
+    }
+}
+
+#[test]
+fn a_real_big_endian_volume_has_its_reference_values() {
+    let volume = volume();
+    let arguments = [vec!["stats".into(), volume.path.to_str().unwrap().to_owned()], raw_arguments(&volume)].concat();
+    let table = ndferry(&arguments).success();
+    for figure in ["33825", "-610", "30393", "8401.066725794532", "2526.6561133919117"] {
+        assert!(table.split_whitespace().any(|cell| cell == figure), "{figure} in {table}");
+    }
+    let rows = ndferry([arguments, vec!["--json".into()]].concat()).json();
+    assert_figures(&rows[0], volume.stats().unwrap());
+}
+
+#[test]
+fn the_figures_do_not_depend_on_the_number_of_workers() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("waves.ferry");
+    ndferry::dump(&path, &Array1::from_shape_fn(300_000, |at| 1e6 + (at as f64).sin())).unwrap();
+    let arguments = ["stats", "--json", path.to_str().unwrap()];
+    let one = ndferry(arguments.into_iter().chain(["--workers", "1"])).success();
+    let three = ndferry(arguments.into_iter().chain(["--workers", "3"])).success();
+    let mut by_environment = command(arguments);
+    by_environment.env("NDFERRY_WORKERS", "2");
+    assert_eq!(one, three);
+    assert_eq!(one, run(by_environment).success());
+    assert_eq!(parse(&one)[0]["count"], 300_000);
+}
+
+#[test]
+fn what_is_wrong_with_one_file_does_not_keep_others_from_being_done() {
+    let fixtures = fixtures("npy");
+    let good: Vec<_> = fixtures.iter().filter(|fixture| fixture.stats().is_some()).take(2).collect();
+    let paths = [good[0].path.as_os_str(), "no-such-file.npy".as_ref(), good[1].path.as_os_str()];
+    let outcome = ndferry(["stats", "--json"].map(OsStr::new).into_iter().chain(paths));
+    outcome.assert_failed("no-such-file.npy", "");
+    let rows = parse(&outcome.stdout);
+    assert_eq!(rows.as_array().unwrap().len(), 2);
+    assert_eq!(rows[1]["path"], json!(good[1].path));
+
+    let outcome = ndferry([OsStr::new("stats")].into_iter().chain(paths));
+    outcome.assert_failed("no-such-file.npy", "");
+    assert_eq!(outcome.stdout.lines().count(), 3, "headings and two rows: {}", outcome.stdout);
+}
+
+#[derive(Serialize)]
+struct Model {
+    weight: ndarray::Array2<i64>,
+    bias: Vec<f32>,
+    phase: Vec<num_complex::Complex<f64>>,
+}
+
+#[test]
+fn every_array_of_a_container_has_a_row_and_one_can_be_chosen() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.ferry");
+    let model = Model {
+        weight: array![[1, i64::MAX], [i64::MIN, 4]],
+        bias: vec![0.5; 1000],
+        phase: vec![num_complex::Complex::new(0.0, 1.0); 100],
+    };
+    ndferry::dump(&path, &model).unwrap();
+    let arguments = ["stats", "--json", path.to_str().unwrap()];
+
+    let outcome = ndferry(arguments);
+    outcome.assert_failed(&path, "array `phase`: ");
+    let rows = parse(&outcome.stdout);
+    let names: Vec<_> = rows.as_array().unwrap().iter().map(|row| row["array"].as_str().unwrap()).collect();
+    assert_eq!(names, ["weight", "bias"]);
+    assert_eq!((&rows[0]["min"], &rows[0]["max"]), (&json!(i64::MIN), &json!(i64::MAX)));
+    assert_eq!((&rows[1]["mean"], &rows[1]["std"]), (&json!(0.5), &json!(0.0)));
+
+    let rows = ndferry(arguments.into_iter().chain(["--array", "bias"])).json();
+    assert_eq!(rows.as_array().unwrap().len(), 1);
+    assert_eq!(rows[0]["array"], "bias");
+    let table = ndferry(["stats", path.to_str().unwrap(), "--array", "bias"]).success();
+    assert!(table.lines().next().unwrap().split_whitespace().any(|heading| heading == "array"), "{table}");
+
+    let outcome = ndferry(arguments.into_iter().chain(["--array", "wieght"]));
+    outcome.assert_failed(&path, "`weight`");
+    assert_eq!(parse(&outcome.stdout), json!([]));
+}
+
+#[test]
+fn a_file_that_says_bool_and_is_not_fails_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bool.raw");
+    fs::write(&path, [0, 1, 2]).unwrap();
+    let outcome = ndferry([
+        "stats".as_ref(),
+        path.as_os_str(),
+        "--raw".as_ref(),
+        "|b1".as_ref(),
+        "--shape".as_ref(),
+        "3".as_ref(),
+    ]);
+    outcome.assert_failed(&path, "neither 0 nor 1");
+}
+
+// B2
+#[cfg(target_os = "linux")]
+#[test]
+fn the_workers_map_the_file_they_summarise() {
+    let store = tempfile::tempdir().unwrap();
+    let busy = crate::busy::Busy::start(store.path());
+    assert_eq!(busy.workers().len(), 2);
+}

@@ -1,0 +1,254 @@
+//! Files that are not what they should be. Each gets one line and exit code 1, at once and in little memory, from every
+//! subcommand that reads files.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{CWD, Mode, mkfifoat};
+use tempfile::TempDir;
+
+use crate::{
+    fixture::fixtures,
+    run::{Outcome, command_within, run},
+};
+
+/// Memory that a look at any wrong file may take, in KiB.
+const LIMIT: u32 = 48 << 10;
+
+/// Holds every subcommand against what is promised for a file that cannot be read.
+#[track_caller]
+fn assert_refused(path: &Path, raw: &[&str], reason: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("out.npy");
+    let refused = |before: &[&str], after: &[&OsStr]| -> Outcome {
+        let arguments = before.iter().map(OsStr::new).chain([path.as_os_str()]).chain(after.iter().copied());
+        let outcome = run(command_within(LIMIT, arguments.chain(raw.iter().map(OsStr::new))));
+        outcome.assert_failed(shown(path), reason);
+        outcome
+    };
+    assert_eq!(refused(&["info"], &[]).stdout, "");
+    assert_eq!(refused(&["info", "--json"], &[]).stdout, "");
+    assert_eq!(refused(&["stats"], &[]).stdout, "");
+    assert_eq!(refused(&["stats", "--json"], &[]).stdout.trim(), "[]");
+    assert_eq!(refused(&["convert"], &[output.as_os_str()]).stdout, "");
+    assert!(!output.exists());
+}
+
+/// A path as messages have it: on one line.
+fn shown(path: &Path) -> String {
+    path.display().to_string().replace('\n', "\\n").replace('\u{1b}', "\\u{1b}")
+}
+
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+}
+
+/// A `.npy` file of version 1.0 or, where the header is long, 2.0.
+fn npy(header: impl AsRef<[u8]>, data: &[u8]) -> Vec<u8> {
+    let header = header.as_ref();
+    match u16::try_from(header.len()) {
+        Ok(length) => [b"\x93NUMPY\x01\x00", &length.to_le_bytes()[..], header, data].concat(),
+        Err(_) => versioned_npy(2, header, data),
+    }
+}
+
+fn versioned_npy(major: u8, header: &[u8], data: &[u8]) -> Vec<u8> {
+    let length = (header.len() as u32).to_le_bytes();
+    [b"\x93NUMPY", &[major, 0][..], &length, header, data].concat()
+}
+
+fn with_dtype(dtype: &str) -> Vec<u8> {
+    npy(format!("{{'descr': {dtype}, 'fortran_order': False, 'shape': (2,), }}\n"), &[0; 64])
+}
+
+fn with_shape(shape: &str) -> Vec<u8> {
+    npy(format!("{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}\n"), &[0; 64])
+}
+
+#[test]
+fn what_is_no_regular_file_is_refused_and_never_waited_for() {
+    let folder = Folder::new();
+    assert_refused(&folder.path("missing.npy"), &[], "No such file");
+    assert_refused(&folder.path("no\nsuch\u{1b}[2Jfile.npy"), &[], "No such file");
+    assert_refused(folder.0.path(), &[], "directory");
+    assert_refused(&folder.file("file", "").join("below.npy"), &[], "Not a directory");
+    let pipe = folder.path("pipe.npy");
+    mkfifoat(CWD, &pipe, Mode::RWXU).unwrap();
+    assert_refused(&pipe, &[], "pipe");
+    assert_refused(&pipe, &["--raw", "<f8", "--shape", "3"], "pipe");
+    let socket = folder.path("socket.npy");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    assert_refused(&socket, &[], "");
+    for device in ["/dev/null", "/dev/zero"] {
+        assert_refused(Path::new(device), &[], "device");
+    }
+}
+
+#[test]
+fn what_is_of_no_known_format_is_refused() {
+    let folder = Folder::new();
+    for (name, bytes) in [
+        ("empty.npy", &b""[..]),
+        ("one.npy", b"\x93"),
+        ("text.npy", b"hello, world"),
+        ("png.npy", b"\x89PNG\r\n\x1a\n and more"),
+        ("zip.npz", b"PK\x03\x04 and more"),
+        ("random.ferry", &[0xA5; 4096]),
+        ("version.npy", b"\x93NUMPY\x09\x00\x10\x00 and more, and more"),
+    ] {
+        assert_refused(&folder.file(name, bytes), &[], "");
+    }
+}
+
+#[test]
+fn a_npy_file_cut_anywhere_is_refused() {
+    let folder = Folder::new();
+    let fixtures = fixtures("npy");
+    let whole = fixtures.iter().find(|fixture| fixture.text("file") == "i2_big_3d_fortran.npy").unwrap();
+    let bytes = fs::read(&whole.path).unwrap();
+    for length in [4, 6, 8, 9, 10, 11, 64, 127, 128, 129, bytes.len() - 1] {
+        assert_refused(&folder.file("cut.npy", &bytes[..length]), &[], "");
+    }
+}
+
+// F2
+#[test]
+fn a_container_cut_or_changed_anywhere_is_refused() {
+    let folder = Folder::new();
+    let path = folder.path("whole.ferry");
+    ndferry::dump(&path, &vec![1.5f64; 1000]).unwrap();
+    let bytes = fs::read(&path).unwrap();
+    for length in [8, 9, 63, 64, 65, 8000, bytes.len() - 1] {
+        assert_refused(&folder.file("cut.ferry", &bytes[..length]), &[], "");
+    }
+    // Of the prelude, and of what the end of the file holds: tree and header.
+    for at in [8, 13, 16, 24, 39, 40, 48, 63, bytes.len() - 1, bytes.len() - 100] {
+        let mut changed = bytes.clone();
+        changed[at] ^= 0x40;
+        assert_refused(&folder.file("changed.ferry", changed), &[], "");
+    }
+}
+
+#[test]
+fn a_npy_header_that_is_not_what_numpy_writes_is_refused() {
+    let folder = Folder::new();
+    let header = |text: &str| npy(format!("{text}\n"), &[0; 64]);
+    for (bytes, reason) in [
+        ([&b"\x93NUMPY\x01\x00\xFF\xFF"[..], &[b' '; 100]].concat(), "truncated"),
+        ([&b"\x93NUMPY\x02\x00\xFF\xFF\xFF\xFF"[..], &[b' '; 100]].concat(), "truncated"),
+        (header("{'descr': '<f8', 'shape': (2,), }"), "`fortran_order` is missing"),
+        (header("{'descr': '<f8', 'fortran_order': False, 'shape': (2,), 'more': 1, }"), "`more`"),
+        (header("{'descr': '<f8', 'descr': '<f8', 'fortran_order': False, 'shape': (2,), }"), "`descr` stands twice"),
+        (header("{'descr': '<f8', 'fortran_order': False, 'shape': (2,), 'shape': (3,), }"), "`shape` stands twice"),
+        (header(""), ""),
+        (header("['<f8', False, (2,)]"), ""),
+        (header("{'descr': '<f8', 'fortran_order': False, 'shape': (2,)"), ""),
+        (header("__import__('os').system('true')"), ""),
+        (header("{'descr': '<f8', 'fortran_order': 7, 'shape': (2,), }"), "`True` or `False`"),
+        (versioned_npy(3, b"{'descr': '\xFF\xFE\x80', 'fortran_order': False, 'shape': (2,), }\n", &[]), "not text"),
+        (npy(b"{'d\xE9scr': '<f8', 'fortran_order': False, 'shape': (2,), }\n", &[]), ""),
+    ] {
+        assert_refused(&folder.file("header.npy", bytes), &[], reason);
+    }
+}
+
+#[test]
+fn brackets_nested_by_the_thousand_are_refused() {
+    let folder = Folder::new();
+    for depth in [1000, 30_000, 1_000_000] {
+        for (open, close) in [("(", ")"), ("[", "]"), ("{'a':", "}")] {
+            let nested = open.repeat(depth) + &close.repeat(depth);
+            assert_refused(&folder.file("shape.npy", with_shape(&nested)), &[], "");
+            assert_refused(&folder.file("dtype.npy", with_dtype(&nested)), &[], "");
+            assert_refused(&folder.file("unclosed.npy", with_shape(&open.repeat(depth))), &[], "");
+            assert_refused(&folder.file("header.npy", npy(nested, &[])), &[], "");
+        }
+    }
+}
+
+#[test]
+fn a_shape_that_cannot_be_or_is_not_there_is_refused() {
+    let folder = Folder::new();
+    for shape in [
+        "(9223372036854775807, 2)",
+        "(4294967296, 4294967296)",
+        "(2305843009213693952,)",
+        "(0, 9223372036854775807, 9223372036854775807)",
+        "(99999999999999999999999,)",
+        "(-1,)",
+        "(-2, -4)",
+        "(9,)",
+        "(1000000000000,)",
+        "(2.0,)",
+        "('2',)",
+        "(2",
+        "2",
+        "None",
+    ] {
+        assert_refused(&folder.file("shape.npy", with_shape(shape)), &[], "");
+    }
+}
+
+#[test]
+fn a_dtype_that_is_no_number_is_refused() {
+    let folder = Folder::new();
+    for (dtype, reason) in [
+        ("'|O'", "Python objects"),
+        ("'O'", "Python objects"),
+        ("'<q9'", "unknown dtype"),
+        ("'<f16'", "unknown dtype"),
+        ("'f8'", "byte order"),
+        ("'<\\xff'", ""),
+        ("''", "unknown dtype"),
+        ("'\u{1b}[2J'", ""),
+        ("'<f8\n'", ""),
+        ("[('x', '<f8')]", ""),
+        ("8", ""),
+    ] {
+        assert_refused(&folder.file("dtype.npy", with_dtype(dtype)), &[], reason);
+    }
+}
+
+#[test]
+fn a_raw_file_that_does_not_hold_what_it_should_is_refused() {
+    let folder = Folder::new();
+    let path = folder.file("data.raw", [0; 100]);
+    for arguments in [
+        &["--shape", "13"][..],
+        &["--shape", "12", "--offset", "5"],
+        &["--shape", "1", "--offset", "101"],
+        &["--shape", "1", "--offset", "18446744073709551615"],
+        &["--shape", "0", "--offset", "101"],
+        &["--shape", "4294967296,4294967296"],
+        &["--shape", "18446744073709551615,2"],
+    ] {
+        assert_refused(&path, &[&["--raw", "<f8"], arguments].concat(), "");
+    }
+    assert_refused(&folder.path("missing.raw"), &["--raw", "<f8", "--shape", ""], "No such file");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_path_that_is_no_text_is_still_told_on_one_line() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let path = Path::new(OsStr::from_bytes(b"no-such-\xFF\xFE.npy"));
+    assert_refused(path, &[], "No such file");
+}
