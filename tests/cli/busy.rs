@@ -12,10 +12,13 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::run::{command, watchdog};
+use crate::run::{command, is_emulated, watchdog};
 
-/// Bytes of the file: more than any machine goes through before it is looked at.
-const LENGTH: u64 = 1 << 40;
+/// Bytes of the file: more than any machine goes through before it is looked at. An emulator keeps account of every page of
+/// a map, and takes its time over each byte.
+fn length() -> u64 {
+    if is_emulated() { 4 << 30 } else { 1 << 40 }
+}
 
 /// The run; it ends with this value.
 pub struct Busy {
@@ -28,8 +31,8 @@ impl Busy {
     pub fn start(store: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // Without a block on disk.
-        File::create(data(&folder)).unwrap().set_len(LENGTH).unwrap();
-        let shape = (LENGTH / 8).to_string();
+        File::create(data(&folder)).unwrap().set_len(length()).unwrap();
+        let shape = (length() / 8).to_string();
         let options = ["stats", "--workers", "2", "--raw", ">f8", "--shape", &shape].map(OsStr::new);
         let mut command = command(options.into_iter().chain([data(&folder).as_os_str()]));
         let parent = command.env("NDFERRY_DIR", store).spawn().unwrap();
