@@ -2,18 +2,18 @@
 
 use std::{
     ffi::OsStr,
+    fs,
     path::Path,
     process::{Child, Command, Output, Stdio},
-    sync::{LazyLock, mpsc},
+    sync::mpsc,
     thread,
     time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
 
 /// Where the workers of all tests keep what they share.
-static STORE: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().expect("a temporary folder"));
+const STORE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/cli");
 
 /// Whether the program under test runs in an emulator, which is slow and takes memory of its own.
 pub fn is_emulated() -> bool {
@@ -93,8 +93,9 @@ pub fn command_within<A: AsRef<OsStr>>(kibibytes: u32, arguments: impl IntoItera
 }
 
 fn isolated<A: AsRef<OsStr>>(mut command: Command, arguments: impl IntoIterator<Item = A>) -> Command {
+    fs::create_dir_all(STORE).expect("a folder for the store");
     command.args(arguments);
-    command.env("NDFERRY_DIR", STORE.path()).env_remove("NDFERRY_WORKERS");
+    command.env("NDFERRY_DIR", STORE).env_remove("NDFERRY_WORKERS");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

@@ -96,6 +96,16 @@ fn the_figures_do_not_depend_on_the_number_of_workers() {
 }
 
 #[test]
+fn nothing_is_left_behind() {
+    let store = tempfile::tempdir().unwrap();
+    let volume = volume();
+    let mut command = command(["stats"]);
+    command.arg(&volume.path).args(raw_arguments(&volume)).env("NDFERRY_DIR", store.path());
+    run(command).success();
+    assert_eq!(fs::read_dir(store.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn what_is_wrong_with_one_file_does_not_keep_others_from_being_done() {
     let fixtures = fixtures("npy");
     let good: Vec<_> = fixtures.iter().filter(|fixture| fixture.stats().is_some()).take(2).collect();

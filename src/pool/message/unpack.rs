@@ -1,0 +1,222 @@
+//! Values on their way in.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    ops::Range,
+    os::{fd::OwnedFd, unix::fs::MetadataExt},
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
+
+use byteorder::{ByteOrder as _, LittleEndian};
+use serde::de::DeserializeOwned;
+
+use super::{ALIGNMENT, Lent, Place, Reference, path_of};
+use crate::{
+    AnyArray, ByteOrder, Error, Result, Source, WhyNotMapped,
+    array::{Layout, Memory, Storage},
+    codec::{self, Segments},
+    map::{Buffer, FileMap},
+    store::{Placed, Segment, Store, note},
+};
+
+/// Maps a receiver keeps from one message to the next: the same file in many tasks is mapped once.
+#[derive(Default)]
+pub(in crate::pool) struct Maps {
+    known: HashMap<Key, Weak<FileMap>>,
+    /// The maps of the message at hand, and those of the one before it until this one is decoded.
+    recent: Vec<Arc<FileMap>>,
+}
+
+#[derive(PartialEq, Eq, Hash)]
+enum Key {
+    Stored(PathBuf),
+    /// Device, inode, length, modification time in seconds and nanoseconds.
+    File(u64, u64, u64, i64, i64),
+}
+
+impl Maps {
+    fn get(&mut self, key: Key, make: impl FnOnce() -> Result<Arc<FileMap>>) -> Result<Arc<FileMap>> {
+        let map = match self.known.get(&key).and_then(Weak::upgrade) {
+            Some(map) => map,
+            None => {
+                let map = make()?;
+                self.known.retain(|_, map| map.strong_count() > 0);
+                self.known.insert(key, Arc::downgrade(&map));
+                map
+            }
+        };
+        if !self.recent.iter().any(|recent| Arc::ptr_eq(recent, &map)) {
+            self.recent.push(Arc::clone(&map));
+        }
+        Ok(map)
+    }
+
+    /// Lets go of every map that nothing else holds.
+    pub(in crate::pool) fn clear(&mut self) {
+        self.recent.clear();
+        self.known.clear();
+    }
+}
+
+/// A message that arrived: files given with it are already the receiver's own, whatever becomes of the value.
+pub(in crate::pool) struct Incoming {
+    bytes: Arc<Buffer>,
+    tree: Range<usize>,
+    inline: usize,
+    references: Vec<Reference>,
+    given: Mutex<HashMap<usize, Placed>>,
+    files: Vec<File>,
+    store: Store,
+    /// While this lives, what the parent sent with the message stays in the store.
+    lease: Arc<()>,
+}
+
+impl Incoming {
+    /// Takes a message apart, without decoding its value.
+    pub(in crate::pool) fn new(payload: Buffer, descriptors: Vec<OwnedFd>, store: &Store) -> Result<Self> {
+        let bytes: &[u8] = payload.as_ref();
+        let cut = || Error::invalid(format!("a message of {} bytes is cut short", bytes.len()));
+        let length = |at: usize| {
+            let field = bytes.get(at..at + 8).ok_or_else(cut)?;
+            usize::try_from(LittleEndian::read_u64(field)).map_err(|_| cut())
+        };
+        let tree_end = 16usize.checked_add(length(0)?).filter(|&end| end <= bytes.len()).ok_or_else(cut)?;
+        let end = tree_end.checked_add(length(8)?).filter(|&end| end <= bytes.len()).ok_or_else(cut)?;
+        let references: Vec<Reference> = match &bytes[tree_end..end] {
+            [] => Vec::new(),
+            some => serde_json::from_slice(some)
+                .map_err(|error| Error::invalid(format!("the list of arrays in a message: {error}")))?,
+        };
+        let mut given = HashMap::new();
+        for (index, reference) in references.iter().enumerate() {
+            if let Place::Stored { path, given: true } = &reference.place {
+                let file = store.adopt(&path_of(path))?;
+                given.insert(index, Placed::new(file, reference.segment.clone()));
+            }
+        }
+        Ok(Self {
+            tree: 16..tree_end,
+            inline: end.next_multiple_of(ALIGNMENT),
+            references,
+            given: Mutex::new(given),
+            files: descriptors.into_iter().map(File::from).collect(),
+            store: store.clone(),
+            lease: Arc::new(()),
+            bytes: Arc::new(payload),
+        })
+    }
+
+    /// The value. `kept` are the files that the sender of the original message knows to be there.
+    pub(in crate::pool) fn unpack<T: DeserializeOwned>(&self, maps: &mut Maps, kept: &[&[Arc<Placed>]]) -> Result<T> {
+        let before = std::mem::take(&mut maps.recent);
+        let tree = &self.bytes.as_ref().as_ref()[self.tree.clone()];
+        let value = codec::decode(tree, &Unpacking { message: self, maps: Mutex::new(maps), kept });
+        drop(before);
+        value
+    }
+}
+
+struct Unpacking<'m> {
+    message: &'m Incoming,
+    maps: Mutex<&'m mut Maps>,
+    kept: &'m [&'m [Arc<Placed>]],
+}
+
+impl Segments for Unpacking<'_> {
+    fn get(&self, index: u64) -> Result<AnyArray> {
+        let index = usize::try_from(index).unwrap_or(usize::MAX);
+        let Some(reference) = self.message.references.get(index) else {
+            return Err(Error::invalid(format!("a message refers to array {index}, which did not come with it")));
+        };
+        let Reference { shape, strides, start, segment, place, source } = reference;
+        let source = source.as_ref().map(|origin| Source {
+            path: path_of(&origin.path),
+            offset: origin.offset,
+            byte_order: origin.big_endian.map(|big| if big { ByteOrder::Big } else { ByteOrder::Little }),
+        });
+        let size = segment.dtype.item_size();
+        let available = usize::try_from(segment.nbytes).unwrap_or(0) / size;
+        let layout = Layout::strided(shape, strides, *start, available, size)?;
+        let memory = match place {
+            Place::Inline => self.inline(segment, source)?,
+            Place::Stored { path, given } => self.stored(index, path_of(path), *given, segment, source)?,
+            Place::File { slot, path } => {
+                let map = self.file(*slot, path_of(path))?;
+                over(map, segment, source, false)?
+            }
+        };
+        AnyArray::new(memory, segment.dtype.clone(), layout)
+    }
+}
+
+impl Unpacking<'_> {
+    fn inline(&self, segment: &Segment, source: Option<Source>) -> Result<Arc<Memory>> {
+        let buffer = Arc::clone(&self.message.bytes);
+        let range = range(segment, self.message.inline, buffer.as_ref().as_ref().len())?;
+        Ok(Memory::new(Storage::Buffer { buffer, range }, source, Some(WhyNotMapped::Inline)))
+    }
+
+    fn stored(
+        &self,
+        index: usize,
+        path: PathBuf,
+        given: bool,
+        segment: &Segment,
+        source: Option<Source>,
+    ) -> Result<Arc<Memory>> {
+        let map = {
+            let mut maps = self.maps.lock().unwrap_or_else(PoisonError::into_inner);
+            maps.get(Key::Stored(path.clone()), || FileMap::open(&path))?
+        };
+        let memory = over(map, segment, source, true)?;
+        let message = self.message;
+        let owned = message.given.lock().unwrap_or_else(PoisonError::into_inner).remove(&index).map(Arc::new);
+        let kept = || self.kept.iter().flat_map(|kept| kept.iter()).find(|placed| placed.path() == path).cloned();
+        match (owned.or_else(kept), given) {
+            (Some(placed), _) => note(&memory, message.store.id(), placed),
+            (None, false) => {
+                let lent = Lent { path, segment: segment.clone(), until: Arc::downgrade(&message.lease) };
+                note(&memory, message.store.id(), Arc::new(lent));
+            }
+            // A second array of the same message over a file that was given once.
+            (None, true) => {}
+        }
+        Ok(memory)
+    }
+
+    fn file(&self, slot: usize, path: PathBuf) -> Result<Arc<FileMap>> {
+        let Some(open) = self.message.files.get(slot) else {
+            return Err(Error::invalid(format!("open file {slot} did not come with the message")).at(path));
+        };
+        let found = open.metadata().map_err(|error| Error::io("cannot inspect", error).at(&path))?;
+        let key = Key::File(found.dev(), found.ino(), found.len(), found.mtime(), found.mtime_nsec());
+        let mut maps = self.maps.lock().unwrap_or_else(PoisonError::into_inner);
+        maps.get(key, || {
+            let open = open.try_clone().map_err(|error| Error::io("cannot use", error).at(&path))?;
+            FileMap::of(open, path)
+        })
+    }
+}
+
+fn over(map: Arc<FileMap>, segment: &Segment, source: Option<Source>, private: bool) -> Result<Arc<Memory>> {
+    let range = range(segment, 0, map.as_ref().as_ref().len()).map_err(|error| error.at(map.path()))?;
+    Ok(Memory::new(Storage::Map { map, range, private }, source, None))
+}
+
+fn range(segment: &Segment, base: usize, available: usize) -> Result<Range<usize>> {
+    let bounds = usize::try_from(segment.offset)
+        .ok()
+        .and_then(|offset| offset.checked_add(base))
+        .and_then(|start| Some((start, start.checked_add(usize::try_from(segment.nbytes).ok()?)?)));
+    match bounds {
+        // Without bytes, where they would lie does not matter: a message that holds no others ends before.
+        _ if segment.nbytes == 0 => Ok(0..0),
+        Some((start, end)) if end <= available => Ok(start..end),
+        _ => Err(Error::invalid(format!(
+            "an array is said to be {} bytes from byte {} on, there are {available}",
+            segment.nbytes, segment.offset
+        ))),
+    }
+}
