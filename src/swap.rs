@@ -4,7 +4,11 @@
 //! left behind when a call returns. What an element is, and how wide, is [`dtype`](crate::DType)'s business; a complex
 //! number is two units of half its size.
 
-use std::{num::NonZero, thread};
+use std::{
+    num::NonZero,
+    sync::{Mutex, PoisonError},
+    thread,
+};
 
 /// Bytes below which one thread is faster than starting a second.
 const PARALLEL_FROM: usize = 4 << 20;
@@ -29,11 +33,7 @@ pub fn in_place(bytes: &mut [u8], width: usize) {
     if part >= bytes.len() {
         return reverse_in_place(bytes, width);
     }
-    thread::scope(|scope| {
-        for chunk in bytes.chunks_mut(part) {
-            scope.spawn(move || reverse_in_place(chunk, width));
-        }
-    });
+    share_out(bytes.chunks_mut(part), |chunk| reverse_in_place(chunk, width));
 }
 
 /// Copies `from` to `to`, reversing the bytes of every `width`-byte unit.
@@ -54,16 +54,30 @@ pub fn copy(from: &[u8], to: &mut [u8], width: usize) {
     if part >= from.len() {
         return reverse_copy(from, to, width);
     }
-    thread::scope(|scope| {
-        for (from, to) in from.chunks(part).zip(to.chunks_mut(part)) {
-            scope.spawn(move || reverse_copy(from, to, width));
-        }
-    });
+    share_out(from.chunks(part).zip(to.chunks_mut(part)), |(from, to)| reverse_copy(from, to, width));
 }
 
 fn check(length: usize, width: usize) {
     assert!(matches!(width, 1 | 2 | 4 | 8), "a unit of {width} bytes cannot be reversed");
     assert_eq!(length % width, 0, "{length} bytes are no whole number of {width}-byte units");
+}
+
+/// Works on every part, each in a thread of its own as far as threads can be had.
+fn share_out<T: Send>(parts: impl Iterator<Item = T>, work: impl Fn(T) + Sync) {
+    // Where no thread can be had, its part is still here to be worked on.
+    let parts: Vec<_> = parts.map(|part| Mutex::new(Some(part))).collect();
+    let work = |part: &Mutex<Option<T>>| {
+        let part = part.lock().unwrap_or_else(PoisonError::into_inner).take();
+        part.into_iter().for_each(&work);
+    };
+    thread::scope(|scope| {
+        let (last, others) = parts.split_last().expect("a large buffer has parts");
+        for part in others {
+            let _ = thread::Builder::new().spawn_scoped(scope, || work(part));
+        }
+        work(last);
+    });
+    parts.iter().for_each(work);
 }
 
 /// Bytes for each thread: a whole number of pages, so that no unit is cut and no page is shared.

@@ -70,10 +70,14 @@ impl Layout {
             // No element, no distance: strides that mean nothing must not be held against anyone.
             return Ok(Self { start, ..Self::contiguous(shape, Order::C, item_size)? });
         }
-        let layout = Self { shape: shape.to_vec(), strides: strides.to_vec(), start, length };
+        // An axis of one element is never stepped along, and its stride is nobody's to multiply.
+        let stepped = |(&axis, &stride): (&usize, &isize)| if axis > 1 { stride } else { 0 };
+        let kept = shape.iter().zip(strides).map(stepped).collect();
+        let layout = Self { shape: shape.to_vec(), strides: kept, start, length };
         let outside = || {
             Error::invalid(format!(
-                "shape {shape:?} with strides {strides:?} from element {start} reaches outside the {available} elements there are"
+                "shape {} with its strides from element {start} reaches outside the {available} elements there are",
+                Short(shape)
             ))
         };
         if shape.len() != strides.len() || start > available {

@@ -49,7 +49,7 @@ impl<A: Element, D: Dimension> SharedArray<A, D> {
         self.kept.memory().why_not_mapped()
     }
 
-    /// A part or a turn of the array that shares its bytes: slice, transpose, broadcast, in any combination of ndarray's view
+    /// A part or a turn of the array that shares its bytes: slices, transposes, new axes, in any combination of ndarray's view
     /// methods that take the view by value.
     ///
     /// ```
@@ -75,8 +75,8 @@ impl<A: Element, D: Dimension> SharedArray<A, D> {
         (**self).to_owned()
     }
 
-    /// An ndarray `Array` of the same elements: the original one, in O(1), where this is the only handle to it and its
-    /// elements lie side by side; a copy otherwise.
+    /// An ndarray `Array` of the same elements: the original one, in O(1), where the array was made from one and this is
+    /// the only handle to it; a copy otherwise.
     #[must_use]
     pub fn into_owned(self) -> Array<A, D> {
         let any = self.to_any();
@@ -113,12 +113,13 @@ impl<A: Element, D: Dimension> SharedArray<A, D> {
             // Where a view came from is not always told by its first element alone: a view may also look at memory that
             // lives for ever, which `subview` cannot tell apart. That is no part of these bytes and is copied.
             match self.as_ptr().addr().checked_sub(base) {
-                Some(bytes) => bytes / size_of::<A>(),
-                None => return self.apart(),
+                Some(bytes) if bytes % size_of::<A>() == 0 => bytes / size_of::<A>(),
+                // Elsewhere, or between the elements that these bytes were made as.
+                _ => return self.apart(),
             }
         };
         let available = memory.bytes().len() / size_of::<A>();
-        match Layout::strided(self.shape(), self.strides(), start, available, size_of::<A>()) {
+        match Layout::strided(self.shape(), self.strides(), start, available, size_in::<A>(self.len())) {
             Ok(layout) => AnyArray { memory: Arc::clone(memory), dtype: DType::of::<A>(), layout },
             Err(_) => self.apart(),
         }
@@ -129,6 +130,11 @@ impl<A: Element, D: Dimension> SharedArray<A, D> {
         let copy = Self::from(self.to_owned());
         copy.to_any()
     }
+}
+
+/// Bytes that each element of an array of `length` counts with: an array of none may be wider than memory.
+const fn size_in<A>(length: usize) -> usize {
+    if length == 0 { 1 } else { size_of::<A>() }
 }
 
 /// A copy of the elements in `bytes`.
@@ -153,10 +159,10 @@ impl<A: Element, D: Dimension> Deref for SharedArray<A, D> {
 /// Takes the array over, in O(1).
 impl<A: Element, D: Dimension> From<Array<A, D>> for SharedArray<A, D> {
     fn from(array: Array<A, D>) -> Self {
-        let (shape, strides) = (array.shape().to_vec(), array.strides().to_vec());
+        let (shape, strides, length) = (array.shape().to_vec(), array.strides().to_vec(), array.len());
         let (elements, start) = array.into_raw_vec_and_offset();
         let start = start.unwrap_or(0);
-        let layout = Layout::strided(&shape, &strides, start, elements.len(), size_of::<A>())
+        let layout = Layout::strided(&shape, &strides, start, elements.len(), size_in::<A>(length))
             .expect("an ndarray array lies within its vector");
         let memory = Memory::new(Storage::Vector(Box::new(elements)), None, Some(WhyNotMapped::InMemory));
         AnyArray { memory, dtype: DType::of::<A>(), layout }
@@ -250,6 +256,27 @@ mod tests {
         drop(shared);
         assert_eq!(column.to_vec(), [2, 5]);
         assert_eq!(column.as_ptr().addr(), at.addr() + 2);
+    }
+
+    #[test]
+    fn an_array_of_nothing_may_be_wider_than_memory() {
+        let wide = Array2::<f64>::zeros((0, usize::MAX / 4));
+        let shared = SharedArray::from(wide.clone());
+        assert_eq!(shared.to_any().shape(), wide.shape());
+        assert_eq!(shared.into_owned(), wide);
+    }
+
+    #[test]
+    fn a_view_between_elements_is_still_right() {
+        use num_complex::Complex;
+        let shared = SharedArray::from(Array::from_iter((0..4).map(|i| Complex::new(f64::from(i), -f64::from(i)))));
+        let between = shared.subview(|view| {
+            let halves: &[f64] = bytemuck::cast_slice(view.to_slice().unwrap());
+            ArrayView::from(bytemuck::cast_slice::<f64, Complex<f64>>(&halves[1..7]))
+        });
+        let back = between.to_any().to_array::<Complex<f64>, Ix1>().unwrap();
+        assert_eq!(back, between);
+        assert_eq!(back[0], Complex::new(0.0, 1.0) - Complex::new(0.0, 0.0));
     }
 
     #[test]

@@ -67,9 +67,13 @@ impl<'de> Deserializer<'de> for Handover {
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         dispatch!(self.0.dtype().scalar(), A => {
             let array = self.0.to_array::<A, IxDyn>()?;
-            let left = array.len();
-            let elements = array.iter();
-            visitor.visit_seq(ElementSeq { elements, left })
+            let length = array.len();
+            let mut sequence = ElementSeq { elements: array.iter(), left: length };
+            let value = visitor.visit_seq(&mut sequence)?;
+            match sequence.left {
+                0 => Ok(value),
+                left => Err(de::Error::invalid_length(length, &&*format!("{} elements", length - left))),
+            }
         })
     }
 
@@ -96,7 +100,7 @@ struct ElementSeq<I> {
     left: usize,
 }
 
-impl<'de, 'a, A, I> SeqAccess<'de> for ElementSeq<I>
+impl<'de, 'a, A, I> SeqAccess<'de> for &mut ElementSeq<I>
 where
     A: Element + ElementValue<'de>,
     I: Iterator<Item = &'a A>,

@@ -232,6 +232,59 @@ fn nesting_has_a_bound_both_ways() {
     assert!(decode::<serde::de::IgnoredAny>(&bomb, &Desk::default()).is_err());
 }
 
+#[derive(Serialize, Deserialize, Debug)]
+struct Endless(Option<Box<Endless>>);
+
+// F1
+#[test]
+fn what_takes_nothing_of_the_tree_is_bounded_too() {
+    assert!(decode::<Endless>(&[1], &Desk::default()).unwrap_err().to_string().contains("options or newtypes"));
+    let three = Endless(Some(Box::new(Endless(Some(Box::new(Endless(None)))))));
+    let (Endless(Some(two)), _) = round_trip(&three) else { panic!("three come back") };
+    assert!(two.0.unwrap().0.is_none());
+}
+
+// F1
+#[test]
+fn what_was_written_at_the_deepest_level_can_be_read() {
+    for (levels, fits) in [(127, true), (128, true), (129, false)] {
+        let value = (1..levels).fold(Chain(vec![]), |chain, _| Chain(vec![chain]));
+        let mut desk = Desk::default();
+        match encode(&value, THRESHOLD, &mut desk) {
+            Ok(tree) => assert!(fits && decode::<Chain>(&tree, &desk).is_ok(), "{levels}"),
+            Err(_) => assert!(!fits, "{levels}"),
+        }
+    }
+}
+
+// E5
+#[test]
+fn a_sequence_is_read_whole_or_not_at_all() {
+    for length in [3, 2000] {
+        let mut desk = Desk::default();
+        let tree = encode(&vec![1.5; length], THRESHOLD, &mut desk).unwrap();
+        let error = decode::<(f64, f64)>(&tree, &desk).unwrap_err().to_string();
+        assert!(error.contains(&format!("invalid length {length}")), "{error}");
+    }
+}
+
+// F1
+#[test]
+fn a_segment_is_referred_to_once() {
+    let mut desk = Desk::default();
+    let mut tree = encode(&vec![1.5; 2000], THRESHOLD, &mut desk).unwrap();
+    tree = [&[0x92], &*tree, &*tree].concat();
+    let error = decode::<Vec<Vec<f64>>>(&tree, &desk).unwrap_err().to_string();
+    assert!(error.contains("segment 0 more than once"), "{error}");
+}
+
+#[test]
+fn wide_integers_never_become_segments() {
+    let mut desk = Desk::default();
+    let tree = encode(&(i128::MIN, u128::MAX), 1, &mut desk).unwrap();
+    assert_eq!(decode::<(i128, u128)>(&tree, &desk).unwrap(), (i128::MIN, u128::MAX));
+}
+
 // F1 F2
 #[test]
 fn no_broken_tree_panics_or_is_taken_for_whole() {

@@ -323,10 +323,25 @@ pub(crate) struct Quoted<'a>(pub &'a str);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`", Escaped(self.0))
+    }
+}
+
+/// Text of unknown origin inside a message, where it needs no quotes.
+pub(crate) struct Escaped<'a>(pub &'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const MOST: usize = 60;
-        let cut: String = self.0.chars().take(MOST).collect();
-        let more = if cut.len() < self.0.len() { "…" } else { "" };
-        write!(f, "`{}{more}`", cut.escape_debug())
+        for (count, letter) in self.0.chars().enumerate() {
+            match letter {
+                _ if count == MOST => return f.write_str("…"),
+                // Quotes are no danger to a terminal.
+                '\'' | '"' => write!(f, "{letter}")?,
+                _ => write!(f, "{}", letter.escape_debug())?,
+            }
+        }
+        Ok(())
     }
 }
 

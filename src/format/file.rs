@@ -3,7 +3,6 @@
 use std::{
     borrow::Cow,
     fmt,
-    io::Read as _,
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
@@ -179,9 +178,9 @@ pub(super) enum Tree {
 
 /// Opens a `.ferry` or `.npy` file, recognised by its content, and maps it.
 ///
-/// A map shows the file as it is now: another program that changes the file changes what is read, and one that truncates it
-/// ends this program with `SIGBUS` when the missing part is touched. Replace such files by renaming, as
-/// [`dump`](crate::dump) does, and both kinds of reader are safe.
+/// A map shows the file as it is now: whoever changes the file, this program included, changes what is read, and whoever
+/// truncates it ends this program with `SIGBUS` when the missing part is touched. Replace such files by renaming, as
+/// [`dump`](crate::dump) does, and every reader is safe.
 ///
 /// # Errors
 ///
@@ -196,11 +195,8 @@ pub fn open(path: impl AsRef<Path>) -> Result<ArrayFile> {
 impl ArrayFile {
     /// The arrays of a mapped file.
     pub(crate) fn of(map: Arc<FileMap>, private: bool) -> Result<Self> {
-        // Looked at by a read, not through the map: a file cut short meanwhile is then an error and no signal.
-        let mut start = [0; 8];
-        let mut file = map.file();
-        let read = file.read(&mut start).map_err(|error| Error::io("cannot read", error))?;
-        let start = &start[..read];
+        let bytes: &[u8] = map.as_ref().as_ref();
+        let start = &bytes[..bytes.len().min(8)];
         if start.starts_with(ferry::MAGIC) {
             return ferry::read(map, private);
         }

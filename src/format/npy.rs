@@ -36,11 +36,11 @@ fn header(bytes: &[u8]) -> Result<(String, &str, usize)> {
         return Err(Error::invalid(format!("npy version {major}.{minor}; known are 1.0, 2.0 and 3.0")));
     }
     let (start, length) = match major {
-        1 => (10, LittleEndian::read_u16(&bytes[8..]).into()),
+        1 => (10_usize, LittleEndian::read_u16(&bytes[8..]).into()),
         _ if bytes.len() < 12 => return Err(cut(12)),
         _ => (12, LittleEndian::read_u32(&bytes[8..]) as usize),
     };
-    let end = start + length;
+    let end = start.saturating_add(length);
     let text = bytes.get(start..end).ok_or_else(|| cut(end))?;
     let text = std::str::from_utf8(text).map_err(|_| Error::invalid("npy header is not text"))?;
     Ok((format!("{major}.{minor}"), text, end))

@@ -17,9 +17,9 @@ use crate::{Error, Result, sys};
 ///
 /// # What the operating system can do to a map
 ///
-/// A map shows the file as it is *now*. Another process that writes to the file changes what is read here, and one that
-/// truncates it makes reading past the new end raise `SIGBUS`, which ends the program. Neither can be prevented for a
-/// file that belongs to somebody else; both are outside what a program controls, as with any map. No element type whose
+/// A map shows the file as it is *now*. Whoever writes to the file changes what is read here, and whoever truncates it makes
+/// reading past the new end raise `SIGBUS`, which ends the program; another process can, and so can this program by the
+/// file's path. Neither can be prevented for a file that is somebody else's; both are outside what a map controls. No element type whose
 /// bytes must obey a rule (`bool`) is ever read straight from such a map.
 pub(crate) struct FileMap {
     /// `None` for an empty file, which cannot be mapped and needs no map.
@@ -69,7 +69,7 @@ fn map(file: &File) -> io::Result<Option<Mmap>> {
         return Ok(None);
     }
     // SAFETY: The map is read-only and its length is the file's, so every byte of it exists now. That it stays so is up to
-    // the operating system's other users of the file, as `FileMap` says; the crate itself never writes to or truncates a
+    // whoever else uses the file, as `FileMap` says; the crate itself never writes to or truncates a
     // file that it has mapped: its own files are written under a name nobody else opens and are complete before they are
     // mapped.
     let map = unsafe { MmapOptions::new().len(length).map(file) }?;

@@ -93,7 +93,7 @@ impl<'de> Decoder<'de, '_> {
         let payload = self.take(length)?;
         match kind {
             SEGMENT => {
-                let mut inner = Decoder { input: payload, at: 0, depth: 0, segments: &NoSegments };
+                let mut inner = Decoder::new(payload, &NoSegments);
                 match inner.next()? {
                     Item::Unsigned(index) if inner.at == payload.len() => Ok(Item::Segment(index)),
                     _ => Err(Error::invalid(format!("the segment at byte {at} of the tree has no number"))),

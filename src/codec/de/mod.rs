@@ -5,7 +5,7 @@
 
 mod item;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashSet};
 
 use item::Item;
 use serde::{
@@ -17,11 +17,12 @@ use super::{DEPTH, Segments};
 use crate::{
     AnyArray, Error, Result,
     array::{ARRAY, HANDOVER, Handover},
+    dtype::Escaped,
 };
 
 /// The value of `tree`, whose segments `segments` knows.
 pub(crate) fn decode<'de, T: Deserialize<'de>>(tree: &'de [u8], segments: &dyn Segments) -> Result<T> {
-    let mut decoder = Decoder { input: tree, at: 0, depth: 0, segments };
+    let mut decoder = Decoder::new(tree, segments);
     let value = T::deserialize(&mut decoder)?;
     match tree.len() - decoder.at {
         0 => Ok(value),
@@ -36,8 +37,7 @@ pub(super) fn shape(tree: &[u8]) -> Option<Vec<usize>> {
 
 /// A map's key at the beginning of `tree`, as text.
 pub(super) fn key_text(tree: &[u8]) -> Cow<'_, str> {
-    let mut decoder = Decoder { input: tree, at: 0, depth: 0, segments: &NoSegments };
-    match decoder.next() {
+    match Decoder::new(tree, &NoSegments).next() {
         Ok(Item::Text(text)) => Cow::Borrowed(text),
         Ok(Item::Unsigned(number)) => Cow::Owned(number.to_string()),
         Ok(Item::Signed(number)) => Cow::Owned(number.to_string()),
@@ -59,10 +59,39 @@ struct Decoder<'de, 's> {
     input: &'de [u8],
     at: usize,
     depth: usize,
+    /// How often what stands at a place was looked at without moving on, and which place that was.
+    stalls: (usize, usize),
     segments: &'s dyn Segments,
+    /// Segments that were referred to.
+    used: HashSet<u64>,
 }
 
-impl<'de> Decoder<'de, '_> {
+impl<'de, 's> Decoder<'de, 's> {
+    fn new(input: &'de [u8], segments: &'s dyn Segments) -> Self {
+        Self { input, at: 0, depth: 0, stalls: (0, 0), segments, used: HashSet::new() }
+    }
+
+    /// A segment. A value refers to each once: a small tree must not make many copies of one array.
+    fn segment(&mut self, index: u64) -> Result<Handover> {
+        if self.used.insert(index) {
+            self.segments.get(index).map(Handover)
+        } else {
+            Err(Error::invalid(format!("the value refers to segment {index} more than once")))
+        }
+    }
+
+    /// Bounds the options and newtypes around one place of the tree: they take none of it, and a type can nest them for ever.
+    fn stall(&mut self) -> Result<()> {
+        let (at, times) = self.stalls;
+        self.stalls = if at == self.at { (at, times + 1) } else { (self.at, 1) };
+        if self.stalls.1 > DEPTH {
+            return Err(Error::invalid(format!(
+                "the type nests more than {DEPTH} options or newtypes around one value"
+            )));
+        }
+        Ok(())
+    }
+
     fn deeper<T>(&mut self, inside: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         if self.depth >= DEPTH {
             return Err(Error::invalid(format!("the tree nests deeper than {DEPTH} levels")));
@@ -128,7 +157,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de, '_> {
             Item::Bytes(value) => visitor.visit_borrowed_bytes(value),
             Item::Array(count) => self.array(count, visitor),
             Item::Map(count) => self.map(count, visitor),
-            Item::Segment(index) => Handover(self.segments.get(index)?).deserialize_any(visitor),
+            Item::Segment(index) => self.segment(index)?.deserialize_any(visitor),
         }
     }
 
@@ -156,7 +185,10 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de, '_> {
                 self.next()?;
                 visitor.visit_some(SomesAroundNil(count - 1))
             }
-            _ => visitor.visit_some(self),
+            _ => {
+                self.stall()?;
+                visitor.visit_some(self)
+            }
         }
     }
 
@@ -164,7 +196,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de, '_> {
         match self.peek()? {
             Item::Segment(index) => {
                 self.next()?;
-                Handover(self.segments.get(index)?).deserialize_bytes(visitor)
+                self.segment(index)?.deserialize_bytes(visitor)
             }
             _ => self.deserialize_any(visitor),
         }
@@ -178,9 +210,10 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de, '_> {
         if name == HANDOVER {
             if let Item::Segment(index) = self.peek()? {
                 self.next()?;
-                return visitor.visit_newtype_struct(Handover(self.segments.get(index)?));
+                return visitor.visit_newtype_struct(self.segment(index)?);
             }
         }
+        self.stall()?;
         visitor.visit_newtype_struct(self)
     }
 
@@ -264,7 +297,7 @@ impl<'de> MapAccess<'de> for &mut Entries<'_, 'de, '_> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value> {
         let (input, key) = (self.decoder.input, self.key);
-        seed.deserialize(&mut *self.decoder).map_err(|error| error.within(key_text(&input[key..])))
+        seed.deserialize(&mut *self.decoder).map_err(|error| error.within(Escaped(&key_text(&input[key..]))))
     }
 
     fn size_hint(&self) -> Option<usize> {

@@ -30,8 +30,7 @@ impl<'a, 's> Compound<'a, 's> {
         kind: Kind,
         length: usize,
     ) -> Result<Self> {
-        Kind::Map.write(&mut encoder.tree, 1)?;
-        encode::write_str(&mut encoder.tree, variant).map_err(unwritable)?;
+        encoder.variant(variant)?;
         encoder.steps.push(Step::Field(variant));
         Self::new(encoder, kind, Some(length), 1)
     }

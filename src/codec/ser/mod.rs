@@ -60,13 +60,25 @@ struct Encoder<'s> {
 
 impl Encoder<'_> {
     fn part<T: Serialize + ?Sized>(&mut self, step: Step, value: &T) -> Result<()> {
-        if self.steps.len() >= DEPTH {
-            return Err(Error::invalid(format!("the value nests deeper than {DEPTH} levels")));
-        }
         self.steps.push(step);
         value.serialize(&mut *self)?;
         self.steps.pop();
         Ok(())
+    }
+
+    /// Before anything that has parts.
+    fn enter(&self) -> Result<()> {
+        if self.steps.len() < DEPTH {
+            return Ok(());
+        }
+        Err(Error::invalid(format!("the value nests deeper than {DEPTH} levels")))
+    }
+
+    /// The head of an enum variant with content.
+    fn variant(&mut self, variant: &'static str) -> Result<()> {
+        self.enter()?;
+        Kind::Map.write(&mut self.tree, 1)?;
+        encode::write_str(&mut self.tree, variant).map_err(unwritable)
     }
 
     fn segment(&mut self, index: usize) -> Result<()> {
@@ -83,6 +95,7 @@ impl Encoder<'_> {
 
     /// Starts a map or an array whose number of entries is known only at its end, if then as promised.
     fn open(&mut self, kind: Kind, promised: Option<usize>) -> Result<Open> {
+        self.enter()?;
         let start = self.tree.len();
         let promised = promised.unwrap_or(0);
         kind.write(&mut self.tree, promised)?;
@@ -177,7 +190,7 @@ impl<'a, 's> Serializer for &'a mut Encoder<'s> {
 
     /// Sixteen bytes, most significant first: MessagePack's own integers end at 64 bits.
     fn serialize_i128(self, value: i128) -> Result<()> {
-        self.serialize_bytes(&value.to_be_bytes())
+        encode::write_bin(&mut self.tree, &value.to_be_bytes()).map_err(unwritable)
     }
 
     fn serialize_u8(self, value: u8) -> Result<()> {
@@ -197,7 +210,7 @@ impl<'a, 's> Serializer for &'a mut Encoder<'s> {
     }
 
     fn serialize_u128(self, value: u128) -> Result<()> {
-        self.serialize_bytes(&value.to_be_bytes())
+        encode::write_bin(&mut self.tree, &value.to_be_bytes()).map_err(unwritable)
     }
 
     fn serialize_f32(self, value: f32) -> Result<()> {
@@ -272,12 +285,12 @@ impl<'a, 's> Serializer for &'a mut Encoder<'s> {
         variant: &'static str,
         value: &T,
     ) -> Result<()> {
-        Kind::Map.write(&mut self.tree, 1)?;
-        encode::write_str(&mut self.tree, variant).map_err(unwritable)?;
+        self.variant(variant)?;
         self.part(Step::Field(variant), value)
     }
 
     fn serialize_seq(self, promised: Option<usize>) -> Result<Sequence<'a, 's>> {
+        self.enter()?;
         self.sequences += 1;
         let depth = self.steps.len();
         let shape = self.array_shape.take().filter(|(_, at)| *at == depth).map(|(shape, _)| shape);
