@@ -30,7 +30,8 @@
 //! ```
 //!
 //! The workers do not get a copy of `survey`: they map the file itself where its byte order is the machine's own, and else a
-//! temp file into which it was swapped once. However the program ends, no process and no temp file is left.
+//! temp file into which it was swapped once. When the program ends, however it does, its workers end, and the last of them removes
+//! the temp files; what a machine that went down has left, the next program removes.
 //!
 //! # Byte order
 //!

@@ -89,7 +89,8 @@ impl TaskError {
         }
     }
 
-    /// The original error's or panic's own message; for a worker that ended, how it did.
+    /// The original error's or panic's own message. Of a worker that ended, [`signal`](TaskError::signal) and
+    /// [`exit_code`](TaskError::exit_code) say more.
     #[must_use]
     pub fn message(&self) -> &str {
         match &self.report {
@@ -171,7 +172,7 @@ impl TaskError {
         self.worker
     }
 
-    /// How long the task had been running.
+    /// Time since the task was given to its worker; where that had just been started, its start is part of it.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.elapsed

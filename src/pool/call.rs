@@ -1,11 +1,12 @@
 //! A call: a function, its items, and who works on them.
 
 use std::{
+    cell::RefCell,
     collections::HashMap,
     error::Error as StdError,
     fmt, io,
     panic::Location,
-    sync::atomic::Ordering,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -13,7 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     Pool, Shared,
-    channel::{Frame, Head, Kind},
+    channel::{Frame, Head, Kind, Payload},
     message::{Incoming, Maps, Outgoing, Side, pack},
     process::{Process, report},
     remote::Remote,
@@ -21,6 +22,7 @@ use super::{
 use crate::{
     Error, Result, TaskError,
     error::{Circumstances, Report},
+    store::Placed,
     sys::socket,
 };
 
@@ -61,7 +63,8 @@ impl Pool {
     /// # Errors
     ///
     /// Where a task panics, its worker dies, or an item or a result cannot be passed: the first such failure, when the tasks
-    /// that were running beside it have been stopped. An error says which task it was ([`Error::task_error`]).
+    /// that were running beside it have been stopped. An error says which task it was ([`Error::task_error`]). Also where a
+    /// worker cannot be started, or `f` lies in a library that the program loads.
     ///
     /// ```
     /// # fn main() -> ndferry::Result<()> {
@@ -97,7 +100,8 @@ impl Pool {
         self.call().try_map(f, items)
     }
 
-    /// A call whose tasks get `context` besides their item: sent to each worker once, its large arrays mapped by all of them.
+    /// A call whose tasks get `context` besides their item. Each worker that joins the call is sent it once; its large arrays are
+    /// written once and mapped by all of them.
     ///
     /// ```
     /// # fn main() -> ndferry::Result<()> {
@@ -146,11 +150,13 @@ impl<'p, K> Call<'p, K> {
         R: DeserializeOwned,
     {
         let shared = &*self.pool.0;
+        let _under_way = UnderWay::enter(shared)?;
+        let remote = remote?;
         let context = context(shared).map_err(|error| error.within("the context cannot be sent"))?;
         let mut run = Run {
             shared,
             call: shared.calls.fetch_add(1, Ordering::Relaxed),
-            remote: remote?,
+            remote,
             context,
             call_site,
             staff: Vec::new(),
@@ -259,7 +265,37 @@ struct Member {
 struct Task {
     index: u64,
     since: Instant,
-    message: Outgoing,
+    /// Files in the store that the task's arguments refer to.
+    kept: Vec<Arc<Placed>>,
+}
+
+thread_local! {
+    /// The pools that have a call under way in this thread.
+    static UNDER_WAY: RefCell<Vec<*const ()>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Keeps a call from being made inside of another of the same pool and thread, which would wait for workers that it holds.
+struct UnderWay(*const ());
+
+impl UnderWay {
+    fn enter(shared: &Shared) -> Result<Self> {
+        let pool = std::ptr::from_ref(shared).cast();
+        UNDER_WAY.with_borrow_mut(|calls| {
+            if calls.contains(&pool) {
+                return Err(Error::usage(
+                    "a call on a pool was made from the items or the progress of another call on it, which has its workers",
+                ));
+            }
+            calls.push(pool);
+            Ok(Self(pool))
+        })
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        UNDER_WAY.with_borrow_mut(|calls| calls.retain(|pool| *pool != self.0));
+    }
 }
 
 impl Run<'_> {
@@ -269,9 +305,9 @@ impl Run<'_> {
             _ => None,
         };
         let mut results: HashMap<u64, R> = HashMap::new();
+        self.tell(0, total);
         let mut next = 0;
         let mut item = items.next();
-        self.tell(0, total);
         loop {
             while item.is_some() {
                 let Some(free) = self.free_member()? else { break };
@@ -289,7 +325,7 @@ impl Run<'_> {
                 results.insert(index, result);
                 self.tell(results.len() as u64, total);
             }
-            self.share();
+            self.share(item.is_some());
         }
         Ok((0..next).map(|index| results.remove(&index).expect("every task has its result")).collect())
     }
@@ -330,11 +366,11 @@ impl Run<'_> {
         let sent = self.shared.pack(item).and_then(|message| {
             let process = &mut self.staff[member].process;
             process.send(head, &message.payload).map_err(|error| Error::io("cannot send", error))?;
-            Ok(message)
+            Ok(message.kept)
         });
         match sent {
-            Ok(message) => {
-                self.staff[member].task = Some(Task { index, since, message });
+            Ok(kept) => {
+                self.staff[member].task = Some(Task { index, since, kept });
                 Ok(())
             }
             Err(error) => {
@@ -347,7 +383,7 @@ impl Run<'_> {
 
     /// Waits until some worker has something to say.
     fn wait(&self) -> Result<()> {
-        let mut waits: Vec<_> = self.staff.iter().map(|member| member.process.wait()).collect();
+        let mut waits: Vec<_> = self.staff.iter().flat_map(|member| member.process.waits()).collect();
         socket::wait(&mut waits).map_err(|error: io::Error| Error::io("cannot wait for the workers", error))
     }
 
@@ -365,7 +401,7 @@ impl Run<'_> {
                 }
                 Some(Err(report)) => {
                     let mut member = self.staff.swap_remove(at);
-                    let _ = member.process.kill();
+                    member.process.finish();
                     self.shared.lost();
                     let worker = member.process.id();
                     match member.task {
@@ -394,9 +430,9 @@ impl Run<'_> {
         if head.kind == Kind::Failed {
             return Err(self.failure(report(&frame), task.index, worker, elapsed));
         }
-        let context = self.context.as_ref().map_or(&[][..], Outgoing::kept);
-        let result = Incoming::new(frame.payload, frame.descriptors, &self.shared.recipe.store)
-            .and_then(|message| message.unpack(&mut self.maps, &[task.message.kept(), context]));
+        let context = self.context.as_ref().map_or(&[][..], |context| &context.kept);
+        let result = Incoming::new(frame, &self.shared.recipe.store)
+            .and_then(|message| message.unpack(&mut self.maps, &[&task.kept, context]));
         match result {
             Ok(result) => Ok(Some((task.index, result))),
             Err(error) => {
@@ -413,9 +449,10 @@ impl Run<'_> {
         ))
     }
 
-    /// Gives an idle worker to another call that has none, unless it is the last this one has.
-    fn share(&mut self) {
-        while self.staff.len() > 1 && self.shared.is_wanted() {
+    /// Gives idle workers back: all of them when there is nothing more to do for them, and else one for each call that has
+    /// none, but for the last this one has.
+    fn share(&mut self, more: bool) {
+        while !more || (self.staff.len() > 1 && self.shared.is_wanted()) {
             let Some(free) = self.staff.iter().position(|member| member.task.is_none()) else {
                 return;
             };
@@ -427,11 +464,10 @@ impl Run<'_> {
     /// Sends a worker back to the pool. One that still has a task of this call is ended: nobody waits for its result.
     fn dismiss(&self, mut member: Member) {
         let idle = member.task.is_none();
-        if idle && member.process.send(Head::new(Kind::End, self.call, 0), &super::channel::Payload::default()).is_ok()
-        {
+        if idle && member.process.send(Head::new(Kind::End, self.call, 0), &Payload::default()).is_ok() {
             self.shared.give_back(member.process);
         } else {
-            let _ = member.process.kill();
+            member.process.finish();
             self.shared.lost();
         }
     }
@@ -439,7 +475,10 @@ impl Run<'_> {
 
 impl Drop for Run<'_> {
     fn drop(&mut self) {
-        for member in std::mem::take(&mut self.staff) {
+        let staff = std::mem::take(&mut self.staff);
+        // All at once, and then each is waited for.
+        staff.iter().filter(|member| member.task.is_some()).for_each(|member| member.process.kill());
+        for member in staff {
             self.dismiss(member);
         }
     }

@@ -64,10 +64,18 @@ impl Head {
 const HEAD: usize = 48;
 
 /// A payload with the open files it refers to.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Payload {
-    pub(super) bytes: Vec<u8>,
+    /// Shared, because a context goes to many.
+    pub(super) bytes: Arc<Vec<u8>>,
     pub(super) files: Vec<Arc<FileMap>>,
+}
+
+impl Payload {
+    /// A payload without files.
+    pub(super) fn of(bytes: Vec<u8>) -> Self {
+        Self { bytes: Arc::new(bytes), files: Vec::new() }
+    }
 }
 
 /// A frame as it arrives.
@@ -75,6 +83,8 @@ pub(super) struct Frame {
     pub(super) head: Head,
     pub(super) payload: Buffer,
     pub(super) descriptors: Vec<OwnedFd>,
+    /// Descriptors that were sent along and did not arrive: this process may open no more.
+    pub(super) missing: usize,
 }
 
 /// One end of the way.
@@ -86,7 +96,8 @@ pub(super) struct Channel {
 
 /// A frame on its way out.
 struct Sending {
-    bytes: Vec<u8>,
+    head: [u8; HEAD],
+    payload: Arc<Vec<u8>>,
     sent: usize,
     /// Open files still to go: the first of them with the next bytes.
     files: VecDeque<Arc<FileMap>>,
@@ -124,20 +135,19 @@ impl Channel {
     ///
     /// Where the peer is gone.
     pub(super) fn send(&mut self, head: Head, payload: &Payload) -> io::Result<()> {
-        let mut bytes = vec![0; HEAD];
+        let mut bytes = [0; HEAD];
         bytes[0] = head.kind as u8;
         LittleEndian::write_u32(&mut bytes[4..], payload.files.len() as u32);
         let length = payload.bytes.len() as u64;
         for (at, field) in [head.call, head.index, head.trampoline, head.function, length].into_iter().enumerate() {
             LittleEndian::write_u64(&mut bytes[8 + 8 * at..], field);
         }
-        bytes.extend_from_slice(&payload.bytes);
-        let files: VecDeque<_> = payload.files.iter().cloned().collect();
         // Each byte can carry some descriptors, and a head alone has enough bytes for more than a process may open.
-        if files.len() > HEAD * MOST_DESCRIPTORS {
-            return Err(io::Error::other(format!("a frame refers to {} open files", files.len())));
+        if payload.files.len() > HEAD * MOST_DESCRIPTORS {
+            return Err(io::Error::other(format!("a frame refers to {} open files", payload.files.len())));
         }
-        self.outgoing.push_back(Sending { bytes, sent: 0, files });
+        let (files, payload) = (payload.files.iter().cloned().collect(), Arc::clone(&payload.bytes));
+        self.outgoing.push_back(Sending { head: bytes, payload, sent: 0, files });
         self.flush()
     }
 
@@ -155,14 +165,15 @@ impl Channel {
         while let Some(frame) = self.outgoing.front_mut() {
             let batch = frame.files.len().min(MOST_DESCRIPTORS);
             let files: Vec<_> = frame.files.range(..batch).map(|map| map.file().as_fd()).collect();
-            let left = &frame.bytes[frame.sent..];
+            let head = &frame.head[frame.sent.min(HEAD)..];
+            let payload = &frame.payload[frame.sent.saturating_sub(HEAD)..];
             // While there are descriptors to come, a byte at a time carries them.
-            let part = if frame.files.len() > batch { &left[..1] } else { left };
-            match socket::send(self.socket.as_fd(), part, &files) {
+            let parts = if frame.files.len() > batch { [&head[..1], &[]] } else { [head, payload] };
+            match socket::send(self.socket.as_fd(), parts, &files) {
                 Ok(sent) => {
                     frame.sent += sent;
                     frame.files.drain(..batch);
-                    if frame.sent == frame.bytes.len() {
+                    if frame.sent == HEAD + frame.payload.len() {
                         self.outgoing.pop_front();
                     }
                 }
@@ -177,7 +188,7 @@ impl Channel {
     ///
     /// # Errors
     ///
-    /// Where what arrives is no frame, or descriptors were lost.
+    /// Where what arrives is no frame, or there is no memory for it.
     pub(super) fn receive(&mut self) -> io::Result<Received> {
         loop {
             let Receiving { head, have, body, descriptors } = &mut self.incoming;
@@ -204,16 +215,20 @@ impl Channel {
                     let (head, promised, payload) = body.take().expect("it was just looked at");
                     let descriptors = std::mem::take(descriptors);
                     *have = 0;
-                    if descriptors.len() != promised {
-                        return Err(io::Error::other(format!(
-                            "a frame came with {} open files, {promised} were sent",
-                            descriptors.len()
-                        )));
-                    }
-                    return Ok(Received::Frame(Frame { head, payload, descriptors }));
+                    let missing = promised.saturating_sub(descriptors.len());
+                    return Ok(Received::Frame(Frame { head, payload, descriptors, missing }));
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// The head of the frame that is arriving, as far as it has one.
+    pub(super) fn arriving(&self) -> Option<Head> {
+        match &self.incoming.body {
+            Some((head, _, _)) => Some(*head),
+            None if self.incoming.have == HEAD => fields(&self.incoming.head).ok(),
+            None => None,
         }
     }
 
@@ -258,16 +273,20 @@ impl Channel {
     }
 }
 
-fn parse(head: &[u8; HEAD]) -> io::Result<(Head, usize, Buffer)> {
-    let kind = Kind::ALL.into_iter().find(|kind| *kind as u8 == head[0]);
-    let Some(kind) = kind else {
+fn fields(head: &[u8; HEAD]) -> io::Result<Head> {
+    let Some(kind) = Kind::ALL.into_iter().find(|kind| *kind as u8 == head[0]) else {
         return Err(io::Error::other(format!("what arrived is no frame: it begins with {:02X?}", &head[..8])));
     };
     let field = |at: usize| LittleEndian::read_u64(&head[8 + 8 * at..]);
-    let length = usize::try_from(field(4)).map_err(io::Error::other)?;
+    Ok(Head { kind, call: field(0), index: field(1), trampoline: field(2), function: field(3) })
+}
+
+/// The head, how many descriptors come along, and room for the payload.
+fn parse(head: &[u8; HEAD]) -> io::Result<(Head, usize, Buffer)> {
+    let fields = fields(head)?;
+    let length = usize::try_from(LittleEndian::read_u64(&head[40..])).map_err(io::Error::other)?;
     let payload = Buffer::zeroed(length).map_err(io::Error::other)?;
-    let head_fields = Head { kind, call: field(0), index: field(1), trampoline: field(2), function: field(3) };
-    Ok((head_fields, LittleEndian::read_u32(&head[4..]) as usize, payload))
+    Ok((fields, LittleEndian::read_u32(&head[4..]) as usize, payload))
 }
 
 #[cfg(test)]
@@ -292,7 +311,7 @@ mod tests {
         let sender = std::thread::spawn(move || {
             for (index, size) in sizes.into_iter().enumerate() {
                 let bytes = (0..size).map(|at| (at % 251) as u8).collect();
-                one.send(head(index as u64), &Payload { bytes, files: vec![] }).unwrap();
+                one.send(head(index as u64), &Payload::of(bytes)).unwrap();
             }
             one.finish_sending().unwrap();
         });
@@ -313,16 +332,17 @@ mod tests {
         let map = FileMap::of(tempfile::tempfile().unwrap(), PathBuf::from("x")).unwrap();
         for count in [0, 1, MOST_DESCRIPTORS, MOST_DESCRIPTORS + 1, 3 * MOST_DESCRIPTORS + 7] {
             let files = vec![Arc::clone(&map); count];
-            one.send(head(0), &Payload { bytes: vec![9; 10], files }).unwrap();
+            one.send(head(0), &Payload { files, ..Payload::of(vec![9; 10]) }).unwrap();
             let frame = other.next().unwrap().unwrap();
-            assert_eq!((frame.descriptors.len(), frame.payload.as_ref()), (count, &[9; 10][..]));
+            assert_eq!((frame.descriptors.len(), frame.missing), (count, 0));
+            assert_eq!(frame.payload.as_ref(), [9; 10]);
         }
     }
 
     #[test]
     fn rubbish_is_no_frame() {
         let (one, other) = socket::pair().unwrap();
-        socket::send(one.as_fd(), &[0xff; HEAD], &[]).unwrap();
+        socket::send(one.as_fd(), [&[0xff; HEAD], &[]], &[]).unwrap();
         assert!(Channel::new(other).next().is_err());
     }
 }

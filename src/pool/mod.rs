@@ -33,7 +33,9 @@ const THRESHOLD: usize = 1 << 20;
 
 /// Worker processes that stay up between calls.
 ///
-/// A clone is another handle to the same workers; they end when the last handle goes. Calls from several threads share them.
+/// A clone is another handle to the same workers; they end when the last handle goes. Calls from several threads share them: a
+/// worker that has nothing to do for one call is there for the next. A call must not wait for another call of the same pool: from
+/// its own items or its own progress that is an error; if its items wait for a thread that waits for the pool, nobody tells.
 ///
 /// ```
 /// use ndarray::{Array2, Ix2};
@@ -235,8 +237,12 @@ impl Shared {
     /// A worker that nobody uses, or a new one where some have gone; `None` where all are busy.
     fn take(&self) -> Result<Option<Process>> {
         let mut workers = self.lock();
-        if let Some(process) = workers.idle.pop_front() {
-            return Ok(Some(process));
+        while let Some(process) = workers.idle.pop_front() {
+            if process.lives() {
+                return Ok(Some(process));
+            }
+            // It has died with nobody's work on its hands; another takes its place.
+            workers.alive -= 1;
         }
         if workers.alive >= self.size {
             return Ok(None);

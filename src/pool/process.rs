@@ -2,9 +2,12 @@
 
 use std::{
     io,
-    os::unix::{
-        ffi::OsStrExt,
-        process::{CommandExt, ExitStatusExt},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::{
+            ffi::OsStrExt,
+            process::{CommandExt, ExitStatusExt},
+        },
     },
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -18,7 +21,7 @@ use crate::{
     ByteOrder, Error, Result,
     error::Report,
     store::{Member, Store},
-    sys,
+    sys::{self, process::Life, socket::Wait},
 };
 
 /// How long a worker whose channel was closed may take to end before it is killed.
@@ -38,8 +41,10 @@ pub(super) struct Process {
     channel: Option<Channel>,
     /// Whether the worker has said that it runs.
     ready: bool,
-    /// How it ended, once it was waited for.
-    status: Option<ExitStatus>,
+    /// Becomes readable when the process ends. Its channel may stay open longer: a task may have forked.
+    end: Option<OwnedFd>,
+    /// That it has ended, and how, as far as that could be learned.
+    ended: Option<Option<ExitStatus>>,
     store: Store,
     /// Its part in the session, by which what it leaves is known.
     member: Member,
@@ -58,6 +63,7 @@ impl Process {
             // The test harness prints to stdout, once for every worker.
             command.args([test, "--exact", "--nocapture", "--test-threads=1"]).stdout(Stdio::null());
         }
+        let (store, member) = (recipe.store.clone(), Member::new()?);
         let child = command
             .env(MARK, std::process::id().to_string())
             .stdin(Stdio::from(theirs))
@@ -65,8 +71,9 @@ impl Process {
             .process_group(0)
             .spawn()
             .map_err(cannot)?;
-        let (store, member) = (recipe.store.clone(), Member::new()?);
-        let mut process = Self { child, channel: Some(Channel::new(ours)), ready: false, status: None, store, member };
+        let end = sys::process::watch(child.id());
+        let mut process =
+            Self { child, channel: Some(Channel::new(ours)), ready: false, end, ended: None, store, member };
         process.greet(recipe).map_err(cannot)?;
         Ok(process)
     }
@@ -80,7 +87,7 @@ impl Process {
             executable: sys::process::executable_identity()?,
         };
         let bytes = serde_json::to_vec(&hello)?;
-        self.send(Head::new(Kind::Hello, 0, 0), &Payload { bytes, files: Vec::new() })
+        self.send(Head::new(Kind::Hello, 0, 0), &Payload::of(bytes))
     }
 
     pub(super) fn id(&self) -> u32 {
@@ -92,8 +99,15 @@ impl Process {
         self.channel.as_mut().expect("a process in use has its channel")
     }
 
-    pub(super) fn wait(&self) -> sys::socket::Wait<'_> {
-        self.channel.as_ref().expect("a process in use has its channel").wait()
+    /// What to wait for before something can be received, or more be sent.
+    pub(super) fn waits(&self) -> impl Iterator<Item = Wait<'_>> {
+        let end = self.end.as_ref().map(|end| Wait { descriptor: end.as_fd(), for_writing: false, ready: false });
+        self.channel.as_ref().map(Channel::wait).into_iter().chain(end)
+    }
+
+    /// Whether the process is there, as far as can be told.
+    pub(super) fn lives(&self) -> bool {
+        self.ended.is_none() && sys::process::life(self.child.id()) == Life::Runs
     }
 
     /// Sends a frame. That the peer is gone shows when its answer is awaited, with the reason.
@@ -110,10 +124,12 @@ impl Process {
         if let Err(error) = gone_is_later(self.channel().flush()) {
             return Some(Err(Report::Argument { message: error.to_string() }));
         }
+        // Looked at before: what it sent while it lived is still to be received.
+        let lives = self.lives();
         loop {
             return match self.channel().receive() {
-                Ok(Received::NotYet) => None,
-                Ok(Received::Gone) => Some(Err(self.post_mortem())),
+                Ok(Received::NotYet) if lives => None,
+                Ok(Received::NotYet | Received::Gone) => Some(Err(self.post_mortem())),
                 Ok(Received::Frame(frame)) => match frame.head.kind {
                     Kind::Ready => {
                         self.ready = true;
@@ -129,47 +145,54 @@ impl Process {
 
     /// Why the process is gone.
     fn post_mortem(&mut self) -> Report {
-        let status = match self.end() {
-            Ok(status) => status,
-            Err(error) => return Report::Start { message: format!("cannot wait for the worker process: {error}") },
-        };
+        let status = self.end();
         if self.ready {
-            return Report::Died { signal: status.signal(), code: status.code() };
+            return Report::Died {
+                signal: status.and_then(|status| status.signal()),
+                code: status.and_then(|status| status.code()),
+            };
         }
         Report::Start {
             message: format!(
-                "the worker process ended ({status}) before it had reached ndferry::init(), which belongs first in main \
-                 (in a test program, in the #[test] that PoolBuilder::test_entry names)"
+                "the worker process ended ({}) before it had reached ndferry::init(), which belongs first in main \
+                 (in a test program, in the #[test] that PoolBuilder::test_entry names)",
+                status.map_or("nobody knows how".into(), |status| status.to_string())
             ),
         }
     }
 
     /// Ends the process: its channel closed, it goes by itself, or is killed after some time.
-    fn end(&mut self) -> io::Result<ExitStatus> {
+    fn end(&mut self) -> Option<ExitStatus> {
         self.channel = None;
         let deadline = Instant::now() + GRACE;
         let mut pause = Duration::from_micros(50);
-        while self.status.is_none() && !sys::process::has_ended(self.child.id()) && Instant::now() < deadline {
+        while self.lives() && Instant::now() < deadline {
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(5));
         }
-        self.kill()
+        self.finish()
     }
 
-    /// Kills the process, if it has not ended, and what its tasks had started; removes the files it had made and not given
-    /// away.
-    pub(super) fn kill(&mut self) -> io::Result<ExitStatus> {
-        if let Some(status) = self.status {
-            return Ok(status);
+    /// Kills the process, if it has not ended, and what its tasks had started.
+    pub(super) fn kill(&self) {
+        // Until it is waited for, its id is its own and that of its group, dead or alive. In a program that lets somebody else
+        // wait for its children it may be another's by now, and then it is left alone.
+        if self.ended.is_none() && sys::process::life(self.child.id()) != Life::Unknown {
+            sys::process::kill_group(self.child.id());
         }
-        // Until it is waited for, its id is its own and that of its group, dead or alive.
-        sys::process::kill_group(self.child.id());
-        let _ = self.child.kill();
-        let status = self.child.wait()?;
-        self.status = Some(status);
+    }
+
+    /// Kills the process, if it has not ended, waits for it, and removes the files it had made and not given away.
+    pub(super) fn finish(&mut self) -> Option<ExitStatus> {
+        if let Some(ended) = self.ended {
+            return ended;
+        }
+        self.kill();
+        let status = self.child.wait().ok();
+        self.ended = Some(status);
         // What cannot be removed now goes with the session.
         let _ = self.store.reap(self.member);
-        Ok(status)
+        status
     }
 
     /// Lets the process know that it is to end, without waiting for it.
@@ -180,7 +203,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.end();
+        self.end();
     }
 }
 

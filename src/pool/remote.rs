@@ -44,14 +44,18 @@ impl Remote {
         let Some(address) = usize::try_from(self.function).ok().and_then(|offset| Text::own().address(offset)) else {
             return unknown();
         };
-        let mut name = None;
+        // From the innermost of what was inlined to the function itself. A closure is called by way of a shim, which has a
+        // name of its own only where the closure was not inlined into it.
+        let mut names = Vec::new();
         // The symbol is looked up for the byte before, as fits the return addresses of a backtrace.
         backtrace::resolve(std::ptr::without_provenance_mut(address + 1), |symbol| {
-            if name.is_none() {
-                name = symbol.name().map(|name| format!("{name:#}"));
-            }
+            names.extend(symbol.name().map(|name| format!("{name:#}")));
         });
-        name.unwrap_or_else(unknown)
+        match names.iter().rfind(|name| !name.ends_with("FnOnce::call_once")) {
+            Some(name) => name.clone(),
+            None if names.is_empty() => unknown(),
+            None => "(a closure)".into(),
+        }
     }
 
     /// `fn(I) -> R`

@@ -109,8 +109,15 @@ fn run(parent: u32, mut channel: Channel) -> ! {
             leave()
         });
         if watching.is_ok() {
-            panic::set_hook(Box::new(note_panic));
-            let _ = serve(&mut channel);
+            note_panics();
+            if let Err(error) = serve(&mut channel) {
+                // The cause is told as far as the channel still carries it.
+                if let Some(head) = channel.arriving() {
+                    let report = Report::Argument { message: error.to_string() };
+                    let _ = send_report(&mut channel, Head::new(Kind::Failed, head.call, head.index), &report);
+                    let _ = channel.finish_sending();
+                }
+            }
         }
     }
     let _ = std::io::stdout().flush();
@@ -162,7 +169,7 @@ fn serve(channel: &mut Channel) -> std::io::Result<()> {
 
 fn send_report(channel: &mut Channel, head: Head, report: &Report) -> std::io::Result<()> {
     let bytes = serde_json::to_vec(report).unwrap_or_default();
-    channel.send(head, &Payload { bytes, files: Vec::new() })
+    channel.send(head, &Payload::of(bytes))
 }
 
 struct Worker {
@@ -192,17 +199,19 @@ impl Worker {
 
     fn receive(&mut self, frame: Frame) -> Result<Incoming> {
         self.decoded = None;
-        Incoming::new(frame.payload, frame.descriptors, &self.store)
+        Incoming::new(frame, &self.store)
     }
 
     fn task(&mut self, frame: Frame) -> Result<Outgoing, Report> {
         let head = frame.head;
         let unreadable = |error: Error| Report::Argument { message: error.to_string() };
-        let item = Incoming::new(frame.payload, frame.descriptors, &self.store).map_err(unreadable)?;
+        let item = Incoming::new(frame, &self.store).map_err(unreadable)?;
         let Some(trampoline) = remote::trampoline(head.trampoline) else {
             return Err(Report::Argument { message: "the code that runs the task is not in this program".into() });
         };
         let mut job = Job { worker: self, item, call: head.call, function: head.function, result: None };
+        // What an earlier panic, caught by a task, has left is not this task's.
+        PANIC.take();
         // A task that unwinds leaves behind nothing that another one sees: its context is shared read-only, its item is its
         // own.
         match panic::catch_unwind(AssertUnwindSafe(|| trampoline(&mut job))) {
@@ -271,19 +280,21 @@ impl Job<'_> {
 /// An error that a task returned, by its words. Words that cannot be had (a `Display` that panics) do not hide the error.
 pub(super) fn describe<E: Into<Box<dyn StdError + Send + Sync>>>(error: E) -> Report {
     let type_name = std::any::type_name::<E>().to_owned();
-    let words = panic::catch_unwind(AssertUnwindSafe(|| {
-        let error = error.into();
-        let mut causes = Vec::new();
-        let mut next = error.source();
-        while let Some(cause) = next.filter(|_| causes.len() < 64) {
-            causes.push(text(cause));
-            next = cause.source();
-        }
-        (text(error.as_ref()), causes)
+    let Ok(error) = panic::catch_unwind(AssertUnwindSafe(|| error.into())) else {
+        return Report::Error { message: format!("(an error of type {type_name})"), type_name, causes: Vec::new() };
+    };
+    let message = text(error.as_ref());
+    let causes = panic::catch_unwind(AssertUnwindSafe(|| {
+        let chain = std::iter::successors(error.source(), |&cause| cause.source());
+        chain.take(MOST_CAUSES).map(text).collect()
     }));
-    let (message, causes) = words.unwrap_or_else(|_| (format!("(an error of type {type_name})"), Vec::new()));
-    Report::Error { type_name, message, causes }
+    // Its words are safe by now, should it panic on its way out.
+    let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(error)));
+    Report::Error { type_name, message, causes: causes.unwrap_or_default() }
 }
+
+/// Causes of an error that are told: more are a circle.
+const MOST_CAUSES: usize = 64;
 
 fn text(error: &dyn StdError) -> String {
     let words = panic::catch_unwind(AssertUnwindSafe(|| {
@@ -299,6 +310,17 @@ fn text(error: &dyn StdError) -> String {
 thread_local! {
     /// Location and backtrace of the latest panic of this thread.
     static PANIC: RefCell<Option<(String, String)>> = const { RefCell::new(None) };
+}
+
+/// From here on a panic of this thread, which runs the tasks, is noted for its report. One of another thread, which a task
+/// has started, goes the way it would in any program.
+fn note_panics() {
+    let (tasks, others) = (std::thread::current().id(), panic::take_hook());
+    panic::set_hook(Box::new(
+        move |info| {
+            if std::thread::current().id() == tasks { note_panic(info) } else { others(info) }
+        },
+    ));
 }
 
 /// Keeps what the report of a panic needs and what is gone once it is caught.

@@ -40,14 +40,27 @@ pub(crate) fn kill_group(leader: u32) {
     }
 }
 
-/// Whether a child of this process has ended. It is still to be waited for.
-pub(crate) fn has_ended(child: u32) -> bool {
+/// What can be told of a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    Runs,
+    /// It has ended, and is still to be waited for: its id is still its own.
+    Ended,
+    /// Somebody else has waited for it, or the system did because signals of children are ignored.
+    Unknown,
+}
+
+/// Whether a child of this process has ended. It is not waited for by this.
+pub(crate) fn life(child: u32) -> Life {
     let Some(pid) = i32::try_from(child).ok().and_then(Pid::from_raw) else {
-        return true;
+        return Life::Unknown;
     };
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    // An error means that there is no such child to wait for.
-    !matches!(waitid(WaitId::Pid(pid), options), Ok(None))
+    match waitid(WaitId::Pid(pid), options) {
+        Ok(None) => Life::Runs,
+        Ok(Some(_)) => Life::Ended,
+        Err(_) => Life::Unknown,
+    }
 }
 
 /// Ends this process and every other of its group, at once.

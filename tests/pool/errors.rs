@@ -128,6 +128,88 @@ fn a_pool_survives_any_number_of_deaths() {
     }
 }
 
+#[test]
+fn a_worker_that_died_between_calls_is_replaced_without_a_word() {
+    let _dog = Watchdog::new("idle death");
+    let pool = pool();
+    for _ in 0..5 {
+        let pids = pool.map(fate, vec![String::new(); 2]).unwrap();
+        let victim = rustix::process::Pid::from_raw(pids[0] as i32).unwrap();
+        rustix::process::kill_process(victim, rustix::process::Signal::KILL).unwrap();
+        let stat = format!("/proc/{}/stat", pids[0]);
+        crate::eventually("it is dead", || {
+            std::fs::read_to_string(&stat)
+                .unwrap_or_default()
+                .rsplit(')')
+                .next()
+                .is_none_or(|rest| rest.starts_with(" Z") || rest.is_empty())
+        });
+        assert_eq!(pool.map(fate, vec![String::new(); 3]).unwrap().len(), 3);
+    }
+}
+
+/// Leaves a process behind that has this one's channel open, as a library may, and dies.
+fn fork_and_die(_: u8) {
+    // SAFETY: the child calls nothing but `pause`, which is safe after a fork in a program with threads.
+    unsafe {
+        if libc::fork() == 0 {
+            loop {
+                libc::pause();
+            }
+        }
+    }
+    std::process::abort();
+}
+
+// P1
+#[test]
+fn a_death_is_seen_also_when_a_fork_keeps_the_channel_open() {
+    let _dog = Watchdog::new("left behind");
+    let error = pool().map(fork_and_die, [0]).unwrap_err();
+    assert_eq!(error.task_error().unwrap().signal(), Some(6));
+}
+
+struct Late;
+
+impl fmt::Debug for Late {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Late")
+    }
+}
+
+impl fmt::Display for Late {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the original words")
+    }
+}
+
+impl Error for Late {}
+
+impl Drop for Late {
+    fn drop(&mut self) {
+        panic!("a second panic");
+    }
+}
+
+// E3
+#[test]
+fn an_error_that_panics_on_its_way_out_has_said_its_words() {
+    let _dog = Watchdog::new("late");
+    let error = pool().try_map(|_: u8| Err::<(), _>(Late), [0]).unwrap_err();
+    assert_eq!(error.task_error().unwrap().message(), "the original words");
+}
+
+#[test]
+fn a_panic_says_its_own_place_and_not_an_earlier_ones() {
+    let _dog = Watchdog::new("earlier");
+    let pool = crate::builder().workers(1).build().unwrap();
+    let caught = |_: u8| std::panic::catch_unwind(|| panic!("caught")).is_err();
+    assert_eq!(pool.map(caught, [0]).unwrap(), [true]);
+    let error = pool.map(|_: u8| -> () { std::panic::resume_unwind(Box::new("passed on")) }, [0]).unwrap_err();
+    let task = error.task_error().unwrap();
+    assert_eq!((task.message(), task.location()), ("passed on", None));
+}
+
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Stubborn;
 

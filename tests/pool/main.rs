@@ -126,6 +126,45 @@ fn calls_from_several_threads_share_the_workers() {
 }
 
 #[test]
+fn workers_that_one_call_needs_no_more_are_there_for_another() {
+    let _dog = Watchdog::new("share");
+    let pool = pool();
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        let long = pool.clone();
+        scope.spawn(move || {
+            // The last of its tasks ends only when the other call is through.
+            let folder = tempfile::tempdir().unwrap();
+            let wait = |path: std::path::PathBuf| {
+                while !path.as_os_str().is_empty() && !path.exists() {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            };
+            let flag = folder.path().join("through");
+            tell.send(flag.clone()).unwrap();
+            long.map(wait, [flag, std::path::PathBuf::new()]).unwrap();
+        });
+        let flag = told.recv().unwrap();
+        assert_eq!(pool.map(double, [1, 2, 3]).unwrap(), [2, 4, 6]);
+        std::fs::write(flag, "").unwrap();
+    });
+}
+
+#[test]
+fn a_call_within_a_call_of_the_same_pool_is_an_error_and_no_deadlock() {
+    let _dog = Watchdog::new("within");
+    let pool = pool();
+    let mut refused = Vec::new();
+    pool.progress(|_| refused.push(pool.map(double, [1]).is_err_and(|error| error.is_usage())))
+        .map(double, [1])
+        .unwrap();
+    assert_eq!(refused, [true, true]);
+    let items = [1, 2].into_iter().map(|x| if pool.map(double, [x]).is_err() { x } else { 0 });
+    assert_eq!(pool.map(double, items).unwrap(), [2, 4]);
+    assert_eq!(pool.map(double, [3]).unwrap(), [6]);
+}
+
+#[test]
 fn a_pool_within_a_task_works() {
     let _dog = Watchdog::new("nested");
     let sums = pool()

@@ -67,14 +67,7 @@ fn path_of(bytes: &[u8]) -> PathBuf {
 pub(super) struct Outgoing {
     pub(super) payload: Payload,
     /// What must stay in the store until the receiver is done.
-    kept: Vec<Arc<Placed>>,
-}
-
-impl Outgoing {
-    /// The files in the store that the message refers to.
-    pub(super) fn kept(&self) -> &[Arc<Placed>] {
-        &self.kept
-    }
+    pub(super) kept: Vec<Arc<Placed>>,
 }
 
 /// A worker's note on an array of the parent's: valid until the task it came with, or the call, is over.

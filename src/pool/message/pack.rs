@@ -56,7 +56,7 @@ pub(in crate::pool) fn pack<T: Serialize + ?Sized>(
         bytes.extend_from_slice(&inline);
     }
     given.into_iter().for_each(Placed::hand_over);
-    Ok(Outgoing { payload: Payload { bytes, files }, kept })
+    Ok(Outgoing { payload: Payload { files, ..Payload::of(bytes) }, kept })
 }
 
 struct Packing<'s> {

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     fs::File,
     ops::Range,
-    os::{fd::OwnedFd, unix::fs::MetadataExt},
+    os::unix::fs::MetadataExt,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, Weak},
 };
@@ -18,6 +18,7 @@ use crate::{
     array::{Layout, Memory, Storage},
     codec::{self, Segments},
     map::{Buffer, FileMap},
+    pool::channel::Frame,
     store::{Placed, Segment, Store, note},
 };
 
@@ -67,7 +68,7 @@ pub(in crate::pool) struct Incoming {
     inline: usize,
     references: Vec<Reference>,
     given: Mutex<HashMap<usize, Placed>>,
-    files: Vec<File>,
+    files: Vec<Mutex<Arrived>>,
     store: Store,
     /// While this lives, what the parent sent with the message stays in the store.
     lease: Arc<()>,
@@ -75,7 +76,8 @@ pub(in crate::pool) struct Incoming {
 
 impl Incoming {
     /// Takes a message apart, without decoding its value.
-    pub(in crate::pool) fn new(payload: Buffer, descriptors: Vec<OwnedFd>, store: &Store) -> Result<Self> {
+    pub(in crate::pool) fn new(frame: Frame, store: &Store) -> Result<Self> {
+        let Frame { payload, descriptors, missing, .. } = frame;
         let bytes: &[u8] = payload.as_ref();
         let cut = || Error::invalid(format!("a message of {} bytes is cut short", bytes.len()));
         let length = |at: usize| {
@@ -96,12 +98,17 @@ impl Incoming {
                 given.insert(index, Placed::new(file, reference.segment.clone()));
             }
         }
+        if missing > 0 {
+            return Err(Error::invalid(format!(
+                "{missing} of the open files that came with the message were lost: this process may open no more"
+            )));
+        }
         Ok(Self {
             tree: 16..tree_end,
             inline: end.next_multiple_of(ALIGNMENT),
             references,
             given: Mutex::new(given),
-            files: descriptors.into_iter().map(File::from).collect(),
+            files: descriptors.into_iter().map(|file| Mutex::new(Arrived::Open(file.into()))).collect(),
             store: store.clone(),
             lease: Arc::new(()),
             bytes: Arc::new(payload),
@@ -187,17 +194,32 @@ impl Unpacking<'_> {
     }
 
     fn file(&self, slot: usize, path: PathBuf) -> Result<Arc<FileMap>> {
-        let Some(open) = self.message.files.get(slot) else {
+        let Some(arrived) = self.message.files.get(slot) else {
             return Err(Error::invalid(format!("open file {slot} did not come with the message")).at(path));
+        };
+        let mut arrived = arrived.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = match std::mem::replace(&mut *arrived, Arrived::Lost) {
+            Arrived::Open(open) => open,
+            Arrived::Mapped(map) => {
+                *arrived = Arrived::Mapped(Arc::clone(&map));
+                return Ok(map);
+            }
+            Arrived::Lost => return Err(Error::invalid("its open file could not be mapped before").at(path)),
         };
         let found = open.metadata().map_err(|error| Error::io("cannot inspect", error).at(&path))?;
         let key = Key::File(found.dev(), found.ino(), found.len(), found.mtime(), found.mtime_nsec());
         let mut maps = self.maps.lock().unwrap_or_else(PoisonError::into_inner);
-        maps.get(key, || {
-            let open = open.try_clone().map_err(|error| Error::io("cannot use", error).at(&path))?;
-            FileMap::of(open, path)
-        })
+        let map = maps.get(key, || FileMap::of(open, path))?;
+        *arrived = Arrived::Mapped(Arc::clone(&map));
+        Ok(map)
     }
+}
+
+/// A file that came along.
+enum Arrived {
+    Open(File),
+    Mapped(Arc<FileMap>),
+    Lost,
 }
 
 fn over(map: Arc<FileMap>, segment: &Segment, source: Option<Source>, private: bool) -> Result<Arc<Memory>> {
