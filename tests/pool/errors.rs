@@ -3,6 +3,7 @@
 use std::{error::Error, fmt, time::Duration};
 
 use ndferry::{Failure, TaskError};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpid, kill_process, waitid};
 
 use crate::{Watchdog, pool};
 
@@ -35,8 +36,7 @@ fn fate(what: String) -> u32 {
         "exit 0" => std::process::exit(0),
         "kill" => {
             // What the kernel does to a process that takes too much memory.
-            let own = rustix::process::getpid();
-            rustix::process::kill_process(own, rustix::process::Signal::KILL).unwrap();
+            kill_process(getpid(), Signal::KILL).unwrap();
             unreachable!("the signal comes first")
         }
         "overflow" => deep(1),
@@ -134,16 +134,10 @@ fn a_worker_that_died_between_calls_is_replaced_without_a_word() {
     let pool = pool();
     for _ in 0..5 {
         let pids = pool.map(fate, vec![String::new(); 2]).unwrap();
-        let victim = rustix::process::Pid::from_raw(pids[0] as i32).unwrap();
-        rustix::process::kill_process(victim, rustix::process::Signal::KILL).unwrap();
-        let stat = format!("/proc/{}/stat", pids[0]);
-        crate::eventually("it is dead", || {
-            std::fs::read_to_string(&stat)
-                .unwrap_or_default()
-                .rsplit(')')
-                .next()
-                .is_none_or(|rest| rest.starts_with(" Z") || rest.is_empty())
-        });
+        let victim = Pid::from_raw(pids[0] as i32).unwrap();
+        kill_process(victim, Signal::KILL).unwrap();
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        crate::eventually("it is dead", || waitid(WaitId::Pid(victim), options).unwrap().is_some());
         assert_eq!(pool.map(fate, vec![String::new(); 3]).unwrap().len(), 3);
     }
 }
