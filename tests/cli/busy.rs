@@ -59,7 +59,11 @@ impl Busy {
         self.parent.kill().unwrap();
         self.parent.wait().unwrap();
         workers.iter().for_each(|&worker| kill_process(worker, Signal::KILL).unwrap());
-        let is_dead = |&worker: &Pid| stat(worker).is_none_or(|[state, _]| state == "Z" || state == "X");
+        // The first thread of a process can be dead while another still holds its files and locks.
+        let threads =
+            |worker: &Pid| fs::read_dir(format!("/proc/{}/task", worker.as_raw_nonzero())).map_or(0, Iterator::count);
+        let is_dead =
+            |worker: &Pid| stat(*worker).is_none_or(|[state, _]| state == "Z" || state == "X") && threads(worker) <= 1;
         wait_until("the workers are dead", || workers.iter().all(is_dead));
     }
 

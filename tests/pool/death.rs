@@ -17,10 +17,11 @@ fn pid(process: u32) -> Pid {
 }
 
 fn lives(process: u32) -> bool {
-    // A zombie has ended; whoever should have waited for it is dead.
+    // A zombie has ended, if no other of its threads still holds its files and locks; whoever should have waited for it is dead.
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).map_or(0, Iterator::count);
     let state = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     let zombie = state.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'));
-    test_kill_process(pid(process)).is_ok() && !zombie
+    test_kill_process(pid(process)).is_ok() && !(zombie && threads <= 1)
 }
 
 /// A program with a pool of two workers that sleep over a shared array, and a child of one of them.
@@ -139,7 +140,8 @@ fn a_group_that_dies_at_once_is_swept_by_the_next_store() {
         kill_process(pid(process), Signal::STOP).unwrap();
     }
     for &process in victim.workers.iter().chain([&victim.process.id()]) {
-        kill_process(pid(process), Signal::KILL).unwrap();
+        // What a worker had started may be gone already: the kernel hangs up on a stopped group that nobody is left to continue.
+        let _ = kill_process(pid(process), Signal::KILL);
     }
     victim.process.wait().unwrap();
     eventually("all are dead", || victim.workers.iter().all(|&worker| !lives(worker)));
