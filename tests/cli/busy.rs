@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tempfile::TempDir;
 
 use crate::run::{command, is_emulated, watchdog};
@@ -54,11 +54,13 @@ impl Busy {
 
     /// Kills every process of the run, so that none lives to clean up after the others.
     pub fn kill(mut self) {
-        let workers = self.workers();
-        workers.iter().for_each(|&worker| kill_process(worker, Signal::STOP).unwrap());
+        let (parent, workers) = (Pid::from_child(&self.parent), self.workers());
+        // The parent stands still before the first of its workers dies, and none of them is left when it does.
+        kill_process(parent, Signal::STOP).unwrap();
+        waitid(WaitId::Pid(parent), WaitIdOptions::STOPPED).unwrap();
+        workers.iter().for_each(|&worker| kill_process(worker, Signal::KILL).unwrap());
         self.parent.kill().unwrap();
         self.parent.wait().unwrap();
-        workers.iter().for_each(|&worker| kill_process(worker, Signal::KILL).unwrap());
         // The first thread of a process can be dead while another still holds its files and locks.
         let threads =
             |worker: &Pid| fs::read_dir(format!("/proc/{}/task", worker.as_raw_nonzero())).map_or(0, Iterator::count);

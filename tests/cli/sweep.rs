@@ -25,7 +25,8 @@ fn what_a_killed_program_left_is_told_and_removed_and_a_living_one_is_left_alone
     assert_eq!(sweep(&store, &[]), [""; 0]);
 
     busy.kill();
-    let [planned] = &sweep(&store, &["--dry-run"])[..] else { panic!("one session was killed") };
+    let said = sweep(&store, &["--dry-run"]);
+    let [planned] = &said[..] else { panic!("one session was killed: {said:?}") };
     assert!(planned.starts_with("would remove session "), "{planned}");
     assert_ne!(fs::read_dir(&store).unwrap().count(), 0, "a dry run removes nothing");
     let removed = planned.replace("would remove", "removed");

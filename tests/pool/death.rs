@@ -8,7 +8,7 @@ use std::{
 };
 
 use ndferry::{SharedArray, ndarray::Ix1};
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, test_kill_process, waitid};
 
 use crate::{Watchdog, builder, eventually};
 
@@ -135,14 +135,14 @@ fn a_group_that_dies_at_once_is_swept_by_the_next_store() {
     let _dog = Watchdog::new("group");
     let folder = tempfile::tempdir().unwrap();
     let mut victim = Victim::start(folder.path());
-    // Stopped first, so that none sees another die.
-    for &process in victim.workers.iter().chain([&victim.process.id()]) {
-        kill_process(pid(process), Signal::STOP).unwrap();
+    // The parent stands still before the first of its workers dies, and none of them is left when it does.
+    let parent = pid(victim.process.id());
+    kill_process(parent, Signal::STOP).unwrap();
+    waitid(WaitId::Pid(parent), WaitIdOptions::STOPPED).unwrap();
+    for &process in &victim.workers {
+        kill_process(pid(process), Signal::KILL).unwrap();
     }
-    for &process in victim.workers.iter().chain([&victim.process.id()]) {
-        // What a worker had started may be gone already: the kernel hangs up on a stopped group that nobody is left to continue.
-        let _ = kill_process(pid(process), Signal::KILL);
-    }
+    kill_process(parent, Signal::KILL).unwrap();
     victim.process.wait().unwrap();
     eventually("all are dead", || victim.workers.iter().all(|&worker| !lives(worker)));
     assert!(files(folder.path()) > 0, "nobody was left to clean up");
