@@ -95,15 +95,20 @@ impl Actor {
     /// What it says next, the test harness's own words left out.
     fn says(&mut self) -> String {
         let mut lines = self.said.by_ref().lines().map_while(Result::ok);
-        lines.find_map(|line| Some(line.split_once("actor: ")?.1.to_owned())).expect("the actor has something to say")
+        let said = lines.find_map(|line| Some(line.split_once("actor: ")?.1.to_owned()));
+        said.unwrap_or_else(|| panic!("the actor has nothing to say but: {}", self.complaints()))
+    }
+
+    fn complaints(&mut self) -> String {
+        let mut complaints = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut complaints).unwrap();
+        complaints
     }
 
     /// Lets it end in its own way; what it has written to stderr.
     fn ends(mut self) -> String {
         drop(self.child.stdin.take());
-        let mut complaints = String::new();
-        let mut stderr = self.child.stderr.take().unwrap();
-        stderr.read_to_string(&mut complaints).unwrap();
+        let complaints = self.complaints();
         io::copy(&mut self.said, &mut io::sink()).unwrap();
         assert!(self.child.wait().unwrap().success(), "{complaints}");
         complaints
