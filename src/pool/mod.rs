@@ -27,8 +27,8 @@ pub use worker::init;
 
 use crate::{Error, Result, Store};
 
-/// Bytes from which an array travels through the store and not inside a message. Where the two cost the same, by
-/// `cargo bench --bench pool -- crossover`.
+/// Bytes from which an array travels through the store and not inside a message: the lower end of where the two cost the same
+/// for an array that is used once, by `cargo bench --bench pool -- crossover`.
 const THRESHOLD: usize = 1 << 20;
 
 /// Worker processes that stay up between calls.
