@@ -36,10 +36,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     let pool = Pool::new()?;
-    // The session's number is part of the path of each of its files.
+    // What the workers map: the file itself where its byte order is the machine's, and else one of the session's files, whose
+    // paths have the session's number in them.
     let home = pool.store().home().file_name().expect("a session has a name").to_string_lossy();
-    let session = home.rsplit('-').next().expect("a name has a last part").to_owned();
-    let tasks = (0..3 * pool.workers()).map(|task| (task, seconds, session.clone()));
+    let expected_in = match survey.why_not_mapped() {
+        None => path.display().to_string(),
+        Some(_) => home.rsplit('-').next().expect("a name has a last part").to_owned(),
+    };
+    let tasks = (0..3 * pool.workers()).map(|task| (task, seconds, expected_in.clone()));
     let seen = pool.with(&survey).map(work, tasks)?;
 
     let expected: Vec<f64> = (0..3).map(|column| survey.column(column).sum()).collect();
@@ -74,17 +78,17 @@ struct Seen {
     maps: String,
 }
 
-fn work(survey: &Table, (task, seconds, session): (usize, u64, String)) -> Seen {
+fn work(survey: &Table, (task, seconds, part): (usize, u64, String)) -> Seen {
     std::thread::sleep(Duration::from_secs(seconds));
-    Seen { sum: survey.column(task % 3).sum(), worker: std::process::id(), maps: mapped(&session) }
+    Seen { sum: survey.column(task % 3).sum(), worker: std::process::id(), maps: mapped(&part) }
 }
 
-/// The files of the session that this process maps: device, inode and path.
-fn mapped(session: &str) -> String {
+/// The files with `part` in their path that this process maps: device, inode and path.
+fn mapped(part: &str) -> String {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
     let files: BTreeSet<_> = maps
         .lines()
-        .filter(|line| line.contains(session))
+        .filter(|line| line.contains(part))
         .map(|line| line.split_whitespace().skip(3).collect::<Vec<_>>().join(" "))
         .collect();
     files.into_iter().collect::<Vec<_>>().join(", ")
