@@ -1,12 +1,17 @@
-//! A CSV of records past a large read-only model, by worker processes.
+//! A CSV of records past a large read-only model, by worker processes, in three ways.
 //!
-//!     cargo run --release --example classify [RECORDS.csv [REFERENCES]]
+//!     cargo run --release --example classify [RECORDS.csv [REFERENCES [FORM]]]
 //!
-//! The classifier is the context of the call: its arrays are written once and mapped by every worker. Its method is the task.
+//! FORM is how the workers come by the model (all three, one after another, unless told):
+//!
+//! - `context`: it is sent. Its arrays are written once and mapped by every worker; its method is the task.
+//! - `built`: it cannot be sent, for it holds a lock. Each worker builds its own from what it needs for that.
+//! - `forked`: it cannot be sent, and shall not be built again. The workers are forks of this process, which has it.
+//!
 //! It is a nearest-neighbour classifier (Cover and Hart, 1967), made large by REFERENCES points (300 000 unless told) strewn
 //! around every second record; the other records are classified, and the guesses compared with the species they have.
 
-use std::{error::Error, fs, path::PathBuf};
+use std::{collections::HashMap, error::Error, fs, path::PathBuf, sync::Mutex};
 
 use ndarray::{Array1, Array2, Ix1, Ix2};
 use ndferry::{Pool, SharedArray, ndarray};
@@ -65,6 +70,64 @@ impl Classifier {
     }
 }
 
+/// A classifier that remembers what it was asked: it holds a lock, and cannot be serialised.
+struct Remembering {
+    classifier: Classifier,
+    guesses: Mutex<HashMap<Vec<u64>, String>>,
+}
+
+impl Remembering {
+    fn new(classifier: Classifier) -> Self {
+        Self { classifier, guesses: Mutex::default() }
+    }
+
+    fn classify(&self, record: Record) -> Result<String, String> {
+        let asked: Vec<_> = record.measurements.iter().map(|measurement| measurement.to_bits()).collect();
+        let mut guesses = self.guesses.lock().map_err(|error| error.to_string())?;
+        if let Some(guess) = guesses.get(&asked) {
+            return Ok(guess.clone());
+        }
+        let guess = self.classifier.classify(record)?;
+        guesses.insert(asked, guess.clone());
+        Ok(guess)
+    }
+}
+
+/// What a worker needs to build a classifier of its own.
+#[derive(Serialize, Deserialize)]
+struct Plan {
+    known: Vec<Record>,
+    references: usize,
+}
+
+impl Plan {
+    fn build(&self) -> Remembering {
+        Remembering::new(Classifier::around(&self.known, self.references))
+    }
+}
+
+/// The model is sent to the workers.
+fn by_context(plan: &Plan, unknown: &[Record]) -> ndferry::Result<Vec<String>> {
+    let classifier = Classifier::around(&plan.known, plan.references);
+    Pool::new()?.with(&classifier).try_map(Classifier::classify, unknown.iter().cloned())
+}
+
+/// Each worker builds the model.
+fn built(plan: &Plan, unknown: &[Record]) -> ndferry::Result<Vec<String>> {
+    let pool = Pool::new()?;
+    pool.with_init(plan, Plan::build).try_map(|model, record| model.classify(record), unknown.iter().cloned())
+}
+
+/// The workers are forked from this process, which has built the model.
+fn forked(plan: &Plan, unknown: &[Record]) -> ndferry::Result<Vec<String>> {
+    let model = plan.build();
+    Pool::builder().fork()?.try_map(|record| model.classify(record), unknown.iter().cloned())
+}
+
+type Form = fn(&Plan, &[Record]) -> ndferry::Result<Vec<String>>;
+
+const FORMS: [(&str, Form); 3] = [("context", by_context), ("built", built), ("forked", forked)];
+
 fn main() -> Result<(), Box<dyn Error>> {
     ndferry::init();
     let mut arguments = std::env::args_os().skip(1);
@@ -73,25 +136,23 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some(text) => text.to_str().ok_or("REFERENCES is a number")?.parse()?,
         None => 300_000,
     };
+    let chosen = arguments.next();
+    let forms: Vec<_> =
+        FORMS.into_iter().filter(|(name, _)| chosen.as_ref().is_none_or(|chosen| chosen == name)).collect();
+    if forms.is_empty() {
+        return Err("FORM is one of context, built, forked".into());
+    }
 
     let records = read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let (known, unknown): (Vec<_>, Vec<_>) = records.into_iter().enumerate().partition(|(at, _)| at % 2 == 0);
-    let known: Vec<_> = known.into_iter().map(|(_, record)| record).collect();
+    let plan = Plan { known: known.into_iter().map(|(_, record)| record).collect(), references };
     let unknown: Vec<_> = unknown.into_iter().map(|(_, record)| record).collect();
 
-    let classifier = Classifier::around(&known, references);
-    let pool = Pool::new()?;
-    let guesses = pool.with(&classifier).try_map(Classifier::classify, unknown.iter().cloned())?;
-
-    let right = guesses.iter().zip(&unknown).filter(|(guess, record)| **guess == record.species).count();
-    println!(
-        "{} records past {} references ({:.1} MB, one copy for {} workers): {right} of {} right",
-        unknown.len(),
-        references,
-        (classifier.references.len() * size_of::<f64>() + references) as f64 / 1e6,
-        pool.workers(),
-        guesses.len()
-    );
+    for (name, classify) in forms {
+        let guesses = classify(&plan, &unknown)?;
+        let right = guesses.iter().zip(&unknown).filter(|(guess, record)| **guess == record.species).count();
+        println!("{name}: {} records past {references} references: {right} of {} right", unknown.len(), guesses.len());
+    }
     Ok(())
 }
 

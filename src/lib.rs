@@ -7,7 +7,10 @@
 //! | write any serde value with arrays in it, read it back | [`dump`], [`load`], [`DumpOptions`] |
 //! | look into a file of arrays, map one of them | [`open`], [`ArrayFile`], [`RawLayout`] for bytes without a header |
 //! | share an array instead of copying it | [`SharedArray`]; [`AnyArray`] where its type is known only at run time |
+//! | make an array where it is shared | [`Store::zeros`], [`Store::from_shape_fn`], [`SharedArrayMut`] |
 //! | run tasks in worker processes over shared arrays | [`init`], [`Pool`] |
+//! | count, flag and stop across worker processes | [`Atomics`], of [`Store::atomics`] |
+//! | run closures over what can neither be sent nor built again | [`fork_map`], [`fork_stream`], [`PoolBuilder::fork`] |
 //! | know why a task failed | [`Error::task_error`], [`TaskError`] |
 //! | choose where temp files lie, see them, sweep up after dead programs | [`Store`], [`Sweeper`] |
 //! | describe elements | [`DType`], [`ByteOrder`], [`Element`] |
@@ -52,6 +55,10 @@
 //! # Crate features
 //!
 //! * `cli` (default): the command-line tool `ndferry`. A library needs it not: `default-features = false`.
+//! * `progress`: a progress bar for calls, [`Call::progress_bar`].
+//! * `tracing`: events of the store and the pool, for the `tracing` subscriber of the program. Off, they cost nothing. Their targets are this crate's
+//!   modules, `ndferry::store::…`, `ndferry::pool::…`. At `INFO` they tell what a sweep has removed and which calls are made, at `WARN` what went wrong and was coped with, as a full
+//!   `/dev/shm`; at `DEBUG` what begins and ends, at `TRACE` every file and every frame. A subscriber must not use the store it is told of.
 #![deny(unsafe_code)]
 
 mod array;
@@ -68,6 +75,8 @@ mod store;
 pub mod swap;
 #[allow(unsafe_code)]
 mod sys;
+#[cfg(target_os = "linux")]
+mod trace;
 
 pub use array::{AnyArray, Order, SharedArray, Source, WhyNotMapped};
 pub use dtype::{ByteOrder, DType, Element, Scalar};
@@ -76,8 +85,15 @@ pub use format::{ArrayFile, ArrayInfo, DumpOptions, Format, RawLayout, convert, 
 pub use ndarray;
 #[cfg(target_os = "linux")]
 pub use {
-    pool::{Call, NoContext, Pool, PoolBuilder, Progress, WithContext, init},
-    store::{FileReport, SessionReport, Store, StoreBuilder, Sweep, Sweeper, sweep},
+    pool::{
+        Backend, Call, CancelToken, Event, FailFast, Forked, InOrder, KeepGoing, Kind, Mode, NoContext, Output,
+        Pending, Pool, PoolBuilder, PoolReport, Progress, Stream, StreamOrder, Unordered, WithContext, WithState,
+        fork_map, fork_stream, init,
+    },
+    store::{
+        Atomics, FileReport, RootUsage, SessionReport, SharedArrayMut, Store, StoreBuilder, Sweep, Sweeper, Usage,
+        sweep,
+    },
 };
 
 /// The programs in the README, compiled.

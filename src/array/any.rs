@@ -264,6 +264,18 @@ impl<A: Element, D: Dimension> From<SharedArray<A, D>> for AnyArray {
     }
 }
 
+impl<A: Element, D: Dimension> From<&SharedArray<A, D>> for AnyArray {
+    fn from(array: &SharedArray<A, D>) -> Self {
+        array.clone().into()
+    }
+}
+
+impl From<&AnyArray> for AnyArray {
+    fn from(array: &AnyArray) -> Self {
+        array.clone()
+    }
+}
+
 impl fmt::Debug for AnyArray {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.memory.storage() {

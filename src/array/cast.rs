@@ -4,6 +4,14 @@ use std::{any::TypeId, mem::ManuallyDrop, sync::Arc};
 
 use ndarray::{ArrayRef, ArrayView, Dimension};
 
+#[cfg(target_os = "linux")]
+use {
+    super::{Layout, Order, Short},
+    crate::{Error, map::WritableMap},
+    ndarray::{ArrayViewMut, IxDyn, RawArrayViewMut, ShapeBuilder},
+    std::ops::Range,
+};
+
 use crate::{Element, Result, array::Memory};
 
 /// A view together with the memory it looks at.
@@ -57,6 +65,97 @@ impl<A: Element, D: Dimension> Kept<A, D> {
 impl<A: Element, D: Dimension> Clone for Kept<A, D> {
     fn clone(&self) -> Self {
         Self { view: self.view.clone(), memory: Arc::clone(&self.memory) }
+    }
+}
+
+/// A view for writing together with the map it looks at.
+///
+/// Invariant: every element the view reaches lies in the bytes of `map`, or in memory that is never freed; nothing else
+/// looks at those bytes while this lives.
+#[cfg(target_os = "linux")]
+pub(crate) struct KeptMut<A: Element, D> {
+    view: ArrayViewMut<'static, A, D>,
+    map: WritableMap,
+}
+
+#[cfg(target_os = "linux")]
+impl<A: Element, D: Dimension> KeptMut<A, D> {
+    /// Keeps the view that `make` takes of the bytes of `map`.
+    pub(crate) fn new(
+        mut map: WritableMap,
+        make: impl for<'a> FnOnce(&'a mut [u8]) -> Result<ArrayViewMut<'a, A, D>>,
+    ) -> Result<Self> {
+        let mut view = make(map.bytes())?;
+        // SAFETY: `make` works for any lifetime, so what it returns borrows from the bytes it was given, or lives for
+        // ever. The bytes stay put while `map` lives, which is as long as the view, and nobody else gets at them: `map` is
+        // stored here and never touched again, and the view is lent for no longer than `self` is borrowed, and in the same
+        // way.
+        let view = unsafe { view.raw_view_mut().deref_into_view_mut::<'static>() };
+        Ok(Self { view, map })
+    }
+
+    /// The part of a contiguous array within `range` of `axis`. `map` is asked for the bytes from its first to its last
+    /// element, by where they are in the array.
+    ///
+    /// Others may look at, and write to, what lies between its elements; at the elements nobody may while this lives.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such part or it is empty, `map` fails or gives less, or the array has other axes than `D`.
+    pub(crate) fn of_part(
+        shape: &[usize],
+        order: Order,
+        axis: usize,
+        range: Range<usize>,
+        map: impl FnOnce(Range<usize>) -> Result<WritableMap>,
+    ) -> Result<Self>
+    where
+        A: bytemuck::Pod,
+    {
+        let size = size_of::<A>();
+        let layout = Layout::contiguous(shape, order, size)?.slice_axis(axis, range)?;
+        let unfit = |what: &str| Error::invalid(format!("part of shape {}: {what}", Short(layout.shape())));
+        if layout.len() == 0 {
+            return Err(unfit("it has no elements"));
+        }
+        let dimension = |values: &[usize]| D::from_dimension(&IxDyn(values)).ok_or_else(|| unfit("of other axes"));
+        let strides: Vec<_> = layout.strides().iter().map(|stride| stride.unsigned_abs()).collect();
+        let strided = dimension(layout.shape())?.strides(dimension(&strides)?);
+        let (low, high) = layout.extent();
+        let map = map(low * size..high * size)?;
+        let (length, at) = map.pointer();
+        let at = at.cast::<A>();
+        if length < (high - low) * size || !at.is_aligned() {
+            return Err(unfit("its bytes are too few, or do not lie at an element's address"));
+        }
+        // SAFETY: The first element is at `at`, which is aligned, and all others within the bytes from there to the end of
+        // the layout's extent, which the map holds. No two indices are the same element, because the layout is a slice of a
+        // contiguous one, with no stride below zero. The bytes stay while `map` lives, which is stored beside the view and
+        // lends them to nobody else. Any bytes are an element (`Pod`). That nobody else reaches these elements is the
+        // caller's promise; no reference is made to what lies between them.
+        let view = unsafe { RawArrayViewMut::from_shape_ptr(strided, at).deref_into_view_mut::<'static>() };
+        Ok(Self { view, map })
+    }
+
+    /// Where the elements of the view lie among those of the map, of which they need not be all: whoever has a view for
+    /// writing can turn its axes, and cut them.
+    ///
+    /// # Errors
+    ///
+    /// Where the view has come to look elsewhere.
+    pub(crate) fn layout(&self) -> Result<Layout> {
+        let (size, (length, at)) = (size_of::<A>(), self.map.pointer());
+        let bytes = if self.view.is_empty() { Some(0) } else { self.view.as_ptr().addr().checked_sub(at.addr()) };
+        let bytes = bytes.ok_or_else(|| Error::usage("the array looks at elements of another"))?;
+        Layout::strided(self.view.shape(), self.view.strides(), bytes / size, length / size, size)
+    }
+
+    pub(crate) fn array(&self) -> &ArrayRef<A, D> {
+        &self.view
+    }
+
+    pub(crate) fn array_mut(&mut self) -> &mut ArrayRef<A, D> {
+        &mut self.view
     }
 }
 

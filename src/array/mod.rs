@@ -16,6 +16,8 @@ mod source;
 mod wire;
 
 pub use any::AnyArray;
+#[cfg(target_os = "linux")]
+pub(crate) use cast::KeptMut;
 pub(crate) use cast::{as_element, as_lent, identical};
 pub use layout::Order;
 pub(crate) use layout::{Layout, Short};

@@ -141,16 +141,25 @@ pub struct ConvertArgs {
 
 /// Remove temporary files that killed programs left behind, and say what went
 ///
-/// Files of programs that still run are never touched, nor those of other users.
+/// Files of programs that still run are never touched, nor those of other users. Programs sweep by themselves when they
+/// begin to share arrays; this does it without one, and also for what NDFERRY_KEEP has kept.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  ndferry sweep --dry-run
-  NDFERRY_DIR=/scratch/me ndferry sweep")]
+  ndferry sweep --dry-run                    what there is, of which program, how much, and since when
+  NDFERRY_DIR=/scratch/me ndferry sweep
+
+Looked at are the directory that the environment variable NDFERRY_DIR names, the system's temp
+directory and /dev/shm. A program started with NDFERRY_KEEP=1 leaves its files when it is killed, for
+you to look at, until this command removes them.")]
 pub struct SweepArgs {
-    /// Say what would be removed, and remove nothing
+    /// Remove nothing: list every session, dead or alive, with its age and size and where it is
     #[arg(long)]
     pub dry_run: bool,
+
+    /// Print JSON for programs instead of text for people
+    #[arg(long)]
+    pub json: bool,
 }
 
 const RAW: &str = "Raw binary input";

@@ -10,7 +10,7 @@ mod place;
 mod ser;
 
 pub(crate) use de::decode;
-pub(crate) use ser::encode;
+pub(crate) use ser::{encode, encode_into};
 
 use crate::{
     AnyArray, ByteOrder, DType, Result, Scalar, WhyNotMapped,

@@ -13,7 +13,7 @@ use std::{
 };
 
 #[cfg(target_os = "linux")]
-pub(crate) use task::{Circumstances, Report};
+pub(crate) use task::{Circumstances, Report, Said};
 pub use task::{Failure, TaskError};
 
 /// A result whose error is [`Error`].
@@ -38,7 +38,7 @@ struct Inner {
     path: Option<PathBuf>,
     message: Cow<'static, str>,
     source: Option<Box<dyn StdError + Send + Sync>>,
-    task: Option<Box<TaskError>>,
+    task: Option<TaskError>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +79,7 @@ impl Error {
     #[cfg(target_os = "linux")]
     pub(crate) fn task(task: TaskError) -> Self {
         let mut error = Self::new(Kind::Task, "");
-        error.0.task = Some(Box::new(task));
+        error.0.task = Some(task);
         error
     }
 
@@ -142,7 +142,7 @@ impl Error {
     /// The failed task's own report, when a task is what failed.
     #[must_use]
     pub fn task_error(&self) -> Option<&TaskError> {
-        self.0.task.as_deref()
+        self.0.task.as_ref()
     }
 
     /// The failed task's own report, when a task is what failed; the error itself otherwise.
@@ -152,7 +152,7 @@ impl Error {
     /// Gives the error back when it is not about a task.
     pub fn into_task_error(mut self) -> std::result::Result<TaskError, Self> {
         match self.0.task.take() {
-            Some(task) => Ok(*task),
+            Some(task) => Ok(task),
             None => Err(self),
         }
     }
@@ -187,7 +187,7 @@ impl fmt::Debug for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match (&self.0.task, &self.0.source) {
-            (Some(task), _) => Some(task.as_ref()),
+            (Some(task), _) => Some(task),
             (None, Some(source)) => Some(source.as_ref()),
             (None, None) => None,
         }

@@ -18,13 +18,17 @@ use std::{error::Error as StdError, fmt, time::Duration};
 /// # Ok(())
 /// # }
 /// ```
-pub struct TaskError {
+pub struct TaskError(Box<Inner>);
+
+struct Inner {
     report: Report,
     task: String,
     call_site: String,
     index: u64,
+    attempt: u32,
     worker: u32,
     elapsed: Duration,
+    said: Said,
     cause: Option<Cause>,
 }
 
@@ -44,17 +48,36 @@ pub enum Failure {
     Result,
     /// Its worker could not be started.
     Start,
+    /// It ran longer than it may, and its worker was killed.
+    Timeout,
+    /// The call was cancelled, or its time was over, before the task had ended.
+    Cancelled,
+    /// The state that the tasks of the call use could not be built; no task of the call ran on it.
+    Build,
 }
 
 /// A failure as the worker tells it; the parent knows the rest.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-pub(crate) enum Report {
+pub enum Report {
     Error { type_name: String, message: String, causes: Vec<String> },
     Panic { message: String, location: Option<String>, backtrace: String },
     Died { signal: Option<i32>, code: Option<i32> },
     Argument { message: String },
     Result { message: String },
     Start { message: String },
+    Timeout { limit: Duration },
+    Cancelled { message: String },
+    Build { why: Box<Report> },
+}
+
+impl Report {
+    /// What happened, whatever it happened to.
+    fn what(&self) -> &Self {
+        match self {
+            Self::Build { why } => why.what(),
+            other => other,
+        }
+    }
 }
 
 /// Where and for whom a task ran.
@@ -62,30 +85,42 @@ pub(crate) struct Circumstances {
     pub(crate) task: String,
     pub(crate) call_site: String,
     pub(crate) index: u64,
+    pub(crate) attempt: u32,
     pub(crate) worker: u32,
     pub(crate) elapsed: Duration,
+    pub(crate) said: Said,
+}
+
+/// The end of what the task wrote to standard output and standard error, where that is kept.
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Said {
+    pub(crate) stdout: Option<String>,
+    pub(crate) stderr: Option<String>,
 }
 
 impl TaskError {
     pub(crate) fn new(report: Report, circumstances: Circumstances) -> Self {
-        let cause = match &report {
+        let cause = match report.what() {
             Report::Error { causes, .. } => Cause::chain(causes),
             _ => None,
         };
-        let Circumstances { task, call_site, index, worker, elapsed } = circumstances;
-        Self { report, task, call_site, index, worker, elapsed, cause }
+        let Circumstances { task, call_site, index, attempt, worker, elapsed, said } = circumstances;
+        Self(Box::new(Inner { report, task, call_site, index, attempt, worker, elapsed, said, cause }))
     }
 
     /// In what way the task failed.
     #[must_use]
     pub fn failure(&self) -> Failure {
-        match &self.report {
+        match &self.0.report {
             Report::Error { .. } => Failure::Error,
             Report::Panic { .. } => Failure::Panic,
             Report::Died { .. } => Failure::Died,
             Report::Argument { .. } => Failure::Argument,
             Report::Result { .. } => Failure::Result,
             Report::Start { .. } => Failure::Start,
+            Report::Timeout { .. } => Failure::Timeout,
+            Report::Cancelled { .. } => Failure::Cancelled,
+            Report::Build { .. } => Failure::Build,
         }
     }
 
@@ -93,20 +128,23 @@ impl TaskError {
     /// [`exit_code`](TaskError::exit_code) say more.
     #[must_use]
     pub fn message(&self) -> &str {
-        match &self.report {
+        match self.0.report.what() {
             Report::Error { message, .. }
             | Report::Panic { message, .. }
             | Report::Argument { message }
             | Report::Result { message }
-            | Report::Start { message } => message,
+            | Report::Start { message }
+            | Report::Cancelled { message } => message,
             Report::Died { .. } => "the worker process died",
+            Report::Timeout { .. } => "the task ran longer than it may",
+            Report::Build { .. } => "the state could not be built",
         }
     }
 
     /// The declared type of the error that the task returned.
     #[must_use]
     pub fn type_name(&self) -> Option<&str> {
-        match &self.report {
+        match self.0.report.what() {
             Report::Error { type_name, .. } => Some(type_name),
             _ => None,
         }
@@ -115,7 +153,7 @@ impl TaskError {
     /// Where the task panicked: file, line and column.
     #[must_use]
     pub fn location(&self) -> Option<&str> {
-        match &self.report {
+        match self.0.report.what() {
             Report::Panic { location, .. } => location.as_deref(),
             _ => None,
         }
@@ -124,7 +162,7 @@ impl TaskError {
     /// The backtrace of the panic, from the panic outwards.
     #[must_use]
     pub fn backtrace(&self) -> Option<&str> {
-        match &self.report {
+        match self.0.report.what() {
             Report::Panic { backtrace, .. } => Some(backtrace),
             _ => None,
         }
@@ -133,7 +171,7 @@ impl TaskError {
     /// The number of the signal that ended the worker.
     #[must_use]
     pub fn signal(&self) -> Option<i32> {
-        match self.report {
+        match *self.0.report.what() {
             Report::Died { signal, .. } => signal,
             _ => None,
         }
@@ -142,7 +180,7 @@ impl TaskError {
     /// The code with which the worker exited.
     #[must_use]
     pub fn exit_code(&self) -> Option<i32> {
-        match self.report {
+        match *self.0.report.what() {
             Report::Died { code, .. } => code,
             _ => None,
         }
@@ -151,38 +189,54 @@ impl TaskError {
     /// The name of the task's function.
     #[must_use]
     pub fn task(&self) -> &str {
-        &self.task
+        &self.0.task
     }
 
     /// File, line and column of the call that the task was part of.
     #[must_use]
     pub fn call_site(&self) -> &str {
-        &self.call_site
+        &self.0.call_site
     }
 
     /// The position of the task's item among the items of the call, from 0.
     #[must_use]
     pub fn index(&self) -> u64 {
-        self.index
+        self.0.index
     }
 
-    /// The process id of the worker that had the task.
+    /// How many times the task was tried, this time included: 1 where it was not [tried again](crate::Call::retries).
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.0.attempt
+    }
+
+    /// The process id of the worker that had the task; this process's own where there was none.
     #[must_use]
     pub fn worker(&self) -> u32 {
-        self.worker
+        self.0.worker
     }
 
-    /// Time since the task was given to its worker; where that had just been started, its start is part of it.
+    /// How long the task ran: from its start in the worker, where that is known, else from when it was given to the worker.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
-        self.elapsed
+        self.0.elapsed
     }
-}
 
-impl fmt::Display for TaskError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "task {} failed on item {}: ", self.task, self.index)?;
-        match &self.report {
+    /// The end of what the worker wrote to its standard error since the task began, 8 KiB at the most, where the pool
+    /// [captures](crate::Output::Capture) it.
+    #[must_use]
+    pub fn stderr(&self) -> Option<&str> {
+        self.0.said.stderr.as_deref()
+    }
+
+    /// As [`stderr`](TaskError::stderr), of standard output.
+    #[must_use]
+    pub fn stdout(&self) -> Option<&str> {
+        self.0.said.stdout.as_deref()
+    }
+
+    fn why(&self, report: &Report, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match report {
             Report::Error { message, causes, .. } => {
                 f.write_str(message)?;
                 causes.iter().try_for_each(|cause| write!(f, ": {cause}"))
@@ -190,15 +244,32 @@ impl fmt::Display for TaskError {
             Report::Panic { message, location: Some(location), .. } => write!(f, "panicked at {location}: {message}"),
             Report::Panic { message, location: None, .. } => write!(f, "panicked: {message}"),
             Report::Died { signal: Some(signal), .. } => {
-                write!(f, "its worker process {} was killed by {}", self.worker, signal_name(*signal))
+                write!(f, "its worker process {} was killed by {}", self.0.worker, signal_name(*signal))
             }
             Report::Died { code: Some(code), .. } => {
-                write!(f, "its worker process {} exited with code {code} before the task had ended", self.worker)
+                write!(f, "its worker process {} exited with code {code} before the task had ended", self.0.worker)
             }
-            Report::Died { .. } => write!(f, "its worker process {} is gone", self.worker),
+            Report::Died { .. } => write!(f, "its worker process {} is gone", self.0.worker),
             Report::Argument { message } => write!(f, "its arguments could not be passed: {message}"),
             Report::Result { message } => write!(f, "its result could not be passed: {message}"),
             Report::Start { message } => write!(f, "its worker could not be started: {message}"),
+            Report::Timeout { limit } => write!(f, "it ran longer than the {limit:?} it may, and was killed"),
+            Report::Cancelled { message } => f.write_str(message),
+            Report::Build { why } => self.why(why, f),
+        }
+    }
+}
+
+impl fmt::Display for TaskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.report {
+            Report::Build { .. } => write!(f, "the state for task {} could not be built: ", self.0.task)?,
+            _ => write!(f, "task {} failed on item {}: ", self.0.task, self.0.index)?,
+        }
+        self.why(&self.0.report, f)?;
+        match self.0.attempt {
+            0 | 1 => Ok(()),
+            attempts => write!(f, " (after {attempts} attempts)"),
         }
     }
 }
@@ -209,8 +280,14 @@ impl fmt::Debug for TaskError {
         if let Some(type_name) = self.type_name() {
             writeln!(f, "  error type: {type_name}")?;
         }
-        writeln!(f, "  called at {}", self.call_site)?;
-        write!(f, "  in worker process {}, after {:.1?}", self.worker, self.elapsed)?;
+        writeln!(f, "  called at {}", self.0.call_site)?;
+        write!(f, "  in worker process {}, after {:.1?}", self.0.worker, self.0.elapsed)?;
+        for (stream, text) in [("output", self.stdout()), ("error", self.stderr())] {
+            if let Some(text) = text.filter(|text| !text.is_empty()) {
+                write!(f, "\n  the end of its standard {stream}:")?;
+                text.lines().try_for_each(|line| write!(f, "\n  | {line}"))?;
+            }
+        }
         match self.backtrace() {
             Some(backtrace) => write!(f, "\n{backtrace}"),
             None => Ok(()),
@@ -220,7 +297,7 @@ impl fmt::Debug for TaskError {
 
 impl StdError for TaskError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.cause.as_ref().map(|cause| cause as &(dyn StdError + 'static))
+        self.0.cause.as_ref().map(|cause| cause as &(dyn StdError + 'static))
     }
 }
 
@@ -280,8 +357,10 @@ mod tests {
             task: "app::norm".into(),
             call_site: "src/main.rs:7:5".into(),
             index: 3,
+            attempt: 1,
             worker: 42,
             elapsed: Duration::from_millis(1500),
+            said: Said::default(),
         };
         TaskError::new(report, circumstances)
     }

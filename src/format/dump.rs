@@ -157,7 +157,7 @@ impl DumpOptions {
         atomic::write(path, |file| {
             let mut container = ferry::Container::new(file, ferry::Target::User(path), self.clone())?;
             let tree = fill(&mut container)?;
-            container.finish(&tree)
+            container.finish(&tree).map(drop)
         })
     }
 }

@@ -20,12 +20,14 @@ use crate::{Error, Result, sys};
 /// A map shows the file as it is *now*. Whoever writes to the file changes what is read here, and whoever truncates it makes
 /// reading past the new end raise `SIGBUS`, which ends the program; another process can, and so can this program by the
 /// file's path. Neither can be prevented for a file that is somebody else's; both are outside what a map controls. No element type whose
-/// bytes must obey a rule (`bool`) is ever read straight from such a map.
+/// bytes must obey a rule (`bool`) is ever read straight from such a map. A sealed memory file is the exception: nobody can do
+/// either to it.
 pub(crate) struct FileMap {
     /// `None` for an empty file, which cannot be mapped and needs no map.
     map: Option<Mmap>,
-    file: File,
+    file: Arc<File>,
     path: PathBuf,
+    sealed: bool,
 }
 
 impl FileMap {
@@ -40,9 +42,11 @@ impl FileMap {
     }
 
     /// Maps an open regular file, known to people as `path`.
-    pub(crate) fn of(file: File, path: PathBuf) -> Result<Arc<Self>> {
-        let map = map(&file).map_err(|error| Error::io("cannot map", error).at(&path))?;
-        Ok(Arc::new(Self { map, file, path }))
+    pub(crate) fn of(file: impl Into<Arc<File>>, path: PathBuf) -> Result<Arc<Self>> {
+        let file = file.into();
+        let sealed = is_sealed(&file);
+        let map = map(&file, sealed).map_err(|error| Error::io("cannot map", error).at(&path))?;
+        Ok(Arc::new(Self { map, file, path, sealed }))
     }
 
     /// The path the file was opened by.
@@ -51,8 +55,15 @@ impl FileMap {
     }
 
     /// The open file.
-    pub(crate) fn file(&self) -> &File {
+    #[cfg(target_os = "linux")]
+    pub(crate) fn file(&self) -> &Arc<File> {
         &self.file
+    }
+
+    /// Whether the file's own seals say that nobody can ever change it.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.sealed
     }
 }
 
@@ -62,7 +73,17 @@ impl AsRef<[u8]> for FileMap {
     }
 }
 
-fn map(file: &File) -> io::Result<Option<Mmap>> {
+#[cfg(target_os = "linux")]
+fn is_sealed(file: &File) -> bool {
+    sys::memfd::is_sealed(file)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_sealed(_: &File) -> bool {
+    false
+}
+
+fn map(file: &File, sealed: bool) -> io::Result<Option<Mmap>> {
     let length = file.metadata()?.len();
     let length = usize::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
     if length == 0 {
@@ -71,8 +92,13 @@ fn map(file: &File) -> io::Result<Option<Mmap>> {
     // SAFETY: The map is read-only and its length is the file's, so every byte of it exists now. That it stays so is up to
     // whoever else uses the file, as `FileMap` says; the crate itself never writes to or truncates a
     // file that it has mapped: its own files are written under a name nobody else opens and are complete before they are
-    // mapped.
-    let map = unsafe { MmapOptions::new().len(length).map(file) }?;
+    // mapped. A sealed file cannot be written to or truncated by anybody.
+    let map = unsafe {
+        let mut options = MmapOptions::new();
+        // Until Linux 6.7 a sealed file that is open for writing could not be mapped shared, read-only or not. Never written
+        // to, a private map has the file's own pages.
+        if sealed { options.len(length).map_copy_read_only(file) } else { options.len(length).map(file) }
+    }?;
     Ok(Some(map))
 }
 

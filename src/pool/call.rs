@@ -1,57 +1,91 @@
-//! A call: a function, its items, and who works on them.
+//! A call being made up: what its tasks get, and how they are to be run. What is done with the items is a [verb](super::verbs).
 
-use std::{
-    cell::RefCell,
-    collections::HashMap,
-    error::Error as StdError,
-    fmt, io,
-    panic::Location,
-    sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
-};
+use std::{error::Error as StdError, fmt, marker::PhantomData, panic::Location, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    Pool, Shared,
-    channel::{Frame, Head, Kind, Payload},
-    message::{Incoming, Maps, Outgoing, Side, pack},
-    process::{Process, report},
-    remote::Remote,
+    Backend, CancelToken, Pool, Progress,
+    kind::{Kind, NoContext, WithContext, WithState},
+    message::{Outgoing, Packer},
+    mode::{FailFast, KeepGoing, Mode},
+    process::Recipe,
+    remote::{Gives, MayFail, Remote},
+    run::{Run, Start},
+    submit::Pending,
 };
-use crate::{
-    Error, Result, TaskError,
-    error::{Circumstances, Report},
-    store::Placed,
-    sys::socket,
-};
+use crate::{Error, Result};
 
-/// A call being made up: [`Pool::with`] gives its tasks a context, options follow, a verb (`map`, `try_map`) runs it.
-pub struct Call<'p, K> {
-    pool: &'p Pool,
-    kind: K,
-    progress: Option<Watch<'p>>,
+/// A call being made up: [`Pool::with`] and [`Pool::with_init`] give its tasks something to work with, options follow, a verb runs it.
+///
+/// Verbs are [`map`](Call::map), [`fold`](Call::fold), [`stream`](Call::stream), [`stream_unordered`](Call::stream_unordered),
+/// [`submit`](Call::submit), [`map_axis`](Call::map_axis) and [`fill_axis`](Call::fill_axis), each with a `try_` form for functions that return a `Result`.
+///
+/// ```
+/// # fn main() -> ndferry::Result<()> {
+/// # ndferry::init();
+/// # let pool = ndferry::Pool::builder().workers(2).build()?;
+/// use std::time::Duration;
+///
+/// let texts = ["1", "two", "3"].map(String::from);
+/// let numbers = pool
+///     .call()
+///     .timeout(Duration::from_secs(10)) // for each task
+///     .retries(1)
+///     .keep_going()
+///     .try_map(|text: String| text.parse::<i64>(), texts)?;
+/// assert_eq!(*numbers[0].as_ref().unwrap(), 1);
+/// assert_eq!(numbers[1].as_ref().unwrap_err().attempt(), 2);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a call runs when it is given a verb"]
+pub struct Call<'p, K, M = FailFast> {
+    pub(super) pool: Pool,
+    pub(super) kind: K,
+    pub(super) options: Options,
+    pub(super) watch: Option<Watch<'p>>,
+    mode: PhantomData<M>,
 }
 
 /// Whoever wants to see the progress of a call.
-type Watch<'p> = Box<dyn FnMut(&Progress) + 'p>;
+pub(super) type Watch<'p> = Box<dyn FnMut(&Progress) + 'p>;
 
-/// The kind of a call whose tasks get their item alone.
-#[derive(Clone, Copy, Debug)]
-pub struct NoContext;
+/// What was chosen for a call.
+pub(super) struct Options {
+    pub(super) timeout: Option<Duration>,
+    pub(super) deadline: Option<Duration>,
+    pub(super) retries: u32,
+    pub(super) keep_going: bool,
+    pub(super) batch: Option<usize>,
+    pub(super) prefetch: usize,
+    /// What is set here goes before the pool's: a threshold, or none.
+    pub(super) threshold: Option<Option<usize>>,
+    pub(super) label: Option<String>,
+    pub(super) cancel: Option<CancelToken>,
+}
 
-/// The kind of a call whose tasks get a context as well.
-#[derive(Clone, Copy, Debug)]
-pub struct WithContext<'c, C>(&'c C);
+impl Options {
+    /// What the tasks run in.
+    pub(super) fn backend(&self, recipe: &Recipe) -> Backend {
+        // What has no slot of its own runs in its caller's, also as a process that the caller waits for; but not without need.
+        let needs_process = self.timeout.is_some() || recipe.needs_processes();
+        if recipe.is_lodger && !needs_process { Backend::Serial } else { recipe.backend }
+    }
 
-/// How far a call is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Progress {
-    /// Tasks that have a result.
-    pub done: u64,
-    /// Tasks there will be, where the items tell.
-    pub total: Option<u64>,
+    /// Whether all that was chosen can be done.
+    pub(super) fn check(&self, recipe: &Recipe) -> Result<()> {
+        if self.timeout.is_some() && !recipe.backend.can_kill() {
+            return Err(Error::usage(
+                "a timeout needs worker processes: a task that runs in this process cannot be killed (deadline and cancel_by end \
+                 a call between its tasks)",
+            ));
+        }
+        if self.batch == Some(0) {
+            return Err(Error::usage("batches of 0 tasks: at least 1 is needed"));
+        }
+        Ok(())
+    }
 }
 
 impl Pool {
@@ -100,6 +134,25 @@ impl Pool {
         self.call().try_map(f, items)
     }
 
+    /// Begins one task, without waiting for it: [`Call::submit`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Call::submit`].
+    #[track_caller]
+    pub fn submit<I, R>(&self, f: fn(I) -> R, item: I) -> Result<Pending<R>>
+    where
+        I: Serialize + DeserializeOwned,
+        R: Serialize + DeserializeOwned + Send + 'static,
+    {
+        self.call().submit(f, item)
+    }
+
+    /// A call whose tasks get their item alone; for one with options.
+    pub fn call(&self) -> Call<'_, NoContext> {
+        Call::new(self, NoContext)
+    }
+
     /// A call whose tasks get `context` besides their item. Each worker that joins the call is sent it once; its large arrays are
     /// written once and mapped by all of them.
     ///
@@ -116,370 +169,174 @@ impl Pool {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn with<'p, C>(&'p self, context: &'p C) -> Call<'p, WithContext<'p, C>> {
-        Call { pool: self, kind: WithContext(context), progress: None }
+    pub fn with<'p, C>(&'p self, context: &'p C) -> Call<'p, WithContext<'p, C>>
+    where
+        C: Serialize + DeserializeOwned + 'static,
+    {
+        Call::new(self, WithContext(context))
     }
 
-    /// A call that reports its progress; see [`Call::progress`].
-    pub fn progress<'p>(&'p self, watch: impl FnMut(&Progress) + 'p) -> Call<'p, NoContext> {
-        self.call().progress(watch)
+    /// A call whose tasks get `&mut` state besides their item: what `build` makes of `spec`, once in each worker that joins the call. The
+    /// state itself is never serialised; it may hold locks, handles, caches. A worker that replaces a dead one builds again, and so does
+    /// one whose task has panicked, which may have left the state half changed.
+    ///
+    /// A `build` that panics or dies ends the call with one error ([`Failure::Build`](crate::Failure::Build)), whatever was chosen about going
+    /// on; it is not tried again.
+    ///
+    /// ```
+    /// # fn main() -> ndferry::Result<()> {
+    /// # ndferry::init();
+    /// # let pool = ndferry::Pool::builder().workers(2).build()?;
+    /// use std::collections::HashMap;
+    ///
+    /// fn lengths(_: &()) -> HashMap<String, usize> {
+    ///     HashMap::new() // a cache of its own in every worker
+    /// }
+    ///
+    /// let words = ["a", "bc", "a"].map(String::from);
+    /// let counted = pool.with_init(&(), lengths).map(
+    ///     |cache, word: String| *cache.entry(word).or_insert_with_key(String::len),
+    ///     words,
+    /// )?;
+    /// assert_eq!(counted, [1, 2, 1]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_init<'p, C, S>(&'p self, spec: &'p C, build: fn(&C) -> S) -> Call<'p, WithState<'p, C, S, Gives>>
+    where
+        C: Serialize + DeserializeOwned + 'static,
+        S: 'static,
+    {
+        Call::new(self, WithState { spec, build })
     }
 
-    fn call(&self) -> Call<'_, NoContext> {
-        Call { pool: self, kind: NoContext, progress: None }
+    /// As [`with_init`](Pool::with_init), for a `build` that returns a `Result`: its error is the call's.
+    pub fn try_with_init<'p, C, S, E>(
+        &'p self,
+        spec: &'p C,
+        build: fn(&C) -> Result<S, E>,
+    ) -> Call<'p, WithState<'p, C, S, MayFail<E>>>
+    where
+        C: Serialize + DeserializeOwned + 'static,
+        S: 'static,
+        E: Into<Box<dyn StdError + Send + Sync>> + 'static,
+    {
+        Call::new(self, WithState { spec, build })
     }
 }
 
-impl<'p, K> Call<'p, K> {
-    /// Calls `watch` when the call begins and after every task, in the calling thread.
-    #[must_use]
+/// Options.
+impl<'p, K, M> Call<'p, K, M> {
+    /// Calls `watch` for everything that happens to a task, in the calling thread.
     pub fn progress(mut self, watch: impl FnMut(&Progress) + 'p) -> Self {
-        self.progress = Some(Box::new(watch));
+        self.watch = Some(Box::new(watch));
         self
     }
 
-    fn run<I, R>(
-        self,
-        remote: Result<Remote>,
-        context: impl FnOnce(&Shared) -> Result<Option<Outgoing>>,
-        items: impl IntoIterator<Item = I>,
-        call_site: &'static Location<'static>,
-    ) -> Result<Vec<R>>
-    where
-        I: Serialize,
-        R: DeserializeOwned,
-    {
-        let shared = &*self.pool.0;
-        let _under_way = UnderWay::enter(shared)?;
-        let remote = remote?;
-        let context = context(shared).map_err(|error| error.within("the context cannot be sent"))?;
-        let mut run = Run {
-            shared,
-            call: shared.calls.fetch_add(1, Ordering::Relaxed),
-            remote,
-            context,
-            call_site,
-            staff: Vec::new(),
-            maps: Maps::default(),
-            progress: self.progress,
-        };
-        run.all(items.into_iter())
+    /// Lets a task run for this long at the most, counted from its own start. One that takes longer has failed
+    /// ([`Failure::Timeout`](crate::Failure::Timeout)): its worker is killed and replaced, no other task is touched.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.options.timeout = Some(limit);
+        self
+    }
+
+    /// Lets the call take this long at the most, counted from the verb. What has no result by then has failed
+    /// ([`Failure::Cancelled`](crate::Failure::Cancelled)); running tasks are killed.
+    pub fn deadline(mut self, limit: Duration) -> Self {
+        self.options.deadline = Some(limit);
+        self
+    }
+
+    /// Ends the call when `token` says so, as a [`deadline`](Call::deadline) does.
+    pub fn cancel_by(mut self, token: &CancelToken) -> Self {
+        self.options.cancel = Some(token.clone());
+        self
+    }
+
+    /// Tries a task that fails again, up to this many times: one that returns an error, panics, takes too long or loses its worker. What
+    /// cannot be encoded or decoded is not tried again. A task that kills its worker each time is given up like any other.
+    pub fn retries(mut self, times: u32) -> Self {
+        self.options.retries = times;
+        self
+    }
+
+    /// Sends this many tasks to a worker together. Unless set, `map`, `fold` and `map_axis` send together what takes about a
+    /// millisecond, by how long tasks have taken so far; streams send one at a time.
+    ///
+    /// Also in a batch a task that fails or kills its worker costs no other: results that were finished are kept, and what was
+    /// not begun goes to another worker.
+    pub fn batch(mut self, tasks: usize) -> Self {
+        self.options.batch = Some(tasks);
+        self
+    }
+
+    /// Sends this many batches ahead to a worker that is still busy; 1 unless set. With 0, a worker waits for its next task while
+    /// its last result travels.
+    pub fn prefetch(mut self, batches: usize) -> Self {
+        self.options.prefetch = batches;
+        self
+    }
+
+    /// Overrides the pool's [threshold](crate::PoolBuilder::threshold) for this call. `None`: every array travels inside the message.
+    pub fn threshold(mut self, bytes: impl Into<Option<usize>>) -> Self {
+        self.options.threshold = Some(bytes.into());
+        self
+    }
+
+    /// Names the tasks of the call in errors, instead of by their function.
+    pub fn label(mut self, name: impl Into<String>) -> Self {
+        self.options.label = Some(name.into());
+        self
+    }
+
+    /// Does not end the call when a task fails: results become `Result<R, TaskError>`, one for each item.
+    pub fn keep_going(self) -> Call<'p, K, KeepGoing> {
+        let options = Options { keep_going: true, ..self.options };
+        Call { pool: self.pool, kind: self.kind, options, watch: self.watch, mode: PhantomData }
     }
 }
 
-impl<K> fmt::Debug for Call<'_, K> {
+impl<'p, K: Kind, M: Mode> Call<'p, K, M> {
+    /// Begins the call.
+    pub(super) fn run(
+        self,
+        remote: Remote,
+        total: Option<u64>,
+        call_site: &'static Location<'static>,
+    ) -> Result<Run<'p>> {
+        let context = self.context()?;
+        Run::new(&self.pool.0, self.options, Start { remote, context, call_site, total, watch: self.watch })
+    }
+
+    /// What goes to every worker of the call.
+    pub(super) fn context(&self) -> Result<Option<Outgoing>> {
+        let recipe = &self.pool.0.recipe;
+        let threshold = self.options.threshold.unwrap_or(recipe.threshold);
+        let mut packer = Packer::new(&recipe.store, threshold, self.options.backend(recipe).side());
+        self.kind.pack(&mut packer).map_err(|error| error.within("the context cannot be sent"))?;
+        Ok((!packer.is_empty()).then(|| packer.finish()))
+    }
+}
+
+impl<K, M> Call<'_, K, M> {
+    pub(super) fn new(pool: &Pool, kind: K) -> Self {
+        let options = Options {
+            timeout: None,
+            deadline: None,
+            retries: 0,
+            keep_going: false,
+            batch: None,
+            prefetch: 1,
+            threshold: None,
+            label: None,
+            cancel: None,
+        };
+        Self { pool: pool.clone(), kind, options, watch: None, mode: PhantomData }
+    }
+}
+
+impl<K, M> fmt::Debug for Call<'_, K, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Call on {:?}", self.pool)
-    }
-}
-
-impl Call<'_, NoContext> {
-    /// As [`Pool::map`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Pool::map`].
-    #[track_caller]
-    pub fn map<I, R>(self, f: fn(I) -> R, items: impl IntoIterator<Item = I>) -> Result<Vec<R>>
-    where
-        I: Serialize + DeserializeOwned,
-        R: Serialize + DeserializeOwned,
-    {
-        self.run(Remote::plain(f), |_| Ok(None), items, Location::caller())
-    }
-
-    /// As [`Pool::try_map`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Pool::try_map`].
-    #[track_caller]
-    pub fn try_map<I, R, E>(self, f: fn(I) -> Result<R, E>, items: impl IntoIterator<Item = I>) -> Result<Vec<R>>
-    where
-        I: Serialize + DeserializeOwned,
-        R: Serialize + DeserializeOwned,
-        E: Into<Box<dyn StdError + Send + Sync>>,
-    {
-        self.run(Remote::plain_try(f), |_| Ok(None), items, Location::caller())
-    }
-}
-
-impl<C: Serialize + DeserializeOwned + 'static> Call<'_, WithContext<'_, C>> {
-    /// As [`Pool::map`], for a function of context and item.
-    ///
-    /// # Errors
-    ///
-    /// As [`Pool::map`].
-    #[track_caller]
-    pub fn map<I, R>(self, f: fn(&C, I) -> R, items: impl IntoIterator<Item = I>) -> Result<Vec<R>>
-    where
-        I: Serialize + DeserializeOwned,
-        R: Serialize + DeserializeOwned,
-    {
-        let context = self.kind.0;
-        self.run(Remote::with(f), |shared| shared.pack(context).map(Some), items, Location::caller())
-    }
-
-    /// As [`Pool::try_map`], for a function of context and item.
-    ///
-    /// # Errors
-    ///
-    /// As [`Pool::try_map`].
-    #[track_caller]
-    pub fn try_map<I, R, E>(self, f: fn(&C, I) -> Result<R, E>, items: impl IntoIterator<Item = I>) -> Result<Vec<R>>
-    where
-        I: Serialize + DeserializeOwned,
-        R: Serialize + DeserializeOwned,
-        E: Into<Box<dyn StdError + Send + Sync>>,
-    {
-        let context = self.kind.0;
-        self.run(Remote::with_try(f), |shared| shared.pack(context).map(Some), items, Location::caller())
-    }
-}
-
-impl Shared {
-    fn pack<T: Serialize>(&self, value: &T) -> Result<Outgoing> {
-        pack(value, &self.recipe.store, self.recipe.threshold, Side::Parent)
-    }
-}
-
-/// A call under way.
-struct Run<'p> {
-    shared: &'p Shared,
-    call: u64,
-    remote: Remote,
-    context: Option<Outgoing>,
-    call_site: &'static Location<'static>,
-    staff: Vec<Member>,
-    maps: Maps,
-    progress: Option<Watch<'p>>,
-}
-
-/// A worker that works for this call.
-struct Member {
-    process: Process,
-    task: Option<Task>,
-}
-
-/// A task that a worker has.
-struct Task {
-    index: u64,
-    since: Instant,
-    /// Files in the store that the task's arguments refer to.
-    kept: Vec<Arc<Placed>>,
-}
-
-thread_local! {
-    /// The pools that have a call under way in this thread.
-    static UNDER_WAY: RefCell<Vec<*const ()>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Keeps a call from being made inside of another of the same pool and thread, which would wait for workers that it holds.
-struct UnderWay(*const ());
-
-impl UnderWay {
-    fn enter(shared: &Shared) -> Result<Self> {
-        let pool = std::ptr::from_ref(shared).cast();
-        UNDER_WAY.with_borrow_mut(|calls| {
-            if calls.contains(&pool) {
-                return Err(Error::usage(
-                    "a call on a pool was made from the items or the progress of another call on it, which has its workers",
-                ));
-            }
-            calls.push(pool);
-            Ok(Self(pool))
-        })
-    }
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        UNDER_WAY.with_borrow_mut(|calls| calls.retain(|pool| *pool != self.0));
-    }
-}
-
-impl Run<'_> {
-    fn all<I: Serialize, R: DeserializeOwned>(&mut self, mut items: impl Iterator<Item = I>) -> Result<Vec<R>> {
-        let total = match items.size_hint() {
-            (low, Some(high)) if low == high => Some(high as u64),
-            _ => None,
-        };
-        let mut results: HashMap<u64, R> = HashMap::new();
-        self.tell(0, total);
-        let mut next = 0;
-        let mut item = items.next();
-        loop {
-            while item.is_some() {
-                let Some(free) = self.free_member()? else { break };
-                if let Some(item) = item.take() {
-                    self.assign(free, next, &item)?;
-                    next += 1;
-                }
-                item = items.next();
-            }
-            if self.staff.iter().all(|member| member.task.is_none()) {
-                break;
-            }
-            self.wait()?;
-            for (index, result) in self.collect()? {
-                results.insert(index, result);
-                self.tell(results.len() as u64, total);
-            }
-            self.share(item.is_some());
-        }
-        Ok((0..next).map(|index| results.remove(&index).expect("every task has its result")).collect())
-    }
-
-    fn tell(&mut self, done: u64, total: Option<u64>) {
-        if let Some(watch) = &mut self.progress {
-            watch(&Progress { done, total });
-        }
-    }
-
-    /// A worker that has nothing to do; `None` where all that can be had are busy.
-    fn free_member(&mut self) -> Result<Option<usize>> {
-        if let Some(free) = self.staff.iter().position(|member| member.task.is_none()) {
-            return Ok(Some(free));
-        }
-        let process = if self.staff.is_empty() {
-            self.shared.wait_for_one()?
-        } else {
-            match self.shared.take() {
-                Ok(Some(process)) => process,
-                // Those that are there go on without one that cannot be had.
-                Ok(None) | Err(_) => return Ok(None),
-            }
-        };
-        self.staff.push(Member { process, task: None });
-        if let Some(context) = &self.context {
-            let newest = self.staff.last_mut().expect("it was just added");
-            let head = Head::new(Kind::Context, self.call, 0);
-            newest.process.send(head, &context.payload).map_err(|error| Error::io("cannot send the context", error))?;
-        }
-        Ok(Some(self.staff.len() - 1))
-    }
-
-    fn assign<I: Serialize>(&mut self, member: usize, index: u64, item: &I) -> Result<()> {
-        let mut head = Head::new(Kind::Task, self.call, index);
-        (head.trampoline, head.function) = (self.remote.trampoline, self.remote.function);
-        let since = Instant::now();
-        let sent = self.shared.pack(item).and_then(|message| {
-            let process = &mut self.staff[member].process;
-            process.send(head, &message.payload).map_err(|error| Error::io("cannot send", error))?;
-            Ok(message.kept)
-        });
-        match sent {
-            Ok(kept) => {
-                self.staff[member].task = Some(Task { index, since, kept });
-                Ok(())
-            }
-            Err(error) => {
-                let worker = self.staff[member].process.id();
-                let report = Report::Argument { message: error.to_string() };
-                Err(self.failure(report, index, worker, since.elapsed()))
-            }
-        }
-    }
-
-    /// Waits until some worker has something to say.
-    fn wait(&self) -> Result<()> {
-        let mut waits: Vec<_> = self.staff.iter().flat_map(|member| member.process.waits()).collect();
-        socket::wait(&mut waits).map_err(|error: io::Error| Error::io("cannot wait for the workers", error))
-    }
-
-    /// What the workers have said: results, by index.
-    fn collect<R: DeserializeOwned>(&mut self) -> Result<Vec<(u64, R)>> {
-        let mut results = Vec::new();
-        let mut at = 0;
-        while at < self.staff.len() {
-            match self.staff[at].process.receive() {
-                None => at += 1,
-                Some(Ok(frame)) => {
-                    if let Some((index, result)) = self.finished(at, frame)? {
-                        results.push((index, result));
-                    }
-                }
-                Some(Err(report)) => {
-                    let mut member = self.staff.swap_remove(at);
-                    member.process.finish();
-                    self.shared.lost();
-                    let worker = member.process.id();
-                    match member.task {
-                        Some(task) => return Err(self.failure(report, task.index, worker, task.since.elapsed())),
-                        // One that dies without a task has nobody's work on its hands, unless it never came to life.
-                        None if matches!(report, Report::Start { .. }) => {
-                            return Err(self.failure(report, 0, worker, Duration::ZERO));
-                        }
-                        None => {}
-                    }
-                }
-            }
-        }
-        Ok(results)
-    }
-
-    /// A frame about the task that member `at` had.
-    fn finished<R: DeserializeOwned>(&mut self, at: usize, frame: Frame) -> Result<Option<(u64, R)>> {
-        let head = frame.head;
-        let (call, member) = (self.call, &mut self.staff[at]);
-        let Some(task) = member.task.take_if(|task| head.call == call && task.index == head.index) else {
-            return Ok(None);
-        };
-        let worker = member.process.id();
-        let elapsed = task.since.elapsed();
-        if head.kind == Kind::Failed {
-            return Err(self.failure(report(&frame), task.index, worker, elapsed));
-        }
-        let context = self.context.as_ref().map_or(&[][..], |context| &context.kept);
-        let result = Incoming::new(frame, &self.shared.recipe.store)
-            .and_then(|message| message.unpack(&mut self.maps, &[&task.kept, context]));
-        match result {
-            Ok(result) => Ok(Some((task.index, result))),
-            Err(error) => {
-                let report = Report::Result { message: error.to_string() };
-                Err(self.failure(report, task.index, worker, elapsed))
-            }
-        }
-    }
-
-    fn failure(&self, report: Report, index: u64, worker: u32, elapsed: Duration) -> Error {
-        Error::task(TaskError::new(
-            report,
-            Circumstances { task: self.remote.name(), call_site: self.call_site.to_string(), index, worker, elapsed },
-        ))
-    }
-
-    /// Gives idle workers back: all of them when there is nothing more to do for them, and else one for each call that has
-    /// none, but for the last this one has.
-    fn share(&mut self, more: bool) {
-        while !more || (self.staff.len() > 1 && self.shared.is_wanted()) {
-            let Some(free) = self.staff.iter().position(|member| member.task.is_none()) else {
-                return;
-            };
-            let member = self.staff.swap_remove(free);
-            self.dismiss(member);
-        }
-    }
-
-    /// Sends a worker back to the pool. One that still has a task of this call is ended: nobody waits for its result.
-    fn dismiss(&self, mut member: Member) {
-        let idle = member.task.is_none();
-        if idle && member.process.send(Head::new(Kind::End, self.call, 0), &Payload::default()).is_ok() {
-            self.shared.give_back(member.process);
-        } else {
-            member.process.finish();
-            self.shared.lost();
-        }
-    }
-}
-
-impl Drop for Run<'_> {
-    fn drop(&mut self) {
-        let staff = std::mem::take(&mut self.staff);
-        // All at once, and then each is waited for.
-        staff.iter().filter(|member| member.task.is_some()).for_each(|member| member.process.kill());
-        for member in staff {
-            self.dismiss(member);
-        }
     }
 }

@@ -5,31 +5,70 @@
 //! Invariants: a worker has one task at a time, so a death has one victim; a payload that cannot be read concerns its own task
 //! only; nothing is printed; a worker ends when its parent does.
 
+#[cfg(feature = "progress")]
+mod bar;
+mod budget;
+mod builder;
 mod call;
+mod cancel;
 mod channel;
+mod fork;
+mod gather;
+mod inside;
+mod kind;
+mod launch;
+mod link;
 mod message;
+mod mode;
+mod notes;
+mod output;
+mod pace;
+mod panics;
 mod process;
+mod progress;
+#[cfg(doctest)]
+mod refused;
 #[allow(unsafe_code)]
 mod remote;
+mod run;
+mod staff;
+mod stream;
+mod submit;
+mod tally;
+mod task;
+mod verbs;
 mod worker;
 
 use std::{
     collections::VecDeque,
     fmt,
-    num::NonZero,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
-    thread,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
-pub use call::{Call, NoContext, Progress, WithContext};
+pub use builder::{Backend, PoolBuilder};
+pub use call::Call;
+pub use cancel::CancelToken;
+pub use fork::{Forked, fork_map, fork_stream};
+use inside::Thread;
+pub use kind::{Kind, NoContext, WithContext, WithState};
+use link::Link;
+pub use mode::{FailFast, KeepGoing, Mode};
+pub use output::Output;
 use process::{Process, Recipe};
+pub use progress::{Event, Progress};
+use staff::Lent;
+pub use stream::{InOrder, Stream, StreamOrder, Unordered};
+pub use submit::Pending;
+use submit::Submitted;
+pub use tally::PoolReport;
+use tally::Tally;
 pub use worker::init;
 
-use crate::{Error, Result, Store};
-
-/// Bytes from which an array travels through the store and not inside a message: the lower end of where the two cost the same
-/// for an array that is used once, by `cargo bench --bench pool -- crossover`.
-const THRESHOLD: usize = 1 << 20;
+use crate::{Error, Result, Store, sys::unshared::Origin, trace};
 
 /// Worker processes that stay up between calls.
 ///
@@ -60,11 +99,15 @@ struct Shared {
     workers: Mutex<Workers>,
     freed: Condvar,
     calls: AtomicU64,
+    tally: Tally,
+    submitted: Mutex<Submitted>,
+    /// The process whose workers they are.
+    origin: Origin,
 }
 
 #[derive(Default)]
 struct Workers {
-    idle: VecDeque<Process>,
+    idle: VecDeque<Lent>,
     /// Workers there are, idle or in a call.
     alive: usize,
     /// Calls that wait for a worker.
@@ -82,15 +125,46 @@ impl Pool {
     }
 
     /// A pool with choices made.
-    #[must_use]
     pub fn builder() -> PoolBuilder {
         PoolBuilder::default()
     }
 
-    /// The number of worker processes.
+    /// The number of workers.
+    ///
+    /// A pool that is made within a task has those for which there were process slots free, of as many as the machine has cores (or
+    /// `NDFERRY_WORKERS` says, or the outermost pool has workers); it waits for none. With none it has one: the process that made it,
+    /// which runs the tasks itself, or waits for a process that does where a [timeout](Call::timeout) or a choice of the builder needs
+    /// one. Slots come back when a pool or its worker ends.
+    ///
+    /// ```
+    /// # fn main() -> ndferry::Result<()> {
+    /// # ndferry::init();
+    /// let pool = ndferry::Pool::new()?; // which takes all the slots
+    /// let inner = pool.try_map(|x: u32| ndferry::Pool::new()?.map(|y: u32| y + 1, [x]), [1, 2])?;
+    /// assert_eq!(inner, [[2], [3]]);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn workers(&self) -> usize {
         self.0.size
+    }
+
+    /// What the pool has done so far.
+    ///
+    /// ```
+    /// # fn main() -> ndferry::Result<()> {
+    /// # ndferry::init();
+    /// # let pool = ndferry::Pool::builder().workers(2).build()?;
+    /// pool.map(|x: u8| x, [1, 2, 3])?;
+    /// let report = pool.report();
+    /// assert_eq!((report.calls, report.done, report.failed), (1, 3, 0));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn report(&self) -> PoolReport {
+        self.0.tally.report()
     }
 
     /// The temp files that the pool shares arrays by.
@@ -106,142 +180,62 @@ impl fmt::Debug for Pool {
     }
 }
 
-/// Choices for a [`Pool`].
-///
-/// ```no_run
-/// # fn main() -> ndferry::Result<()> {
-/// ndferry::init();
-/// let pool = ndferry::Pool::builder().workers(4).threshold(1 << 20).build()?;
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone, Debug)]
-pub struct PoolBuilder {
-    workers: Option<usize>,
-    threshold: Option<usize>,
-    store: Option<Store>,
-    test_entry: Option<String>,
-}
-
-impl Default for PoolBuilder {
-    fn default() -> Self {
-        Self { workers: None, threshold: Some(THRESHOLD), store: None, test_entry: None }
-    }
-}
-
-impl PoolBuilder {
-    /// The number of worker processes, at least 1. Unless set: what the environment variable `NDFERRY_WORKERS` says, or else
-    /// one for each core that affinity and control groups leave to this process.
-    #[must_use]
-    pub fn workers(mut self, workers: usize) -> Self {
-        self.workers = Some(workers);
-        self
-    }
-
-    /// Bytes from which an array travels through the store, or as the file it is mapped from, and is mapped by the
-    /// receiver; 1 MiB unless set. A smaller one travels inside the message. `None`: every array does.
-    #[must_use]
-    pub fn threshold(mut self, bytes: impl Into<Option<usize>>) -> Self {
-        self.threshold = bytes.into();
-        self
-    }
-
-    /// The store to share arrays by; one of its own unless set. An array that several pools share through one store is
-    /// written once.
-    #[must_use]
-    pub fn store(mut self, store: &Store) -> Self {
-        self.store = Some(store.clone());
-        self
-    }
-
-    /// For pools inside `cargo test`, where there is no `main` to call [`init`](crate::init) in: the full name of a `#[test]`
-    /// that calls it. Workers run that test instead; in the test run itself it does nothing.
-    ///
-    /// ```
-    /// # mod example {
-    /// #[test]
-    /// fn worker() {
-    ///     ndferry::init();
-    /// }
-    ///
-    /// #[test]
-    /// fn squares() {
-    ///     let pool = ndferry::Pool::builder().test_entry("worker").build().unwrap();
-    ///     assert_eq!(pool.map(|x: u32| x * x, [1, 2, 3]).unwrap(), [1, 4, 9]);
-    /// }
-    /// # }
-    /// ```
-    #[must_use]
-    #[allow(clippy::test_attr_in_doctest, reason = "what it shows is a test")]
-    pub fn test_entry(mut self, test: impl Into<String>) -> Self {
-        self.test_entry = Some(test.into());
-        self
-    }
-
-    /// Starts the workers.
-    ///
-    /// # Errors
-    ///
-    /// Where [`init`](crate::init) was not called (before any process is started), a number makes no sense, the store cannot
-    /// be opened, or a process cannot be started.
-    pub fn build(self) -> Result<Pool> {
-        if self.test_entry.is_none() && !worker::is_initialised() {
-            return Err(Error::usage(
-                "ndferry::init() was not called: make it the first line of main (in a test program, name a #[test] that \
-                 calls it by PoolBuilder::test_entry)",
-            ));
-        }
-        if worker::called_by().is_some() {
-            return Err(Error::usage(
-                "this process was started as a worker and makes a pool before it calls ndferry::init()",
-            ));
-        }
-        let size = match self.workers {
-            Some(0) => return Err(Error::usage("a pool of 0 workers: at least 1 is needed")),
-            Some(workers) => workers,
-            None => default_workers()?,
-        };
-        let store = match self.store {
-            Some(store) => store,
-            None => Store::new()?,
-        };
-        let recipe = Recipe { threshold: self.threshold, test_entry: self.test_entry, store };
-        let shared =
-            Shared { recipe, size, workers: Mutex::default(), freed: Condvar::new(), calls: AtomicU64::new(1) };
-        let started: Result<VecDeque<_>> = (0..size).map(|_| Process::start(&shared.recipe)).collect();
-        let idle = started?;
-        *shared.lock() = Workers { alive: idle.len(), idle, waiting: 0 };
-        Ok(Pool(Arc::new(shared)))
-    }
-}
-
-/// The number of workers nobody has set.
-fn default_workers() -> Result<usize> {
-    const VARIABLE: &str = "NDFERRY_WORKERS";
-    match std::env::var_os(VARIABLE) {
-        None => Ok(thread::available_parallelism().map_or(1, NonZero::get)),
-        Some(text) => match text.to_str().and_then(|text| text.trim().parse().ok()) {
-            Some(workers @ 1..) => Ok(workers),
-            _ => Err(Error::usage(format!(
-                "the environment variable {VARIABLE} is {text:?}, a whole number from 1 on was expected"
-            ))),
-        },
-    }
-}
-
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Workers> {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A worker that nobody uses, or a new one where some have gone; `None` where all are busy.
-    fn take(&self) -> Result<Option<Process>> {
+    /// A number for a call.
+    fn number(&self) -> u64 {
+        self.calls.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Pools are used where they were built.
+    fn check_origin(&self) -> Result<()> {
+        if self.origin.is_here() {
+            return Ok(());
+        }
+        Err(Error::usage(
+            "the pool belongs to the process that this one was forked from: build one here, in the task that needs it",
+        ))
+    }
+
+    /// A new worker.
+    fn start(&self) -> Result<Lent> {
+        let link: Box<dyn Link + Send> = match self.recipe.backend {
+            Backend::Processes => Box::new(Process::start(&self.recipe)?),
+            Backend::Threads | Backend::Serial => Box::new(Thread::start(&self.recipe)?),
+        };
+        Ok(self.started(link))
+    }
+
+    fn started(&self, link: Box<dyn Link + Send>) -> Lent {
+        self.tally.started.add(1);
+        trace::event!(DEBUG, "started a worker", process = link.id());
+        Lent::new(link)
+    }
+
+    /// A worker that nobody uses, or a new one where some have gone; `None` where all are busy. One that was part of call number `call`
+    /// before goes before others, and after them those that were part of another, which may want them back.
+    fn take(&self, call: u64) -> Result<Option<Lent>> {
+        self.take_or(call, Self::start)
+    }
+
+    /// As [`take`](Shared::take), starting new ones by `start`.
+    fn take_or(&self, call: u64, start: impl FnOnce(&Self) -> Result<Lent>) -> Result<Option<Lent>> {
         let mut workers = self.lock();
-        while let Some(process) = workers.idle.pop_front() {
-            if process.lives() {
-                return Ok(Some(process));
+        loop {
+            let best = workers.idle.iter().enumerate().min_by_key(|(_, lent)| match lent.call {
+                Some(other) => 2 * u8::from(other != call),
+                None => 1,
+            });
+            let Some(mut lent) = best.map(|(at, _)| at).and_then(|at| workers.idle.remove(at)) else { break };
+            if lent.link.lives() {
+                lent.leave_call(Some(call));
+                return Ok(Some(lent));
             }
             // It has died with nobody's work on its hands; another takes its place.
+            trace::event!(WARN, "an idle worker has died", process = lent.link.id());
             workers.alive -= 1;
         }
         if workers.alive >= self.size {
@@ -249,28 +243,23 @@ impl Shared {
         }
         workers.alive += 1;
         drop(workers);
-        match Process::start(&self.recipe) {
-            Ok(process) => Ok(Some(process)),
-            Err(error) => {
-                self.lost();
-                Err(error)
-            }
-        }
+        start(self).map(Some).inspect_err(|_| self.lost())
     }
 
-    /// As [`take`](Shared::take), waiting for one.
-    fn wait_for_one(&self) -> Result<Process> {
-        loop {
-            if let Some(process) = self.take()? {
-                return Ok(process);
+    /// As [`take`](Shared::take), waiting for one until `stop`, which is asked every `glance`.
+    fn wait_for_one(&self, call: u64, glance: Duration, stop: impl Fn() -> bool) -> Result<Option<Lent>> {
+        while !stop() {
+            if let Some(lent) = self.take(call)? {
+                return Ok(Some(lent));
             }
             let mut workers = self.lock();
             if workers.idle.is_empty() && workers.alive >= self.size {
                 workers.waiting += 1;
-                workers = self.freed.wait(workers).unwrap_or_else(PoisonError::into_inner);
+                (workers, _) = self.freed.wait_timeout(workers, glance).unwrap_or_else(PoisonError::into_inner);
                 workers.waiting -= 1;
             }
         }
+        Ok(None)
     }
 
     /// Whether another call waits for a worker.
@@ -278,8 +267,25 @@ impl Shared {
         self.lock().waiting > 0
     }
 
-    fn give_back(&self, process: Process) {
-        self.lock().idle.push_back(process);
+    /// Whether there is a worker that nobody uses.
+    fn has_idle(&self) -> bool {
+        let workers = self.lock();
+        !workers.idle.is_empty() || workers.alive < self.size
+    }
+
+    /// Call number `call` is over: workers that were part of it let go of what they have for it.
+    fn end(&self, call: u64) {
+        self.lock().idle.iter_mut().filter(|lent| lent.call == Some(call)).for_each(|lent| lent.leave_call(None));
+    }
+
+    fn give_back(&self, lent: Lent) {
+        if self.recipe.is_lodger {
+            // It ran because its caller waited for it.
+            drop(lent);
+            self.lost();
+            return;
+        }
+        self.lock().idle.push_back(lent);
         self.freed.notify_one();
     }
 
@@ -293,7 +299,12 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         let mut idle = std::mem::take(&mut self.lock().idle);
+        // The last of a session takes its files along. Where that would be this process alone, it leaves before its workers do: then
+        // there is somebody left to do it, should this process be killed meanwhile.
+        if self.recipe.backend == Backend::Processes && self.recipe.store.handles() <= 1 + idle.len() {
+            self.recipe.store.leave();
+        }
         // All at once, and then each is waited for.
-        idle.iter_mut().for_each(Process::close);
+        idle.iter_mut().for_each(|lent| lent.link.close());
     }
 }

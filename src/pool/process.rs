@@ -4,22 +4,28 @@ use std::{
     io,
     os::{
         fd::{AsFd, OwnedFd},
-        unix::{
-            ffi::OsStrExt,
-            process::{CommandExt, ExitStatusExt},
-        },
+        unix::{ffi::OsStrExt, process::ExitStatusExt},
     },
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{self, ExitStatus, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use super::{
+    Backend,
+    budget::{Granted, Seat},
     channel::{Channel, Frame, Head, Kind, Payload, Received},
-    worker::{Hello, MARK},
+    launch::{Launch, Share},
+    link::Link,
+    message::report,
+    notes,
+    output::{Followed, Streams},
+    worker::{self, Hello},
 };
 use crate::{
     ByteOrder, Error, Result,
-    error::Report,
+    error::{Report, Said},
+    map::Page,
     store::{Member, Store},
     sys::{self, process::Life, socket::Wait},
 };
@@ -29,22 +35,65 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// How to start workers.
 pub(super) struct Recipe {
+    pub(super) backend: Backend,
     pub(super) threshold: Option<usize>,
-    /// The `#[test]` that a worker of a test program runs instead of `main`.
-    pub(super) test_entry: Option<String>,
+    pub(super) launch: Launch,
+    pub(super) share: Share,
+    /// The slots of its workers, where these are processes.
+    pub(super) granted: Option<Arc<Granted>>,
+    /// Whether there was none for it: what it runs, it runs in the slot of the process that made it.
+    pub(super) is_lodger: bool,
+    /// Tasks after which, and bytes above which, a worker is replaced.
+    pub(super) recycle_after: Option<u64>,
+    pub(super) most_memory: Option<u64>,
     pub(super) store: Store,
+}
+
+impl Recipe {
+    /// Whether a choice was made that only a worker process can keep.
+    pub(super) fn needs_processes(&self) -> bool {
+        self.recycle_after.is_some() || self.most_memory.is_some() || !self.launch.is_plain()
+    }
+}
+
+/// A child of this process.
+enum Child {
+    /// The program, started once more.
+    Started(process::Child),
+    /// This very process, forked.
+    Forked(sys::fork::Child),
+}
+
+impl Child {
+    fn id(&self) -> u32 {
+        match self {
+            Self::Started(child) => child.id(),
+            Self::Forked(child) => child.id(),
+        }
+    }
+
+    fn wait(&mut self) -> io::Result<ExitStatus> {
+        match self {
+            Self::Started(child) => child.wait(),
+            Self::Forked(child) => child.wait(),
+        }
+    }
 }
 
 /// A worker process. Dropping it ends the process.
 pub(super) struct Process {
     child: Child,
     channel: Option<Channel>,
+    page: Arc<Page>,
     /// Whether the worker has said that it runs.
     ready: bool,
     /// Becomes readable when the process ends. Its channel may stay open longer: a task may have forked.
     end: Option<OwnedFd>,
     /// That it has ended, and how, as far as that could be learned.
     ended: Option<Option<ExitStatus>>,
+    output: Followed,
+    /// Its place among all worker processes, while it lives.
+    seat: Option<Seat>,
     store: Store,
     /// Its part in the session, by which what it leaves is known.
     member: Member,
@@ -55,102 +104,81 @@ impl Process {
     pub(super) fn start(recipe: &Recipe) -> Result<Self> {
         let cannot = |error: io::Error| Error::io("cannot start a worker process", error);
         let (ours, theirs) = sys::socket::pair().map_err(cannot)?;
-        let mut command = Command::new(sys::process::OWN_EXECUTABLE);
-        if let Some(name) = std::env::args_os().next() {
-            command.arg0(name);
-        }
-        if let Some(test) = &recipe.test_entry {
-            // The test harness prints to stdout, once for every worker.
-            command.args([test, "--exact", "--nocapture", "--test-threads=1"]).stdout(Stdio::null());
-        }
-        let (store, member) = (recipe.store.clone(), Member::new()?);
-        let child = command
-            .env(MARK, std::process::id().to_string())
-            .stdin(Stdio::from(theirs))
-            // A group of its own: the terminal's Ctrl-C does not reach it, and what its tasks start can be ended with it.
-            .process_group(0)
-            .spawn()
-            .map_err(cannot)?;
-        let end = sys::process::watch(child.id());
-        let mut process =
-            Self { child, channel: Some(Channel::new(ours)), ready: false, end, ended: None, store, member };
-        process.greet(recipe).map_err(cannot)?;
+        let streams = Streams::new(recipe.launch.output(), recipe.launch.test_entry.is_some())?;
+        let member = recipe.store.new_member()?;
+        let page = Arc::new(Page::new().map_err(cannot)?);
+        let mut command = recipe.launch.command(&recipe.share);
+        streams.attach(&mut command).map_err(cannot)?;
+        let child = command.stdin(Stdio::from(theirs)).spawn().map_err(cannot)?;
+        let mut process = Self::new(Child::Started(child), Channel::new(ours), page, recipe, member);
+        process.greet(recipe, &streams).map_err(cannot)?;
+        // Their writing ends go with the command and the greeting, and the streams then end with the worker.
+        drop(command);
+        process.output = streams.follow(process.id()).map_err(cannot)?;
         Ok(process)
     }
 
-    fn greet(&mut self, recipe: &Recipe) -> io::Result<()> {
+    /// A worker that was forked, and runs.
+    pub(super) fn forked(
+        child: sys::fork::Child,
+        channel: Channel,
+        page: Arc<Page>,
+        recipe: &Recipe,
+        member: Member,
+    ) -> Self {
+        let mut process = Self::new(Child::Forked(child), channel, page, recipe, member);
+        process.ready = true;
+        process
+    }
+
+    fn new(child: Child, channel: Channel, page: Arc<Page>, recipe: &Recipe, member: Member) -> Self {
+        Self {
+            end: sys::process::watch(child.id()),
+            child,
+            channel: Some(channel),
+            page,
+            ready: false,
+            ended: None,
+            output: Followed::default(),
+            seat: recipe.granted.as_ref().map(Granted::seat),
+            store: recipe.store.clone(),
+            member,
+        }
+    }
+
+    fn greet(&mut self, recipe: &Recipe, streams: &Streams) -> io::Result<()> {
+        let (output, files) = streams.told()?;
         let hello = Hello {
             member: self.member.0,
             home: recipe.store.home().as_os_str().as_bytes().to_vec(),
+            first: worker::first_process(&recipe.store),
             big_endian_store: recipe.store.byte_order() == ByteOrder::Big,
+            sealed_store: recipe.store.is_sealed(),
             threshold: recipe.threshold,
             executable: sys::process::executable_identity()?,
+            output,
+            share: recipe.share.clone(),
         };
         let bytes = serde_json::to_vec(&hello)?;
-        self.send(Head::new(Kind::Hello, 0, 0), &Payload::of(bytes))
-    }
-
-    pub(super) fn id(&self) -> u32 {
-        self.child.id()
+        let page: Arc<dyn AsFd + Send + Sync> = Arc::clone(&self.page) as _;
+        let seat = self.seat.iter().flat_map(Seat::files);
+        let files = std::iter::once(page).chain(seat).chain(files).collect();
+        self.send(Head::new(Kind::Hello, 0, 0), &Payload { files, ..Payload::of(bytes) })
     }
 
     /// The channel; it is there until the process is being ended.
-    pub(super) fn channel(&mut self) -> &mut Channel {
+    fn channel(&mut self) -> &mut Channel {
         self.channel.as_mut().expect("a process in use has its channel")
-    }
-
-    /// What to wait for before something can be received, or more be sent.
-    pub(super) fn waits(&self) -> impl Iterator<Item = Wait<'_>> {
-        let end = self.end.as_ref().map(|end| Wait { descriptor: end.as_fd(), for_writing: false, ready: false });
-        self.channel.as_ref().map(Channel::wait).into_iter().chain(end)
-    }
-
-    /// Whether the process is there, as far as can be told.
-    pub(super) fn lives(&self) -> bool {
-        self.ended.is_none() && sys::process::life(self.child.id()) == Life::Runs
-    }
-
-    /// Sends a frame. That the peer is gone shows when its answer is awaited, with the reason.
-    ///
-    /// # Errors
-    ///
-    /// Where the frame cannot be made.
-    pub(super) fn send(&mut self, head: Head, payload: &Payload) -> io::Result<()> {
-        gone_is_later(self.channel().send(head, payload))
-    }
-
-    /// The next frame about a task, or how the worker ended. `None`: nothing yet.
-    pub(super) fn receive(&mut self) -> Option<Result<Frame, Report>> {
-        if let Err(error) = gone_is_later(self.channel().flush()) {
-            return Some(Err(Report::Argument { message: error.to_string() }));
-        }
-        // Looked at before: what it sent while it lived is still to be received.
-        let lives = self.lives();
-        loop {
-            return match self.channel().receive() {
-                Ok(Received::NotYet) if lives => None,
-                Ok(Received::NotYet | Received::Gone) => Some(Err(self.post_mortem())),
-                Ok(Received::Frame(frame)) => match frame.head.kind {
-                    Kind::Ready => {
-                        self.ready = true;
-                        continue;
-                    }
-                    Kind::Failed if !self.ready => Some(Err(report(&frame))),
-                    _ => Some(Ok(frame)),
-                },
-                Err(error) => Some(Err(Report::Result { message: error.to_string() })),
-            };
-        }
     }
 
     /// Why the process is gone.
     fn post_mortem(&mut self) -> Report {
         let status = self.end();
         if self.ready {
-            return Report::Died {
-                signal: status.and_then(|status| status.signal()),
-                code: status.and_then(|status| status.code()),
-            };
+            let signal = status.and_then(|status| status.signal());
+            // Where a panic ends the process, it has said so before.
+            let word = if signal == Some(libc::SIGABRT) { notes::last_word(&self.page) } else { None };
+            return word.unwrap_or(Report::Died { signal, code: status.and_then(|status| status.code()) });
         }
         Report::Start {
             message: format!(
@@ -161,20 +189,90 @@ impl Process {
         }
     }
 
-    /// Ends the process: its channel closed, it goes by itself, or is killed after some time.
+    /// Ends the process: told that nothing more will come, it goes by itself, or is killed after some time.
     fn end(&mut self) -> Option<ExitStatus> {
-        self.channel = None;
+        self.close();
         let deadline = Instant::now() + GRACE;
         let mut pause = Duration::from_micros(50);
         while self.lives() && Instant::now() < deadline {
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(5));
         }
-        self.finish()
+        self.bury()
     }
 
-    /// Kills the process, if it has not ended, and what its tasks had started.
-    pub(super) fn kill(&self) {
+    /// Kills the process, if it has not ended, waits for it, and removes the files it had made and not given away.
+    fn bury(&mut self) -> Option<ExitStatus> {
+        if let Some(ended) = self.ended {
+            return ended;
+        }
+        self.kill();
+        let status = self.child.wait().ok();
+        self.ended = Some(status);
+        self.output.finish();
+        self.seat = None;
+        // What cannot be removed now goes with the session.
+        let _ = self.store.reap(self.member);
+        status
+    }
+}
+
+impl Link for Process {
+    fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn page(&self) -> &Page {
+        &self.page
+    }
+
+    fn said(&self) -> Said {
+        self.output.said(&self.page)
+    }
+
+    fn send(&mut self, head: Head, payload: &Payload) -> io::Result<()> {
+        gone_is_later(self.channel().send(head, payload))
+    }
+
+    fn waits(&self) -> Option<(Wait<'_>, Option<Wait<'_>>)> {
+        let end = self.end.as_ref().map(|end| Wait { descriptor: end.as_fd(), for_writing: false, ready: false });
+        self.channel.as_ref().map(|channel| (channel.wait(), end))
+    }
+
+    fn receive(&mut self, stirred: bool) -> Option<Result<Frame, Report>> {
+        if let Err(error) = gone_is_later(self.channel().flush()) {
+            return Some(Err(Report::Argument { message: error.to_string() }));
+        }
+        // Looked at before: what it sent while it lived is still to be received.
+        let lives = if self.end.is_some() { !stirred } else { self.lives() };
+        loop {
+            return match self.channel().receive() {
+                Ok(Received::NotYet) if lives => None,
+                Ok(Received::NotYet | Received::Gone) => Some(Err(self.post_mortem())),
+                Ok(Received::Frame(frame)) => match frame.head.kind {
+                    Kind::Ready => {
+                        self.ready = true;
+                        continue;
+                    }
+                    Kind::Failed => Some(Err(report(frame.payload.as_ref()))),
+                    _ => Some(Ok(frame)),
+                },
+                Err(error) => Some(Err(Report::Result { message: error.to_string() })),
+            };
+        }
+    }
+
+    fn lives(&self) -> bool {
+        self.ended.is_none() && sys::process::life(self.child.id()) == Life::Runs
+    }
+
+    fn hold(&self, still: bool) {
+        if self.lives() {
+            sys::process::hold(self.child.id(), still);
+        }
+    }
+
+    fn kill(&self) {
         // Until it is waited for, its id is its own and that of its group, dead or alive. In a program that lets somebody else
         // wait for its children it may be another's by now, and then it is left alone.
         if self.ended.is_none() && sys::process::life(self.child.id()) != Life::Unknown {
@@ -182,22 +280,15 @@ impl Process {
         }
     }
 
-    /// Kills the process, if it has not ended, waits for it, and removes the files it had made and not given away.
-    pub(super) fn finish(&mut self) -> Option<ExitStatus> {
-        if let Some(ended) = self.ended {
-            return ended;
-        }
-        self.kill();
-        let status = self.child.wait().ok();
-        self.ended = Some(status);
-        // What cannot be removed now goes with the session.
-        let _ = self.store.reap(self.member);
-        status
+    fn finish(&mut self) {
+        self.bury();
     }
 
-    /// Lets the process know that it is to end, without waiting for it.
-    pub(super) fn close(&mut self) {
-        self.channel = None;
+    fn close(&mut self) {
+        // Not closed until the process has ended: by that it knows that this one lives, and does its own cleaning up.
+        if let Some(channel) = &self.channel {
+            channel.say_no_more();
+        }
     }
 }
 
@@ -205,12 +296,6 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.end();
     }
-}
-
-/// The report in a frame that says that a task failed.
-pub(super) fn report(frame: &Frame) -> Report {
-    serde_json::from_slice(frame.payload.as_ref())
-        .unwrap_or_else(|error| Report::Result { message: format!("the worker's report cannot be read: {error}") })
 }
 
 fn gone_is_later(sent: io::Result<()>) -> io::Result<()> {

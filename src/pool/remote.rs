@@ -6,25 +6,58 @@
 //! exactly its type. A worker resolves the pair only after it has checked that it runs its parent's executable, and only
 //! to addresses within that executable's code.
 
-use std::error::Error as StdError;
+use std::{error::Error as StdError, marker::PhantomData};
 
+use bytemuck::Pod;
+use ndarray::{ArrayRef, Dimension};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::worker::{Job, describe};
-use crate::{Error, Result, error::Report, sys::process::Text};
+use super::{panics::describe, task::Job};
+use crate::{Element, Error, Result, error::Report, sys::process::Text};
 
 /// What a worker calls to run a task: gets the job, and calls the user's function with what it decodes from it.
 pub(super) type Trampoline = fn(&mut Job<'_>) -> Result<(), Report>;
 
-/// A trampoline and the function it is to call, as offsets in the program.
+/// A trampoline and the functions it is to call, as offsets in the program.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Remote {
-    pub(super) trampoline: u64,
-    pub(super) function: u64,
+pub struct Remote {
+    trampoline: u64,
+    function: u64,
+    /// What builds the state, for tasks that have one.
+    build: u64,
+    /// What it is called, where no function is named because every worker has its own.
+    own: Option<&'static str>,
+}
+
+/// What a function returns: `R` itself ([`Gives`]) or a `Result` ([`MayFail`]).
+pub trait Returns<R> {
+    type Out;
+
+    fn outcome(out: Self::Out) -> Result<R, Report>;
+}
+
+pub struct Gives;
+
+impl<R> Returns<R> for Gives {
+    type Out = R;
+
+    fn outcome(out: R) -> Result<R, Report> {
+        Ok(out)
+    }
+}
+
+pub struct MayFail<E>(PhantomData<E>);
+
+impl<R, E: Into<Box<dyn StdError + Send + Sync>>> Returns<R> for MayFail<E> {
+    type Out = Result<R, E>;
+
+    fn outcome(out: Result<R, E>) -> Result<R, Report> {
+        out.map_err(describe)
+    }
 }
 
 impl Remote {
-    fn new(trampoline: Trampoline, function: *const ()) -> Result<Self> {
+    fn new(trampoline: Trampoline, function: *const (), build: Option<*const ()>) -> Result<Self> {
         let offset = |what: &str, address: *const ()| {
             Text::own().offset(address.addr()).map(|offset| offset as u64).ok_or_else(|| {
                 Error::usage(format!(
@@ -35,11 +68,26 @@ impl Remote {
         Ok(Self {
             trampoline: offset("code that runs the task", trampoline as *const ())?,
             function: offset("function", function)?,
+            build: build.map_or(Ok(0), |build| offset("function that builds the state", build))?,
+            own: None,
         })
+    }
+
+    /// No function, but what every worker has inherited: code of type `F`.
+    pub(super) fn own<F>() -> Self {
+        Self { trampoline: 0, function: 0, build: 0, own: Some(std::any::type_name::<F>()) }
+    }
+
+    /// For a head that names it.
+    pub(super) fn facts(self) -> [u64; 3] {
+        [self.trampoline, self.function, self.build]
     }
 
     /// The name of the user's function.
     pub(super) fn name(self) -> String {
+        if let Some(name) = self.own {
+            return name.to_owned();
+        }
         let unknown = || String::from("(a function without a name)");
         let Some(address) = usize::try_from(self.function).ok().and_then(|offset| Text::own().address(offset)) else {
             return unknown();
@@ -58,40 +106,81 @@ impl Remote {
         }
     }
 
-    /// `fn(I) -> R`
-    pub(super) fn plain<I: DeserializeOwned, R: Serialize>(function: fn(I) -> R) -> Result<Self> {
-        Self::new(run_plain::<I, R>, function as *const ())
-    }
-
-    /// `fn(I) -> Result<R, E>`
-    pub(super) fn plain_try<I, R, E>(function: fn(I) -> Result<R, E>) -> Result<Self>
+    /// `fn(I) -> R` or `fn(I) -> Result<R, E>`
+    pub(super) fn plain<I, R, T>(function: fn(I) -> T::Out) -> Result<Self>
     where
         I: DeserializeOwned,
         R: Serialize,
-        E: Into<Box<dyn StdError + Send + Sync>>,
+        T: Returns<R>,
     {
-        Self::new(run_plain_try::<I, R, E>, function as *const ())
+        Self::new(run_plain::<I, R, T>, function as *const (), None)
     }
 
-    /// `fn(&C, I) -> R`
-    pub(super) fn with<C, I, R>(function: fn(&C, I) -> R) -> Result<Self>
+    /// `fn(&C, I) -> R` or `fn(&C, I) -> Result<R, E>`
+    pub(super) fn with<C, I, R, T>(function: fn(&C, I) -> T::Out) -> Result<Self>
     where
         C: DeserializeOwned + 'static,
         I: DeserializeOwned,
         R: Serialize,
+        T: Returns<R>,
     {
-        Self::new(run_with::<C, I, R>, function as *const ())
+        Self::new(run_with::<C, I, R, T>, function as *const (), None)
     }
 
-    /// `fn(&C, I) -> Result<R, E>`
-    pub(super) fn with_try<C, I, R, E>(function: fn(&C, I) -> Result<R, E>) -> Result<Self>
+    /// `fn(&mut S, I) -> R` or `fn(&mut S, I) -> Result<R, E>`, on what `fn(&C) -> S` or `fn(&C) -> Result<S, E>` builds.
+    pub(super) fn init<C, S, I, R, B, T>(build: fn(&C) -> B::Out, function: fn(&mut S, I) -> T::Out) -> Result<Self>
     where
         C: DeserializeOwned + 'static,
+        S: 'static,
         I: DeserializeOwned,
         R: Serialize,
-        E: Into<Box<dyn StdError + Send + Sync>>,
+        B: Returns<S>,
+        T: Returns<R>,
     {
-        Self::new(run_with_try::<C, I, R, E>, function as *const ())
+        Self::new(run_init::<C, S, I, R, B, T>, function as *const (), Some(build as *const ()))
+    }
+}
+
+/// Tasks that fill part of an array.
+impl Remote {
+    /// `fn(&mut ArrayRef<A, D>, usize) -> R`, or one that returns a `Result`
+    pub(super) fn fill<A, D, R, T>(function: fn(&mut ArrayRef<A, D>, usize) -> T::Out) -> Result<Self>
+    where
+        A: Element + Pod,
+        D: Dimension,
+        R: Serialize,
+        T: Returns<R>,
+    {
+        Self::new(run_fill::<A, D, R, T>, function as *const (), None)
+    }
+
+    /// `fn(&C, &mut ArrayRef<A, D>, usize) -> R`, or one that returns a `Result`
+    pub(super) fn fill_with<C, A, D, R, T>(function: fn(&C, &mut ArrayRef<A, D>, usize) -> T::Out) -> Result<Self>
+    where
+        C: DeserializeOwned + 'static,
+        A: Element + Pod,
+        D: Dimension,
+        R: Serialize,
+        T: Returns<R>,
+    {
+        Self::new(run_fill_with::<C, A, D, R, T>, function as *const (), None)
+    }
+
+    /// `fn(&mut S, &mut ArrayRef<A, D>, usize) -> R`, or one that returns a `Result`, on what `build` makes
+    pub(super) fn fill_init<C, S, A, D, R, B, T>(
+        build: fn(&C) -> B::Out,
+        function: fn(&mut S, &mut ArrayRef<A, D>, usize) -> T::Out,
+    ) -> Result<Self>
+    where
+        C: DeserializeOwned + 'static,
+        S: 'static,
+        A: Element + Pod,
+        D: Dimension,
+        R: Serialize,
+        B: Returns<S>,
+        T: Returns<R>,
+    {
+        Self::new(run_fill_init::<C, S, A, D, R, B, T>, function as *const (), Some(build as *const ()))
     }
 }
 
@@ -110,10 +199,10 @@ fn resolve(offset: u64) -> Option<*const ()> {
     Some(std::ptr::with_exposed_provenance(address))
 }
 
-/// The user's function, as a `$type`.
+/// A function of the user's, as a `$type`.
 macro_rules! function {
-    ($job:ident as $type:ty) => {{
-        let Some(address) = resolve($job.function()) else {
+    ($offset:expr, $type:ty) => {{
+        let Some(address) = resolve($offset) else {
             return Err(Report::Argument { message: "the function is not in this program".into() });
         };
         // SAFETY: as in `trampoline`; and the type is the function's own, because the only places that name this trampoline
@@ -122,44 +211,92 @@ macro_rules! function {
     }};
 }
 
-fn run_plain<I: DeserializeOwned, R: Serialize>(job: &mut Job<'_>) -> Result<(), Report> {
-    let function = function!(job as fn(I) -> R);
-    let item = job.item()?;
-    job.reply(&function(item))
-}
-
-fn run_plain_try<I, R, E>(job: &mut Job<'_>) -> Result<(), Report>
+fn run_plain<I, R, T>(job: &mut Job<'_>) -> Result<(), Report>
 where
     I: DeserializeOwned,
     R: Serialize,
-    E: Into<Box<dyn StdError + Send + Sync>>,
+    T: Returns<R>,
 {
-    let function = function!(job as fn(I) -> Result<R, E>);
+    let function = function!(job.function(), fn(I) -> T::Out);
     let item = job.item()?;
-    job.reply(&function(item).map_err(describe)?)
+    job.reply(&T::outcome(function(item))?)
 }
 
-fn run_with<C, I, R>(job: &mut Job<'_>) -> Result<(), Report>
+fn run_with<C, I, R, T>(job: &mut Job<'_>) -> Result<(), Report>
 where
     C: DeserializeOwned + 'static,
     I: DeserializeOwned,
     R: Serialize,
+    T: Returns<R>,
 {
-    let function = function!(job as fn(&C, I) -> R);
+    let function = function!(job.function(), fn(&C, I) -> T::Out);
     let context = job.context()?;
     let item = job.item()?;
-    job.reply(&function(&context, item))
+    job.reply(&T::outcome(function(&context, item))?)
 }
 
-fn run_with_try<C, I, R, E>(job: &mut Job<'_>) -> Result<(), Report>
+fn run_init<C, S, I, R, B, T>(job: &mut Job<'_>) -> Result<(), Report>
 where
     C: DeserializeOwned + 'static,
+    S: 'static,
     I: DeserializeOwned,
     R: Serialize,
-    E: Into<Box<dyn StdError + Send + Sync>>,
+    B: Returns<S>,
+    T: Returns<R>,
 {
-    let function = function!(job as fn(&C, I) -> Result<R, E>);
-    let context = job.context()?;
+    let function = function!(job.function(), fn(&mut S, I) -> T::Out);
+    let build = function!(job.build(), fn(&C) -> B::Out);
     let item = job.item()?;
-    job.reply(&function(&context, item).map_err(describe)?)
+    let state = job.state(|spec| B::outcome(build(spec)))?;
+    let outcome = T::outcome(function(state, item))?;
+    job.reply(&outcome)
+}
+
+fn run_fill<A, D, R, T>(job: &mut Job<'_>) -> Result<(), Report>
+where
+    A: Element + Pod,
+    D: Dimension,
+    R: Serialize,
+    T: Returns<R>,
+{
+    let function = function!(job.function(), fn(&mut ArrayRef<A, D>, usize) -> T::Out);
+    let (start, mut part) = job.part::<A, D>()?;
+    let out = function(part.array_mut(), start);
+    // It is let go before anybody hears that the task is done.
+    drop(part);
+    job.reply(&T::outcome(out)?)
+}
+
+fn run_fill_with<C, A, D, R, T>(job: &mut Job<'_>) -> Result<(), Report>
+where
+    C: DeserializeOwned + 'static,
+    A: Element + Pod,
+    D: Dimension,
+    R: Serialize,
+    T: Returns<R>,
+{
+    let function = function!(job.function(), fn(&C, &mut ArrayRef<A, D>, usize) -> T::Out);
+    let context = job.context()?;
+    let (start, mut part) = job.part::<A, D>()?;
+    let out = function(&context, part.array_mut(), start);
+    drop(part);
+    job.reply(&T::outcome(out)?)
+}
+
+fn run_fill_init<C, S, A, D, R, B, T>(job: &mut Job<'_>) -> Result<(), Report>
+where
+    C: DeserializeOwned + 'static,
+    S: 'static,
+    A: Element + Pod,
+    D: Dimension,
+    R: Serialize,
+    B: Returns<S>,
+    T: Returns<R>,
+{
+    let function = function!(job.function(), fn(&mut S, &mut ArrayRef<A, D>, usize) -> T::Out);
+    let build = function!(job.build(), fn(&C) -> B::Out);
+    let (start, mut part) = job.part::<A, D>()?;
+    let out = function(job.state(|spec| B::outcome(build(spec)))?, part.array_mut(), start);
+    drop(part);
+    job.reply(&T::outcome(out)?)
 }

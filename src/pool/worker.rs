@@ -1,47 +1,58 @@
 //! The life of a worker process: it waits for tasks, runs them one at a time, and ends with its parent.
 
 use std::{
-    any::Any,
-    cell::RefCell,
-    error::Error as StdError,
+    collections::VecDeque,
     ffi::OsString,
-    fmt::Write as _,
-    io::Write as _,
+    io,
     os::{
         fd::{AsFd, OwnedFd},
         unix::ffi::OsStringExt,
     },
     panic::{self, AssertUnwindSafe},
-    path::PathBuf,
-    rc::Rc,
+    path::{Path, PathBuf},
     sync::{
-        OnceLock,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 use super::{
-    channel::{Channel, Frame, Head, Kind, Payload},
-    message::{Incoming, Maps, Outgoing, Side, pack},
-    remote,
+    budget,
+    channel::{Channel, Frame, Head, Kind, Payload, Received},
+    launch::Share,
+    message::Side,
+    notes::Notes,
+    output, panics,
+    task::{Code, Runner},
 };
 use crate::{
     ByteOrder, Error, Result,
     error::Report,
-    store::{Member, Store},
-    sys,
+    map::Page,
+    store::{self, Member, Store},
+    sys::{self, unshared::Unshared},
 };
 
 /// The environment variable that makes a process a worker: the id of the parent it works for.
 pub(super) const MARK: &str = "NDFERRY_WORKER";
 
+/// How often kept output is trimmed.
+const GLANCE: Duration = Duration::from_millis(100);
+
 /// Whether [`init`] was called.
 static INITIALISED: AtomicBool = AtomicBool::new(false);
 
-/// The session this worker is part of, to be left when it ends.
-static SESSION: OnceLock<Store> = OnceLock::new();
+/// What this process is bound to as a worker.
+static POST: Mutex<Option<Arc<Post>>> = Mutex::new(None);
+
+/// Whether this worker is about to end.
+static ENDS: AtomicBool = AtomicBool::new(false);
+
+/// How long a worker whose parent has died stays for the sake of its session, at most.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// Makes worker processes possible: the first line of `main`.
 ///
@@ -67,6 +78,7 @@ pub fn init() {
     };
     // With the channel but another parent: its own died before this line. There is nothing to work for.
     if sys::process::parent() != Some(parent) {
+        clean_up_after(parent);
         sys::process::end();
     }
     match sys::process::take_stdin() {
@@ -87,262 +99,250 @@ pub(super) fn is_initialised() -> bool {
     INITIALISED.load(Ordering::Relaxed)
 }
 
-/// What a worker is told first.
+/// What a worker is told first. The page it shares with its parent comes along, open, and behind it
+/// the process slots, its own, and what the streams need.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Hello {
     pub(super) home: Vec<u8>,
+    /// The process that began the session.
+    pub(super) first: u32,
     /// The worker's part in the session.
     pub(super) member: u64,
     pub(super) big_endian_store: bool,
+    pub(super) sealed_store: bool,
     pub(super) threshold: Option<usize>,
     /// Device and inode of the executable.
     pub(super) executable: (u64, u64),
+    pub(super) output: output::Told,
+    pub(super) share: Share,
 }
 
 fn run(parent: u32, mut channel: Channel) -> ! {
-    // Ends this process when the parent ends, also in the middle of a task.
-    let process = sys::process::watch(parent);
-    if let Ok(socket) = channel.socket().try_clone_to_owned() {
-        let watch = std::thread::Builder::new().name("ndferry-watch".into());
-        let watching = watch.spawn(move || {
-            let _ = sys::socket::wait_for_end(socket.as_fd(), process.as_ref().map(OwnedFd::as_fd));
-            leave()
+    let Ok(post) = Post::take(parent, &channel) else { sys::process::end_with_group() };
+    panics::note();
+    let served = panic::catch_unwind(AssertUnwindSafe(|| greet_and_serve(&mut channel, &post)));
+    // A panic that is no task's has been told of by the program's hook; it must not unwind into main.
+    if let Ok(Err(error)) = served {
+        give_up(&mut channel, &error);
+    }
+    post.leave()
+}
+
+/// What a worker is bound to: its parent, its end of the channel to it, its part in a session. When it ends, it lets go of them in order.
+pub(super) struct Post {
+    parent: u32,
+    socket: Unshared<OwnedFd>,
+    /// The first process of the session, where that is not the parent, and what shows its end.
+    first: OnceLock<Option<(u32, OwnedFd)>>,
+    /// The session, to be left when this worker ends.
+    session: OnceLock<Store>,
+    /// Held while this worker joins it.
+    joining: Mutex<()>,
+}
+
+impl Post {
+    /// From here on this process ends when its parent ends or has no more use for it, also in the middle of a task.
+    pub(super) fn take(parent: u32, channel: &Channel) -> io::Result<Arc<Self>> {
+        let process = sys::process::watch(parent);
+        let post = Arc::new(Self {
+            parent,
+            socket: Unshared::new(channel.socket().try_clone_to_owned()?),
+            first: OnceLock::new(),
+            session: OnceLock::new(),
+            joining: Mutex::default(),
         });
-        if watching.is_ok() {
-            note_panics();
-            if let Err(error) = serve(&mut channel) {
-                // The cause is told as far as the channel still carries it.
-                if let Some(head) = channel.arriving() {
-                    let report = Report::Argument { message: error.to_string() };
-                    let _ = send_report(&mut channel, Head::new(Kind::Failed, head.call, head.index), &report);
-                    let _ = channel.finish_sending();
-                }
+        ENDS.store(false, Ordering::Relaxed);
+        // One that was inherited is the parent's.
+        std::mem::forget(POST.lock().unwrap_or_else(PoisonError::into_inner).replace(Arc::clone(&post)));
+        let watched = Arc::clone(&post);
+        sys::fork::watcher("ndferry-watch", move || {
+            watched.watch(process.as_ref());
+            watched.leave()
+        })?;
+        Ok(post)
+    }
+
+    /// Until the parent is gone, or has no more use for this worker; or the session's first process is gone, because then all end.
+    fn watch(&self, parent: Option<&OwnedFd>) {
+        // Before it is known whom to look after, and as long as output that is kept would else grow without end.
+        let mut glance = Some(GLANCE);
+        loop {
+            let first = self.first.get().and_then(Option::as_ref).map(|(_, watch)| watch);
+            let watched: Vec<_> = parent.into_iter().chain(first).map(OwnedFd::as_fd).collect();
+            match sys::socket::wait_for_end(self.socket.as_fd(), &watched, glance) {
+                Ok(false) if output::trim() == Some(false) => glance = None,
+                Ok(false) => {}
+                Ok(true) | Err(_) => return,
             }
         }
     }
-    let _ = std::io::stdout().flush();
-    leave()
-}
 
-/// Ends this process and what its tasks have started; the last worker of a session whose parent is gone cleans it up.
-fn leave() -> ! {
-    if let Some(store) = SESSION.get() {
-        store.leave();
+    /// The process that began the session.
+    pub(super) fn look_after(&self, first: u32) {
+        let watch = if first == self.parent { None } else { sys::process::watch(first) };
+        let _ = self.first.set(watch.map(|watch| (first, watch)));
     }
-    sys::process::end_with_group()
+
+    /// Becomes part of the session at `home`, with all stores of this process.
+    pub(super) fn join(&self, home: &Path, byte_order: ByteOrder, sealed: bool, member: Member) -> Result<Store> {
+        let _joining = self.joining.lock().unwrap_or_else(PoisonError::into_inner);
+        let store = Store::join(home, byte_order, sealed, member)?;
+        store.be_outer();
+        let _ = self.session.set(store.clone());
+        Ok(store)
+    }
+
+    /// Ends this process and what its tasks have started; the last worker of a session whose first process is gone cleans it up.
+    pub(super) fn leave(&self) -> ! {
+        ENDS.store(true, Ordering::Relaxed);
+        // Who is about to join is waited for, and leaves: all the others may rely on it.
+        let _joined = self.joining.lock().unwrap_or_else(PoisonError::into_inner);
+        let died = match self.first.get() {
+            Some(Some((_, first))) => sys::process::has_ended(first),
+            _ => sys::socket::is_abandoned(&self.socket) || sys::process::parent() != Some(self.parent),
+        };
+        match self.session.get() {
+            Some(store) if died => store.leave_with_the_dying(LINGER),
+            Some(store) => store.leave(),
+            None => {}
+        }
+        if died {
+            clean_up_after(self.parent);
+        }
+        sys::process::end_with_group()
+    }
 }
 
-/// Serves until the parent is gone.
-fn serve(channel: &mut Channel) -> std::io::Result<()> {
+/// Sweeps what a dead parent has left to nobody else: sessions that no worker had joined yet.
+fn clean_up_after(parent: u32) {
+    // Of what it had open, the lock may be the last to go; when it has ended, that is gone.
+    if let Some(watch) = sys::process::watch(parent) {
+        let mut waits = [sys::socket::Wait { descriptor: watch.as_fd(), for_writing: false, ready: false }];
+        let _ = sys::socket::wait(&mut waits, Some(LINGER));
+    }
+    store::sweep_aside();
+}
+
+/// The process that began the session of `store`: this one, or where this is a worker, perhaps another.
+pub(super) fn first_process(store: &Store) -> u32 {
+    let post = POST.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let outer = post.filter(|post| post.session.get().is_some_and(|session| session.home() == store.home()));
+    outer.map_or_else(std::process::id, |post| {
+        post.first.get().and_then(Option::as_ref).map_or(post.parent, |(first, _)| *first)
+    })
+}
+
+fn greet_and_serve(channel: &mut Channel, post: &Post) -> io::Result<()> {
     let Some(frame) = channel.next()? else {
         return Ok(());
     };
-    let mut worker = match Worker::new(&frame) {
-        Ok(worker) => worker,
-        Err(error) => {
-            let report = Report::Start { message: error.to_string() };
-            send_report(channel, Head::new(Kind::Failed, 0, 0), &report)?;
-            return channel.finish_sending();
+    match greeted(frame, post) {
+        Ok(runner) => {
+            channel.send(Head::new(Kind::Ready, 0, 0), &Payload::default())?;
+            serve(channel, runner, Code::Named)
         }
-    };
-    channel.send(Head::new(Kind::Ready, 0, 0), &Payload::default())?;
-    while let Some(frame) = channel.next()? {
-        let head = frame.head;
-        match head.kind {
-            Kind::Context => worker.context = Some(worker.receive(frame).map(|message| (head.call, message))),
-            Kind::Task => match worker.task(frame) {
-                Ok(result) => {
-                    channel.send(Head::new(Kind::Done, head.call, head.index), &result.payload)?;
-                    channel.finish_sending()?;
-                }
-                Err(report) => {
-                    send_report(channel, Head::new(Kind::Failed, head.call, head.index), &report)?;
-                    channel.finish_sending()?;
-                }
+        Err(error) => refuse(channel, 0, Report::Start { message: error.to_string() }),
+    }
+}
+
+fn greeted(hello: Frame, post: &Post) -> Result<Runner> {
+    let told: Hello = serde_json::from_slice(hello.payload.as_ref())
+        .map_err(|error| Error::invalid(format!("the parent's first message: {error}")))?;
+    let own = sys::process::executable_identity()
+        .map_err(|error| Error::io("cannot open", error).at(sys::process::OWN_EXECUTABLE))?;
+    if own != told.executable {
+        return Err(Error::invalid("the worker runs another executable than its parent"));
+    }
+    let mut descriptors = hello.descriptors.into_iter();
+    let page =
+        descriptors.next().ok_or_else(|| Error::invalid("the page shared with the parent did not come along"))?;
+    let page = Page::of(page.into()).map_err(|error| Error::io("cannot map the page shared with the parent", error))?;
+    let own = page.as_fd().try_clone_to_owned().and_then(|page| Page::of(page.into()));
+    own.map(panics::leave_words_on).map_err(|error| Error::io("cannot map the page shared with the parent", error))?;
+    match (descriptors.next(), descriptors.next()) {
+        (Some(slots), Some(own)) => budget::join(slots, own),
+        _ => return Err(Error::invalid("the process slots did not come along")),
+    }
+    post.look_after(told.first);
+    let output = output::Own::new(&told.output, &mut descriptors)
+        .map_err(|error| Error::io("cannot take over the output", error))?;
+    told.share.keep();
+    let home = PathBuf::from(OsString::from_vec(told.home));
+    let byte_order = if told.big_endian_store { ByteOrder::Big } else { ByteOrder::Little };
+    let store = post.join(&home, byte_order, told.sealed_store, Member(told.member))?;
+    Ok(Runner::new(&store, told.threshold, Side::Worker, Notes::new(page).with_output(output)))
+}
+
+/// Says why this worker does nothing more, as far as the channel still carries it.
+pub(super) fn give_up(channel: &mut Channel, error: &io::Error) {
+    let call = channel.arriving().map_or(0, |head| head.call);
+    let _ = refuse(channel, call, Report::Argument { message: error.to_string() });
+}
+
+/// Says why this worker can do nothing.
+pub(super) fn refuse(channel: &mut Channel, call: u64, report: Report) -> io::Result<()> {
+    let bytes = serde_json::to_vec(&report).unwrap_or_default();
+    channel.send(Head::new(Kind::Failed, call, 0), &Payload::of(bytes))?;
+    channel.finish_sending()
+}
+
+/// Runs tasks until the parent is gone.
+pub(super) fn serve(channel: &mut Channel, mut runner: Runner, code: Code<'_>) -> io::Result<()> {
+    let mut arrived = 0;
+    let mut waiting = VecDeque::new();
+    loop {
+        let frame = match waiting.pop_front() {
+            Some(frame) => frame,
+            None => match channel.next()? {
+                Some(frame) => frame,
+                None => return Ok(()),
             },
-            Kind::End => worker.end(),
-            Kind::Hello | Kind::Ready | Kind::Done | Kind::Failed => {}
+        };
+        match frame.head.kind {
+            Kind::Context => runner.set_context(frame),
+            Kind::End => runner.end(),
+            Kind::Tasks => {
+                arrived += 1;
+                let (call, (first, end)) = (frame.head.call, frame.head.span);
+                let tasks = runner.receive(frame);
+                for at in first..end {
+                    if runner.is_recalled() || runner.is_spoiled() {
+                        // What has arrived and was not begun goes back, as far as tasks go; nothing else can have come.
+                        while let Received::Frame(_) = channel.receive()? {
+                            arrived += 1;
+                        }
+                        arrived += waiting.drain(..).len() as u64;
+                        send_results(channel, &mut runner, call)?;
+                        channel.send(Head::new(Kind::Returned, call, arrived), &Payload::default())?;
+                        channel.finish_sending()?;
+                        break;
+                    }
+                    if ENDS.load(Ordering::Relaxed) {
+                        // Whoever would get the result is gone: nothing further is started.
+                        return Ok(());
+                    }
+                    runner.run(&tasks, at, code);
+                    if runner.is_full() {
+                        send_results(channel, &mut runner, call)?;
+                    }
+                }
+                if waiting.is_empty() {
+                    match channel.at_hand()? {
+                        Some(frame) => waiting.push_back(frame),
+                        None => send_results(channel, &mut runner, call)?,
+                    }
+                }
+            }
+            Kind::Hello | Kind::Ready | Kind::Results | Kind::Returned | Kind::Failed => {}
         }
+    }
+}
+
+fn send_results(channel: &mut Channel, runner: &mut Runner, call: u64) -> io::Result<()> {
+    if let Some((head, payload)) = runner.results(call) {
+        channel.send(head, &payload)?;
+        channel.finish_sending()?;
+        runner.sent();
     }
     Ok(())
-}
-
-fn send_report(channel: &mut Channel, head: Head, report: &Report) -> std::io::Result<()> {
-    let bytes = serde_json::to_vec(report).unwrap_or_default();
-    channel.send(head, &Payload::of(bytes))
-}
-
-struct Worker {
-    store: Store,
-    threshold: Option<usize>,
-    maps: Maps,
-    /// The context of the call at hand, as it arrived, and once it was decoded.
-    context: Option<Result<(u64, Incoming)>>,
-    decoded: Option<Rc<dyn Any>>,
-}
-
-impl Worker {
-    fn new(hello: &Frame) -> Result<Self> {
-        let told: Hello = serde_json::from_slice(hello.payload.as_ref())
-            .map_err(|error| Error::invalid(format!("the parent's first message: {error}")))?;
-        let own = sys::process::executable_identity()
-            .map_err(|error| Error::io("cannot open", error).at(sys::process::OWN_EXECUTABLE))?;
-        if own != told.executable {
-            return Err(Error::invalid("the worker runs another executable than its parent"));
-        }
-        let home = PathBuf::from(OsString::from_vec(told.home));
-        let byte_order = if told.big_endian_store { ByteOrder::Big } else { ByteOrder::Little };
-        let store = Store::join(&home, byte_order, Member(told.member))?;
-        let _ = SESSION.set(store.clone());
-        Ok(Self { store, threshold: told.threshold, maps: Maps::default(), context: None, decoded: None })
-    }
-
-    fn receive(&mut self, frame: Frame) -> Result<Incoming> {
-        self.decoded = None;
-        Incoming::new(frame, &self.store)
-    }
-
-    fn task(&mut self, frame: Frame) -> Result<Outgoing, Report> {
-        let head = frame.head;
-        let unreadable = |error: Error| Report::Argument { message: error.to_string() };
-        let item = Incoming::new(frame, &self.store).map_err(unreadable)?;
-        let Some(trampoline) = remote::trampoline(head.trampoline) else {
-            return Err(Report::Argument { message: "the code that runs the task is not in this program".into() });
-        };
-        let mut job = Job { worker: self, item, call: head.call, function: head.function, result: None };
-        // What an earlier panic, caught by a task, has left is not this task's.
-        PANIC.take();
-        // A task that unwinds leaves behind nothing that another one sees: its context is shared read-only, its item is its
-        // own.
-        match panic::catch_unwind(AssertUnwindSafe(|| trampoline(&mut job))) {
-            Ok(done) => done?,
-            Err(payload) => return Err(panic_report(payload.as_ref())),
-        }
-        job.result.take().ok_or_else(|| Report::Result { message: "the task gave none".into() })
-    }
-
-    fn end(&mut self) {
-        // A context whose destructor panics must not take the worker with it.
-        let (context, decoded) = (self.context.take(), self.decoded.take());
-        let _ = panic::catch_unwind(AssertUnwindSafe(|| drop((decoded, context))));
-        self.maps.clear();
-    }
-}
-
-/// One task, from the trampoline's side.
-pub(super) struct Job<'w> {
-    worker: &'w mut Worker,
-    item: Incoming,
-    call: u64,
-    function: u64,
-    result: Option<Outgoing>,
-}
-
-impl Job<'_> {
-    /// The user's function, as an offset in the program.
-    pub(super) fn function(&self) -> u64 {
-        self.function
-    }
-
-    /// The item.
-    pub(super) fn item<I: DeserializeOwned>(&mut self) -> Result<I, Report> {
-        self.item
-            .unpack(&mut self.worker.maps, &[])
-            .map_err(|error| Report::Argument { message: error.within("the item cannot be read").to_string() })
-    }
-
-    /// The context of the call, decoded when the first task asks for it.
-    pub(super) fn context<C: DeserializeOwned + 'static>(&mut self) -> Result<Rc<C>, Report> {
-        let unreadable = |message: String| Report::Argument { message };
-        if self.worker.decoded.is_none() {
-            let message = match &self.worker.context {
-                Some(Ok((call, message))) if *call == self.call => message,
-                Some(Err(error)) => return Err(unreadable(error.to_string())),
-                _ => return Err(unreadable("the context of the call did not arrive".into())),
-            };
-            let context: C = message
-                .unpack(&mut self.worker.maps, &[])
-                .map_err(|error| unreadable(error.within("the context cannot be read").to_string()))?;
-            self.worker.decoded = Some(Rc::new(context));
-        }
-        let decoded = self.worker.decoded.clone().expect("it was just decoded");
-        decoded.downcast().map_err(|_| unreadable("the context is of another type than the task takes".into()))
-    }
-
-    /// Takes the result.
-    pub(super) fn reply<R: Serialize>(&mut self, result: &R) -> Result<(), Report> {
-        let packed = pack(result, &self.worker.store, self.worker.threshold, Side::Worker);
-        self.result = Some(packed.map_err(|error| Report::Result { message: error.to_string() })?);
-        Ok(())
-    }
-}
-
-/// An error that a task returned, by its words. Words that cannot be had (a `Display` that panics) do not hide the error.
-pub(super) fn describe<E: Into<Box<dyn StdError + Send + Sync>>>(error: E) -> Report {
-    let type_name = std::any::type_name::<E>().to_owned();
-    let Ok(error) = panic::catch_unwind(AssertUnwindSafe(|| error.into())) else {
-        return Report::Error { message: format!("(an error of type {type_name})"), type_name, causes: Vec::new() };
-    };
-    let message = text(error.as_ref());
-    let causes = panic::catch_unwind(AssertUnwindSafe(|| {
-        let chain = std::iter::successors(error.source(), |&cause| cause.source());
-        chain.take(MOST_CAUSES).map(text).collect()
-    }));
-    // Its words are safe by now, should it panic on its way out.
-    let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(error)));
-    Report::Error { type_name, message, causes: causes.unwrap_or_default() }
-}
-
-/// Causes of an error that are told: more are a circle.
-const MOST_CAUSES: usize = 64;
-
-fn text(error: &dyn StdError) -> String {
-    let words = panic::catch_unwind(AssertUnwindSafe(|| {
-        let mut text = String::new();
-        write!(text, "{error}").map(|()| text)
-    }));
-    match words {
-        Ok(Ok(text)) => text,
-        _ => "(an error that cannot be printed)".into(),
-    }
-}
-
-thread_local! {
-    /// Location and backtrace of the latest panic of this thread.
-    static PANIC: RefCell<Option<(String, String)>> = const { RefCell::new(None) };
-}
-
-/// From here on a panic of this thread, which runs the tasks, is noted for its report. One of another thread, which a task
-/// has started, goes the way it would in any program.
-fn note_panics() {
-    let (tasks, others) = (std::thread::current().id(), panic::take_hook());
-    panic::set_hook(Box::new(
-        move |info| {
-            if std::thread::current().id() == tasks { note_panic(info) } else { others(info) }
-        },
-    ));
-}
-
-/// Keeps what the report of a panic needs and what is gone once it is caught.
-fn note_panic(info: &panic::PanicHookInfo<'_>) {
-    let location = info.location().map(ToString::to_string).unwrap_or_default();
-    let backtrace = std::backtrace::Backtrace::force_capture().to_string();
-    PANIC.with(|panic| {
-        // In a panic while another is being noted, the first is the one to tell.
-        if let Ok(mut panic) = panic.try_borrow_mut() {
-            *panic = Some((location, backtrace));
-        }
-    });
-}
-
-fn panic_report(payload: &(dyn Any + Send)) -> Report {
-    let message = if let Some(text) = payload.downcast_ref::<&str>() {
-        (*text).to_owned()
-    } else if let Some(text) = payload.downcast_ref::<String>() {
-        text.clone()
-    } else {
-        "(a panic with something that is no text)".into()
-    };
-    let (location, backtrace) = PANIC.with(RefCell::take).unwrap_or_default();
-    Report::Panic { message, location: Some(location).filter(|location| !location.is_empty()), backtrace }
 }

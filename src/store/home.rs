@@ -21,19 +21,22 @@ pub(super) struct Home {
 }
 
 impl Home {
-    /// Makes the home of a new session in `place`, and holds its lock.
+    /// Makes the home of a new session in `place`, or in a place of its own there, and holds its lock.
     pub(super) fn settle(place: &Path) -> Result<(Self, SessionLock)> {
         for _ in 0..ATTEMPTS {
             let id = SessionId::new()?;
-            let user = Private::make_of_user(place)?;
+            let (place, user) = Private::make_for(id, place)?;
             match user.dir.make(id.home()) {
                 Ok(()) => {}
                 // The user's directory has gone with the last session in it, or the number is taken.
                 Err(Errno::NOENT | Errno::EXIST) => continue,
-                Err(error) => return Err(Error::io("cannot make a directory in it", error).at(user.path)),
+                Err(error) => {
+                    user.remove_if_empty();
+                    return Err(Error::io("cannot make a directory in it", error).at(user.path));
+                }
             }
             match Self::lock_new(&user, id) {
-                Ok(Some((private, lock))) => return Ok((Self::new(id, place, private), lock)),
+                Ok(Some((private, lock))) => return Ok((Self::new(id, &place, private), lock)),
                 // Whoever sweeps may take a home that is not locked yet.
                 Ok(None) => {}
                 Err(error) => {

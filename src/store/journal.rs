@@ -4,8 +4,10 @@
 //! ndferry journal 1
 //! root /dev/shm
 //! root /tmp
-//! +00 0f1e2d3c4b5a6978-0000000000.ferry      registered: may exist
-//! -00 0f1e2d3c4b5a6978-0000000000.ferry      struck: does not exist any more
+//! keep                                                        what it leaves when it dies stays, unless a sweep is asked for
+//! +00 0f1e2d3c4b5a6978-0000000000.ferry 0000000000100040      registered: may exist, of so many bytes, in hexadecimal
+//! -00 0f1e2d3c4b5a6978-0000000000.ferry                       struck: does not exist any more
+//! end                                                         keeps nothing any more: its program closes it
 //! ```
 //!
 //! Text, only ever appended to, by every process of the session. The roots stand in it before any of their directories is
@@ -15,35 +17,34 @@
 //! A record *begins* with its line break. A writer that dies, or finds the disk full, may leave part of a record; the
 //! next one stands on a line of its own all the same, and the part is no record, because records have a fixed shape.
 //!
-//! When struck names outgrow the others the journal is written anew beside itself and put in its own place. Whoever
-//! appends therefore locks the journal first and then looks whether it still is the journal. Readers need no lock: what
+//! When struck names outgrow the others the journal is written anew beside itself and put in its own place; what the most bytes were
+//! that its files had at one time, in each root and in all of them, is kept by lines `peak 00 …` and `peak …`. Whoever appends therefore locks the journal first and then looks whether it still is the journal. Readers need no lock: what
 //! they have opened is whole.
 
 use std::{
-    collections::HashSet,
-    ffi::OsStr,
     fmt,
     fs::File,
     io::{self, Write},
     os::unix::{ffi::OsStrExt, fs::FileExt},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Mutex, PoisonError},
 };
 
 use rustix::io::Errno;
 
-use super::name::{FileName, hex};
+use super::{
+    contents::{Contents, MAGIC, VERSION},
+    name::{FileName, hex},
+};
 use crate::sys::{
     dir::{self, Dir, Identity},
     lock,
+    unshared::Unshared,
 };
 
 pub(super) const NAME: &str = "journal";
 /// The journal being written anew.
 pub(super) const NEXT: &str = "journal.next";
-
-const MAGIC: &[u8] = b"ndferry journal ";
-const VERSION: &[u8] = b"1";
 
 /// Struck names below which compacting is not worth it.
 const FEW: usize = 64;
@@ -55,24 +56,12 @@ pub(super) struct Entry {
     pub(super) name: FileName,
 }
 
-/// What a journal says.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Contents {
-    /// The places of the roots, by number.
-    pub(super) roots: Vec<PathBuf>,
-    /// The names registered and not struck, oldest first.
-    pub(super) live: Vec<Entry>,
-    /// How many names are struck.
-    pub(super) struck: usize,
-    /// Written by a version that means something else by it.
-    pub(super) foreign: bool,
-}
-
 /// The journal of a session this process belongs to.
 pub(super) struct Journal(Mutex<Open>);
 
 struct Open {
-    file: File,
+    /// Not to be locked in a forked process by whom nobody can ask to unlock it.
+    file: Unshared<File>,
     identity: Identity,
     /// Whether it must outlive a power cut.
     vital: bool,
@@ -83,11 +72,11 @@ struct Open {
 }
 
 impl Journal {
-    /// Begins the journal of a session whose files go to `roots`. Where it is `vital` it outlives a power cut: then only
+    /// Begins the journal of a session whose files go to `roots` and, if `keep`, stay when it dies. Where it is `vital` it outlives a power cut: then only
     /// the journal knows where the files are.
-    pub(super) fn create(home: &Dir, roots: &[PathBuf], vital: bool) -> io::Result<Self> {
+    pub(super) fn create(home: &Dir, roots: &[PathBuf], keep: bool, vital: bool) -> io::Result<Self> {
         let mut file = home.create(NAME)?;
-        file.write_all(&text(roots, &[]))?;
+        file.write_all(&text(&Contents { roots: roots.to_vec(), keep, ..Contents::default() }))?;
         if vital {
             file.sync_all()?;
             rustix::fs::fsync(home)?;
@@ -101,19 +90,24 @@ impl Journal {
         Ok(Self(Mutex::new(Open { file, identity, vital, appended: 0, patience: 2 * FEW })))
     }
 
-    /// Names a file that is about to be created.
-    pub(super) fn register(&self, home: &Dir, entry: Entry) -> io::Result<()> {
-        self.append(home, '+', entry)
+    /// Names a file of `nbytes` that is about to be created.
+    pub(super) fn register(&self, home: &Dir, entry: Entry, nbytes: u64) -> io::Result<()> {
+        self.append(home, &registered(entry, nbytes))
     }
 
     /// Strikes the name of a file that is gone.
     pub(super) fn strike(&self, home: &Dir, entry: Entry) -> io::Result<()> {
-        self.append(home, '-', entry)
+        self.append(home, &format!("\n-{entry}"))
     }
 
-    fn append(&self, home: &Dir, sign: char, entry: Entry) -> io::Result<()> {
+    /// Says that the session, which was to be kept when it dies, ends as it should.
+    pub(super) fn end(&self, home: &Dir) -> io::Result<()> {
+        self.append(home, "\nend")
+    }
+
+    fn append(&self, home: &Dir, record: &str) -> io::Result<()> {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let written = open.hold(home).and_then(|()| open.write(home, sign, entry));
+        let written = open.hold(home).and_then(|()| open.write(home, record));
         let _ = lock::unlock(&open.file);
         written
     }
@@ -132,8 +126,8 @@ impl Open {
     }
 
     /// Appends a record. The journal is locked.
-    fn write(&mut self, home: &Dir, sign: char, entry: Entry) -> io::Result<()> {
-        self.file.write_all(format!("\n{sign}{entry}").as_bytes())?;
+    fn write(&mut self, home: &Dir, record: &str) -> io::Result<()> {
+        self.file.write_all(record.as_bytes())?;
         self.appended += 1;
         if self.appended >= self.patience {
             // A journal that cannot be compacted is longer than need be, and right.
@@ -149,7 +143,7 @@ impl Open {
         if contents.struck > FEW.max(contents.live.len()) && !contents.foreign {
             home.remove(NEXT)?;
             let mut next = home.create(NEXT)?;
-            next.write_all(&text(&contents.roots, &contents.live))?;
+            next.write_all(&text(&contents))?;
             if self.vital {
                 next.sync_data()?;
             }
@@ -162,10 +156,10 @@ impl Open {
 }
 
 /// What has the journal's name now.
-fn newest(home: &Dir) -> io::Result<(File, Identity)> {
+fn newest(home: &Dir) -> io::Result<(Unshared<File>, Identity)> {
     let file = home.open_log(NAME)?.ok_or(Errno::INVAL)?;
     let identity = dir::status(&file)?.identity;
-    Ok((file, identity))
+    Ok((Unshared::new(file), identity))
 }
 
 /// Reads the journal in `home`; an absent one says nothing.
@@ -192,45 +186,35 @@ fn read(file: &File) -> io::Result<Vec<u8>> {
     }
 }
 
-fn text(roots: &[PathBuf], live: &[Entry]) -> Vec<u8> {
+/// The journal that says the same, and no more than it must.
+fn text(contents: &Contents) -> Vec<u8> {
     let mut text = [MAGIC, VERSION].concat();
-    for root in roots {
+    for root in &contents.roots {
         text.extend_from_slice(b"\nroot ");
         text.extend_from_slice(root.as_os_str().as_bytes());
     }
-    for entry in live {
-        text.extend_from_slice(format!("\n+{entry}").as_bytes());
+    if contents.keep {
+        text.extend_from_slice(b"\nkeep");
+    }
+    for (root, tally) in &contents.tallies {
+        text.extend_from_slice(format!("\npeak {root:02x} {:016x}", tally.peak).as_bytes());
+    }
+    if contents.total.peak > 0 {
+        text.extend_from_slice(format!("\npeak {:016x}", contents.total.peak).as_bytes());
+    }
+    for &(entry, nbytes) in &contents.live {
+        text.extend_from_slice(registered(entry, nbytes).as_bytes());
     }
     text
 }
 
-impl Contents {
-    /// Reads what can be read: lines of no known shape are passed over.
-    fn parse(bytes: &[u8]) -> Self {
-        let mut contents = Self::default();
-        let mut struck = HashSet::new();
-        for line in bytes.split(|&byte| byte == b'\n') {
-            if let Some(path) = line.strip_prefix(b"root /") {
-                let path = Path::new("/").join(OsStr::from_bytes(path));
-                contents.roots.push(path);
-            } else if let Some(version) = line.strip_prefix(MAGIC) {
-                contents.foreign |= version != VERSION;
-            } else if let Some((sign, entry)) = line.split_first() {
-                match (sign, Entry::parse(entry)) {
-                    (b'+', Some(entry)) => contents.live.push(entry),
-                    (b'-', Some(entry)) => drop(struck.insert(entry)),
-                    _ => {}
-                }
-            }
-        }
-        contents.live.retain(|entry| !struck.contains(entry));
-        contents.struck = struck.len();
-        contents
-    }
+/// The record of a file of `nbytes`.
+fn registered(entry: Entry, nbytes: u64) -> String {
+    format!("\n+{entry} {nbytes:016x}")
 }
 
 impl Entry {
-    fn parse(text: &[u8]) -> Option<Self> {
+    pub(super) fn parse(text: &[u8]) -> Option<Self> {
         let (root, name) = text.split_at_checked(3)?;
         Some(Self { root: u8::try_from(hex(root.strip_suffix(b" ")?, 2)?).ok()?, name: FileName::parse(name)? })
     }
@@ -244,7 +228,12 @@ impl fmt::Display for Entry {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::name::Member, *};
+    use std::path::Path;
+
+    use super::{
+        super::{contents::Tally, name::Member},
+        *,
+    };
 
     fn entry(number: u64) -> Entry {
         let member = Member(7);
@@ -252,11 +241,18 @@ mod tests {
         Entry { root: 1, name }
     }
 
+    /// The bytes of every file here.
+    const NBYTES: u64 = 3;
+
+    fn live(home: &Dir) -> Vec<Entry> {
+        contents(home).unwrap().live.iter().map(|&(entry, _)| entry).collect()
+    }
+
     /// A journal in a directory of its own.
     fn journal() -> (tempfile::TempDir, Dir, Journal) {
         let temp = tempfile::tempdir().unwrap();
         let home = Dir::open(temp.path()).unwrap();
-        let journal = Journal::create(&home, &["/a".into(), "/b c".into()], false).unwrap();
+        let journal = Journal::create(&home, &["/a".into(), "/b c".into()], false, false).unwrap();
         (temp, home, journal)
     }
 
@@ -264,49 +260,59 @@ mod tests {
     fn what_is_registered_is_named_until_it_is_struck() {
         let (_temp, home, journal) = journal();
         for number in 0..3 {
-            journal.register(&home, entry(number)).unwrap();
+            journal.register(&home, entry(number), NBYTES).unwrap();
         }
         journal.strike(&home, entry(1)).unwrap();
-        let expected = Contents {
-            roots: vec!["/a".into(), "/b c".into()],
-            live: vec![entry(0), entry(2)],
-            struck: 1,
-            foreign: false,
-        };
-        assert_eq!(contents(&home).unwrap(), expected);
+        let contents = contents(&home).unwrap();
+        assert_eq!(contents.roots, [Path::new("/a"), Path::new("/b c")]);
+        assert_eq!(contents.live, [(entry(0), NBYTES), (entry(2), NBYTES)]);
+        assert_eq!((contents.struck, contents.foreign), (1, false));
+        let tally = Tally { live: 2 * NBYTES, peak: 3 * NBYTES };
+        assert_eq!((contents.total, contents.tallies), (tally, [(1, tally)].into()));
     }
 
     #[test]
     fn a_record_cut_at_any_byte_is_no_record_and_spoils_none() {
-        for cut in 0..format!("\n+{}", entry(1)).len() {
+        for cut in 0..registered(entry(1), NBYTES).len() {
             let (temp, home, journal) = journal();
-            journal.register(&home, entry(0)).unwrap();
+            journal.register(&home, entry(0), NBYTES).unwrap();
             let path = temp.path().join(NAME);
             let whole = std::fs::metadata(&path).unwrap().len();
-            journal.register(&home, entry(1)).unwrap();
+            journal.register(&home, entry(1), NBYTES).unwrap();
             File::options().write(true).open(&path).unwrap().set_len(whole + cut as u64).unwrap();
-            journal.register(&home, entry(2)).unwrap();
-            assert_eq!(contents(&home).unwrap().live, [entry(0), entry(2)], "cut at {cut}");
+            journal.register(&home, entry(2), NBYTES).unwrap();
+            assert_eq!(live(&home), [entry(0), entry(2)], "cut at {cut}");
         }
     }
 
     #[test]
     fn garbage_is_passed_over() {
-        let name = entry(5).name;
+        let (name, size) = (entry(5).name, "0000000000000003");
         for (garbage, expected) in [
             (String::new(), vec![]),
-            ("\n\n\n\0\u{fffd}\n+\n-\n+01\n+01 \nroot\nroot \nroot relative".into(), vec![]),
-            (format!("+01 {name}/../x"), vec![]),
-            (format!("+01 ../{name}"), vec![]),
-            (format!("+1 {name}\n+001 {name}\n*01 {name}\n 01 {name}"), vec![]),
-            (format!("+01 {name}"), vec![entry(5)]),
-            (format!("-01 {name}\n+01 {name}"), vec![]),
+            (
+                "\n\n\n\0\u{fffd}\n+\n-\n+01\n+01 \nroot\nroot \nroot relative\npeak\npeak \npeak 1\npeak 0g ".into(),
+                vec![],
+            ),
+            (format!("+01 {name}/../x {size}"), vec![]),
+            (format!("+01 ../{name} {size}"), vec![]),
+            (format!("+1 {name} {size}\n+001 {name} {size}\n*01 {name} {size}\n 01 {name} {size}"), vec![]),
+            (format!("+01 {name}\n+01 {name} 3\n+01 {name} {size}0\n+01 {name} {size} \n+01 {name}{size}"), vec![]),
+            (format!("peak 01 {size}0\npeak 1 {size}\npeak  {size}\npeak01 {size}"), vec![]),
+            (format!("+01 {name} {size}"), vec![(entry(5), NBYTES)]),
+            (format!("+01 {name} {size}\n+01 {name} {size}"), vec![(entry(5), NBYTES)]),
+            (format!("-01 {name}\n+01 {name} {size}"), vec![]),
         ] {
             let contents = Contents::parse(garbage.as_bytes());
             assert_eq!(contents.live, expected, "{garbage:?}");
             assert!(contents.roots.is_empty() && !contents.foreign, "{garbage:?}");
+            assert_eq!(contents.total.peak, expected.len() as u64 * NBYTES, "{garbage:?}");
         }
         assert!(Contents::parse(b"ndferry journal 2\nroot /").foreign);
+        let whole = text(&Contents { roots: vec!["/a".into()], ..Contents::default() });
+        for cut in 0..whole.len() {
+            assert!(!Contents::parse(&whole[..cut]).foreign, "cut at {cut}");
+        }
     }
 
     #[test]
@@ -316,17 +322,18 @@ mod tests {
         let other = Journal::open(&home, false).unwrap();
         let kept: Vec<_> = (0..10).map(entry).collect();
         for &entry in &kept {
-            journal.register(&home, entry).unwrap();
+            journal.register(&home, entry, NBYTES).unwrap();
         }
         for number in 10..5000 {
             let (one, two) = if number % 2 == 0 { (&journal, &other) } else { (&other, &journal) };
-            one.register(&home, entry(number)).unwrap();
+            one.register(&home, entry(number), NBYTES).unwrap();
             two.strike(&home, entry(number)).unwrap();
         }
         let contents = contents(&home).unwrap();
-        assert_eq!(contents.live, kept);
+        assert_eq!(contents.live.iter().map(|&(entry, _)| entry).collect::<Vec<_>>(), kept);
         assert_eq!(contents.roots, [Path::new("/a"), Path::new("/b c")]);
         assert!(std::fs::metadata(temp.path().join(NAME)).unwrap().len() < 64 << 10);
+        assert_eq!(contents.total, Tally { live: 10 * NBYTES, peak: 11 * NBYTES }, "also what was compacted away");
         assert!(!temp.path().join(NEXT).exists());
     }
 
@@ -335,7 +342,7 @@ mod tests {
         let (temp, home, journal) = journal();
         std::fs::write(temp.path().join(NEXT), "ndferry jour").unwrap();
         for number in 0..500 {
-            journal.register(&home, entry(number)).unwrap();
+            journal.register(&home, entry(number), NBYTES).unwrap();
             journal.strike(&home, entry(number)).unwrap();
         }
         assert!(contents(&home).unwrap().live.is_empty());
@@ -351,7 +358,7 @@ mod tests {
                 let journal = Journal::open(home, false).unwrap();
                 scope.spawn(move || {
                     for number in (0..1000).map(|number| thread * 1000 + number) {
-                        journal.register(home, entry(number)).unwrap();
+                        journal.register(home, entry(number), NBYTES).unwrap();
                         if number % 10 != 0 {
                             journal.strike(home, entry(number)).unwrap();
                         }
@@ -359,7 +366,7 @@ mod tests {
                 });
             }
         });
-        let mut live: Vec<_> = contents(&home).unwrap().live.iter().map(|entry| entry.name.number).collect();
+        let mut live: Vec<_> = live(&home).iter().map(|entry| entry.name.number).collect();
         live.sort_unstable();
         assert_eq!(live, (0..4000).step_by(10).collect::<Vec<_>>());
     }

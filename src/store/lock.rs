@@ -10,12 +10,13 @@ use rustix::io::{Errno, Result};
 use crate::sys::{
     dir::{self, Dir},
     lock,
+    unshared::Unshared,
 };
 
 pub(super) const NAME: &str = "lock";
 
 /// A held lock. Dropping it ends it.
-pub(super) struct SessionLock(File);
+pub(super) struct SessionLock(Unshared<File>);
 
 /// What an attempt to take a session for dead has found.
 pub(super) enum Claim {
@@ -47,10 +48,11 @@ impl SessionLock {
     }
 
     fn hold(home: &Dir, file: File) -> Result<Option<Self>> {
-        Ok((lock::try_shared(&file)? && is_in_place(home, &file)?).then_some(Self(file)))
+        Ok((lock::try_shared(&file)? && is_in_place(home, &file)?).then(|| Self(Unshared::new(file))))
     }
 
-    /// Tries to take the session for dead.
+    /// Tries to take the session for dead. Who succeeds has to remove it: another that leaves, or is about to begin, at this
+    /// moment relies on it.
     pub(super) fn claim(home: &Dir) -> Result<Claim> {
         let file = match open(home) {
             Ok(file) => file,
@@ -60,9 +62,24 @@ impl SessionLock {
         if !lock::try_exclusive(&file)? {
             return Ok(Claim::Alive);
         }
-        let lock = Self(file);
+        let lock = Self(Unshared::new(file));
         Ok(if is_in_place(home, &lock.0)? { Claim::Dead(lock) } else { Claim::Absent })
     }
+}
+
+/// Whether some process holds the session, for whoever only wants to know; `None` where there is no lock.
+///
+/// It is not the lock that is tried: who leaves, and finds a claim on it, trusts the claimer to take everything along. The
+/// members hold the home too.
+pub(super) fn is_held(home: &Dir) -> Result<Option<bool>> {
+    match home.status_of(NAME) {
+        Ok(_) => {}
+        Err(Errno::NOENT) => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    let free = lock::try_exclusive(home)?;
+    lock::unlock(home)?;
+    Ok(Some(!free))
 }
 
 /// When the session began: nothing is ever written to its lock.
@@ -72,8 +89,8 @@ pub(super) fn since(home: &Dir) -> Option<SystemTime> {
 
 impl Drop for SessionLock {
     fn drop(&mut self) {
-        // Closing is not enough: a process between fork and exec has the file open too.
-        let _ = lock::unlock(&self.0);
+        // Closing is not enough: a process between fork and exec has the file open too. In a forked one, the lock is its parent's.
+        let _ = self.0.get().map(lock::unlock);
     }
 }
 

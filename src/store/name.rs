@@ -50,14 +50,25 @@ impl fmt::Display for SessionId {
     }
 }
 
-/// A process in a session: a random number too, because process ids come back.
+/// A process in a session: its *line*, which is the worker of the session's first process that it descends from, and a number.
+///
+/// What a line has left can be told when that worker has died, whatever workers of its own it had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Member(pub(crate) u64);
 
 impl Member {
-    /// One that no process has had.
-    pub(crate) fn new() -> Result<Self> {
-        random().map(Self)
+    /// The first process of a session, which is in no line.
+    pub(super) fn first() -> Result<Self> {
+        Self::of_line(0)
+    }
+
+    /// A process of `line`. The number is random, because process ids come back.
+    pub(super) fn of_line(line: u32) -> Result<Self> {
+        Ok(Self(u64::from(line) << 32 | random()? >> 32))
+    }
+
+    pub(super) fn line(self) -> u32 {
+        (self.0 >> 32) as u32
     }
 }
 

@@ -3,21 +3,28 @@
 //! ```text
 //! PLACE/ndferry-UID/session-ID/    the home: lock and journal
 //! PLACE/ndferry-UID/data-ID/       the files of that session, in each root it uses
+//! PLACE/ndferry-UID-ID/            a place of the session's own, where PLACE/ndferry-UID is not to be had
 //! ```
 //!
 //! Every directory below a place is private: made with mode 0700, and entered only after a look at its owner and mode,
 //! never through a symbolic link. The user's directory goes with the last session in it.
+//!
+//! In a place for everybody, somebody else can take the name of this user's directory first. A session that finds it taken
+//! makes itself a place of its own in there, under a name that nobody can foresee.
 
 use std::{
     env,
     ffi::OsStr,
     fs, io, iter,
-    os::unix::ffi::OsStrExt,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 use rustix::io::Errno;
 
+use super::name::{SessionId, hex};
 use crate::{
     Error, Result,
     sys::{
@@ -65,8 +72,55 @@ impl Places {
     }
 }
 
+/// The place that the session makes of its own in `place`, if it has to.
+pub(super) fn own(place: &Path, id: SessionId) -> PathBuf {
+    place.join(format!("{}-{id}", name_of_user()))
+}
+
+/// Where in `place` sessions of this user have made places of their own.
+pub(super) fn owned(place: &Path) -> Vec<PathBuf> {
+    let names = Dir::open(place).and_then(|dir| dir.names()).unwrap_or_default();
+    let owned = names.iter().map(|name| place.join(name)).filter(|path| is_own(path));
+    owned.filter(|path| matches!(Private::inspect(Dir::open(path), path.clone()), Ok(Some(_)))).collect()
+}
+
+/// Whether the place is a session's own, by its name.
+pub(super) fn is_own(place: &Path) -> bool {
+    let id = place.file_name().and_then(|name| name.as_bytes().strip_prefix(name_of_user().as_bytes()));
+    id.and_then(|id| id.strip_prefix(b"-")).is_some_and(|id| hex(id, 16).is_some())
+}
+
+/// Removes a place that is a session's own, if nothing is left in it.
+pub(super) fn remove_own(place: &Path) {
+    if is_own(place) {
+        let _ = fs::remove_dir(place);
+    }
+}
+
+/// Whether somebody else can make something in `place`.
+pub(super) fn is_shared(place: &Path) -> bool {
+    // Where root is somebody else, it is one who needs no names to be in the way.
+    let trusted = |owner| owner == dir::user() || owner == 0;
+    fs::metadata(place).is_ok_and(|found| found.mode() & 0o022 != 0 || !trusted(found.uid()))
+}
+
+fn name_of_user() -> String {
+    format!("ndferry-{}", dir::user())
+}
+
 fn chosen() -> Option<PathBuf> {
     env::var_os(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+/// Whether the session of a store that is opened now is kept when it dies.
+pub(super) fn keep() -> Result<bool> {
+    const VARIABLE: &str = "NDFERRY_KEEP";
+    let Some(text) = env::var_os(VARIABLE) else { return Ok(false) };
+    match text.as_bytes() {
+        b"1" => Ok(true),
+        b"0" | b"" => Ok(false),
+        _ => Err(Error::usage(format!("the environment variable {VARIABLE} is {text:?}, 0 or 1 was expected"))),
+    }
 }
 
 fn chosen_by_variable(error: Error) -> Error {
@@ -122,13 +176,17 @@ pub(super) struct Private {
 impl Private {
     /// The user's own directory in `place`; `None` where there is none.
     pub(super) fn of_user(place: &Path) -> Result<Option<Self>> {
+        if is_own(place) {
+            let place = Self::inspect(Dir::open(place), place.to_path_buf())?;
+            return place.map_or(Ok(None), |place| place.sub(name_of_user()));
+        }
         let path = Self::path_of_user(place);
         Self::inspect(Dir::open(&path), path)
     }
 
     /// Where the user's own directory in `place` is, or would be.
     pub(super) fn path_of_user(place: &Path) -> PathBuf {
-        place.join(format!("ndferry-{}", dir::user()))
+        place.join(name_of_user())
     }
 
     /// The user's own directory in `place`, made if need be.
@@ -138,11 +196,26 @@ impl Private {
                 return Ok(found);
             }
             let path = Self::path_of_user(place);
-            match dir::make(&path) {
+            let made = match dir::make(&path) {
+                // Whoever sweeps takes an empty place along.
+                Err(Errno::NOENT) if is_own(place) => dir::make(place),
+                made => made,
+            };
+            match made {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(error) => return Err(Error::io("cannot make the directory", error).at(path)),
             }
         }
+    }
+
+    /// The same; where its name is taken by something else, in a place of the session's own. And the place.
+    pub(super) fn make_for(id: SessionId, place: &Path) -> Result<(PathBuf, Self)> {
+        let taken = match Self::make_of_user(place) {
+            Ok(user) => return Ok((place.to_path_buf(), user)),
+            Err(error) => error,
+        };
+        let own = own(place, id);
+        Self::make_of_user(&own).map(|user| (own, user)).map_err(|_| taken)
     }
 
     /// A directory in this one; `None` where there is none.
@@ -150,16 +223,23 @@ impl Private {
         Self::inspect(self.dir.sub(&name), self.path.join(name.as_ref()))
     }
 
-    /// Asks the cleaners of old temp files to pass the directory over for as long as it is open: systemd's leave alone
-    /// what somebody holds a lock on.
+    /// Locks the directory for as long as it is open. It tells those who only look that somebody is there, and the cleaners
+    /// of old temp files to pass it over: systemd's leave alone what somebody holds a lock on.
     pub(super) fn hold(&self) {
-        let _ = lock::try_shared(&self.dir);
+        // Somebody else's look is over in an instant. Who finds no lock here misinforms a person, and removes nothing.
+        for _ in 0..100 {
+            if !matches!(lock::try_shared(&self.dir), Ok(false)) {
+                return;
+            }
+            thread::sleep(Duration::from_micros(100));
+        }
     }
 
-    /// Removes this directory, which is a user's, if nothing is left in it.
+    /// Removes this directory, which is a user's, if nothing is left in it; and then its place, if that is a session's own.
     pub(super) fn remove_if_empty(&self) {
         // By path, as a directory can only be removed. It was this user's a moment ago; one that is not empty stays.
         let _ = fs::remove_dir(&self.path);
+        self.path.parent().map(remove_own);
     }
 
     fn inspect(opened: rustix::io::Result<Dir>, path: PathBuf) -> Result<Option<Self>> {

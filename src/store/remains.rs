@@ -19,14 +19,22 @@ use super::{
     journal,
     lock::{self, SessionLock},
     name::{FileName, SessionId},
-    place::{Private, distinct},
+    place::{self, Private, distinct},
     sweep::{FileReport, SessionReport},
 };
-use crate::{Error, Result, sys::dir};
+use crate::{
+    Error, Result,
+    sys::dir::{self, Dir},
+};
 
 pub(super) struct Remains<'a> {
     id: SessionId,
     home: &'a Private,
+    /// They are to stay unless a sweep is asked for.
+    pub(super) keep: bool,
+    /// Where they may be.
+    places: Vec<PathBuf>,
+    /// Where they are.
     roots: Vec<InRoot>,
 }
 
@@ -46,11 +54,12 @@ impl<'a> Remains<'a> {
         if journal.foreign {
             return Err(Error::invalid("was written by another version of ndferry, which can sweep it").at(path));
         }
+        let places = distinct(journal.roots.iter().chain(places).cloned());
         let mut roots = Vec::new();
-        for root in distinct(journal.roots.iter().chain(places).cloned()) {
-            roots.extend(InRoot::find(&root, id)?);
+        for place in &places {
+            roots.extend(InRoot::find(place, id)?);
         }
-        Ok(Self { id, home, roots })
+        Ok(Self { id, home, keep: journal.keep, places, roots })
     }
 
     pub(super) fn report(&self) -> SessionReport {
@@ -62,6 +71,7 @@ impl<'a> Remains<'a> {
             id: self.id.to_string(),
             home: self.home.path.clone(),
             since: lock::since(&self.home.dir),
+            keep: self.keep,
             directories: data().map(|(_, data)| data.path.clone()).collect(),
             files: files.collect(),
         }
@@ -74,6 +84,7 @@ impl<'a> Remains<'a> {
         for root in &self.roots {
             root.remove(self.id, &mut failures);
         }
+        self.places.iter().for_each(|place| place::remove_own(place));
         if failures.is_empty() {
             failures.extend(self.remove_home(user).err());
         }
@@ -95,7 +106,7 @@ impl InRoot {
     fn find(place: &Path, id: SessionId) -> Result<Option<Self>> {
         let user = match Private::of_user(place) {
             Ok(Some(user)) => user,
-            Err(error) if is_this_users(place) => return Err(error),
+            Err(error) if may_hold(place, id) => return Err(error),
             Ok(None) | Err(_) => return Ok(None),
         };
         let data = user.sub(id.data())?;
@@ -138,8 +149,11 @@ fn temp_files(data: &Private) -> Result<Vec<(OsString, u64)>> {
     Ok(files)
 }
 
-/// Whether what stands in `place` for this user's directory is one of theirs: then files may be in it; else none ever were.
-fn is_this_users(place: &Path) -> bool {
-    let found = fs::symlink_metadata(Private::path_of_user(place));
-    found.is_ok_and(|found| found.is_dir() && found.uid() == dir::user())
+/// Whether files of the session may be in what stands in `place` for this user's directory, and cannot be entered now: if it is
+/// one of theirs, and has the session's directory.
+fn may_hold(place: &Path, id: SessionId) -> bool {
+    let path = Private::path_of_user(place);
+    let is_this_users = fs::symlink_metadata(&path).is_ok_and(|found| found.is_dir() && found.uid() == dir::user());
+    let data = || Dir::open(&path).and_then(|user| user.status_of(id.data()));
+    is_this_users && !matches!(data(), Err(Errno::NOENT))
 }

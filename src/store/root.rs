@@ -12,7 +12,10 @@ use std::{
 
 use rustix::io::Errno;
 
-use super::{name::SessionId, place::Private};
+use super::{
+    name::SessionId,
+    place::{self, Private},
+};
 use crate::{
     Error, Result,
     sys::{dir::Dir, memory::Memory, space},
@@ -36,7 +39,7 @@ struct Open {
 }
 
 /// Measures memory now and then: asking costs more than a small file.
-struct Meter {
+pub(super) struct Meter {
     limits: Memory,
     allowance: AtomicU64,
 }
@@ -50,6 +53,11 @@ impl Root {
     /// The session's directory in this root.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether it lies in a place of the session's own, made only where the one before it in the list cannot be used.
+    pub(super) fn is_own(&self) -> bool {
+        place::is_own(&self.place)
     }
 
     /// The same, open; made if need be. The journal names the root already.
@@ -105,11 +113,12 @@ impl Root {
 }
 
 impl Meter {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { limits: Memory::new(), allowance: AtomicU64::new(0) }
     }
 
-    fn free(&self, nbytes: u64) -> u64 {
+    /// Bytes that a file of `nbytes` could have: enough, or how many there are.
+    pub(super) fn free(&self, nbytes: u64) -> u64 {
         let take = |allowance: u64| allowance.checked_sub(nbytes);
         if self.allowance.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
             return u64::MAX;

@@ -11,18 +11,18 @@ use rustix::io::Errno;
 
 use super::{
     home::Home,
-    lock::{Claim, SessionLock},
+    lock::{self, Claim, SessionLock},
     name::SessionId,
-    place::{Places, Private},
+    place::{self, Places, Private},
     remains::Remains,
 };
-use crate::{Error, Result};
+use crate::{Error, Result, trace};
 
 /// Removes what dead sessions have left: programs that were killed, machines that went down.
 ///
 /// A session that some process still belongs to is never touched, nor another user's, nor anything behind a symbolic
 /// link; and where the file system has no locks, nothing is, because there the living cannot be told from the dead.
-/// Opening a [`Store`](crate::Store) sweeps by itself.
+/// Opening a [`Store`](crate::Store) sweeps by itself, but for sessions that were opened with `NDFERRY_KEEP=1`.
 ///
 /// Looked at are `NDFERRY_DIR`, the system's temp directory and `/dev/shm`, as they are for this process, and the other
 /// roots of the sessions found there.
@@ -71,6 +71,8 @@ pub struct SessionReport {
     pub home: PathBuf,
     /// When it began, where that is known.
     pub since: Option<SystemTime>,
+    /// Whether it is, or was, to stay when it is dead, unless a sweep is asked for: it was opened with `NDFERRY_KEEP=1`.
+    pub keep: bool,
     /// The directories that hold its files.
     pub directories: Vec<PathBuf>,
     /// Its files.
@@ -94,7 +96,8 @@ impl Sweeper {
         Self::default()
     }
 
-    /// With `true`, nothing is removed: the sweep only says what would be.
+    /// With `true`, nothing is removed: the sweep only says what would be, and what lives. Programs that open, join or close
+    /// a store meanwhile do not notice.
     #[must_use]
     pub fn dry_run(mut self, dry_run: bool) -> Self {
         self.dry_run = dry_run;
@@ -111,7 +114,7 @@ impl Sweeper {
     }
 
     pub(super) fn sweep_in(&self, places: &[PathBuf]) -> Sweep {
-        let mut sweeping = Sweeping { remove: !self.dry_run, describe_alive: true, ..Sweeping::quietly(places) };
+        let mut sweeping = Sweeping { remove: !self.dry_run, thorough: true, ..Sweeping::quietly(places) };
         sweeping.run();
         sweeping.found
     }
@@ -135,38 +138,77 @@ impl SessionReport {
 
 /// Sweeps before a store is opened, for which it is no matter what that has found.
 pub(super) fn before_opening(places: &[PathBuf]) {
-    Sweeping::quietly(places).run();
+    Sweeping { spare: true, ..Sweeping::quietly(places) }.run();
 }
 
-/// Sweeps a session this process has just left, unless others are still in it.
-pub(super) fn last_out(home: &Home) {
-    if let Ok(Some(user)) = Private::of_user(home.place()) {
-        Sweeping::quietly(&[]).session(&user, home.id());
-        user.remove_if_empty();
-    }
+/// Sweeps a session this process has just left, unless others are still in it; tells whether it did.
+pub(super) fn last_out(home: &Home) -> bool {
+    let Ok(Some(user)) = Private::of_user(home.place()) else { return false };
+    let mut sweeping = Sweeping::quietly(&[]);
+    sweeping.session(&user, home.id());
+    user.remove_if_empty();
+    sweeping.tell_failures();
+    !sweeping.found.dead.is_empty()
 }
 
 struct Sweeping<'a> {
     places: &'a [PathBuf],
     remove: bool,
-    describe_alive: bool,
+    /// Whether what is to be kept is.
+    spare: bool,
+    /// Whether somebody wants to know of everything.
+    thorough: bool,
     found: Sweep,
 }
 
 impl<'a> Sweeping<'a> {
     /// Removes, and describes nothing it does not remove.
     fn quietly(places: &'a [PathBuf]) -> Self {
-        Self { places, remove: true, describe_alive: false, found: Sweep::default() }
+        Self { places, remove: true, spare: false, thorough: false, found: Sweep::default() }
     }
 
     fn run(&mut self) {
         for place in self.places {
-            match Private::of_user(place) {
-                Ok(Some(user)) => self.user(&user),
-                Ok(None) => {}
-                Err(error) => self.found.failures.push(error),
+            let usable = self.place(place);
+            // What sessions have made there of their own: while the user's directory is there they had no need to.
+            if !usable || self.thorough {
+                for own in place::owned(place) {
+                    self.place(&own);
+                }
             }
         }
+        if self.remove {
+            self.tell_failures();
+            for session in &self.found.dead {
+                trace::event!(
+                    INFO,
+                    "removed what a dead session left",
+                    home = %session.home.display(),
+                    files = session.files.len(),
+                    bytes = session.nbytes()
+                );
+            }
+        }
+    }
+
+    fn tell_failures(&self) {
+        for error in &self.found.failures {
+            trace::event!(WARN, "a sweep has met an obstacle", error = %error);
+        }
+    }
+
+    /// Whether the user's directory is there.
+    fn place(&mut self, place: &Path) -> bool {
+        match Private::of_user(place) {
+            Ok(Some(user)) => {
+                self.user(&user);
+                return true;
+            }
+            Ok(None) if self.remove => place::remove_own(place),
+            Ok(None) => {}
+            Err(error) => self.found.failures.push(error),
+        }
+        false
     }
 
     fn user(&mut self, user: &Private) {
@@ -189,11 +231,32 @@ impl<'a> Sweeping<'a> {
             Ok(None) => return,
             Err(error) => return self.found.failures.push(error),
         };
+        if self.remove {
+            self.remove(user, &home, id);
+        } else {
+            self.look_at(&home, id);
+        }
+    }
+
+    fn remove(&mut self, user: &Private, home: &Private, id: SessionId) {
         match SessionLock::claim(&home.dir) {
-            Ok(Claim::Dead(lock)) => self.dead(user, &home, id, lock),
-            Ok(Claim::Alive) => self.alive(&home, id),
-            Ok(Claim::Absent) => self.unlocked(user, &home, id),
-            Err(error) => self.fail("cannot tell whether the session lives: cannot lock", error, &home.path),
+            Ok(Claim::Dead(lock)) => self.dead(user, home, id, lock),
+            Ok(Claim::Alive) => self.alive(home, id),
+            Ok(Claim::Absent) => self.unlocked(user, home, id),
+            Err(error) => self.cannot_tell(error, home),
+        }
+    }
+
+    /// Says what is there, and is in nobody's way.
+    fn look_at(&mut self, home: &Private, id: SessionId) {
+        match lock::is_held(&home.dir) {
+            Ok(Some(true)) => self.alive(home, id),
+            Ok(Some(false)) => match Remains::find(home, id, self.places) {
+                Ok(remains) => self.found.dead.push(remains.report()),
+                Err(error) => self.found.failures.push(error),
+            },
+            Ok(None) => {}
+            Err(error) => self.cannot_tell(error, home),
         }
     }
 
@@ -202,8 +265,12 @@ impl<'a> Sweeping<'a> {
             Ok(remains) => remains,
             Err(error) => return self.found.failures.push(error),
         };
+        if self.spare && remains.keep {
+            // Nobody relies on this claim: the session's opener alone would, and it says that it leaves before it does.
+            return;
+        }
         let report = remains.report();
-        let failures = if self.remove { remains.remove(user, lock) } else { Vec::new() };
+        let failures = remains.remove(user, lock);
         if failures.is_empty() {
             self.found.dead.push(report);
         }
@@ -211,7 +278,7 @@ impl<'a> Sweeping<'a> {
     }
 
     fn alive(&mut self, home: &Private, id: SessionId) {
-        if self.describe_alive {
+        if self.thorough {
             match Remains::find(home, id, &[]) {
                 Ok(remains) => self.found.alive.push(remains.report()),
                 Err(error) => self.found.failures.push(error),
@@ -222,22 +289,82 @@ impl<'a> Sweeping<'a> {
     /// A home without a lock is empty: its process has died before it made the lock, or is about to, and then it will find
     /// its home gone and begin anew; or somebody sweeping has come as far as this.
     fn unlocked(&mut self, user: &Private, home: &Private, id: SessionId) {
-        if !self.remove {
-            return;
-        }
         match user.dir.remove_dir(id.home()) {
             Ok(()) => {}
-            Err(Errno::NOTEMPTY | Errno::EXIST) => {
-                // The lock was made just now; without one, the home has things in it that do not belong there.
-                if matches!(SessionLock::claim(&home.dir), Ok(Claim::Absent)) {
-                    self.fail("is the home of a session without its lock, and", Errno::NOTEMPTY, &home.path);
-                }
-            }
+            Err(Errno::NOTEMPTY | Errno::EXIST) => match SessionLock::claim(&home.dir) {
+                // The lock was made just now. One that nobody held is claimed now: who has made it will begin elsewhere.
+                Ok(Claim::Dead(lock)) => self.dead(user, home, id, lock),
+                Ok(Claim::Alive) => self.alive(home, id),
+                Ok(Claim::Absent) => self.unlocked_still(user, home, id),
+                Err(error) => self.cannot_tell(error, home),
+            },
             Err(error) => self.fail("cannot remove", error, &home.path),
         }
     }
 
+    /// The lock that was made just now has gone again, and then all that was in the home had gone before it; or there was
+    /// none, and the home has things in it that do not belong there.
+    fn unlocked_still(&mut self, user: &Private, home: &Private, id: SessionId) {
+        if let Err(error) = user.dir.remove_dir(id.home()) {
+            self.fail("is the home of a session without its lock, and", error, &home.path);
+        }
+    }
+
+    fn cannot_tell(&mut self, error: Errno, home: &Private) {
+        self.fail("cannot tell whether the session lives: cannot lock", error, &home.path);
+    }
+
     fn fail(&mut self, action: &'static str, error: Errno, path: &Path) {
         self.found.failures.push(Error::io(action, error).at(path));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::dir;
+
+    #[test]
+    fn a_home_without_a_lock_is_at_fault_only_if_something_is_in_it() {
+        // S3
+        let temp = tempfile::tempdir().unwrap();
+        let user = Private::make_of_user(temp.path()).unwrap();
+        let id = SessionId::new().unwrap();
+        dir::make(&user.path.join(id.home())).unwrap();
+        let home = user.sub(id.home()).unwrap().unwrap();
+        let mut sweeping = Sweeping::quietly(&[]);
+        std::fs::write(home.path.join("stray"), "").unwrap();
+        sweeping.unlocked(&user, &home, id);
+        assert!(sweeping.found.failures[0].to_string().contains("without its lock"), "{:?}", sweeping.found);
+        // A session that came and went while the sweep looked elsewhere.
+        std::fs::remove_file(home.path.join("stray")).unwrap();
+        sweeping.found.failures.clear();
+        sweeping.unlocked_still(&user, &home, id);
+        sweeping.unlocked_still(&user, &home, id);
+        assert!(sweeping.found.failures.is_empty() && !home.path.exists(), "{:?}", sweeping.found);
+    }
+
+    #[test]
+    fn a_home_locked_for_the_first_time_while_a_sweep_looks_at_it_is_not_forgotten() {
+        // S3
+        let temp = tempfile::tempdir().unwrap();
+        let user = Private::make_of_user(temp.path()).unwrap();
+        let id = SessionId::new().unwrap();
+        dir::make(&user.path.join(id.home())).unwrap();
+        let home = user.sub(id.home()).unwrap().unwrap();
+        // The sweep has seen no lock. Now there is one, which its maker has not locked yet, and cannot while the sweep does.
+        home.dir.create(lock::NAME).unwrap();
+        let mut sweeping = Sweeping::quietly(&[]);
+        sweeping.unlocked(&user, &home, id);
+        assert!(sweeping.found.failures.is_empty(), "{:?}", sweeping.found);
+        assert!(!home.path.exists());
+
+        // One that its maker holds is a living session's.
+        dir::make(&home.path).unwrap();
+        let home = user.sub(id.home()).unwrap().unwrap();
+        let held = SessionLock::create(&home.dir).unwrap().unwrap();
+        sweeping.unlocked(&user, &home, id);
+        assert!(home.path.join(lock::NAME).exists() && sweeping.found.failures.is_empty());
+        drop(held);
     }
 }

@@ -19,6 +19,8 @@ pub(crate) fn try_exclusive(file: impl AsFd) -> Result<bool> {
 
 /// Waits for an exclusive lock.
 pub(crate) fn exclusive(file: impl AsFd) -> Result<()> {
+    #[cfg(test)]
+    fault::strikes()?;
     retry_on_intr(|| flock(&file, FlockOperation::LockExclusive))
 }
 
@@ -28,9 +30,30 @@ pub(crate) fn unlock(file: impl AsFd) -> Result<()> {
 }
 
 fn attempt(file: impl AsFd, operation: FlockOperation) -> Result<bool> {
+    #[cfg(test)]
+    fault::strikes()?;
     match retry_on_intr(|| flock(&file, operation)) {
         Ok(()) => Ok(true),
         Err(Errno::WOULDBLOCK) => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+/// File systems without locks are hard to come by: a test's own process can have all of them be so.
+#[cfg(test)]
+pub(crate) mod fault {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use rustix::io::{Errno, Result};
+
+    static HERE: AtomicBool = AtomicBool::new(false);
+
+    /// From here on this process cannot lock anything.
+    pub(crate) fn begin() {
+        HERE.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn strikes() -> Result<()> {
+        if HERE.load(Ordering::Relaxed) { Err(Errno::OPNOTSUPP) } else { Ok(()) }
     }
 }

@@ -10,7 +10,11 @@ use std::{
     sync::OnceLock,
 };
 
-use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, waitid};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::retry_on_intr,
+    process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, waitid},
+};
 
 /// The file behind a running program, also when its name has gone.
 pub(crate) const OWN_EXECUTABLE: &str = "/proc/self/exe";
@@ -28,6 +32,12 @@ pub(crate) fn watch(process: u32) -> Option<OwnedFd> {
     rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok()
 }
 
+/// Whether the process that is watched by this has ended.
+pub(crate) fn has_ended(watch: &OwnedFd) -> bool {
+    let mut polls = [PollFd::new(watch, PollFlags::IN)];
+    retry_on_intr(|| poll(&mut polls, Some(&Timespec::default()))).is_ok_and(|ready| ready > 0)
+}
+
 /// The parent of this process.
 pub(crate) fn parent() -> Option<u32> {
     rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get().unsigned_abs())
@@ -37,6 +47,16 @@ pub(crate) fn parent() -> Option<u32> {
 pub(crate) fn kill_group(leader: u32) {
     if let Some(pid) = i32::try_from(leader).ok().and_then(Pid::from_raw) {
         let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+    }
+}
+
+/// Stops a child of this process, and waits until it stands still or has ended; or lets it go on.
+pub(crate) fn hold(child: u32, still: bool) {
+    let Some(pid) = i32::try_from(child).ok().and_then(Pid::from_raw) else { return };
+    let signal = if still { Signal::STOP } else { Signal::CONT };
+    if rustix::process::kill_process(pid, signal).is_ok() && still {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
+        while matches!(waitid(WaitId::Pid(pid), options), Err(rustix::io::Errno::INTR)) {}
     }
 }
 
@@ -63,6 +83,14 @@ pub(crate) fn life(child: u32) -> Life {
     }
 }
 
+/// Bytes of memory that process `id` has resident and shares with no file.
+pub(crate) fn resident(id: u32) -> Option<u64> {
+    let pages = std::fs::read_to_string(format!("/proc/{id}/statm")).ok()?;
+    let mut fields = pages.split_whitespace().skip(1).map(|field| field.parse::<u64>().ok());
+    let (all, of_files) = (fields.next()??, fields.next()??);
+    Some(all.saturating_sub(of_files) * rustix::param::page_size() as u64)
+}
+
 /// Ends this process and every other of its group, at once.
 pub(crate) fn end_with_group() -> ! {
     if rustix::process::getpgrp() == rustix::process::getpid() {
@@ -73,8 +101,13 @@ pub(crate) fn end_with_group() -> ! {
 
 /// Ends this process at once: no destructor, no exit handler runs.
 pub(crate) fn end() -> ! {
+    end_as(0)
+}
+
+/// As [`end`], with this exit code.
+pub(crate) fn end_as(code: i32) -> ! {
     // SAFETY: `_exit` takes any number and does not return; what it leaves undone is what it is called for.
-    unsafe { libc::_exit(0) }
+    unsafe { libc::_exit(code) }
 }
 
 /// Takes over standard input, in whose place the process then has an empty one.
@@ -143,6 +176,23 @@ mod tests {
     use super::*;
 
     fn of_the_program() {}
+
+    #[test]
+    fn a_child_that_is_held_stands_still_until_it_may_go_on() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let state = || std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap().contains(") T ");
+        hold(child.id(), true);
+        assert!(state());
+        assert_eq!(life(child.id()), Life::Runs);
+        hold(child.id(), false);
+        while state() {
+            std::thread::yield_now();
+        }
+        child.kill().unwrap();
+        hold(child.id(), true);
+        assert_eq!(life(child.id()), Life::Ended);
+        child.wait().unwrap();
+    }
 
     #[test]
     fn functions_of_the_program_are_told_from_everything_else() {

@@ -4,6 +4,7 @@
 
 use std::{
     fs::File,
+    io::ErrorKind,
     os::{fd::AsFd, unix::fs::FileExt},
 };
 
@@ -51,8 +52,8 @@ pub(crate) fn reserve(file: &File, nbytes: u64) -> Result<()> {
 }
 
 /// Whether the error says that there is no space, by whatever rule: the file system's, a quota's, the memory's.
-pub(crate) fn is_shortage(error: Errno) -> bool {
-    matches!(error, Errno::NOSPC | Errno::DQUOT | Errno::NOMEM)
+pub(crate) fn is_shortage(error: ErrorKind) -> bool {
+    matches!(error, ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::OutOfMemory)
 }
 
 /// Reserves by writing, where the file system knows no other way.

@@ -7,13 +7,13 @@ use ndferry::{
 
 use crate::{Watchdog, builder, pool, pools};
 
-type Table = SharedArray<f64, Ix2>;
+pub(crate) type Table = SharedArray<f64, Ix2>;
 
-fn table(rows: usize) -> Array2<f64> {
+pub(crate) fn table(rows: usize) -> Array2<f64> {
     Array2::from_shape_fn((rows, 3), |(i, j)| (i as f64).sqrt() * (j as f64 + 0.5))
 }
 
-fn sum_of_column(table: &Table, column: usize) -> f64 {
+pub(crate) fn sum_of_column(table: &Table, column: usize) -> f64 {
     table.column(column).sum()
 }
 
@@ -34,7 +34,8 @@ fn a_big_endian_array_has_the_same_values_on_every_path() {
         let from_file: Table = file.array().unwrap();
         let as_recorded: AnyArray = file.any("").unwrap();
         for (byte_order, pool) in pools() {
-            let what = format!("{rows} rows, store {byte_order}");
+            let sealed = pool.store().is_sealed();
+            let what = format!("{rows} rows, store {byte_order}, sealed: {sealed}");
             for shared in [SharedArray::from(original.clone()), from_file.clone()] {
                 assert_eq!(pool.with(&shared).map(sum_of_column, 0..3).unwrap(), expected, "context, {what}");
                 let items = (0..3).map(|column| (shared.clone(), column));
@@ -101,7 +102,7 @@ fn large_arrays_arrive_mapped_and_keep_their_source() {
 }
 
 /// Device and inode of every file mapped in this process whose path contains `part`.
-fn mapped_files(part: &str) -> Vec<String> {
+pub(crate) fn mapped_files(part: &str) -> Vec<String> {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     let mut files: Vec<_> = maps
         .lines()
@@ -124,6 +125,7 @@ fn one_array_in_many_tasks_is_one_file_that_every_worker_maps() {
     let mut most = 0;
     let items = (0..200).map(|i| (shared.subview(|view| view.slice_move(s![i..50_000 + i, ..])), session.clone()));
     let seen = pool
+        .call()
         .progress(|_| most = most.max(pool.store().files().unwrap().len()))
         .map(|(table, session): (Table, String)| (table[(0, 2)], std::process::id(), mapped_files(&session)), items)
         .unwrap();
@@ -154,6 +156,19 @@ fn a_users_file_travels_open_even_when_its_name_has_gone() {
     let seen = pool.with(&from_file).map(|table, j| (sum_of_column(table, j), mapped_files("gone.npy").len()), 0..3);
     assert_eq!(seen.unwrap(), (0..3).map(|j| (from_file.column(j).sum(), 1)).collect::<Vec<_>>());
     assert!(pool.store().files().unwrap().is_empty());
+}
+
+#[test]
+fn every_temp_file_is_a_container_that_can_be_opened() {
+    let _dog = Watchdog::new("container");
+    for (byte_order, pool) in pools().into_iter().filter(|(_, pool)| !pool.store().is_sealed()) {
+        let shared = SharedArray::from(table(50_000));
+        pool.with(&shared).map(sum_of_column, [0]).unwrap();
+        let files = pool.store().files().unwrap();
+        let file = ndferry::open(&files[0]).unwrap();
+        assert_eq!(file.arrays()[0].dtype().byte_order(), Some(byte_order));
+        assert_eq!((files.len(), file.array::<f64, Ix2>().unwrap()), (1, shared));
+    }
 }
 
 // S8

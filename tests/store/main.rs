@@ -4,33 +4,37 @@
 //! tests are played by this test program started again, told by a variable which part to play.
 #![cfg(target_os = "linux")]
 
+#[path = "../common/actor.rs"]
+mod actor;
+mod atomics;
+mod born;
+#[path = "../common/processes.rs"]
+mod processes;
+mod sealed;
+mod surroundings;
+
 use std::{
     env,
     ffi::OsStr,
     fs,
-    io::{self, BufRead, BufReader, Read, Write},
-    os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, Stdio},
-    thread,
-    time::Duration,
+    process::Command,
 };
 
+use actor::{Actor, role, say, wait_to_be_told};
 use ndferry::{ByteOrder, SessionReport, Store, Sweep, Sweeper};
 
-const ROLE: &str = "NDFERRY_TEST_ROLE";
+/// What a worker of this test program runs.
+#[test]
+fn worker() {
+    ndferry::init();
+}
 
-/// Longer than anything here takes; then whatever hangs is killed.
-const WATCHDOG: Duration = Duration::from_secs(60);
-
-/// Not a test: what [`Actor`] runs.
+/// Not a test: what an [`Actor`] runs.
 #[test]
 fn an_actor() {
-    let Ok(role) = env::var(ROLE) else { return };
-    thread::spawn(|| {
-        thread::sleep(WATCHDOG);
-        std::process::abort();
-    });
+    let Some(role) = role() else { return };
     let told = |sweep: ndferry::Result<Sweep>| match sweep {
         Ok(swept) => {
             let homes = |sessions: &[SessionReport]| sessions.iter().map(|session| session.home.clone()).collect();
@@ -51,6 +55,7 @@ fn an_actor() {
         }
         "dry run" => say(told(Sweeper::new().dry_run(true).sweep())),
         "sweep" => say(told(ndferry::sweep())),
+        "share" => surroundings::share(),
         // Opens and drops.
         "restless" => {
             for _ in 0..200 {
@@ -59,72 +64,19 @@ fn an_actor() {
             }
             say("done");
         }
+        "born" => born::in_a_small_root(),
+        "limited" => sealed::with_little_memory(),
         other => panic!("no such part: {other}"),
     }
 }
 
-fn say(what: impl std::fmt::Display) {
-    println!("actor: {what}");
-    io::stdout().flush().unwrap();
+/// An actor that finds its places by `NDFERRY_DIR`.
+fn play(role: &str, dir: impl AsRef<OsStr>) -> Actor {
+    start(&mut Command::new(env::current_exe().unwrap()), role, dir)
 }
 
-fn wait_to_be_told() {
-    io::stdin().read_line(&mut String::new()).unwrap();
-}
-
-/// This program again, killed when the test is done with it.
-struct Actor {
-    child: Child,
-    said: BufReader<ChildStdout>,
-}
-
-impl Actor {
-    fn new(role: &str, dir: impl AsRef<OsStr>) -> Self {
-        Self::start(&mut Command::new(env::current_exe().unwrap()), role, dir)
-    }
-
-    fn start(command: &mut Command, role: &str, dir: impl AsRef<OsStr>) -> Self {
-        let command = command.args(["--exact", "an_actor", "--nocapture"]);
-        let command = command.env(ROLE, role).env("NDFERRY_DIR", dir);
-        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = piped.spawn().unwrap();
-        let said = BufReader::new(child.stdout.take().unwrap());
-        Self { child, said }
-    }
-
-    /// What it says next, the test harness's own words left out.
-    fn says(&mut self) -> String {
-        let mut lines = self.said.by_ref().lines().map_while(Result::ok);
-        let said = lines.find_map(|line| Some(line.split_once("actor: ")?.1.to_owned()));
-        said.unwrap_or_else(|| panic!("the actor has nothing to say but: {}", self.complaints()))
-    }
-
-    fn complaints(&mut self) -> String {
-        let mut complaints = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut complaints).unwrap();
-        complaints
-    }
-
-    /// Lets it end in its own way; what it has written to stderr.
-    fn ends(mut self) -> String {
-        drop(self.child.stdin.take());
-        let complaints = self.complaints();
-        io::copy(&mut self.said, &mut io::sink()).unwrap();
-        assert!(self.child.wait().unwrap().success(), "{complaints}");
-        complaints
-    }
-
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for Actor {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn start(command: &mut Command, role: &str, dir: impl AsRef<OsStr>) -> Actor {
+    Actor::start(command.env("NDFERRY_DIR", dir), "an_actor", role)
 }
 
 fn place() -> (tempfile::TempDir, PathBuf) {
@@ -137,23 +89,14 @@ fn is_empty(dir: &Path) -> bool {
     fs::read_dir(dir).unwrap().next().is_none()
 }
 
-fn user_dir(place: &Path) -> PathBuf {
-    // What is made here belongs to the user whose directory it would be.
-    place.join(format!("ndferry-{}", fs::metadata(place).unwrap().uid()))
-}
-
-/// Says, past the harness that would hide it, that a test could not be done here.
-fn skipped(name: &str, why: &str) {
-    let _ = writeln!(io::stderr(), "SKIPPED {name}: {why}");
-}
-
 #[test]
 fn a_store_goes_without_a_trace_or_a_word() {
     // S9
     let (_temp, place) = place();
-    let mut actor = Actor::new("open", &place);
+    let mut actor = play("open", &place);
     let home = PathBuf::from(actor.says());
     assert!(home.starts_with(&place) && home.join("lock").exists() && home.join("journal").exists());
+    assert!(processes::descendants(actor.id()).is_empty(), "no process is there to clean up");
     assert_eq!(actor.ends(), "");
     assert!(is_empty(&place));
 }
@@ -165,7 +108,7 @@ fn modes_do_not_depend_on_the_umask() {
         let (_temp, place) = place();
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("umask {umask} && exec \"$@\""), "sh"]);
-        let mut actor = Actor::start(shell.arg(env::current_exe().unwrap()), "open", &place);
+        let mut actor = start(shell.arg(env::current_exe().unwrap()), "open", &place);
         let home = PathBuf::from(actor.says());
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&home), 0o700, "umask {umask}");
@@ -179,15 +122,15 @@ fn modes_do_not_depend_on_the_umask() {
 fn a_killed_programs_session_goes_when_the_next_store_opens() {
     // S1
     let (_temp, place) = place();
-    let mut actor = Actor::new("open", &place);
+    let mut actor = play("open", &place);
     let home = PathBuf::from(actor.says());
     actor.kill();
     assert!(home.exists());
-    let dry = Actor::new("dry run", &place).says();
+    let dry = play("dry run", &place).says();
     let (dead, alive) = dry.split_once(", alive ").unwrap();
     assert!(dead.contains(home.to_str().unwrap()) && !alive.contains(home.to_str().unwrap()), "{dry}");
     assert!(home.exists());
-    let mut next = Actor::new("open", &place);
+    let mut next = play("open", &place);
     next.says();
     assert!(!home.exists());
     assert_eq!(next.ends(), "");
@@ -198,9 +141,9 @@ fn a_killed_programs_session_goes_when_the_next_store_opens() {
 fn a_living_programs_session_is_left_alone() {
     // S3
     let (_temp, place) = place();
-    let mut actor = Actor::new("open", &place);
+    let mut actor = play("open", &place);
     let home = PathBuf::from(actor.says());
-    let swept = Actor::new("sweep", &place).says();
+    let swept = play("sweep", &place).says();
     let (dead, alive) = swept.split_once(", alive ").unwrap();
     assert!(alive.contains(home.to_str().unwrap()) && !dead.contains(home.to_str().unwrap()), "{swept}");
     assert!(home.join("lock").exists() && home.join("journal").exists());
@@ -212,7 +155,7 @@ fn a_living_programs_session_is_left_alone() {
 fn programs_that_come_and_go_do_not_get_in_each_others_way() {
     // S3
     let (_temp, place) = place();
-    let mut actors: Vec<_> = (0..4).map(|_| Actor::new("restless", &place)).collect();
+    let mut actors: Vec<_> = (0..4).map(|_| play("restless", &place)).collect();
     for actor in &mut actors {
         assert_eq!(actor.says(), "done");
     }
@@ -234,64 +177,21 @@ fn a_place_that_cannot_be_used_is_named() {
         (&missing, "cannot make the directory"),
         (Path::new("/proc/sys"), "/ndferry-"),
     ] {
-        let error = Actor::new("open", dir).says();
+        let error = play("open", dir).says();
         assert!(error.starts_with(dir.to_str().unwrap()) && error.contains(expected), "{error}");
     }
-    let home = Actor::new("open", &new).says();
+    let home = play("open", &new).says();
     assert!(Path::new(&home).starts_with(&new), "{home}");
 }
 
 #[test]
 fn without_a_temp_directory_the_home_is_in_memory() {
     let mut command = Command::new(env::current_exe().unwrap());
-    let mut actor = Actor::start(command.env("TMPDIR", "/proc/sys"), "open", "");
+    let mut actor = start(command.env("TMPDIR", "/proc/sys"), "open", "");
     let home = actor.says();
     assert!(home.starts_with("/dev/shm/ndferry-"), "{home}");
     assert_eq!(actor.ends(), "");
     assert!(!Path::new(&home).exists());
-}
-
-#[test]
-fn nothing_is_followed_and_nobody_elses_directory_is_used() {
-    // S3
-    let (_temp, place) = place();
-    let user = user_dir(&place);
-    let target = place.join("target");
-    fs::create_dir(&target).unwrap();
-    fs::set_permissions(&target, fs::Permissions::from_mode(0o700)).unwrap();
-    symlink(&target, &user).unwrap();
-    let error = Actor::new("open", &place).says();
-    assert!(error.contains("is a symbolic link"), "{error}");
-    assert!(is_empty(&target));
-    fs::remove_file(&user).unwrap();
-
-    fs::create_dir(&user).unwrap();
-    fs::set_permissions(&user, fs::Permissions::from_mode(0o755)).unwrap();
-    let error = Actor::new("open", &place).says();
-    assert!(error.contains("has mode 0755, where 0700 was expected"), "{error}");
-
-    fs::set_permissions(&user, fs::Permissions::from_mode(0o700)).unwrap();
-    if chown(&user, Some(12345), None).is_err() {
-        return skipped("nobody_elses_directory_is_used", "only root can give a directory away");
-    }
-    let error = Actor::new("open", &place).says();
-    assert!(error.contains("belongs to user 12345"), "{error}");
-    assert!(is_empty(&user));
-}
-
-#[test]
-fn another_users_session_is_never_swept() {
-    // S3
-    let (_temp, place) = place();
-    let mut actor = Actor::new("open", &place);
-    let home = PathBuf::from(actor.says());
-    actor.kill();
-    if chown(&home, Some(12345), None).is_err() {
-        return skipped("another_users_session_is_never_swept", "only root can give a directory away");
-    }
-    let swept = Actor::new("sweep", &place).says();
-    assert!(swept.contains("belongs to user 12345"), "{swept}");
-    assert!(home.join("lock").exists() && home.join("journal").exists());
 }
 
 #[test]

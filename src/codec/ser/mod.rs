@@ -20,10 +20,21 @@ use sequence::{Run, Sequence};
 ///
 /// A sequence of numbers that is no array becomes a segment from `threshold` bytes on.
 pub(crate) fn encode<T: Serialize + ?Sized>(value: &T, threshold: usize, sink: &mut dyn Sink) -> Result<Vec<u8>> {
+    encode_into(Vec::new(), value, threshold, sink)
+}
+
+/// As [`encode`], into the memory of `tree`, whose content goes.
+pub(crate) fn encode_into<T: Serialize + ?Sized>(
+    mut tree: Vec<u8>,
+    value: &T,
+    threshold: usize,
+    sink: &mut dyn Sink,
+) -> Result<Vec<u8>> {
     let mut mixed = HashSet::new();
     loop {
+        tree.clear();
         let mut encoder = Encoder {
-            tree: Vec::new(),
+            tree,
             steps: Vec::new(),
             sequences: 0,
             mixed: &mixed,
@@ -37,6 +48,7 @@ pub(crate) fn encode<T: Serialize + ?Sized>(value: &T, threshold: usize, sink: &
             (Err(_), Some(sequence)) => {
                 // A sequence began as numbers of one type and went on as something else after much of it had left as a
                 // segment. Once more, with that sequence kept in the tree.
+                tree = encoder.tree;
                 mixed.insert(sequence);
                 sink.restart()?;
             }

@@ -66,8 +66,8 @@ impl<W: Write + Seek> Container<W> {
         (&segment.dtype, segment.offset, segment.nbytes)
     }
 
-    /// Writes tree, header and prelude. The file is whole after this, and not before.
-    pub(crate) fn finish(mut self, tree: &[u8]) -> Result<()> {
+    /// Writes tree, header and prelude. The file is whole after this, and not before. Gives its length.
+    pub(crate) fn finish(mut self, tree: &[u8]) -> Result<u64> {
         let header = Header {
             created_by: concat!("ndferry ", env!("CARGO_PKG_VERSION")).into(),
             path: std::mem::take(&mut self.path),
@@ -81,7 +81,8 @@ impl<W: Write + Seek> Container<W> {
         let mut prelude = [0; PRELUDE];
         prelude[..8].copy_from_slice(MAGIC);
         LittleEndian::write_u32(&mut prelude[8..], VERSION);
-        LittleEndian::write_u64(&mut prelude[16..], header_offset + header.len() as u64);
+        let length = header_offset + header.len() as u64;
+        LittleEndian::write_u64(&mut prelude[16..], length);
         LittleEndian::write_u64(&mut prelude[24..], header_offset);
         LittleEndian::write_u64(&mut prelude[32..], header.len() as u64);
         LittleEndian::write_u64(&mut prelude[40..], xxh3_64(&header));
@@ -95,7 +96,8 @@ impl<W: Write + Seek> Container<W> {
             self.file.write_all(&prelude)?;
             self.file.flush()
         };
-        write().map_err(cannot_write)
+        write().map_err(cannot_write)?;
+        Ok(length)
     }
 
     fn begin_at(&mut self, dtype: DType, nbytes: Option<usize>) -> Result<()> {
@@ -106,6 +108,15 @@ impl<W: Write + Seek> Container<W> {
         self.at = offset;
         let hash = self.options.checksums.then(Xxh3Default::new);
         self.open = Some(Segment { dtype, offset, hash });
+        Ok(())
+    }
+
+    /// A segment whose `nbytes` stay what they are in the file, for somebody else to fill.
+    pub(crate) fn blank(&mut self, dtype: DType, nbytes: usize, shape: &[usize], order: Order) -> Result<()> {
+        self.begin_at(dtype, Some(nbytes))?;
+        self.at += nbytes as u64;
+        self.file.seek(SeekFrom::Start(self.at)).map_err(cannot_write)?;
+        self.end_at(String::new(), shape, order);
         Ok(())
     }
 

@@ -1,8 +1,13 @@
-//! Values between a parent and a worker: a tree, and references to where its arrays lie.
+//! Values between a parent and a worker: trees, and references to where their arrays lie.
 //!
-//! An array below the threshold lies in the message itself. One from a user's file goes as that file, open. Any other lies
-//! in the store: what a parent sends is written once and stays as long as the array lives; what a worker sends is given
-//! away with the message, and the parent takes the file over.
+//! A message is a list of entries, each with the index of the task it is about: a value, or the report why there is none. It is
+//! laid out as follows, integers little-endian: the number of entries and the length of the list of references (8 bytes each);
+//! for each entry the index and the length of its bytes (8 each), the highest bit of the latter set for a report; the entries'
+//! bytes; the references, as JSON; and from the next multiple of 64 on the arrays that travel inside.
+//!
+//! An array below the threshold lies in the message itself. One from a user's file, or in sealed memory, goes as that file,
+//! open. Any other lies in the store: what a parent sends is written once and stays as long as the array lives; what a worker
+//! sends is given away with the message, and the parent takes the file over.
 
 mod pack;
 mod unpack;
@@ -14,15 +19,31 @@ use std::{
     sync::{Arc, Weak},
 };
 
-pub(super) use pack::{Side, pack};
+pub(super) use pack::{Packer, Side};
 use serde::{Deserialize, Serialize};
-pub(super) use unpack::{Incoming, Maps};
+pub(super) use unpack::{Entry, Incoming, Maps, report};
 
 use super::channel::Payload;
-use crate::store::{Placed, Segment};
+use crate::store::{Placed, Role, Segment};
+
+/// What marks an entry's length as that of a report.
+pub(super) const REPORT: u64 = 1 << 63;
+
+/// Bytes of an entry with this marked length.
+pub(super) fn length_of(marked: u64) -> usize {
+    usize::try_from(marked & !REPORT).unwrap_or(usize::MAX)
+}
 
 /// Inline arrays begin at a multiple of this.
 const ALIGNMENT: usize = 64;
+
+/// What a message's tree refers to, by number.
+#[derive(Default, Serialize, Deserialize)]
+struct Contents {
+    arrays: Vec<Reference>,
+    /// Files that parts of the value stand for, by their place among those that came along.
+    attached: Vec<(Role, usize)>,
+}
 
 /// An array of a message.
 #[derive(Serialize, Deserialize)]
@@ -44,6 +65,8 @@ enum Place {
     Stored { path: Vec<u8>, given: bool },
     /// In the file that came along in this place of the list.
     File { slot: usize, path: Vec<u8> },
+    /// It came along as it is, in this place of the list: sender and receiver are one process.
+    Here { slot: usize },
 }
 
 /// A [`Source`] on its way.
@@ -68,6 +91,15 @@ pub(super) struct Outgoing {
     pub(super) payload: Payload,
     /// What must stay in the store until the receiver is done.
     pub(super) kept: Vec<Arc<Placed>>,
+    /// Bytes of arrays that the receiver maps, or gets as they are, and bytes that travel inside.
+    pub(super) moved: Moved,
+}
+
+/// How many bytes went which way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Moved {
+    pub(super) mapped: u64,
+    pub(super) copied: u64,
 }
 
 /// A worker's note on an array of the parent's: valid until the task it came with, or the call, is over.

@@ -1,17 +1,17 @@
 //! Values on their way out.
 
-use std::sync::Arc;
+use std::{fs::File, ops::Range, os::fd::AsFd, path::Path, sync::Arc};
 
-use byteorder::{ByteOrder as _, LittleEndian};
 use serde::Serialize;
 
-use super::{ALIGNMENT, Lent, Origin, Outgoing, Payload, Place, Reference, path_bytes};
+use super::{ALIGNMENT, Contents, Lent, Moved, Origin, Outgoing, Payload, Place, REPORT, Reference, path_bytes};
 use crate::{
     AnyArray, ByteOrder, DType, Error, Order, Result, Scalar, Source,
     array::{Layout, Storage},
     codec::{self, Sink},
+    error::{Report, Said},
     map::FileMap,
-    store::{Placed, Segment, Store, Writing},
+    store::{Attached, Lies, Placed, Segment, Store, Writing, outgoing},
 };
 
 /// Who sends: what becomes of the files that are written for a message.
@@ -19,57 +19,196 @@ use crate::{
 pub(in crate::pool) enum Side {
     Parent,
     Worker,
+    /// Sender and receiver are one process: arrays are handed over as they are.
+    Both,
 }
 
-/// Encodes `value`; arrays from `threshold` bytes on travel by reference, none does where there is no threshold.
-pub(in crate::pool) fn pack<T: Serialize + ?Sized>(
-    value: &T,
-    store: &Store,
-    threshold: Option<usize>,
-    side: Side,
-) -> Result<Outgoing> {
-    let mut packing = Packing {
-        store,
-        threshold: threshold.unwrap_or(usize::MAX),
-        side,
-        references: Vec::new(),
-        inline: Vec::new(),
-        files: Vec::new(),
-        kept: Vec::new(),
-        given: Vec::new(),
-        open: Open::No,
-    };
-    let tree = codec::encode(value, codec::THRESHOLD, &mut packing)?;
-    let Packing { references, inline, files, kept, given, .. } = packing;
-    let references = match &*references {
-        [] => Vec::new(),
-        some => serde_json::to_vec(some)
-            .map_err(|error| Error::invalid(format!("the list of arrays cannot be written: {error}")))?,
-    };
-    let mut bytes = vec![0; 16];
-    LittleEndian::write_u64(&mut bytes, tree.len() as u64);
-    LittleEndian::write_u64(&mut bytes[8..], references.len() as u64);
-    bytes.extend_from_slice(&tree);
-    bytes.extend_from_slice(&references);
-    if !inline.is_empty() {
-        bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), 0);
-        bytes.extend_from_slice(&inline);
-    }
-    given.into_iter().for_each(Placed::hand_over);
-    Ok(Outgoing { payload: Payload { files, ..Payload::of(bytes) }, kept })
-}
-
-struct Packing<'s> {
-    store: &'s Store,
+/// A message in the making.
+pub struct Packer {
+    store: Store,
     threshold: usize,
     side: Side,
+    /// Index and length of each entry, and the bytes of all.
+    entries: Vec<(u64, u64)>,
+    trees: Vec<u8>,
+    /// Memory for the next tree.
+    tree: Vec<u8>,
     references: Vec<Reference>,
     inline: Vec<u8>,
-    files: Vec<Arc<FileMap>>,
+    files: Vec<Arc<File>>,
+    /// Those that parts of the values stand for.
+    attached: Vec<Attached>,
+    arrays: Vec<AnyArray>,
     kept: Vec<Arc<Placed>>,
     /// Files that are given away when the message goes, and go with it when it does not.
     given: Vec<Placed>,
+    moved: Moved,
     open: Open,
+    /// What to go back to when the value at hand has to be encoded once more, or cannot be.
+    mark: Mark,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Mark {
+    references: usize,
+    inline: usize,
+    files: usize,
+    attached: usize,
+    arrays: usize,
+    kept: usize,
+    given: usize,
+    moved: Moved,
+}
+
+impl Packer {
+    /// A message whose arrays travel by reference from `threshold` bytes on; none does where there is no threshold.
+    pub(in crate::pool) fn new(store: &Store, threshold: Option<usize>, side: Side) -> Self {
+        let threshold = if side == Side::Both { 0 } else { threshold.unwrap_or(usize::MAX) };
+        Self {
+            store: store.clone(),
+            threshold,
+            side,
+            entries: Vec::new(),
+            trees: Vec::new(),
+            tree: Vec::new(),
+            references: Vec::new(),
+            inline: Vec::new(),
+            files: Vec::new(),
+            attached: Vec::new(),
+            arrays: Vec::new(),
+            kept: Vec::new(),
+            given: Vec::new(),
+            moved: Moved::default(),
+            open: Open::No,
+            mark: Mark::default(),
+        }
+    }
+
+    /// Adds a value, for the task at `index`.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be encoded, or its arrays not be stored: nothing of it stays in the message.
+    pub(in crate::pool) fn push<T: Serialize + ?Sized>(&mut self, index: u64, value: &T) -> Result<()> {
+        self.set_mark();
+        let memory = std::mem::take(&mut self.tree);
+        let first = self.attached.len();
+        let (encoded, attached) = outgoing(first, || codec::encode_into(memory, value, codec::THRESHOLD, self));
+        match encoded {
+            Ok(tree) => {
+                attached.iter().for_each(|attached| _ = self.slot(&attached.file));
+                self.attached.extend(attached);
+                self.tree = tree;
+                self.moved.copied += self.tree.len() as u64;
+                self.entries.push((index, self.tree.len() as u64));
+                self.trees.extend_from_slice(&self.tree);
+                Ok(())
+            }
+            Err(error) => {
+                self.restart()?;
+                Err(error)
+            }
+        }
+    }
+
+    fn set_mark(&mut self) {
+        self.mark = Mark {
+            references: self.references.len(),
+            inline: self.inline.len(),
+            files: self.files.len(),
+            attached: self.attached.len(),
+            arrays: self.arrays.len(),
+            kept: self.kept.len(),
+            given: self.given.len(),
+            moved: self.moved,
+        };
+    }
+
+    /// Adds a report, for the task at `index`, which ran for so many nanoseconds and said something meanwhile.
+    pub(in crate::pool) fn push_report(&mut self, index: u64, report: &Report, elapsed: u64, said: &Said) {
+        self.set_mark();
+        self.tree.clear();
+        // Plain data, into memory: it cannot fail.
+        let _ = serde_json::to_writer(&mut self.tree, &(report, elapsed, said));
+        self.entries.push((index, self.tree.len() as u64 | REPORT));
+        self.trees.extend_from_slice(&self.tree);
+    }
+
+    /// Adds an entry as another message had it: its index, its marked length, its bytes.
+    pub(in crate::pool) fn push_entry(&mut self, index: u64, length: u64, bytes: &[u8]) {
+        self.entries.push((index, length));
+        self.trees.extend_from_slice(bytes);
+    }
+
+    /// Takes the value added last out again.
+    pub(in crate::pool) fn pop(&mut self) {
+        if let Some((_, length)) = self.entries.pop() {
+            self.trees.truncate(self.trees.len() - length as usize);
+            let _ = self.restart();
+        }
+    }
+
+    /// The entry added last: its index, its marked length, its bytes.
+    pub(in crate::pool) fn last(&self) -> Option<(u64, u64, &[u8])> {
+        let &(index, length) = self.entries.last()?;
+        Some((index, length, &self.trees[self.trees.len() - (length & !REPORT) as usize..]))
+    }
+
+    /// Whether the entry added last is all in its bytes: it has no arrays, and no part of it stands for a file.
+    pub(in crate::pool) fn last_is_plain(&self) -> bool {
+        self.references.len() == self.mark.references && self.attached.len() == self.mark.attached
+    }
+
+    pub(in crate::pool) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(in crate::pool) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Bytes that the message will have, about.
+    pub(in crate::pool) fn nbytes(&self) -> usize {
+        16 * self.entries.len() + self.trees.len() + 128 * self.references.len() + self.inline.len()
+    }
+
+    /// Whether a file was written, or is sent along, for the value added last.
+    pub(in crate::pool) fn has_new_files(&self) -> bool {
+        self.kept.len() + self.given.len() + self.files.len() > self.mark.kept + self.mark.given + self.mark.files
+    }
+
+    /// The message, which leaves this empty.
+    pub(in crate::pool) fn finish(&mut self) -> Outgoing {
+        let attached = std::mem::take(&mut self.attached);
+        let attached = attached.iter().map(|attached| (attached.role, self.slot(&attached.file))).collect();
+        let contents = Contents { arrays: std::mem::take(&mut self.references), attached };
+        let contents = match (&*contents.arrays, &*contents.attached) {
+            ([], []) => Vec::new(),
+            // Plain data, into memory: it cannot fail.
+            _ => serde_json::to_vec(&contents).unwrap_or_default(),
+        };
+        let head = 16 + 16 * self.entries.len();
+        let mut bytes = Vec::with_capacity(head + self.trees.len() + contents.len() + ALIGNMENT + self.inline.len());
+        let entries = self.entries.iter().flat_map(|&(index, length)| [index, length]);
+        for word in [self.entries.len() as u64, contents.len() as u64].into_iter().chain(entries) {
+            bytes.extend_from_slice(&word.to_le_bytes());
+        }
+        bytes.extend_from_slice(&self.trees);
+        bytes.extend_from_slice(&contents);
+        if !self.inline.is_empty() {
+            bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), 0);
+            bytes.extend_from_slice(&self.inline);
+        }
+        self.given.drain(..).for_each(Placed::hand_over);
+        let files = self.files.drain(..).map(|file| file as Arc<dyn AsFd + Send + Sync>).collect();
+        let arrays = std::mem::take(&mut self.arrays);
+        let (kept, moved) = (std::mem::take(&mut self.kept), std::mem::take(&mut self.moved));
+        self.entries.clear();
+        self.trees.clear();
+        self.inline.clear();
+        self.mark = Mark::default();
+        Outgoing { payload: Payload { files, arrays, ..Payload::of(bytes) }, kept, moved }
+    }
 }
 
 /// Numbers that come one after another.
@@ -79,7 +218,7 @@ enum Open {
     Stored(Box<Writing>),
 }
 
-impl Packing<'_> {
+impl Packer {
     fn align(&mut self) -> usize {
         self.inline.resize(self.inline.len().next_multiple_of(ALIGNMENT), 0);
         self.inline.len()
@@ -101,26 +240,43 @@ impl Packing<'_> {
         self.references.len() - 1
     }
 
+    /// The place of a file among those that come along.
+    fn slot(&mut self, file: &Arc<File>) -> usize {
+        self.files.iter().position(|known| Arc::ptr_eq(known, file)).unwrap_or_else(|| {
+            self.files.push(Arc::clone(file));
+            self.files.len() - 1
+        })
+    }
+
+    fn open(&mut self, file: &Arc<File>, path: &Path) -> Place {
+        Place::File { slot: self.slot(file), path: path_bytes(path) }
+    }
+
+    /// A file that lies in the store.
+    fn stored(&mut self, placed: &Placed, given: bool) -> Result<Place> {
+        Ok(match placed.lies()? {
+            Lies::At(path) => Place::Stored { path: path_bytes(&path), given },
+            Lies::In(file, path) => self.open(&file, &path),
+        })
+    }
+
     /// A file written for this message alone.
-    fn give(&mut self, placed: Placed) -> Place {
-        let path = path_bytes(placed.path());
+    fn give(&mut self, placed: Placed) -> Result<Place> {
+        let place = self.stored(&placed, self.side == Side::Worker)?;
         match self.side {
-            Side::Parent => {
-                self.kept.push(Arc::new(placed));
-                Place::Stored { path, given: false }
-            }
-            Side::Worker => {
-                self.given.push(placed);
-                Place::Stored { path, given: true }
-            }
+            Side::Parent | Side::Both => self.kept.push(Arc::new(placed)),
+            Side::Worker => self.given.push(placed),
         }
+        Ok(place)
     }
 }
 
-impl Sink for Packing<'_> {
+impl Sink for Packer {
     fn begin(&mut self, scalar: Scalar, expected: Option<usize>) -> Result<()> {
         self.open = match expected {
-            Some(nbytes) if nbytes >= self.threshold => Open::Stored(Box::new(self.store.begin(scalar, nbytes)?)),
+            Some(nbytes) if nbytes >= self.threshold && self.side != Side::Both => {
+                Open::Stored(Box::new(self.store.begin(scalar, nbytes)?))
+            }
             _ => Open::Inline { scalar, start: self.align() },
         };
         Ok(())
@@ -140,15 +296,17 @@ impl Sink for Packing<'_> {
         match std::mem::replace(&mut self.open, Open::No) {
             Open::Stored(writing) => {
                 let placed = writing.end(shape)?;
+                self.moved.mapped += placed.segment().nbytes;
                 let segment = placed.segment().clone();
                 let layout = Layout::contiguous(shape, Order::C, segment.dtype.item_size())?;
-                let place = self.give(placed);
+                let place = self.give(placed)?;
                 Ok(self.refer(&layout, segment, place, None))
             }
             Open::Inline { scalar, start } => {
                 let dtype = DType::new(scalar, ByteOrder::NATIVE);
                 let layout = Layout::contiguous(shape, Order::C, dtype.item_size())?;
                 let nbytes = (self.inline.len() - start) as u64;
+                self.moved.copied += nbytes;
                 Ok(self.refer(&layout, Segment { dtype, offset: start as u64, nbytes }, Place::Inline, None))
             }
             Open::No => Err(Error::invalid("numbers ended that never began")),
@@ -157,56 +315,73 @@ impl Sink for Packing<'_> {
 
     fn array(&mut self, _: String, array: &AnyArray) -> Result<usize> {
         let source = array.source();
+        if self.side == Side::Both {
+            self.moved.mapped += array.nbytes() as u64;
+            self.arrays.push(array.clone());
+            let segment = Segment { dtype: array.dtype.clone(), offset: 0, nbytes: array.memory.bytes().len() as u64 };
+            let place = Place::Here { slot: self.arrays.len() - 1 };
+            return Ok(self.refer(&array.layout, segment, place, None));
+        }
         if array.nbytes() < self.threshold {
             let start = self.align();
             let order = array.order().unwrap_or(Order::C);
             self.inline.extend_from_slice(&array.bytes_in(order));
+            self.moved.copied += array.nbytes() as u64;
             let layout = Layout::contiguous(array.shape(), order, array.dtype.item_size())?;
             let segment = Segment { dtype: array.dtype.clone(), offset: start as u64, nbytes: array.nbytes() as u64 };
             return Ok(self.refer(&layout, segment, Place::Inline, source));
         }
-        if let Storage::Map { map, range, private: false } = array.memory.storage() {
-            let slot = self.files.iter().position(|file| Arc::ptr_eq(file, map)).unwrap_or_else(|| {
-                self.files.push(Arc::clone(map));
-                self.files.len() - 1
-            });
-            let place = Place::File { slot, path: path_bytes(map.path()) };
+        self.moved.mapped += array.nbytes() as u64;
+        if let Some((map, range)) = as_open_file(array.memory.storage()) {
+            let place = self.open(map.file(), map.path());
             let segment =
                 Segment { dtype: array.dtype.clone(), offset: range.start as u64, nbytes: range.len() as u64 };
             return Ok(self.refer(&array.layout, segment, place, source));
         }
+        // What came from the parent of this process is still there as long as it is lent, for this process's own workers too.
+        let lent = array.memory.noted(self.store.id()).and_then(|note| note.downcast::<Lent>().ok());
+        if let Some(lent) = lent.filter(|lent| lent.until.strong_count() > 0) {
+            let place = Place::Stored { path: path_bytes(&lent.path), given: false };
+            return Ok(self.refer(&array.layout, lent.segment.clone(), place, source));
+        }
         match self.side {
-            Side::Parent => {
+            Side::Parent | Side::Both => {
                 let placed = self.store.place(array)?;
-                let place = Place::Stored { path: path_bytes(placed.path()), given: false };
+                let place = self.stored(&placed, false)?;
                 let index = self.refer(&array.layout, placed.segment().clone(), place, source);
                 self.kept.push(placed);
                 Ok(index)
             }
             Side::Worker => {
-                // What came from the parent is still there as long as it is lent.
-                let lent = array.memory.noted(self.store.id()).and_then(|note| note.downcast::<Lent>().ok());
-                if let Some(lent) = lent.filter(|lent| lent.until.strong_count() > 0) {
-                    let place = Place::Stored { path: path_bytes(&lent.path), given: false };
-                    return Ok(self.refer(&array.layout, lent.segment.clone(), place, source));
-                }
                 let placed = self.store.write(array)?;
                 let segment = placed.segment().clone();
                 let order = array.order().unwrap_or(Order::C);
                 let layout = Layout::contiguous(array.shape(), order, segment.dtype.item_size())?;
-                let place = self.give(placed);
+                let place = self.give(placed)?;
                 Ok(self.refer(&layout, segment, place, source))
             }
         }
     }
 
     fn restart(&mut self) -> Result<()> {
-        self.references.clear();
-        self.inline.clear();
-        self.files.clear();
-        self.kept.clear();
-        self.given.clear();
+        let Mark { references, inline, files, attached, arrays, kept, given, moved } = self.mark;
+        self.references.truncate(references);
+        self.inline.truncate(inline);
+        self.files.truncate(files);
+        self.attached.truncate(attached);
+        self.arrays.truncate(arrays);
+        self.kept.truncate(kept);
+        self.given.truncate(given);
+        self.moved = moved;
         self.open = Open::No;
         Ok(())
+    }
+}
+
+/// The file that needs no place in the store, because whoever gets its descriptor can map it: a user's own, or sealed memory.
+fn as_open_file(storage: &Storage) -> Option<(&FileMap, &Range<usize>)> {
+    match storage {
+        Storage::Map { map, range, private } if !private || map.is_sealed() => Some((map, range)),
+        _ => None,
     }
 }

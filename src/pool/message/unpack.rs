@@ -12,14 +12,15 @@ use std::{
 use byteorder::{ByteOrder as _, LittleEndian};
 use serde::de::DeserializeOwned;
 
-use super::{ALIGNMENT, Lent, Place, Reference, path_of};
+use super::{ALIGNMENT, Contents, Lent, Place, REPORT, Reference, path_of};
 use crate::{
     AnyArray, ByteOrder, Error, Result, Source, WhyNotMapped,
     array::{Layout, Memory, Storage},
     codec::{self, Segments},
+    error::{Report, Said},
     map::{Buffer, FileMap},
     pool::channel::Frame,
-    store::{Placed, Segment, Store, note},
+    store::{Attached, Placed, Segment, Store, incoming, note},
 };
 
 /// Maps a receiver keeps from one message to the next: the same file in many tasks is mapped once.
@@ -61,33 +62,60 @@ impl Maps {
     }
 }
 
-/// A message that arrived: files given with it are already the receiver's own, whatever becomes of the value.
+/// A message that arrived: files given with it are already the receiver's own, whatever becomes of the values.
 pub(in crate::pool) struct Incoming {
     bytes: Arc<Buffer>,
-    tree: Range<usize>,
+    entries: Vec<(u64, Part)>,
     inline: usize,
     references: Vec<Reference>,
     given: Mutex<HashMap<usize, Placed>>,
     files: Vec<Mutex<Arrived>>,
+    /// Those of them that parts of the values stand for.
+    attached: Vec<Attached>,
+    arrays: Vec<AnyArray>,
     store: Store,
     /// While this lives, what the parent sent with the message stays in the store.
     lease: Arc<()>,
 }
 
+/// Where the bytes of an entry lie.
+#[derive(Clone)]
+enum Part {
+    Value(Range<usize>),
+    Report(Range<usize>),
+}
+
+/// An entry of a message.
+pub(in crate::pool) enum Entry<T> {
+    Value(Result<T>),
+    /// Why there is no value, how long the task ran, in nanoseconds, and what it said.
+    Report(Report, u64, Said),
+}
+
 impl Incoming {
-    /// Takes a message apart, without decoding its value.
+    /// Takes a message apart, without decoding its values.
     pub(in crate::pool) fn new(frame: Frame, store: &Store) -> Result<Self> {
-        let Frame { payload, descriptors, missing, .. } = frame;
+        let Frame { payload, descriptors, missing, arrays, .. } = frame;
         let bytes: &[u8] = payload.as_ref();
         let cut = || Error::invalid(format!("a message of {} bytes is cut short", bytes.len()));
-        let length = |at: usize| {
-            let field = bytes.get(at..at + 8).ok_or_else(cut)?;
-            usize::try_from(LittleEndian::read_u64(field)).map_err(|_| cut())
-        };
-        let tree_end = 16usize.checked_add(length(0)?).filter(|&end| end <= bytes.len()).ok_or_else(cut)?;
-        let end = tree_end.checked_add(length(8)?).filter(|&end| end <= bytes.len()).ok_or_else(cut)?;
-        let references: Vec<Reference> = match &bytes[tree_end..end] {
-            [] => Vec::new(),
+        let word = |at: usize| bytes.get(at..at + 8).map(LittleEndian::read_u64).ok_or_else(cut);
+        let length = |word: u64| usize::try_from(word).map_err(|_| cut());
+        let behind =
+            |start: usize, length: usize| start.checked_add(length).filter(|&end| end <= bytes.len()).ok_or_else(cut);
+        let count = length(word(0)?)?;
+        let mut end = behind(16, count.checked_mul(16).ok_or_else(cut)?)?;
+        let mut entries = Vec::with_capacity(count);
+        for at in (0..count).map(|entry| 16 + 16 * entry) {
+            let (index, marked) = (word(at)?, word(at + 8)?);
+            let start = end;
+            end = behind(start, length(marked & !REPORT)?)?;
+            entries
+                .push((index, if marked & REPORT == 0 { Part::Value(start..end) } else { Part::Report(start..end) }));
+        }
+        let start = end;
+        end = behind(start, length(word(8)?)?)?;
+        let Contents { arrays: references, attached } = match &bytes[start..end] {
+            [] => Contents::default(),
             some => serde_json::from_slice(some)
                 .map_err(|error| Error::invalid(format!("the list of arrays in a message: {error}")))?,
         };
@@ -103,26 +131,85 @@ impl Incoming {
                 "{missing} of the open files that came with the message were lost: this process may open no more"
             )));
         }
+        let files: Vec<_> = descriptors.into_iter().map(|file| Arc::new(File::from(file))).collect();
+        let attached = attached.into_iter().map(|(role, slot)| {
+            let file = files.get(slot).ok_or_else(|| Error::invalid(format!("open file {slot} did not come along")))?;
+            Ok(Attached { role, file: Arc::clone(file) })
+        });
         Ok(Self {
-            tree: 16..tree_end,
+            attached: attached.collect::<Result<_>>()?,
+            entries,
             inline: end.next_multiple_of(ALIGNMENT),
             references,
             given: Mutex::new(given),
-            files: descriptors.into_iter().map(|file| Mutex::new(Arrived::Open(file.into()))).collect(),
+            files: files.into_iter().map(|file| Mutex::new(Arrived::Open(file))).collect(),
+            arrays,
             store: store.clone(),
             lease: Arc::new(()),
             bytes: Arc::new(payload),
         })
     }
 
-    /// The value. `kept` are the files that the sender of the original message knows to be there.
-    pub(in crate::pool) fn unpack<T: DeserializeOwned>(&self, maps: &mut Maps, kept: &[&[Arc<Placed>]]) -> Result<T> {
-        let before = std::mem::take(&mut maps.recent);
-        let tree = &self.bytes.as_ref().as_ref()[self.tree.clone()];
-        let value = codec::decode(tree, &Unpacking { message: self, maps: Mutex::new(maps), kept });
-        drop(before);
-        value
+    /// The indices of the tasks that the entries are about.
+    pub(in crate::pool) fn indices(&self) -> impl ExactSizeIterator<Item = u64> {
+        self.entries.iter().map(|(index, _)| *index)
     }
+
+    /// Entry number `at`. `kept` are the files that the sender of the original message knows to be there.
+    pub(in crate::pool) fn entry<T: DeserializeOwned>(
+        &self,
+        at: usize,
+        maps: &mut Maps,
+        kept: &[&[Arc<Placed>]],
+    ) -> Entry<T> {
+        let bytes: &[u8] = (*self.bytes).as_ref();
+        match self.entries.get(at) {
+            Some((_, Part::Value(range))) => {
+                let before = std::mem::take(&mut maps.recent);
+                let unpacking = Unpacking { message: self, maps: Mutex::new(maps), kept };
+                let value = incoming(&self.attached, || codec::decode(&bytes[range.clone()], &unpacking));
+                drop(before);
+                Entry::Value(value)
+            }
+            Some((_, Part::Report(range))) => {
+                let told = serde_json::from_slice(&bytes[range.clone()]);
+                let (report, elapsed, said) = told.unwrap_or_else(|error| (unreadable(&error), 0, Said::default()));
+                Entry::Report(report, elapsed, said)
+            }
+            None => Entry::Value(Err(Error::invalid(format!(
+                "a message has {} entries, number {at} was asked for",
+                self.entries.len()
+            )))),
+        }
+    }
+
+    /// The value of entry number `at`, where there can be no report.
+    pub(in crate::pool) fn value<T: DeserializeOwned>(&self, at: usize, maps: &mut Maps) -> Result<T> {
+        match self.entry(at, maps, &[]) {
+            Entry::Value(value) => value,
+            Entry::Report(..) => Err(Error::invalid("a message has a report where a value was expected")),
+        }
+    }
+
+    /// Bytes of arrays that came by reference.
+    pub(in crate::pool) fn mapped(&self) -> u64 {
+        let by_reference = self.references.iter().filter(|reference| !matches!(reference.place, Place::Inline));
+        by_reference
+            .map(|reference| {
+                let elements = reference.shape.iter().fold(1, |product: usize, &length| product.saturating_mul(length));
+                elements.saturating_mul(reference.segment.dtype.item_size()) as u64
+            })
+            .fold(0, u64::saturating_add)
+    }
+}
+
+/// The report in `bytes`, of a worker that cannot work.
+pub(in crate::pool) fn report(bytes: &[u8]) -> Report {
+    serde_json::from_slice(bytes).unwrap_or_else(|error| unreadable(&error))
+}
+
+fn unreadable(error: &serde_json::Error) -> Report {
+    Report::Result { message: format!("the worker's report cannot be read: {error}") }
 }
 
 struct Unpacking<'m> {
@@ -147,11 +234,17 @@ impl Segments for Unpacking<'_> {
         let available = usize::try_from(segment.nbytes).unwrap_or(0) / size;
         let layout = Layout::strided(shape, strides, *start, available, size)?;
         let memory = match place {
+            Place::Here { slot } => match self.message.arrays.get(*slot) {
+                Some(array) => return Ok(array.clone()),
+                None => return Err(Error::invalid(format!("array {slot} did not come with the message"))),
+            },
             Place::Inline => self.inline(segment, source)?,
             Place::Stored { path, given } => self.stored(index, path_of(path), *given, segment, source)?,
             Place::File { slot, path } => {
                 let map = self.file(*slot, path_of(path))?;
-                over(map, segment, source, false)?
+                // A file whose seals say that nobody can change it is as good as the session's own.
+                let private = map.is_sealed();
+                over(map, segment, source, private)?
             }
         };
         AnyArray::new(memory, segment.dtype.clone(), layout)
@@ -217,7 +310,7 @@ impl Unpacking<'_> {
 
 /// A file that came along.
 enum Arrived {
-    Open(File),
+    Open(Arc<File>),
     Mapped(Arc<FileMap>),
     Lost,
 }

@@ -1,6 +1,9 @@
 //! Death at any moment, and what a sweep makes of it: everything that is the session's goes, and nothing else.
 
-use std::os::unix::fs::symlink;
+use std::{
+    os::unix::fs::{PermissionsExt, symlink},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use super::*;
 
@@ -132,25 +135,77 @@ fn sweepers_at_once_share_the_work() {
 #[test]
 fn sessions_begin_and_end_among_sweepers() {
     // S3
-    let scene = Scene::new();
-    thread::scope(|scope| {
-        for _ in 0..3 {
+    for taken in [false, true] {
+        let scene = Scene::new();
+        if taken {
+            // For everybody, and somebody has been here.
+            for place in scene.places().homes.iter().chain(&scene.places().roots) {
+                fs::set_permissions(place, fs::Permissions::from_mode(0o777)).unwrap();
+                fs::write(Private::path_of_user(place), "").unwrap();
+            }
+        }
+        let before = scene.left();
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        let store = scene.open();
+                        let file = store.create(10).unwrap();
+                        assert!(file.path().exists() && store.home().join("lock").exists());
+                    }
+                });
+            }
             scope.spawn(|| {
-                for _ in 0..200 {
-                    let store = scene.open();
-                    let file = store.create(10).unwrap();
-                    assert!(file.path().exists() && store.home().join("lock").exists());
+                for _ in 0..1000 {
+                    let swept = scene.sweep();
+                    assert!(taken || swept.failures.is_empty(), "{:?}", swept.failures);
+                }
+            });
+        });
+        assert_eq!(scene.left(), before);
+    }
+}
+
+#[test]
+fn without_locks_nothing_begins_and_nothing_is_swept() {
+    // S3
+    let scene = Scene::new();
+    let mut dead = scene.actor("live");
+    let home = dead.says();
+    dead.kill();
+    let before = scene.left();
+    let mut lockless = scene.actor("lockless");
+    let expected = format!("0 1 {home}: cannot tell whether the session lives: cannot lock: Operation not supported");
+    let said = lockless.says();
+    assert!(said.replace("Io: ", "").starts_with(&expected), "{said}");
+    let error = lockless.says();
+    assert!(error.contains("/lock: cannot make and lock: Operation not supported"), "{error}");
+    lockless.ends();
+    assert_eq!(scene.left(), before);
+}
+
+#[test]
+fn who_only_looks_is_in_nobodys_way() {
+    // S3
+    let scene = Scene::new();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    Sweeper::new().dry_run(true).sweep_in(&scene.places().homes);
                 }
             });
         }
-        scope.spawn(|| {
-            for _ in 0..1000 {
-                let swept = scene.sweep();
-                assert!(swept.failures.is_empty(), "{:?}", swept.failures);
-            }
+        // Nobody who comes in between a session and its end leaves it standing, taken for dead and not removed.
+        let left = (0..500).map(|_| {
+            drop(scene.open());
+            scene.left()
         });
+        let left = left.take_while(Vec::is_empty).count();
+        done.store(true, Ordering::Relaxed);
+        assert_eq!(left, 500, "sessions that left nothing");
     });
-    assert_eq!(scene.left(), <[PathBuf; 0]>::default());
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Files in a session: made, registered, handed over, and gone with whoever had to delete them.
 
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::{
+    collections::HashSet,
+    os::unix::fs::{FileExt, PermissionsExt},
+};
 
 use super::*;
 
@@ -52,6 +55,39 @@ fn a_file_is_registered_before_it_is_made() {
 }
 
 #[test]
+fn at_any_moment_the_registry_names_whatever_there_is() {
+    // S2
+    let scene = Scene::new();
+    let mut actor = scene.actor("busy");
+    let home = PathBuf::from(actor.says());
+    let id = name::SessionId::of_home(home.file_name().unwrap()).unwrap();
+    let data = Private::path_of_user(&scene.places().roots[0]).join(id.data());
+    let home = sys::dir::Dir::open(&home).unwrap();
+    let mut seen = 0;
+    while seen < 20_000 {
+        let there: Vec<_> = fs::read_dir(&data).into_iter().flatten().flatten().collect();
+        let live = journal::contents(&home).unwrap().live;
+        let named: HashSet<_> = live.iter().map(|(entry, _)| entry.name.to_string()).collect();
+        for file in there {
+            seen += 1;
+            let name = file.file_name().into_string().unwrap();
+            // It may have gone meanwhile, and been struck.
+            assert!(named.contains(&name) || !file.path().exists(), "{name} is named");
+        }
+    }
+    actor.kill();
+    // What is named and was never made is no error to anybody.
+    let journal = home.open_log(journal::NAME).unwrap().unwrap();
+    (&journal).write_all(b"\n+00 0123456789abcdef-0123456789.ferry 0000000000000001").unwrap();
+    let never_made = data.join("0123456789abcdef-0123456789.ferry");
+    assert!(
+        journal::contents(&home).unwrap().live.iter().any(|(entry, _)| never_made.ends_with(entry.name.to_string()))
+    );
+    assert!(scene.sweep().failures.is_empty());
+    assert_eq!(scene.left(), <[PathBuf; 0]>::default());
+}
+
+#[test]
 fn a_worker_shares_the_session_and_the_last_to_leave_takes_it_along() {
     // S1
     let scene = Scene::new();
@@ -76,7 +112,7 @@ fn a_worker_shares_the_session_and_the_last_to_leave_takes_it_along() {
     assert_eq!(worker.says(), "true", "after leaving nothing is made");
     assert_eq!(scene.left(), <[PathBuf; 0]>::default());
     drop(adopted);
-    assert!(Store::join(&home, ByteOrder::NATIVE, WORKER).unwrap_err().to_string().contains("has ended"));
+    assert!(Store::join(&home, ByteOrder::NATIVE, false, WORKER).unwrap_err().to_string().contains("has ended"));
 }
 
 #[test]
@@ -95,6 +131,54 @@ fn what_a_killed_worker_had_not_handed_over_is_reaped() {
     let mut left = store.files().unwrap();
     left.sort();
     assert_eq!(left, expected);
+}
+
+#[test]
+fn who_has_left_writes_nothing_into_the_journal() {
+    // S1, S3
+    let scene = Scene::new();
+    let store = scene.open();
+    let other = Store::join(store.home(), ByteOrder::NATIVE, false, WORKER).unwrap();
+    let files: Vec<_> = (0..200).map(|_| store.create(1).unwrap()).collect();
+    let paths: Vec<_> = files.iter().map(|file| file.path().to_owned()).collect();
+    store.leave();
+    let journal = store.home().join("journal");
+    let before = fs::read(&journal).unwrap();
+    drop(files);
+    drop(store);
+    assert!(paths.iter().all(|path| !path.exists()), "its files are still its own to remove");
+    assert!(fs::read(&journal).unwrap() == before);
+    drop(other);
+    assert_eq!(scene.left(), <[PathBuf; 0]>::default());
+}
+
+#[test]
+fn who_cannot_join_after_all_leaves_nothing_to_the_next_sweep() {
+    // S1
+    let scene = Scene::new();
+    let user = Private::make_of_user(&scene.places().homes[0]).unwrap();
+    let home = user.path.join("session-00000000000000aa");
+    sys::dir::make(&home).unwrap();
+    fs::write(home.join("lock"), "").unwrap();
+    let error = Store::join(&home, ByteOrder::NATIVE, false, WORKER).unwrap_err();
+    assert!(error.to_string().contains("cannot open the journal"), "{error}");
+    assert_eq!(scene.left(), <[PathBuf; 0]>::default());
+}
+
+#[test]
+fn a_lock_that_outlives_its_process_is_waited_for() {
+    // S1
+    let scene = Scene::new();
+    let store = scene.open();
+    let lock = fs::File::open(store.home().join("lock")).unwrap();
+    assert!(sys::lock::try_shared(&lock).unwrap());
+    thread::scope(|scope| {
+        scope.spawn(|| store.leave_with_the_dying(WATCHDOG));
+        // Until it has left, and found the lock held.
+        while store.create(1).is_ok() {}
+        drop(lock);
+    });
+    assert_eq!(scene.left(), <[PathBuf; 0]>::default());
 }
 
 #[test]
@@ -130,15 +214,11 @@ fn a_full_root_passes_a_file_on_and_the_last_one_says_what_is_missing() {
     unshare.args(["--user", "--map-root-user", "--mount", "sh", "-c"]);
     let permitted = unshare.arg("true").stderr(Stdio::null()).status().is_ok_and(|status| status.success());
     if !permitted {
-        // Past the harness, which would hide it.
-        let _ = writeln!(io::stderr(), "SKIPPED a_full_root_passes_a_file_on: no mount namespaces here");
-        return;
+        return actor::skipped("a_full_root_passes_a_file_on", "no mount namespaces here");
     }
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script, "sh"]);
-    command.arg(env::current_exe().unwrap());
-    command.args(["--exact", "store::tests::an_actor", "--nocapture"]);
-    let mut actor = Actor::start(command.env(ROLE, "small").env(PLACE, scene.path()));
+    let mut actor = Actor::start(command.arg(env::current_exe().unwrap()).env(PLACE, scene.path()), ACTOR, "small");
     for _ in 0..3 {
         assert_eq!(actor.says(), "true");
     }

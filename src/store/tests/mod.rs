@@ -2,30 +2,35 @@
 //!
 //! A process here is this test program again, told by a variable which part to play.
 
+#[path = "../../../tests/common/actor.rs"]
+mod actor;
 mod death;
 mod files;
+mod full;
+mod keep;
+mod usage;
 
 use std::{
     env, fs,
-    io::{self, BufRead, BufReader, Write},
+    io::Write,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::mpsc,
     thread,
     time::Duration,
 };
 
-use super::{place::Private, *};
-use crate::sys;
+use super::{journal::Journal, place::Private, *};
+use crate::sys::{self, dir::Dir};
+use actor::{Actor, WATCHDOG, say, wait_to_be_told};
 
-/// Longer than anything here takes; then whatever hangs is killed.
-const WATCHDOG: Duration = Duration::from_secs(60);
+const MANNER: Manner = Manner { byte_order: ByteOrder::NATIVE, sealed: false };
 
 /// What a worker is known by.
 const WORKER: Member = Member(0x0123_4567_89ab_cdef);
 
-const ROLE: &str = "NDFERRY_TEST_ROLE";
+const ACTOR: &str = "store::tests::an_actor";
 const PLACE: &str = "NDFERRY_TEST_PLACE";
 
 /// Two roots and a place for homes, in a directory of the test's own; and a watchdog for the test.
@@ -56,7 +61,7 @@ impl Scene {
     }
 
     fn open(&self) -> Store {
-        Store(Session::begin(&self.places(), ByteOrder::NATIVE).unwrap())
+        Store(Session::begin(&self.places(), false).unwrap(), MANNER)
     }
 
     fn sweep(&self) -> Sweep {
@@ -74,9 +79,7 @@ impl Scene {
 
     /// This program again, in a part of its own.
     fn actor(&self, role: &str) -> Actor {
-        let mut command = Command::new(env::current_exe().unwrap());
-        command.args(["--exact", "store::tests::an_actor", "--nocapture"]);
-        Actor::start(command.env(ROLE, role).env(PLACE, self.path()))
+        Actor::start(Command::new(env::current_exe().unwrap()).env(PLACE, self.path()), ACTOR, role)
     }
 }
 
@@ -94,67 +97,19 @@ fn walk(path: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// A process of the test, killed when the test is done with it or when it hangs.
-struct Actor {
-    child: Child,
-    lines: io::Lines<BufReader<std::process::ChildStdout>>,
-}
-
-impl Actor {
-    fn start(command: &mut Command) -> Self {
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self { child, lines }
-    }
-
-    /// What it says next, the test harness's own words left out.
-    fn says(&mut self) -> String {
-        let mut said = self.lines.by_ref().map_while(Result::ok);
-        said.find_map(|line| Some(line.strip_prefix("actor: ")?.to_owned())).expect("the actor has something to say")
-    }
-
-    fn tell(&mut self, what: impl std::fmt::Display) {
-        writeln!(self.child.stdin.as_mut().unwrap(), "{what}").unwrap();
-    }
-
-    fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for Actor {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn say(what: impl std::fmt::Display) {
-    println!("actor: {what}");
-    io::stdout().flush().unwrap();
-}
-
-fn wait_to_be_told() {
-    io::stdin().read_line(&mut String::new()).unwrap();
-}
-
 /// Not a test: what [`Scene::actor`] runs.
 #[test]
 fn an_actor() {
-    let (Ok(role), Some(place)) = (env::var(ROLE), env::var_os(PLACE)) else {
+    let (Some(role), Some(place)) = (actor::role(), env::var_os(PLACE)) else {
         return;
     };
-    thread::spawn(|| {
-        thread::sleep(WATCHDOG);
-        std::process::abort();
-    });
     let path = PathBuf::from(place);
-    let begin = || Store(Session::begin(&places(&path), ByteOrder::NATIVE).unwrap());
+    let begin = || Store(Session::begin(&places(&path), false).unwrap(), MANNER);
     match role.as_str() {
-        // Lives, with a file.
-        "live" => {
-            let store = begin();
+        // Lives, with a file; and is to be kept when it dies.
+        "live" | "kept" => {
+            let store =
+                if role == "live" { begin() } else { Store(Session::begin(&places(&path), true).unwrap(), MANNER) };
             let file = store.create(1000).unwrap();
             say(store.home().display());
             say(file.path().display());
@@ -190,9 +145,7 @@ fn an_actor() {
         }
         // Joins the session it is told of, makes a file and leaves it behind, in one way or another.
         "worker" => {
-            let mut home = String::new();
-            io::stdin().read_line(&mut home).unwrap();
-            let store = Store::join(Path::new(home.trim_end()), ByteOrder::NATIVE, WORKER).unwrap();
+            let store = Store::join(Path::new(&wait_to_be_told()), ByteOrder::NATIVE, false, WORKER).unwrap();
             let mine = store.create(10).unwrap();
             mine.file().write_all_at(b"from afar", 0).unwrap();
             let kept = store.create(20).unwrap();
@@ -201,6 +154,13 @@ fn an_actor() {
             store.leave();
             say(store.create(1).is_err());
             drop(kept);
+        }
+        // Sweeps and begins where there are no locks, and says why it cannot.
+        "lockless" => {
+            sys::lock::fault::begin();
+            let swept = Sweeper::new().sweep_in(&places(&path).homes);
+            say(format_args!("{} {} {}", swept.dead.len(), swept.failures.len(), swept.failures[0]));
+            say(Session::begin(&places(&path), false).err().unwrap());
         }
         // Says what happens where the first root holds 64 KiB.
         "small" => {

@@ -1,0 +1,101 @@
+//! What a pool has done so far.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+/// What a pool has done since it was built: see [`Pool::report`](crate::Pool::report).
+///
+/// Times are sums over all tasks. A long `queued` beside a short `running` says that tasks wait for workers: more workers or a smaller
+/// [`prefetch`](crate::Call::prefetch) help; a long `sending` says that what is sent is large or costly to encode; many bytes `copied` say that
+/// arrays travel as something else than a [`SharedArray`](crate::SharedArray), or below the [threshold](crate::PoolBuilder::threshold).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PoolReport {
+    /// Calls made.
+    pub calls: u64,
+    /// Tasks that have a result.
+    pub done: u64,
+    /// Tasks that have failed for good.
+    pub failed: u64,
+    /// Times a task was tried again.
+    pub retried: u64,
+    /// Messages that tasks went to workers in.
+    pub batches: u64,
+    /// Workers started, those that replaced others included.
+    pub started: u64,
+    /// Workers that died, or were killed because of their task.
+    pub lost: u64,
+    /// Workers that ended because their [time had come](crate::PoolBuilder::recycle_after).
+    pub recycled: u64,
+    /// Bytes of arrays that went by reference.
+    pub mapped: u64,
+    /// Bytes that travelled inside messages.
+    pub copied: u64,
+    /// From when a message was sent until its results were back, without the time its tasks ran.
+    pub queued: Duration,
+    /// Time spent on encoding and sending items.
+    pub sending: Duration,
+    /// Time that tasks ran, with decoding their items and encoding their results.
+    pub running: Duration,
+}
+
+/// The numbers of a [`PoolReport`], counted by many threads.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub(super) calls: Count,
+    pub(super) done: Count,
+    pub(super) failed: Count,
+    pub(super) retried: Count,
+    pub(super) batches: Count,
+    pub(super) started: Count,
+    pub(super) lost: Count,
+    pub(super) recycled: Count,
+    pub(super) mapped: Count,
+    pub(super) copied: Count,
+    pub(super) queued: Count,
+    pub(super) sending: Count,
+    pub(super) running: Count,
+}
+
+#[derive(Default)]
+pub(super) struct Count(AtomicU64);
+
+impl Count {
+    pub(super) fn add(&self, more: u64) {
+        self.0.fetch_add(more, Relaxed);
+    }
+
+    pub(super) fn add_time(&self, time: Duration) {
+        self.add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+
+    fn time(&self) -> Duration {
+        Duration::from_nanos(self.get())
+    }
+}
+
+impl Tally {
+    pub(super) fn report(&self) -> PoolReport {
+        PoolReport {
+            calls: self.calls.get(),
+            done: self.done.get(),
+            failed: self.failed.get(),
+            retried: self.retried.get(),
+            batches: self.batches.get(),
+            started: self.started.get(),
+            lost: self.lost.get(),
+            recycled: self.recycled.get(),
+            mapped: self.mapped.get(),
+            copied: self.copied.get(),
+            queued: self.queued.time(),
+            sending: self.sending.time(),
+            running: self.running.time(),
+        }
+    }
+}

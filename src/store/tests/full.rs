@@ -1,0 +1,71 @@
+//! Space that runs out: before a file is begun, and in the middle of it.
+
+use std::io;
+
+use ndarray::Ix1;
+
+use super::*;
+use crate::{AnyArray, SharedArray};
+
+#[test]
+fn a_root_that_fails_in_the_middle_of_a_file_passes_it_on_from_the_start() {
+    // S5
+    for kind in
+        [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::OutOfMemory, io::ErrorKind::Other]
+    {
+        let scene = Scene::new();
+        let store = scene.open();
+        let one = scene.path().join("one");
+        let mut tried = Vec::new();
+        let (file, written) = store
+            .0
+            .fill(9, |temp| {
+                tried.push(temp.path().to_owned());
+                temp.file().write_all_at(b"some", 0).unwrap();
+                if temp.path().starts_with(&one) {
+                    return Err(Error::io("cannot write", kind));
+                }
+                temp.file().write_all_at(b"all of it", 0).unwrap();
+                Ok(tried.len())
+            })
+            .unwrap();
+        assert_eq!((written, tried.last().unwrap().as_path()), (2, file.path()), "{kind}");
+        assert!(file.path().starts_with(scene.path().join("two")) && !tried[0].exists(), "{kind}");
+        assert_eq!(fs::read(file.path()).unwrap(), b"all of it");
+        assert_eq!(store.files().unwrap(), [file.path()]);
+    }
+}
+
+#[test]
+fn where_every_root_fails_the_error_says_what_is_missing() {
+    // S5
+    let scene = Scene::new();
+    let store = scene.open();
+    let full = |_: &TempFile| Err::<(), _>(Error::io("cannot write", io::ErrorKind::StorageFull));
+    let error = store.0.fill(1234, full).unwrap_err();
+    assert_eq!(error.io_kind(), Some(io::ErrorKind::StorageFull));
+    for part in ["/two/ndferry-", "/one/ndferry-", "cannot hold a file of 1234 bytes", "bytes are free"] {
+        assert!(error.to_string().contains(part), "{part} in {error}");
+    }
+    // An error of no root's is no other root's either.
+    let mut tried = 0;
+    let wrong = store.0.fill(1, |_| {
+        tried += 1;
+        Err::<(), _>(Error::invalid("is not what it should be"))
+    });
+    assert!(wrong.unwrap_err().is_invalid());
+    assert_eq!((tried, store.files().unwrap().len()), (1, 0));
+}
+
+#[test]
+fn an_array_is_written_whole_and_no_longer_than_its_file_says() {
+    let scene = Scene::new();
+    let store = scene.open();
+    for length in [0, 1, 1000, 100_000, 1_000_000] {
+        let array = SharedArray::from((0..length).map(f64::from).collect::<Vec<_>>());
+        let any: AnyArray = array.clone().into();
+        let placed = store.write(&any).unwrap();
+        let read: SharedArray<f64, Ix1> = crate::open(placed.path()).unwrap().array().unwrap();
+        assert_eq!(read, array);
+    }
+}

@@ -1,0 +1,68 @@
+//! Sessions that are kept when they die: by their workers and by whoever opens a store, until a sweep is asked for.
+
+use super::*;
+
+/// A session to be kept.
+fn open(scene: &Scene) -> Store {
+    Store(Session::begin(&scene.places(), true).unwrap(), MANNER)
+}
+
+#[test]
+fn a_session_to_be_kept_that_is_closed_leaves_nothing() {
+    let scene = Scene::new();
+    let store = open(&scene);
+    let _file = store.create(10).unwrap();
+    let worker = Store::join(store.home(), ByteOrder::NATIVE, false, WORKER).unwrap();
+    let _handed_over = worker.create(20).unwrap().hand_over();
+    worker.leave();
+    drop(worker);
+    assert_eq!(store.files().unwrap().len(), 2, "a worker that goes takes nothing along");
+    drop(store);
+    assert_eq!(scene.left(), <[PathBuf; 0]>::default());
+}
+
+#[test]
+fn what_a_killed_program_leaves_is_kept_by_its_worker_and_by_who_opens_a_store() {
+    let scene = Scene::new();
+    let mut program = scene.actor("kept");
+    let (home, file) = (PathBuf::from(program.says()), PathBuf::from(program.says()));
+    let worker = Store::join(&home, ByteOrder::NATIVE, false, WORKER).unwrap();
+    let mine = worker.create(20).unwrap();
+    program.kill();
+    worker.leave();
+    drop(worker);
+    drop(mine);
+    let left = scene.left();
+    assert!(left.contains(&file) && left.contains(&home.join("journal")), "{left:?}");
+    sweep::before_opening(&scene.places().homes);
+    assert_eq!(scene.left(), left);
+    let told = Sweeper::new().dry_run(true).sweep_in(&scene.places().homes);
+    assert_eq!((told.dead[0].keep, told.dead[0].files.len(), told.nbytes()), (true, 2, 1020));
+    assert_eq!(scene.left(), left);
+    let swept = scene.sweep();
+    assert!(swept.failures.is_empty() && swept.dead[0].keep, "{swept:?}");
+    assert_eq!(scene.left(), <[PathBuf; 0]>::default());
+}
+
+#[test]
+fn a_closed_session_that_was_to_be_kept_is_anybodys_to_sweep() {
+    // Who closes it says so before it lets go, and may die or meet another who sweeps right after.
+    let scene = Scene::new();
+    let mut program = scene.actor("kept");
+    let home = PathBuf::from(program.says());
+    program.kill();
+    let dir = Dir::open(&home).unwrap();
+    Journal::open(&dir, false).unwrap().end(&dir).unwrap();
+    sweep::before_opening(&scene.places().homes);
+    assert_eq!(scene.left(), <[PathBuf; 0]>::default());
+}
+
+#[test]
+fn the_wish_to_be_kept_outlives_the_compacting_of_the_journal() {
+    let scene = Scene::new();
+    let store = open(&scene);
+    for _ in 0..1000 {
+        store.create(1).unwrap();
+    }
+    assert!(journal::contents(&Dir::open(store.home()).unwrap()).unwrap().keep);
+}

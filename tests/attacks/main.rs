@@ -1,0 +1,17 @@
+//! Attempts to read, replace, block or lead astray what ndferry does, each with its outcome.
+#![cfg(target_os = "linux")]
+
+#[path = "../common/actor.rs"]
+mod actor;
+mod links;
+#[path = "../common/processes.rs"]
+mod processes;
+mod scene;
+mod session;
+mod users;
+
+/// What a worker of this test program runs.
+#[test]
+fn worker() {
+    ndferry::init();
+}

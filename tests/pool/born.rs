@@ -1,0 +1,77 @@
+//! Arrays born in the store, on their way to workers and back: nothing is copied.
+
+use std::os::unix::fs::MetadataExt;
+
+use ndferry::ndarray::{Array2, s};
+
+use crate::{
+    Watchdog,
+    arrays::{Table, mapped_files, sum_of_column},
+    builder, pools,
+    sealed::open_files,
+};
+
+/// What every file of the pool's session, named or not, has in its path.
+fn session(pool: &ndferry::Pool) -> String {
+    pool.store().home().file_name().unwrap().to_str().unwrap().rsplit('-').next().unwrap().to_owned()
+}
+
+// S6
+#[test]
+fn an_array_born_in_the_store_is_sent_without_a_copy() {
+    let _dog = Watchdog::new("born");
+    for (byte_order, pool) in pools() {
+        let what = format!("store {byte_order}, sealed: {}", pool.store().is_sealed());
+        let expected = Array2::from_shape_fn((70_000, 3), |(i, j)| (i as f64).sqrt() * (j as f64 + 0.5));
+        let mut table = pool.store().zeros::<f64, _>(expected.dim()).unwrap();
+        table.assign(&expected);
+        let table: Table = table.freeze().unwrap();
+        let (session, files) = (session(&pool), pool.store().files().unwrap());
+        assert_eq!((files.len(), table.why_not_mapped()), (usize::from(!pool.store().is_sealed()), None), "{what}");
+        let own = mapped_files(&session);
+        assert_eq!(own.len(), 1, "{what}");
+
+        let seen = |(table, session): &(Table, String), column| {
+            (sum_of_column(table, column), table.why_not_mapped().is_none(), mapped_files(session))
+        };
+        let sums = pool.with(&(table.clone(), session.clone())).map(seen, 0..3).unwrap();
+        for (column, (sum, mapped, maps)) in sums.into_iter().enumerate() {
+            assert_eq!((sum, mapped, &maps), (expected.column(column).sum(), true, &own), "{what}");
+        }
+        // Slices, as items; and the whole of it, back again.
+        let items = (0..20).map(|i| table.subview(|view| view.slice_move(s![i..i + 60_000, ..])));
+        let firsts = pool.map(|table: Table| table[(0, 1)], items).unwrap();
+        assert!(firsts.iter().enumerate().all(|(i, first)| *first == expected[(i, 1)]), "{what}");
+        let back = pool.map(|table: Table| table, [table.clone()]).unwrap();
+        assert_eq!((&*back[0], mapped_files(&session), pool.store().files().unwrap()), (&*expected, own, files));
+        drop((back, table));
+        // Of a file that has gone, or never had a name, no descriptor is left.
+        assert!(open_files(&session).iter().all(|file| std::fs::metadata(file).unwrap().nlink() > 0), "{what}");
+        assert!(mapped_files(&session).is_empty() && pool.store().files().unwrap().is_empty(), "{what}");
+    }
+}
+
+#[test]
+fn a_threshold_holds_for_what_is_born_in_the_store_too() {
+    let _dog = Watchdog::new("born threshold");
+    let pool = builder().threshold(None).build().unwrap();
+    let table = pool.store().from_shape_fn((70_000, 3), |(i, _)| i as f64).unwrap();
+    let why = |table: Table| format!("{:?}", table.why_not_mapped().unwrap());
+    assert_eq!(pool.map(why, [table]).unwrap(), ["Inline"]);
+}
+
+#[test]
+fn an_array_of_another_store_is_sent_all_the_same() {
+    let _dog = Watchdog::new("another store");
+    let pools = pools();
+    for (_, pool) in &pools {
+        for (_, other) in &pools {
+            let table = other.store().from_shape_fn((50_000, 3), |(i, j)| (i + j) as f64).unwrap();
+            let files = pool.store().files().unwrap().len();
+            assert_eq!(pool.with(&table).map(sum_of_column, [1]).unwrap(), [table.column(1).sum()]);
+            let written = pool.store().files().unwrap().len() - files;
+            let lies_elsewhere = !std::ptr::eq(pool, other) && !other.store().is_sealed();
+            assert_eq!(written, usize::from(lies_elsewhere && !pool.store().is_sealed()));
+        }
+    }
+}

@@ -1,0 +1,674 @@
+//! What holds over every backend and in either byte order of the store: every verb, kind and mode.
+
+use std::{
+    cell::Cell,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+    sync::mpsc,
+    time::Duration,
+};
+
+use ndferry::{
+    Backend, ByteOrder, CancelToken, Event, Failure, Pool, Progress, SharedArray, Store, TaskError,
+    ndarray::{Array2, Axis, Ix1, Ix2},
+};
+
+use crate::{
+    Watchdog, builder,
+    ledger::{Ledger, note, raise, wait_for},
+};
+
+/// A pool over each backend; worker processes with a store in either byte order.
+pub fn backends() -> Vec<(String, Pool)> {
+    let mut pools: Vec<_> =
+        crate::pools().into_iter().map(|(order, pool)| (format!("processes, store {order}"), pool)).collect();
+    for backend in [Backend::Threads, Backend::Serial] {
+        let workers = if backend == Backend::Threads { 2 } else { 1 };
+        let store = Store::builder().byte_order(ByteOrder::NATIVE.opposite()).build().unwrap();
+        let pool = Pool::builder().backend(backend).workers(workers).store(&store).build().unwrap();
+        pools.push((format!("{backend:?}"), pool));
+    }
+    pools
+}
+
+#[derive(Debug)]
+struct Unlucky(u32);
+
+impl fmt::Display for Unlucky {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} brings no luck", self.0)
+    }
+}
+
+impl std::error::Error for Unlucky {}
+
+const UNLUCKY: u32 = 13;
+
+fn thrice(x: u32) -> u32 {
+    assert_ne!(x, UNLUCKY, "no luck");
+    3 * x
+}
+
+fn try_thrice(x: u32) -> Result<u32, Unlucky> {
+    if x == UNLUCKY { Err(Unlucky(x)) } else { Ok(3 * x) }
+}
+
+fn times(factor: &u32, x: u32) -> u32 {
+    assert_ne!(x, UNLUCKY, "no luck");
+    factor * x
+}
+
+fn try_times(factor: &u32, x: u32) -> Result<u32, Unlucky> {
+    try_thrice(x).map(|thrice| thrice / 3 * factor)
+}
+
+fn cell(factor: &u32) -> Cell<u32> {
+    Cell::new(*factor)
+}
+
+fn state_times(factor: &mut Cell<u32>, x: u32) -> u32 {
+    times(&factor.get(), x)
+}
+
+fn try_state_times(factor: &mut Cell<u32>, x: u32) -> Result<u32, Unlucky> {
+    try_times(&factor.get(), x)
+}
+
+/// A result or a failure, so that it can be compared.
+fn plain(outcome: Result<u32, TaskError>) -> Result<u32, (u64, Failure)> {
+    outcome.map_err(|error| (error.index(), error.failure()))
+}
+
+fn push<T>(mut list: Vec<T>, outcome: T) -> Vec<T> {
+    list.push(outcome);
+    list
+}
+
+/// What the verbs of `$call` give for `$items`, each as one outcome for each item, in the items' order. `$fails`: how the tasks of the
+/// function fail.
+macro_rules! check_verbs {
+    ($what:expr, $call:expr, $function:expr, $try_function:expr, $items:expr) => {{
+        let (what, items): (&str, Vec<u32>) = ($what, $items);
+        let expected = |failure: Failure| -> Vec<Result<u32, (u64, Failure)>> {
+            let outcome = |(at, x): (usize, &u32)| if *x == UNLUCKY { Err((at as u64, failure)) } else { Ok(3 * x) };
+            items.iter().enumerate().map(outcome).collect()
+        };
+        // Every item has its outcome.
+        let (panics, errors) = (expected(Failure::Panic), expected(Failure::Error));
+        let all = |outcomes: Vec<Result<u32, TaskError>>| outcomes.into_iter().map(plain).collect::<Vec<_>>();
+        let sorted = |outcomes: Vec<(u64, Result<u32, (u64, Failure)>)>| {
+            let mut outcomes = outcomes;
+            outcomes.sort_by_key(|(index, _)| *index);
+            assert!(outcomes.iter().enumerate().all(|(at, (index, _))| at as u64 == *index), "{what}");
+            outcomes.into_iter().map(|(_, outcome)| outcome).collect::<Vec<_>>()
+        };
+        let told = |outcome: ndferry::Result<u32>| plain(outcome.map_err(|error| error.into_task_error().unwrap()));
+        let told_with = |outcome: ndferry::Result<(u64, u32)>| match outcome {
+            Ok((index, result)) => (index, Ok(result)),
+            Err(error) => {
+                let error = error.into_task_error().unwrap();
+                (error.index(), Err((error.index(), error.failure())))
+            }
+        };
+        assert_eq!(all($call.keep_going().map($function, items.clone()).unwrap()), panics, "map, {what}");
+        assert_eq!(all($call.keep_going().try_map($try_function, items.clone()).unwrap()), errors, "try_map, {what}");
+        let folded = $call.keep_going().fold($function, items.clone(), Vec::new(), push).unwrap();
+        assert_eq!(all(folded), panics, "fold, {what}");
+        let folded = $call.keep_going().try_fold($try_function, items.clone(), Vec::new(), push).unwrap();
+        assert_eq!(all(folded), errors, "try_fold, {what}");
+        let stream = $call.keep_going().stream($function, items.clone()).unwrap();
+        assert_eq!(stream.map(told).collect::<Vec<_>>(), panics, "stream, {what}");
+        let stream = $call.keep_going().try_stream($try_function, items.clone()).unwrap();
+        assert_eq!(stream.map(told).collect::<Vec<_>>(), errors, "try_stream, {what}");
+        let stream = $call.keep_going().stream_unordered($function, items.clone()).unwrap();
+        assert_eq!(sorted(stream.map(told_with).collect()), panics, "stream_unordered, {what}");
+        let stream = $call.keep_going().try_stream_unordered($try_function, items.clone()).unwrap();
+        assert_eq!(sorted(stream.map(told_with).collect()), errors, "try_stream_unordered, {what}");
+        for (at, item) in items.iter().take(2).enumerate() {
+            let one = told($call.submit($function, *item).unwrap().wait());
+            assert_eq!(one.map_err(|(_, failure)| (at as u64, failure)), panics[at], "submit, {what}");
+            let one = told($call.try_submit($try_function, *item).unwrap().wait());
+            assert_eq!(one.map_err(|(_, failure)| (at as u64, failure)), errors[at], "try_submit, {what}");
+        }
+        // Everything is there, or the one failure is told.
+        let whole = |outcomes: &[Result<u32, (u64, Failure)>]| outcomes.iter().copied().collect::<Result<Vec<_>, _>>();
+        let either = |outcome: ndferry::Result<Vec<u32>>| {
+            outcome.map_err(|error| error.into_task_error().map(|error| (error.index(), error.failure())).unwrap())
+        };
+        assert_eq!(either($call.map($function, items.clone())), whole(&panics), "map, failing fast, {what}");
+        assert_eq!(
+            either($call.try_map($try_function, items.clone())),
+            whole(&errors),
+            "try_map, failing fast, {what}"
+        );
+        let folded = $call.fold($function, items.clone(), Vec::new(), push);
+        assert_eq!(either(folded), whole(&panics), "fold, failing fast, {what}");
+        let folded = $call.try_fold($try_function, items.clone(), Vec::new(), push);
+        assert_eq!(either(folded), whole(&errors), "try_fold, failing fast, {what}");
+        let stream = $call.stream($function, items.clone()).unwrap();
+        assert_eq!(either(stream.collect()), whole(&panics), "stream, failing fast, {what}");
+        let stream = $call.try_stream($try_function, items.clone()).unwrap();
+        assert_eq!(either(stream.collect()), whole(&errors), "try_stream, failing fast, {what}");
+        let by_index = |outcome: ndferry::Result<Vec<(u64, u32)>>| {
+            either(outcome.map(|mut results| {
+                results.sort_unstable();
+                results.into_iter().map(|(_, result)| result).collect()
+            }))
+        };
+        let stream = $call.stream_unordered($function, items.clone()).unwrap();
+        assert_eq!(by_index(stream.collect()), whole(&panics), "stream_unordered, failing fast, {what}");
+        let stream = $call.try_stream_unordered($try_function, items.clone()).unwrap();
+        assert_eq!(by_index(stream.collect()), whole(&errors), "try_stream_unordered, failing fast, {what}");
+    }};
+}
+
+// E5 P1
+#[test]
+fn every_verb_kind_and_mode_has_an_outcome_for_every_item_in_order() {
+    let _dog = Watchdog::new("verbs");
+    for (name, pool) in backends() {
+        for items in [vec![], (0..12).collect::<Vec<_>>(), vec![4, UNLUCKY, 5, 6, 7, 8], vec![UNLUCKY]] {
+            let what = format!("{name}, {} items", items.len());
+            check_verbs!(&what, pool.call(), thrice, try_thrice, items.clone());
+            check_verbs!(&what, pool.with(&3), times, try_times, items.clone());
+            check_verbs!(&what, pool.with_init(&3, cell), state_times, try_state_times, items.clone());
+        }
+        assert!(pool.store().files().unwrap().is_empty(), "{name}");
+    }
+}
+
+// E5
+#[test]
+fn options_change_how_and_never_what() {
+    let _dog = Watchdog::new("options");
+    let expected: Vec<_> = (0..100u32).map(|x| vec![f64::from(x); 40]).collect();
+    for (name, pool) in backends() {
+        for batch in [None, Some(1), Some(7), Some(1000)] {
+            for prefetch in [0, 1, 5] {
+                for threshold in [None, Some(0), Some(1 << 20)] {
+                    let call = || {
+                        let call = pool.call().prefetch(prefetch).threshold(threshold).retries(2).label("rows");
+                        if let Some(batch) = batch { call.batch(batch) } else { call }
+                    };
+                    let row = |x: u32| vec![f64::from(x); 40];
+                    let what = format!("{name}, batch {batch:?}, prefetch {prefetch}, threshold {threshold:?}");
+                    assert_eq!(call().map(row, 0..100).unwrap(), expected, "{what}");
+                    let stream = call().stream(row, 0..100).unwrap();
+                    assert_eq!(stream.collect::<Result<Vec<_>, _>>().unwrap(), expected, "{what}");
+                }
+            }
+        }
+        assert!(pool.store().files().unwrap().is_empty(), "{name}");
+    }
+}
+
+fn add(left: &SharedArray<f64, Ix2>, right: SharedArray<f64, Ix2>) -> SharedArray<f64, Ix2> {
+    SharedArray::from(&**left + &*right)
+}
+
+fn copy_of(array: &SharedArray<f64, Ix2>) -> Array2<f64> {
+    array.to_owned()
+}
+
+fn add_to(state: &mut Array2<f64>, right: SharedArray<f64, Ix2>) -> SharedArray<f64, Ix2> {
+    *state += &right.view();
+    SharedArray::from(state.clone())
+}
+
+// B3
+#[test]
+fn arrays_arrive_as_context_spec_item_and_result() {
+    let _dog = Watchdog::new("arrays");
+    for (name, pool) in backends() {
+        for rows in [3, 50_000] {
+            let base = Array2::from_shape_fn((rows, 3), |(i, j)| (3 * i + j) as f64);
+            let shared = SharedArray::from(base.clone());
+            let sums = pool.with(&shared).map(add, [shared.clone(), SharedArray::from(&base * 2.0)]).unwrap();
+            assert_eq!((&*sums[0], &*sums[1]), (&*(&base * 2.0), &*(&base * 3.0)), "{name}, {rows} rows");
+            // Each sum goes on from what its worker has.
+            let one = pool.with_init(&shared, copy_of).map(add_to, [shared.clone()]).unwrap();
+            assert_eq!(*one[0], &base * 2.0, "{name}, {rows} rows");
+            let chunk = rows.div_ceil(4);
+            let blocks = pool.call().map_axis(&shared, Axis(0), chunk, |block: SharedArray<f64, Ix2>| block).unwrap();
+            let mut at = 0;
+            for block in blocks {
+                assert_eq!(*block, base.slice(ndferry::ndarray::s![at..at + block.nrows(), ..]), "{name}");
+                at += block.nrows();
+            }
+            assert_eq!(at, rows, "{name}");
+            let scaled =
+                |factor: &f64, column: SharedArray<f64, Ix2>| -> Result<f64, Unlucky> { Ok(factor * column.sum()) };
+            let scaled = pool.with(&2.0).keep_going().try_map_axis(&shared, Axis(1), 1, scaled).unwrap();
+            for (column, sum) in scaled.into_iter().enumerate() {
+                assert_eq!(sum.unwrap(), 2.0 * base.column(column).sum(), "{name}, {rows} rows");
+            }
+            drop((sums, one, shared));
+            assert!(pool.store().files().unwrap().is_empty(), "{name}, {rows} rows");
+        }
+    }
+}
+
+// E1
+#[test]
+fn an_error_tells_all_that_is_known() {
+    let _dog = Watchdog::new("all that is known");
+    for (name, pool) in backends() {
+        let own = name.contains("Threads") || name.contains("Serial");
+        for label in [None, Some("the plates")] {
+            let call = pool.call().retries(1).keep_going();
+            let call = if let Some(label) = label { call.label(label) } else { call };
+            let (outcomes, line) = (call.try_map(try_thrice, [1, UNLUCKY, 2]).unwrap(), line!());
+            let error = outcomes.into_iter().nth(1).unwrap().unwrap_err();
+            assert_eq!((error.failure(), error.index(), error.attempt()), (Failure::Error, 1, 2), "{name}");
+            assert_eq!(error.message(), "13 brings no luck", "{name}");
+            assert!(error.type_name().unwrap().ends_with("conformance::Unlucky"), "{name}");
+            match label {
+                Some(label) => assert_eq!(error.task(), label, "{name}"),
+                None => assert!(error.task().ends_with("conformance::try_thrice"), "{name}: {}", error.task()),
+            }
+            assert!(error.call_site().contains(&format!("conformance.rs:{line}:")), "{name}: {}", error.call_site());
+            assert_eq!(error.worker() == std::process::id(), own, "{name}");
+            assert_eq!(
+                (error.signal(), error.exit_code(), error.location(), error.backtrace()),
+                (None, None, None, None)
+            );
+            let first = error.to_string();
+            assert!(first.contains(error.task()) && first.contains("item 1") && first.contains("no luck"), "{first}");
+            assert!(first.ends_with("(after 2 attempts)") && !first.contains('\n'), "{first}");
+        }
+        let slow = |_: u8| -> u8 {
+            std::thread::sleep(Duration::from_millis(30));
+            panic!("too late")
+        };
+        let error = pool.map(slow, [0]).unwrap_err().into_task_error().unwrap();
+        assert!(error.elapsed() >= Duration::from_millis(30), "{name}: {:?}", error.elapsed());
+        assert_eq!((error.failure(), error.message()), (Failure::Panic, "too late"), "{name}");
+        assert!(error.location().unwrap().contains("conformance.rs:"), "{name}");
+        assert!(error.backtrace().unwrap().contains("conformance"), "{name}");
+    }
+}
+
+/// Fails until it was tried `succeeds_at` times.
+fn stubborn((ledger, index, succeeds_at): (PathBuf, u32, usize)) -> Result<u32, Unlucky> {
+    note(&ledger, index);
+    let text = std::fs::read_to_string(&ledger).unwrap();
+    let tried = text.lines().filter(|line| *line == index.to_string()).count();
+    match tried {
+        _ if tried >= succeeds_at => Ok(index),
+        _ if index % 2 == 0 => panic!("not yet"),
+        _ => Err(Unlucky(index)),
+    }
+}
+
+// P2
+#[test]
+fn what_fails_is_tried_as_often_as_asked_for_and_nothing_else_twice() {
+    let _dog = Watchdog::new("retries");
+    for (name, pool) in backends() {
+        for batch in [1, 4] {
+            let ledger = Ledger::new();
+            let items = (0..12u32).map(|index| (ledger.path(), index, 1 + index as usize % 4));
+            let outcomes = pool.call().retries(2).batch(batch).keep_going().try_map(stubborn, items).unwrap();
+            for (index, outcome) in (0..12u32).zip(outcomes) {
+                let needed = 1 + index as usize % 4;
+                assert_eq!(ledger.count(index), needed.min(3), "{name}, task {index}");
+                match outcome {
+                    Ok(result) => assert_eq!((result, needed < 4), (index, true), "{name}"),
+                    Err(error) => assert_eq!((error.attempt(), needed), (3, 4), "{name}"),
+                }
+            }
+        }
+        assert!(pool.report().retried > 0, "{name}");
+    }
+}
+
+#[test]
+fn a_token_cancels_from_another_thread() {
+    let _dog = Watchdog::new("cancel");
+    for (name, pool) in backends() {
+        let (ledger, token) = (Ledger::new(), CancelToken::new());
+        let brief = |ledger: &PathBuf, index: u32| {
+            std::thread::sleep(Duration::from_millis(1));
+            note(ledger, index);
+            index
+        };
+        let cancel = |ledger: &Ledger| {
+            crate::eventually("some tasks have run", || ledger.lines().len() > 3);
+            token.cancel();
+        };
+        let path = ledger.path();
+        // Without an end: only the token ends it.
+        let error = std::thread::scope(|scope| {
+            scope.spawn(|| cancel(&ledger));
+            pool.with(&path).cancel_by(&token).map(brief, 0..).unwrap_err()
+        });
+        let error = error.into_task_error().unwrap();
+        assert_eq!((error.failure(), error.message()), (Failure::Cancelled, "the call was cancelled"), "{name}");
+        // One that has cancelled goes on doing so: nothing is begun.
+        let before = ledger.lines().len();
+        let outcomes = pool.with(&path).cancel_by(&token).keep_going().map(brief, 0..5).unwrap();
+        assert_eq!(outcomes.len(), 5, "{name}");
+        for (index, outcome) in outcomes.into_iter().enumerate() {
+            let error = outcome.unwrap_err();
+            assert_eq!((error.index(), error.failure()), (index as u64, Failure::Cancelled), "{name}");
+        }
+        let folded = pool.with(&path).cancel_by(&token).keep_going().fold(brief, 0..5, 0, |count, outcome| {
+            assert_eq!(outcome.unwrap_err().failure(), Failure::Cancelled);
+            count + 1
+        });
+        assert_eq!(folded.unwrap(), 5, "{name}: each item is told of");
+        assert_eq!(ledger.lines().len(), before, "{name}");
+        assert_eq!(pool.map(thrice, [1, 2]).unwrap(), [3, 6], "{name}: the pool goes on");
+        assert!(pool.store().files().unwrap().is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn a_call_ends_at_its_deadline_and_keeps_what_it_has() {
+    let _dog = Watchdog::new("deadline");
+    for (name, pool) in backends() {
+        let brief = |x: u32| {
+            std::thread::sleep(Duration::from_millis(2));
+            x
+        };
+        let limit = Duration::from_millis(200);
+        let error = pool.call().deadline(limit).map(brief, 0..).unwrap_err().into_task_error().unwrap();
+        assert_eq!(error.failure(), Failure::Cancelled, "{name}");
+        assert!(error.message().contains("200ms"), "{name}: {}", error.message());
+        let count = 2_000;
+        let outcomes = pool.call().deadline(limit).keep_going().map(brief, 0..count).unwrap();
+        assert_eq!(outcomes.len(), count as usize, "{name}");
+        let mut failed = 0;
+        for (index, outcome) in (0..count).zip(outcomes) {
+            match outcome {
+                Ok(result) => assert_eq!(result, index, "{name}"),
+                Err(error) => {
+                    assert_eq!((error.index(), error.failure()), (u64::from(index), Failure::Cancelled), "{name}");
+                    failed += 1;
+                }
+            }
+        }
+        assert!(failed > 0, "{name}: {count} tasks of 2 ms take longer");
+        let generous = pool.call().deadline(Duration::from_secs(3600)).map(thrice, [1, 2]);
+        assert_eq!(generous.unwrap(), [3, 6], "{name}");
+    }
+}
+
+#[test]
+fn calls_from_several_threads_have_each_their_own_results() {
+    let _dog = Watchdog::new("several threads");
+    for (name, pool) in backends() {
+        std::thread::scope(|scope| {
+            for thread in 0..5u32 {
+                let (pool, name) = (pool.clone(), &name);
+                scope.spawn(move || {
+                    for round in 0..4 {
+                        let base = 1000 * thread + round;
+                        let expected: Vec<_> = (0..20).map(|x| base * x).collect();
+                        assert_eq!(pool.with(&base).map(times, (0..20).filter(|x| *x != UNLUCKY)).unwrap(), {
+                            let mut expected = expected.clone();
+                            expected.remove(UNLUCKY as usize);
+                            expected
+                        });
+                        assert!(pool.with(&base).map(times, 0..20).is_err(), "{name}");
+                        let stream = pool.with_init(&base, cell).keep_going().stream(state_times, 0..20).unwrap();
+                        for (x, outcome) in stream.enumerate() {
+                            assert_eq!(outcome.ok(), (x as u32 != UNLUCKY).then_some(expected[x]), "{name}");
+                        }
+                    }
+                });
+            }
+        });
+        assert!(pool.store().files().unwrap().is_empty(), "{name}");
+    }
+}
+
+/// A call that is long over all the pool has is no reason for another to wait until its end.
+#[test]
+fn a_call_gets_a_worker_while_another_has_work_for_all() {
+    let _dog = Watchdog::new("its share");
+    for (name, pool) in backends().into_iter().filter(|(_, pool)| pool.workers() > 1) {
+        for prefetch in [1, 10] {
+            let token = CancelToken::new();
+            let (tell, told) = mpsc::channel();
+            std::thread::scope(|scope| {
+                let (long, cancel) = (pool.clone(), token.clone());
+                scope.spawn(move || {
+                    let brief = |x: u64| {
+                        std::thread::sleep(Duration::from_millis(20));
+                        x
+                    };
+                    let call = long.call().cancel_by(&cancel).prefetch(prefetch);
+                    let watched = call.progress(|progress| tell.send(progress.done).unwrap_or_default());
+                    assert!(watched.map(brief, 0..).is_err());
+                });
+                told.iter().find(|done| *done > 0).unwrap();
+                assert_eq!(pool.map(thrice, [1, 2]).unwrap(), [3, 6], "{name}");
+                token.cancel();
+            });
+        }
+    }
+}
+
+/// How often each kind of event was told.
+fn events(seen: &[Progress]) -> [usize; 6] {
+    let count = |kind: fn(&Event) -> bool| seen.iter().filter(|progress| kind(&progress.event)).count();
+    [
+        count(|event| matches!(event, Event::Begun)),
+        count(|event| matches!(event, Event::Queued(_))),
+        count(|event| matches!(event, Event::Started(_))),
+        count(|event| matches!(event, Event::Done(_))),
+        count(|event| matches!(event, Event::Retried(_))),
+        count(|event| matches!(event, Event::Failed(_))),
+    ]
+}
+
+/// Every state a call was seen in is one it may be in.
+pub fn check_progress(seen: &[Progress], what: &str) {
+    for progress in seen {
+        let Progress { queued, started, done, failed, total, .. } = *progress;
+        assert!(done + failed <= started && started <= queued, "{what}: {progress:?}");
+        assert!(total.is_none_or(|total| queued <= total), "{what}: {progress:?}");
+    }
+    for pair in seen.windows(2) {
+        let counts = |progress: &Progress| [progress.queued, progress.started, progress.done, progress.failed];
+        assert!(counts(&pair[0]).iter().zip(counts(&pair[1])).all(|(before, after)| *before <= after), "{what}");
+    }
+}
+
+// P13
+#[test]
+fn progress_is_the_same_over_everything() {
+    let _dog = Watchdog::new("progress");
+    let one = builder().workers(1).build().unwrap();
+    let pools = backends().into_iter().chain([("one process".to_string(), one)]);
+    for (name, pool) in pools {
+        for (batch, prefetch) in [(1, 1), (5, 0), (5, 3)] {
+            let what = format!("{name}, batch {batch}, prefetch {prefetch}");
+            let mut seen = Vec::new();
+            let call = pool.call().retries(1).batch(batch).prefetch(prefetch).keep_going();
+            let outcomes = call.progress(|progress| seen.push(*progress)).map(thrice, 0..20).unwrap();
+            assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 19, "{what}");
+            check_progress(&seen, &what);
+            assert_eq!(events(&seen), [1, 20, 20, 19, 1, 1], "{what}");
+            assert!(seen.iter().all(|progress| progress.total == Some(20)), "{what}");
+            let last = seen.last().unwrap();
+            assert_eq!((last.queued, last.started, last.done, last.failed), (20, 20, 19, 1), "{what}");
+            // What says nothing about its length has no total.
+            let mut seen = Vec::new();
+            let stream = pool.call().progress(|progress| seen.push(*progress));
+            let endless = stream.stream(|x: u32| x, (0..).filter(|x| x % 2 == 0)).unwrap();
+            assert_eq!(endless.take(3).collect::<Result<Vec<_>, _>>().unwrap(), [0, 2, 4], "{what}");
+            check_progress(&seen, &what);
+            assert!(seen.iter().all(|progress| progress.total.is_none()), "{what}");
+        }
+    }
+}
+
+// E3
+#[test]
+fn a_panic_of_the_calls_own_code_passes_and_the_pool_goes_on() {
+    let _dog = Watchdog::new("own panics");
+    for (name, pool) in backends() {
+        let panics = |code: &dyn Fn()| catch_unwind(AssertUnwindSafe(code)).is_err();
+        let items = || (0..10).inspect(|x| assert_ne!(*x, 6, "an item that panics"));
+        assert!(panics(&|| drop(pool.map(thrice, items()))), "{name}: items");
+        assert!(panics(&|| drop(pool.call().progress(|_| panic!("progress")).map(thrice, [1]))), "{name}: progress");
+        let combine = |_: u32, _: u32| panic!("combining");
+        assert!(panics(&|| drop(pool.call().fold(thrice, [1], 0, combine))), "{name}: fold");
+        assert_eq!(pool.map(thrice, 0..10).unwrap().len(), 10, "{name}");
+        assert!(pool.store().files().unwrap().is_empty(), "{name}");
+    }
+}
+
+/// Panics when it is dropped, with what does so as well.
+#[derive(Debug)]
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            std::panic::panic_any(Bomb);
+        }
+    }
+}
+
+impl fmt::Display for Bomb {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        std::panic::panic_any(Bomb)
+    }
+}
+
+impl std::error::Error for Bomb {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        std::panic::panic_any(Bomb)
+    }
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Armed(u32);
+
+impl Drop for Armed {
+    fn drop(&mut self) {
+        panic!("dropped");
+    }
+}
+
+fn armed(_: &u32) -> Armed {
+    Armed(0)
+}
+
+// E3
+#[test]
+fn whatever_panics_on_the_way_the_first_failure_is_told() {
+    let _dog = Watchdog::new("bombs");
+    for (name, pool) in backends() {
+        for round in 0..3 {
+            let what = format!("{name}, round {round}");
+            let fails = |outcome: ndferry::Result<()>| outcome.unwrap_err().into_task_error().unwrap();
+            let error = fails(pool.try_map(|_: u32| Err::<(), _>(Bomb), [1]).map(drop));
+            assert_eq!(error.failure(), Failure::Error, "{what}");
+            assert!(error.type_name().unwrap().ends_with("Bomb"), "{what}");
+            let error = fails(pool.map(|_: u32| -> u32 { std::panic::panic_any(Bomb) }, [1]).map(drop));
+            assert_eq!(error.failure(), Failure::Panic, "{what}");
+            assert!(error.location().unwrap().contains("conformance.rs"), "{what}");
+            // State that panics when it is dropped: after the call, and with a task's panic.
+            let used = pool.with_init(&0, armed).map(|state, x: u32| state.0 + x, [1, 2]);
+            assert_eq!(used.unwrap(), [1, 2], "{what}");
+            let broken = |_: &mut Armed, x: u32| -> u32 { panic!("task {x}") };
+            let error = fails(pool.with_init(&0, armed).map(broken, [7]).map(drop));
+            assert_eq!((error.failure(), error.message()), (Failure::Panic, "task 7"), "{what}");
+            // An item that panics when the task is through with it is that task's panic.
+            let error = fails(pool.map(|text: (u32, Bombed)| text.0, [(1, Bombed(true))]).map(drop));
+            assert_eq!((error.failure(), error.message()), (Failure::Panic, "an item"), "{what}");
+            assert_eq!(pool.map(thrice, [1, 2]).unwrap(), [3, 6], "{what}: the pool goes on");
+        }
+        assert!(pool.store().files().unwrap().is_empty(), "{name}");
+    }
+}
+
+/// Panics when it is dropped where it was received.
+#[derive(serde::Serialize)]
+struct Bombed(bool);
+
+impl<'de> serde::Deserialize<'de> for Bombed {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        bool::deserialize(deserializer).map(|_| Self(false))
+    }
+}
+
+impl Drop for Bombed {
+    fn drop(&mut self) {
+        assert!(self.0 || std::thread::panicking(), "an item");
+    }
+}
+
+// E2
+#[test]
+fn a_serialisable_error_comes_back_as_itself() {
+    let _dog = Watchdog::new("as itself");
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    enum Why {
+        Small { by: u32 },
+        Empty,
+    }
+    let check = |x: u32| match x {
+        0 => Err(Why::Empty),
+        1..10 => Err(Why::Small { by: 10 - x }),
+        _ => Ok(x),
+    };
+    for (name, pool) in backends() {
+        let outcomes = pool.map(check, [12, 0, 7]).unwrap();
+        assert_eq!(outcomes, [Ok(12), Err(Why::Empty), Err(Why::Small { by: 3 })], "{name}");
+    }
+}
+
+#[test]
+fn what_a_backend_cannot_do_is_an_error_before_anything_is_done() {
+    for backend in [Backend::Threads, Backend::Serial] {
+        let plain = || Pool::builder().backend(backend).workers(1);
+        for refused in [plain().recycle_after(3), plain().recycle_above(1 << 30), plain().test_entry("worker")] {
+            let error = refused.build().unwrap_err();
+            assert!(error.is_usage() && error.to_string().contains("worker processes"), "{error}");
+        }
+        let pool = plain().build().unwrap();
+        let error = pool.call().timeout(Duration::from_secs(1)).map(thrice, [1]).unwrap_err();
+        assert!(error.is_usage() && error.to_string().contains("cannot be killed"), "{error}");
+        let error = pool.call().timeout(Duration::from_secs(1)).submit(thrice, 1).unwrap_err();
+        assert!(error.is_usage(), "{error}");
+        assert!(pool.call().timeout(Duration::from_secs(1)).stream(thrice, [1]).is_err_and(|error| error.is_usage()));
+    }
+    assert!(Pool::builder().backend(Backend::Serial).workers(2).build().unwrap_err().is_usage());
+    assert!(builder().recycle_after(0).build().unwrap_err().is_usage());
+    for (name, pool) in backends() {
+        assert!(pool.call().batch(0).map(thrice, [1]).unwrap_err().is_usage(), "{name}");
+        let array = SharedArray::from(vec![1.0, 2.0]);
+        let sum = |block: SharedArray<f64, Ix1>| block.sum();
+        assert!(pool.call().map_axis(&array, Axis(1), 1, sum).unwrap_err().is_usage(), "{name}: no such axis");
+        assert!(pool.call().map_axis(&array, Axis(0), 0, sum).unwrap_err().is_usage(), "{name}: empty blocks");
+        let wrong = |block: SharedArray<f32, Ix1>| block.sum();
+        assert!(pool.call().map_axis(&array, Axis(0), 1, wrong).is_err(), "{name}: other elements");
+    }
+}
+
+#[test]
+fn a_result_is_there_before_the_next_task_of_its_worker_has_ended() {
+    let _dog = Watchdog::new("results meanwhile");
+    for (name, pool) in backends() {
+        for batch in [1, 3] {
+            let ledger = Ledger::new();
+            let flags = [None, Some(ledger.flag("go on")), None];
+            let items = flags.clone().into_iter().zip(0u32..);
+            let wait = |(flag, index): (Option<PathBuf>, u32)| {
+                flag.iter().for_each(|flag| wait_for(flag));
+                index
+            };
+            let what = format!("{name}, batch {batch}");
+            let mut stream = pool.call().batch(batch).prefetch(5).stream(wait, items).unwrap();
+            assert_eq!(stream.next().unwrap().unwrap(), 0, "{what}");
+            raise(flags[1].as_ref().unwrap());
+            assert_eq!(stream.map(Result::unwrap).collect::<Vec<_>>(), [1, 2], "{what}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! `NDFERRY_KEEP=1`: what a killed program has left stays for inspection, until a sweep is asked for.
+
+use std::{
+    io::{self, BufRead, BufReader, Lines},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, Stdio},
+    time::Duration,
+};
+
+use ndferry::{SessionReport, SharedArray, Store, Sweeper, ndarray::Ix1};
+
+use crate::{Watchdog, builder, eventually, marked};
+
+/// A program of this test: told by a variable what to do, with its store in a folder of the test's.
+struct Program {
+    process: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+const ROLE: &str = "NDFERRY_TEST_ROLE";
+
+impl Program {
+    fn start(role: &str, folder: &Path, keep: &str) -> Self {
+        let mut process = Command::new(std::env::current_exe().unwrap())
+            .args(["keep::a_program", "--exact", "--ignored", "--nocapture"])
+            .env(ROLE, role)
+            .env("NDFERRY_DIR", folder)
+            .env("NDFERRY_KEEP", keep)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        Self { process, lines }
+    }
+
+    fn says(&mut self) -> String {
+        let said = self.lines.by_ref().map_while(Result::ok);
+        said.filter_map(|line| Some(line.split_once("program: ")?.1.to_owned())).next().expect("it says something")
+    }
+
+    fn ends(mut self) {
+        assert!(self.process.wait().unwrap().success());
+    }
+}
+
+#[test]
+#[ignore = "a part of the tests below"]
+fn a_program() {
+    match std::env::var(ROLE).as_deref() {
+        Ok("opens a store") => match Store::new() {
+            Ok(store) => println!("program: {}", store.home().display()),
+            Err(error) => println!("program: {error}"),
+        },
+        Ok("looks") => {
+            let told = Sweeper::new().dry_run(true).sweep().unwrap();
+            println!("program: {} alive, {} dead", here(&told.alive), here(&told.dead));
+        }
+        Ok("sweeps") => println!("program: {} dead", here(&ndferry::sweep().unwrap().dead)),
+        Ok(role) => {
+            let pool = builder().build().unwrap();
+            println!("program: {}", pool.store().home().display());
+            let shared = SharedArray::from(vec![1.0; 1_000_000]);
+            let sums = pool.with(&shared).map(sum, 0..2).unwrap();
+            assert_eq!(sums, [1e6, 1e6]);
+            println!("program: {}", pool.store().files().unwrap()[0].display());
+            if role == "sleeps" {
+                let _ = pool.with(&shared).map(sleep, 0..2);
+            }
+            // Closes it when it is told to, if it is not killed before.
+            io::stdin().read_line(&mut String::new()).unwrap();
+        }
+        Err(_) => {}
+    }
+}
+
+/// How many of the sessions lie in this test's folder; others on the machine are met as well.
+fn here(sessions: &[SessionReport]) -> usize {
+    let folder = std::fs::canonicalize(std::env::var_os("NDFERRY_DIR").unwrap()).unwrap();
+    sessions.iter().filter(|session| session.home.starts_with(&folder)).count()
+}
+
+fn sum(shared: &SharedArray<f64, Ix1>, _: u32) -> f64 {
+    shared.sum()
+}
+
+fn sleep(_: &SharedArray<f64, Ix1>, _: u32) {
+    std::thread::sleep(Duration::from_secs(1000));
+}
+
+fn is_empty(folder: &Path) -> bool {
+    std::fs::read_dir(folder).unwrap().next().is_none()
+}
+
+#[test]
+fn what_a_killed_program_has_left_stays_until_a_sweep_is_asked_for() {
+    let _dog = Watchdog::new("keep");
+    for role in ["waits", "sleeps"] {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        let mut victim = Program::start(role, &folder, "1");
+        let (home, file) = (PathBuf::from(victim.says()), PathBuf::from(victim.says()));
+        victim.process.kill().unwrap();
+        victim.process.wait().unwrap();
+        // Workers included.
+        eventually("the session is dead", || Program::start("looks", &folder, "").says() == "0 alive, 1 dead");
+        let array: SharedArray<f64, Ix1> = ndferry::open(&file).unwrap().array().unwrap();
+        assert_eq!(array.sum(), 1e6);
+        // Who opens a store next, with the variable or without.
+        for keep in ["1", "0"] {
+            let next = Program::start("opens a store", &folder, keep);
+            next.ends();
+            assert!(home.join("journal").exists() && file.exists(), "{role}, {keep}");
+        }
+        assert_eq!(Program::start("sweeps", &folder, "1").says(), "1 dead");
+        assert!(is_empty(&folder));
+    }
+}
+
+#[test]
+fn a_program_that_closes_its_store_keeps_nothing() {
+    let _dog = Watchdog::new("keep nothing");
+    let folder = tempfile::tempdir().unwrap();
+    let mut program = Program::start("waits", folder.path(), "1");
+    program.says();
+    assert!(PathBuf::from(program.says()).exists());
+    drop(program.process.stdin.take());
+    program.ends();
+    assert!(is_empty(folder.path()));
+}
+
+#[test]
+fn who_keeps_sweeps_nothing_by_itself_either() {
+    let _dog = Watchdog::new("keep others");
+    let folder = tempfile::tempdir().unwrap();
+    let mut victim = Program::start("waits", folder.path(), "0");
+    let (home, _file) = (PathBuf::from(victim.says()), victim.says());
+    let journal = std::fs::read(home.join("journal")).unwrap();
+    victim.process.kill().unwrap();
+    victim.process.wait().unwrap();
+    let workers = format!("NDFERRY_WORKER={}", victim.process.id());
+    eventually("the workers have cleaned up", || is_empty(folder.path()) && marked(&workers) == 0);
+    // As it would be, had its workers died as well.
+    let home = home.with_file_name("session-00000000000000aa");
+    for path in [home.parent().unwrap(), &home] {
+        std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700).create(path).unwrap();
+    }
+    std::fs::write(home.join("lock"), "").unwrap();
+    std::fs::write(home.join("journal"), journal).unwrap();
+    Program::start("opens a store", folder.path(), "1").ends();
+    assert!(home.exists());
+    Program::start("opens a store", folder.path(), "0").ends();
+    assert!(is_empty(folder.path()));
+}
+
+#[test]
+fn a_value_that_is_neither_yes_nor_no_is_named() {
+    let _dog = Watchdog::new("keep what");
+    let folder = tempfile::tempdir().unwrap();
+    for bad in ["yes", "2", " 1"] {
+        let said = Program::start("opens a store", folder.path(), bad).says();
+        assert_eq!(said, format!("the environment variable NDFERRY_KEEP is {bad:?}, 0 or 1 was expected"));
+    }
+    assert!(is_empty(folder.path()));
+}

@@ -1,0 +1,237 @@
+//! What workers write to standard output and standard error: passed on with the task in front, kept for errors, thrown away.
+
+use std::{
+    collections::BTreeMap,
+    io::{Read, Write},
+    process::Command,
+};
+
+use ndferry::{Backend, Failure, Output, Pool};
+
+use crate::{Watchdog, builder};
+
+/// Runs a part of a test in a program of its own; gives what it wrote to standard output and standard error.
+fn program(part: &str) -> (String, String) {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args([&format!("output::{part}"), "--exact", "--ignored", "--nocapture"])
+        .output()
+        .unwrap();
+    let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    assert!(output.status.success(), "{stdout}\n{stderr}");
+    (stdout, stderr)
+}
+
+fn say(x: u32) -> u32 {
+    println!("out {x}");
+    eprintln!("err {x}");
+    x
+}
+
+/// The lines that `text` of a stream has for each task, without what is in front of them; `in front` must be a worker's.
+fn by_task(text: &str) -> BTreeMap<String, Vec<String>> {
+    let mut tasks = BTreeMap::<_, Vec<_>>::new();
+    for line in text.lines() {
+        let Some((front, rest)) = line.strip_prefix('[').and_then(|line| line.split_once("] ")) else { continue };
+        let (id, task) = front.split_once(" #").unwrap_or((front, ""));
+        assert!(id.parse::<u32>().is_ok(), "{line}");
+        tasks.entry(task.to_owned()).or_default().push(rest.to_owned());
+    }
+    tasks
+}
+
+#[test]
+fn lines_are_passed_on_with_worker_and_task_in_front() {
+    let _dog = Watchdog::new("prefix");
+    let (stdout, stderr) = program("prefixed");
+    for (text, stream) in [(stdout, "out"), (stderr, "err")] {
+        let tasks = by_task(&text);
+        for x in 0..1000 {
+            assert_eq!(tasks.get(&x.to_string()), Some(&vec![format!("{stream} {x}")]), "{stream}: {tasks:?}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "a part of lines_are_passed_on_with_worker_and_task_in_front"]
+fn prefixed() {
+    let pool = builder().stdout(Output::Prefix).stderr(Output::Prefix).build().unwrap();
+    // Somebody who prints and waits for tasks at once is no deadlock.
+    let _printing = std::io::stdout().lock();
+    assert_eq!(pool.map(say, 0..1000).unwrap().len(), 1000);
+}
+
+#[test]
+fn what_a_worker_had_written_when_it_died_is_passed_on() {
+    if crate::common::emulated() {
+        eprintln!("left out: an emulator says something of its own when a process dies");
+        return;
+    }
+    let _dog = Watchdog::new("prefix and death");
+    let (_, stderr) = program("dying");
+    let tasks = by_task(&stderr);
+    for x in 0..20 {
+        let said = &tasks[&x.to_string()];
+        assert_eq!((said.len(), &*said[0], &*said[500]), (501, "much 0", "no line end"), "{x}");
+    }
+}
+
+#[test]
+#[ignore = "a part of what_a_worker_had_written_when_it_died_is_passed_on"]
+fn dying() {
+    let pool = builder().stderr(Output::Prefix).build().unwrap();
+    let ended = pool.call().keep_going().map(
+        |_: u32| -> u32 {
+            for i in 0..500 {
+                eprintln!("much {i}");
+            }
+            eprint!("no line end");
+            std::process::abort()
+        },
+        0..20_u32,
+    );
+    let ended: Vec<Result<u32, _>> = ended.unwrap();
+    assert!(ended.iter().all(Result::is_err));
+}
+
+#[test]
+fn what_a_failing_task_said_is_part_of_its_error() {
+    if crate::common::emulated() {
+        eprintln!("left out: an emulator says something of its own when a process dies");
+        return;
+    }
+    let _dog = Watchdog::new("capture");
+    let pool = builder().stdout(Output::Capture).stderr(Output::Capture).build().unwrap();
+    let told = pool.call().keep_going().try_map(
+        |x: u32| {
+            say(x);
+            match x % 5 {
+                0 => Err(std::fmt::Error),
+                1 => panic!("{x}"),
+                2 => std::process::abort(),
+                3 => std::process::exit(0),
+                _ => Ok(x),
+            }
+        },
+        0..50_u32,
+    );
+    for (x, result) in told.unwrap().into_iter().enumerate() {
+        match result {
+            Ok(value) => assert_eq!(value % 5, 4),
+            Err(error) => {
+                let (out, err) = (format!("out {x}\n"), format!("err {x}\n"));
+                assert_eq!((error.stdout(), error.stderr()), (Some(&*out), Some(&*err)), "{error:?}");
+                assert!(format!("{error:?}").contains(&format!("\n  | err {x}")), "{error:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn of_a_task_that_says_much_the_end_is_kept_and_no_more() {
+    let _dog = Watchdog::new("much");
+    let pool = builder().workers(1).stderr(Output::Capture).build().unwrap();
+    let before = pool.map(|_: ()| std::process::id(), [()]).unwrap()[0];
+    let error = pool
+        .map(
+            |_: ()| -> u32 {
+                let line = [b'.'; 65_536];
+                let mut stderr = std::io::stderr();
+                // As long as it takes to be trimmed.
+                loop {
+                    (0..64).for_each(|_| stderr.write_all(&line).unwrap());
+                    if kept() < 2048 {
+                        break;
+                    }
+                }
+                eprint!("the end");
+                panic!("enough");
+            },
+            [()],
+        )
+        .unwrap_err();
+    let error = error.task_error().unwrap();
+    let said = error.stderr().unwrap();
+    assert_eq!((said.len(), error.worker()), (8192, before));
+    assert!(said.ends_with("....the end"), "{said}");
+}
+
+/// KiB that the standard error of this process takes in memory.
+fn kept() -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata("/proc/self/fd/2").unwrap().blocks() / 2
+}
+
+#[test]
+fn what_a_worker_that_never_was_one_said_is_told() {
+    let _dog = Watchdog::new("start");
+    let pool = Pool::builder().workers(1).test_entry("output::no_worker").stderr(Output::Capture).build().unwrap();
+    let error = pool.map(|x: u8| x, [1]).unwrap_err();
+    let error = error.task_error().unwrap();
+    assert_eq!((error.failure(), error.stderr()), (Failure::Start, Some("not me\n")));
+}
+
+#[test]
+fn no_worker() {
+    eprintln!("not me");
+}
+
+#[test]
+fn output_can_be_thrown_away_and_is_not_touched_unless_asked_for() {
+    let _dog = Watchdog::new("discard");
+    let (stdout, stderr) = program("untouched");
+    // What the harnesses of the workers print is not seen.
+    assert_eq!(stdout.matches("running 1 test").count(), 1, "{stdout}");
+    assert!(!stdout.contains("out 1") && stdout.contains("out 3"), "{stdout}");
+    assert!(stderr.contains("err 1") && !stderr.contains("err 2") && stderr.contains("err 3"), "{stderr}");
+}
+
+#[test]
+#[ignore = "a part of output_can_be_thrown_away_and_is_not_touched_unless_asked_for"]
+fn untouched() {
+    builder().build().unwrap().map(say, [1]).unwrap();
+    builder().stderr(Output::Discard).build().unwrap().map(say, [2]).unwrap();
+    builder().stdout(Output::Inherit).build().unwrap().map(say, [3]).unwrap();
+}
+
+#[test]
+fn a_pool_whose_workers_write_somewhere_ends_although_somebody_holds_their_output() {
+    let _dog = Watchdog::new("held output");
+    let (reader, writer) = rustix::pipe::pipe().unwrap();
+    let (mut told, mut tell) = (std::fs::File::from(reader), std::fs::File::from(writer));
+    let pool = builder().workers(1).stderr(Output::Prefix).build().unwrap();
+    // In a group of its own it outlives its worker, with the worker's standard error.
+    let left = pool
+        .map(
+            |_: ()| {
+                use std::os::unix::process::CommandExt as _;
+                Command::new("sleep").arg("1000").process_group(0).spawn().unwrap().id()
+            },
+            [()],
+        )
+        .unwrap()[0];
+    let ended = std::thread::spawn(move || {
+        drop(pool);
+        tell.write_all(b"x").unwrap();
+    });
+    let mut byte = [0];
+    told.read_exact(&mut byte).unwrap();
+    ended.join().unwrap();
+    let left = rustix::process::Pid::from_raw(left.try_into().unwrap()).unwrap();
+    rustix::process::kill_process(left, rustix::process::Signal::KILL).unwrap();
+}
+
+#[test]
+fn what_a_backend_has_not_is_an_error() {
+    for backend in [Backend::Threads, Backend::Serial] {
+        let pool = || Pool::builder().backend(backend);
+        for builder in [
+            pool().stderr(Output::Capture),
+            pool().stdout(Output::Inherit),
+            pool().env("A", "b"),
+            pool().env_remove("A"),
+            pool().current_dir("/"),
+        ] {
+            assert!(builder.build().unwrap_err().is_usage());
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! A store of sealed memory: what one of files does, and nothing to find on any file system.
+
+use std::{fs, os::unix::fs::MetadataExt, process::Command};
+
+use ndferry::{Pool, SharedArray, Store, ndarray::s};
+
+use crate::{
+    Watchdog,
+    arrays::{Table, mapped_files, sum_of_column, table},
+    builder,
+};
+
+fn pool() -> Pool {
+    builder().store(&Store::sealed().unwrap()).build().unwrap()
+}
+
+/// What every memory file of the pool's session is called.
+pub(crate) fn name(pool: &Pool) -> String {
+    let home = pool.store().home().file_name().unwrap().to_str().unwrap();
+    format!("memfd:ndferry-{}", home.rsplit('-').next().unwrap())
+}
+
+/// Paths in `/proc` of this process's open files whose own path contains `part`.
+pub(crate) fn open_files(part: &str) -> Vec<std::path::PathBuf> {
+    let all = fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().path());
+    all.filter(|path| fs::read_link(path).is_ok_and(|file| file.to_str().is_some_and(|file| file.contains(part))))
+        .collect()
+}
+
+// S6
+#[test]
+fn one_array_in_many_tasks_is_one_memory_file_that_every_worker_maps() {
+    let _dog = Watchdog::new("one memory file");
+    let pool = pool();
+    let name = name(&pool);
+    let shared = SharedArray::from(table(100_000));
+    let items = (0..200).map(|i| (shared.subview(|view| view.slice_move(s![i..50_000 + i, ..])), name.clone()));
+    let seen = pool
+        .map(|(table, name): (Table, String)| (table[(0, 2)], std::process::id(), mapped_files(&name)), items)
+        .unwrap();
+    let mut workers: Vec<_> = seen.iter().map(|(_, worker, _)| *worker).collect();
+    workers.sort_unstable();
+    workers.dedup();
+    assert_eq!(workers.len(), 2);
+    for (i, (value, _, files)) in seen.iter().enumerate() {
+        assert_eq!(*value, shared[(i, 2)]);
+        assert_eq!((files.len(), &files[0]), (1, &seen[0].2[0]), "task {i}");
+    }
+    assert_eq!(pool.with(&shared).map(sum_of_column, [0]).unwrap(), [shared.column(0).sum()]);
+    assert_eq!(open_files(&name).len(), 1, "written once");
+    assert!(pool.store().files().unwrap().is_empty());
+    drop(shared);
+    assert_eq!(open_files(&name).len(), 0, "gone with the array");
+}
+
+#[test]
+fn what_is_borrowed_for_a_call_goes_with_it() {
+    let _dog = Watchdog::new("borrowed");
+    let pool = pool();
+    let plain = table(50_000);
+    for _ in 0..3 {
+        assert_eq!(pool.with(&plain).map(|table, _: u8| table[(1, 0)], [0]).unwrap(), [0.5]);
+        assert!(open_files(&name(&pool)).is_empty());
+    }
+}
+
+// P4
+#[test]
+fn results_arrive_mapped_and_are_sent_on_as_they_are() {
+    let _dog = Watchdog::new("sealed results");
+    let pool = pool();
+    let name = name(&pool);
+    let mut tables: Vec<Table> = pool.map(|rows| SharedArray::from(table(rows)), [50_000, 60_000]).unwrap();
+    assert!(tables.iter().all(|table| table.why_not_mapped().is_none()));
+    let before = mapped_files(&name);
+    assert_eq!(before.len(), 2);
+    let back: Vec<Table> = pool.map(|table: Table| table, tables.clone()).unwrap();
+    assert_eq!((&back, mapped_files(&name)), (&tables, before), "the same two files, there and back");
+    drop(back);
+    tables = pool.map(|table: Table| SharedArray::from(&*table + 1.0), tables).unwrap();
+    assert_eq!(open_files(&name).len(), 2, "the old ones have gone");
+    // Another pool has no need to write them again.
+    let sums = crate::pool().with(&tables).map(|tables, i: usize| tables[i].sum(), [0, 1]).unwrap();
+    assert_eq!(sums, [tables[0].sum(), tables[1].sum()]);
+    drop(pool);
+    assert_eq!(tables[1][(0, 0)], 1.0, "a result outlives its pool");
+    drop(tables);
+    assert!(open_files(&name).is_empty() && mapped_files(&name).is_empty());
+}
+
+#[test]
+fn nobody_can_change_what_was_sealed() {
+    let _dog = Watchdog::new("seals");
+    let pool = pool();
+    let name = name(&pool);
+    let shared = SharedArray::from(table(50_000));
+    let tried = pool.with(&(shared.clone(), name)).map(
+        |(table, name): &(Table, String), _: u8| {
+            let files = open_files(name);
+            let file = fs::File::options().write(true).open(&files[0]).unwrap();
+            let refused = [
+                std::os::unix::fs::FileExt::write_at(&file, &[1; 8], 0).is_err(),
+                file.set_len(0).is_err(),
+                file.set_len(file.metadata().unwrap().size() + 1).is_err(),
+            ];
+            (refused, table.sum())
+        },
+        [0, 1],
+    );
+    assert_eq!(tried.unwrap(), [([true; 3], shared.sum()); 2]);
+}
+
+#[test]
+fn an_array_outlives_its_store_and_the_stores_memory_does_not() {
+    let _dog = Watchdog::new("outlives");
+    let shared = SharedArray::from(table(50_000));
+    let pool = pool();
+    let name = name(&pool);
+    pool.with(&shared).map(sum_of_column, [0]).unwrap();
+    assert_eq!(open_files(&name).len(), 1);
+    drop(pool);
+    assert!(open_files(&name).is_empty(), "the array has its own memory and needs none of the store's");
+    assert_eq!(self::pool().with(&shared).map(sum_of_column, [0]).unwrap(), [shared.column(0).sum()]);
+}
+
+#[test]
+fn too_many_arrays_for_the_open_files_a_process_may_have_is_an_error_that_says_so() {
+    let _dog = Watchdog::new("descriptors");
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -n 60 && exec \"$@\"", "sh"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["sealed::share_sixty_arrays", "--exact", "--ignored", "--nocapture"])
+        .output()
+        .unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(printed.contains("this process has as many files open as it may (ulimit -n)"), "{printed}");
+    assert!(printed.contains("and works again: [1, 2]"), "{printed}");
+}
+
+#[test]
+#[ignore = "a part of too_many_arrays_for_the_open_files_a_process_may_have_is_an_error_that_says_so"]
+fn share_sixty_arrays() {
+    let pool = builder().workers(1).store(&Store::sealed().unwrap()).threshold(0).build().unwrap();
+    let arrays: Vec<_> = (0..60).map(|i| SharedArray::from(vec![i; 3])).collect();
+    println!("{}", pool.with(&arrays).map(|arrays, i: usize| arrays[i][0], [0]).unwrap_err());
+    drop(arrays);
+    println!("and works again: {:?}", pool.map(|x: u8| x + 1, [0, 1]).unwrap());
+}

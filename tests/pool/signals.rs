@@ -1,0 +1,297 @@
+//! Signals, in a real terminal: the program is gone at once, with the signal's own status, and all that was its goes with it.
+
+use std::{
+    fs::File,
+    io::Write as _,
+    os::{fd::OwnedFd, unix::process::ExitStatusExt as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
+};
+
+use ndferry::{SharedArray, ndarray::Ix1};
+use rustix::{
+    fs::OFlags,
+    process::{Pid, Signal, kill_process},
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::{Watchdog, builder, eventually, marked, processes};
+
+const PHASES: [&str; 7] = ["starting", "building", "running", "encoding", "collecting", "stopping", "after a death"];
+
+/// Moments of a phase that passes.
+const ROUNDS: u64 = 5;
+
+/// A program in a terminal of its own.
+struct Program {
+    process: Child,
+    terminal: File,
+    folder: tempfile::TempDir,
+    mark: String,
+}
+
+impl Program {
+    fn start(part: &str, phase: &str) -> Self {
+        let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&controller).unwrap();
+        unlockpt(&controller).unwrap();
+        let name = ptsname(&controller, Vec::new()).unwrap();
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let terminal: OwnedFd = rustix::fs::open(&*name, flags, rustix::fs::Mode::empty()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("store")).unwrap();
+        let mark = format!("NDFERRY_TEST_PROGRAM={}", folder.path().display());
+        // `setsid --ctty` makes what it is given its controlling terminal, as a login does.
+        let process = Command::new("setsid")
+            .arg("--ctty")
+            .arg(std::env::current_exe().unwrap())
+            .args([&format!("signals::{part}"), "--exact", "--ignored", "--nocapture"])
+            .env("NDFERRY_DIR", folder.path().join("store"))
+            .env("NDFERRY_TEST_PROGRAM", folder.path())
+            .env("NDFERRY_TEST_PHASE", phase)
+            .stdin(Stdio::from(terminal.try_clone().unwrap()))
+            .stdout(Stdio::from(terminal.try_clone().unwrap()))
+            .stderr(Stdio::from(terminal))
+            .spawn()
+            .unwrap();
+        Self { process, terminal: controller.into(), folder, mark }
+    }
+
+    /// Waits until the program says so.
+    fn wait_for(&self, what: &str) {
+        let path = self.folder.path().join(what);
+        eventually(what, || path.exists());
+    }
+
+    fn press_ctrl_c(&mut self) {
+        self.terminal.write_all(b"\x03").unwrap();
+    }
+
+    /// Waits until the program has ended, and all that was its is gone: how, and how long that took.
+    fn end(&mut self) -> (ExitStatus, Duration) {
+        let since = Instant::now();
+        let status = self.process.wait().unwrap();
+        eventually("every process is gone", || marked(&self.mark) == 0);
+        eventually("every file is gone", || is_empty(&self.folder.path().join("store")));
+        (status, since.elapsed())
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn is_empty(folder: &Path) -> bool {
+    std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+// E7 S1
+#[test]
+fn in_every_phase_a_signal_ends_the_program_and_all_that_is_its() {
+    let _dog = Watchdog::new("signals");
+    // What lasts is struck once, what passes at several moments.
+    let moments = |phase| if matches!(phase, "starting" | "stopping") { 0..ROUNDS } else { 0..1 };
+    for (phase, moment) in PHASES.into_iter().flat_map(|phase| moments(phase).map(move |moment| (phase, moment))) {
+        // Where it is ignored, as in the background of a script, nobody dies of it.
+        for signal in [Signal::INT, Signal::TERM].into_iter().filter(|signal| !processes::ignores(*signal)) {
+            let mut program = Program::start("phases", phase);
+            program.wait_for("reached");
+            // Before there is any worker, it is for the next program to clean up.
+            let workers = format!("NDFERRY_WORKER={}", program.process.id());
+            eventually("a worker", || phase != "starting" || marked(&workers) > 0);
+            std::thread::sleep(Duration::from_micros(700 * moment));
+            if signal == Signal::INT {
+                program.press_ctrl_c();
+            } else {
+                kill_process(Pid::from_child(&program.process), signal).unwrap();
+            }
+            let (status, took) = program.end();
+            println!("{phase}, {signal:?}: all gone after {took:.1?}");
+            assert_eq!(status.signal(), Some(signal.as_raw()), "{phase}: {status}");
+        }
+    }
+}
+
+/// Says that something was reached, once.
+fn reached(what: &str) {
+    let folder = PathBuf::from(std::env::var_os("NDFERRY_TEST_PROGRAM").unwrap());
+    File::create(folder.join(what)).unwrap();
+}
+
+/// A result that takes long to be written.
+struct Large;
+
+impl Serialize for Large {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        reached("reached");
+        // One after another, into a file of the store.
+        serializer.collect_seq((0..1_u64 << 40).inspect(|x| {
+            if x % 1_000_000 == 999_999 {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }))
+    }
+}
+
+impl<'de> Deserialize<'de> for Large {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        serde::de::IgnoredAny::deserialize(deserializer).map(|_| Self)
+    }
+}
+
+/// A result that takes long to be read.
+struct Slow;
+
+impl Serialize for Slow {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        SharedArray::<f64, Ix1>::from(vec![0.5; 300_000]).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Slow {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let _array = SharedArray::<f64, Ix1>::deserialize(deserializer)?;
+        reached("reached");
+        std::thread::sleep(Duration::from_secs(1000));
+        Ok(Self)
+    }
+}
+
+/// Works without end, with a process of its own.
+fn work(array: &SharedArray<f64, Ix1>, _: u32) -> f64 {
+    let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
+    reached("reached");
+    child.wait().unwrap();
+    array.sum()
+}
+
+#[test]
+#[ignore = "a part of in_every_phase_a_signal_ends_the_program_and_all_that_is_its"]
+fn phases() {
+    let phase = std::env::var("NDFERRY_TEST_PHASE").unwrap();
+    let array = SharedArray::from(vec![1.0; 1_000_000]);
+    if phase == "starting" {
+        reached("reached");
+        // They start for as long as it takes.
+        let pools: Vec<_> = (0..100).map(|_| builder().build().unwrap()).collect();
+        std::thread::sleep(Duration::from_secs(1000));
+        drop(pools);
+    }
+    let pool = builder().build().unwrap();
+    match &*phase {
+        "building" => {
+            let build = |_: &u8| {
+                reached("reached");
+                std::thread::sleep(Duration::from_secs(1000));
+            };
+            let _ = pool.with_init(&0_u8, build).map(|_: &mut (), x: u8| x, [0; 4]);
+        }
+        "running" => drop(pool.with(&array).map(work, 0..4)),
+        "encoding" => drop(pool.map(|_: u8| Large, [0; 2])),
+        "collecting" => drop(pool.map(|_: u8| Slow, [0; 2])),
+        "stopping" => {
+            pool.with(&array).map(|array: &SharedArray<f64, Ix1>, i: usize| array[i], 0..4).unwrap();
+            // Its worker goes only when it has to.
+            pool.map(
+                |_: u8| {
+                    std::mem::forget(std::thread::spawn(|| {
+                        loop {
+                            std::thread::yield_now()
+                        }
+                    }))
+                },
+                [0],
+            )
+            .unwrap();
+            reached("reached");
+            drop(pool);
+            drop(array);
+        }
+        "after a death" => {
+            assert!(
+                pool.with(&array).map(|_: &SharedArray<f64, Ix1>, _: u8| -> u8 { std::process::abort() }, [0]).is_err()
+            );
+            drop(pool.with(&array).map(work, 0..4));
+        }
+        other => panic!("there is no phase {other}"),
+    }
+    std::thread::sleep(Duration::from_secs(1000));
+}
+
+static CAUGHT: AtomicU32 = AtomicU32::new(0);
+
+extern "C" fn catch(_: libc::c_int) {
+    CAUGHT.fetch_add(1, Ordering::Relaxed);
+}
+
+// E7
+#[test]
+fn a_program_that_has_its_own_handler_keeps_it() {
+    let _dog = Watchdog::new("handler");
+    let mut program = Program::start("handles", "");
+    program.wait_for("running");
+    for caught in ["caught 1", "caught 2"] {
+        program.press_ctrl_c();
+        program.wait_for(caught);
+    }
+    File::create(program.folder.path().join("go")).unwrap();
+    let (status, _) = program.end();
+    assert!(status.success(), "{status}");
+}
+
+#[test]
+#[ignore = "a part of a_program_that_has_its_own_handler_keeps_it"]
+fn handles() {
+    let handler: extern "C" fn(libc::c_int) = catch;
+    // SAFETY: the handler does one atomic addition, which may be done in a signal handler.
+    unsafe { libc::signal(libc::SIGINT, handler as libc::sighandler_t) };
+    let watch = || {
+        for caught in 1..3 {
+            eventually("a signal", || CAUGHT.load(Ordering::Relaxed) >= caught);
+            reached(&format!("caught {caught}"));
+        }
+    };
+    std::thread::spawn(watch);
+    let pool = builder().build().unwrap();
+    let task = |x: u8| {
+        reached("running");
+        let go = PathBuf::from(std::env::var_os("NDFERRY_TEST_PROGRAM").unwrap()).join("go");
+        eventually("told to go on", || go.exists());
+        x
+    };
+    assert_eq!(pool.map(task, [1, 2]).unwrap(), [1, 2]);
+}
+
+// E7
+#[test]
+fn an_impatient_user_gets_no_other_end() {
+    if processes::ignores(Signal::INT) {
+        eprintln!("left out: interrupts are ignored here, as in the background of a script");
+        return;
+    }
+    let _dog = Watchdog::new("impatient");
+    let mut program = Program::start("phases", "running");
+    program.wait_for("reached");
+    program.terminal.write_all(b"\x03\x03\x03").unwrap();
+    let (status, _) = program.end();
+    assert_eq!(status.signal(), Some(Signal::INT.as_raw()));
+}
+
+// E7
+#[test]
+fn workers_of_a_program_that_is_stopped_work_on_and_end_with_it() {
+    let _dog = Watchdog::new("stopped");
+    let mut program = Program::start("phases", "running");
+    program.wait_for("reached");
+    // Ctrl-Z.
+    program.terminal.write_all(b"\x1a").unwrap();
+    kill_process(Pid::from_child(&program.process), Signal::KILL).unwrap();
+    let (status, _) = program.end();
+    assert_eq!(status.signal(), Some(Signal::KILL.as_raw()));
+}

@@ -1,0 +1,225 @@
+//! Streams: how far they look ahead, in which order they give, how they end.
+
+use std::{cell::Cell, path::PathBuf, time::Duration};
+
+use ndferry::{
+    CancelToken, Failure, Pool, SharedArray,
+    ndarray::{Array2, Ix2},
+};
+use rustix::process::{Pid, test_kill_process};
+
+use crate::{
+    Watchdog, builder,
+    conformance::backends,
+    ledger::{Ledger, note, raise, wait_for},
+};
+
+fn same(x: u32) -> u32 {
+    x
+}
+
+// P5
+#[test]
+fn no_more_items_are_taken_than_workers_can_have() {
+    let _dog = Watchdog::new("lazy");
+    let more = [1, 3].map(|workers| (format!("{workers} processes"), builder().workers(workers).build().unwrap()));
+    for (name, pool) in backends().into_iter().chain(more) {
+        for prefetch in [0, 1, 3] {
+            for batch in [None, Some(1), Some(4)] {
+                let call = || {
+                    let call = pool.call().prefetch(prefetch);
+                    if let Some(batch) = batch { call.batch(batch) } else { call }
+                };
+                let most = pool.workers() * (prefetch + 1) * batch.unwrap_or(1);
+                let what = format!("{name}, prefetch {prefetch}, batch {batch:?}: {most} at most");
+                let pulled = Cell::new(0);
+                let items = || (0..).inspect(|_| pulled.set(pulled.get() + 1));
+                let mut stream = call().stream(same, items()).unwrap();
+                assert_eq!(pulled.get(), 0, "{what}");
+                assert_eq!(stream.next().unwrap().unwrap(), 0, "{what}");
+                assert!((1..=most).contains(&pulled.get()), "{what}, {} were taken", pulled.get());
+                for expected in 1..20 {
+                    assert_eq!(stream.next().unwrap().unwrap(), expected, "{what}");
+                    let given = expected as usize;
+                    assert!(pulled.get() <= most + given, "{what}, {} were taken for {given}", pulled.get());
+                }
+                drop(stream);
+                pulled.set(0);
+                let mut stream = call().stream_unordered(same, items()).unwrap();
+                stream.next().unwrap().unwrap();
+                assert!((1..=most).contains(&pulled.get()), "{what}, unordered, {} were taken", pulled.get());
+            }
+        }
+    }
+}
+
+// P5
+#[test]
+fn what_is_ready_first_comes_first_unless_order_is_wanted() {
+    let _dog = Watchdog::new("unordered");
+    let hold = |(flag, index): (PathBuf, u32)| {
+        if index == 0 {
+            wait_for(&flag);
+        }
+        index
+    };
+    for (name, pool) in backends().into_iter().filter(|(_, pool)| pool.workers() > 1) {
+        let ledger = Ledger::new();
+        let items = || (0..6).map(|index| (ledger.flag("go on"), index));
+        let mut stream = pool.call().prefetch(0).stream_unordered(hold, items()).unwrap();
+        for expected in 1..6 {
+            assert_eq!(stream.next().unwrap().unwrap(), (expected.into(), expected), "{name}");
+        }
+        raise(&ledger.flag("go on"));
+        assert_eq!(stream.next().unwrap().unwrap(), (0, 0), "{name}");
+        assert!(stream.next().is_none(), "{name}");
+        let stream = pool.call().stream(hold, items()).unwrap();
+        assert_eq!(stream.map(Result::unwrap).collect::<Vec<_>>(), (0..6).collect::<Vec<_>>(), "{name}");
+    }
+}
+
+fn lives(process: u32) -> bool {
+    test_kill_process(Pid::from_raw(process.try_into().unwrap()).unwrap()).is_ok()
+}
+
+// P5
+#[test]
+fn dropping_a_stream_ends_its_tasks_and_no_other() {
+    let _dog = Watchdog::new("dropped");
+    let pool = builder().workers(3).build().unwrap();
+    for batch in [1, 4] {
+        let ledger = Ledger::new();
+        let work = |(ledger, index): (PathBuf, u32)| {
+            note(&ledger, format!("{index} {}", std::process::id()));
+            if index > 0 {
+                std::thread::sleep(Duration::from_secs(1000));
+            }
+            index
+        };
+        let items = (0..).map(|index| (ledger.path(), index));
+        let mut stream = pool.call().batch(batch).stream(work, items).unwrap();
+        assert_eq!(stream.next().unwrap().unwrap(), 0);
+        crate::eventually("all workers are at it", || ledger.lines().len() >= 4);
+        drop(stream);
+        let begun = ledger.lines();
+        for line in &begun {
+            let (index, process) = line.split_once(' ').unwrap();
+            assert!(index == "0" || !lives(process.parse().unwrap()), "task {index} goes on");
+        }
+        assert_eq!(pool.map(same, 0..50).unwrap(), (0..50).collect::<Vec<_>>());
+        assert_eq!(ledger.lines(), begun, "nothing was begun after it");
+        assert!(pool.store().files().unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_stream_dropped_at_any_point_leaves_nothing() {
+    let _dog = Watchdog::new("any point");
+    let table = |rows: usize| SharedArray::from(Array2::from_elem((rows, 3), 1.5));
+    for (name, pool) in backends() {
+        for taken in 0..6 {
+            let items = (0..).map(|_| SharedArray::from(Array2::from_elem((50_000, 3), 1.0)));
+            let more = |table: SharedArray<f64, Ix2>| SharedArray::from(&*table * 2.0);
+            let stream = pool.call().threshold(1 << 10).stream(more, items).unwrap();
+            let sums: Vec<_> = stream.take(taken).map(|table| table.unwrap().sum()).collect();
+            assert_eq!(sums, vec![300_000.0; taken], "{name}");
+            assert!(pool.store().files().unwrap().is_empty(), "{name}, {taken} taken");
+            let stream = pool.call().stream_unordered(table, [10, 200_000, 20]).unwrap();
+            assert_eq!(stream.take(taken).filter(Result::is_ok).count(), taken.min(3), "{name}");
+            assert!(pool.store().files().unwrap().is_empty(), "{name}, {taken} taken, unordered");
+        }
+    }
+}
+
+fn odd(x: u32) -> Result<u32, String> {
+    if x % 2 == 1 { Ok(x) } else { Err(format!("{x} is even")) }
+}
+
+#[test]
+fn a_failure_ends_a_stream_or_takes_a_place_in_it() {
+    let _dog = Watchdog::new("failure");
+    for (name, pool) in backends() {
+        let mut stream = pool.call().prefetch(0).try_stream(odd, (1..).step_by(2).take(3).chain([4, 7])).unwrap();
+        let mut given = Vec::new();
+        let error = loop {
+            match stream.next().unwrap() {
+                Ok(result) => given.push(result),
+                Err(error) => break error.into_task_error().unwrap(),
+            }
+        };
+        assert!([1, 3, 5].starts_with(&given), "{name}: {given:?}");
+        assert_eq!((error.index(), error.message()), (3, "4 is even"), "{name}");
+        assert!(stream.next().is_none() && stream.next().is_none(), "{name}");
+        let stream = pool.call().keep_going().try_stream(odd, 0..).unwrap();
+        for (index, outcome) in stream.take(20).enumerate() {
+            match outcome {
+                Ok(result) => assert_eq!((result, index % 2), (index as u32, 1), "{name}"),
+                Err(error) => assert_eq!(error.into_task_error().unwrap().index(), index as u64, "{name}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_cancelled_stream_says_so_once_and_ends() {
+    let _dog = Watchdog::new("cancelled");
+    for (name, pool) in backends() {
+        let token = CancelToken::new();
+        let mut stream = pool.call().cancel_by(&token).stream(same, 0..).unwrap();
+        assert_eq!(stream.next().unwrap().unwrap(), 0, "{name}");
+        token.cancel();
+        let error = stream.find_map(Result::err).unwrap().into_task_error().unwrap();
+        assert_eq!(error.failure(), Failure::Cancelled, "{name}");
+        assert!(stream.next().is_none(), "{name}");
+        // What was taken is told of, and of what was not, the first.
+        let token = CancelToken::new();
+        let mut stream = pool.call().cancel_by(&token).keep_going().stream(same, 0..).unwrap();
+        assert_eq!(stream.next().unwrap().unwrap(), 0, "{name}");
+        token.cancel();
+        let rest: Vec<_> = stream.by_ref().collect();
+        assert!(rest.iter().any(Result::is_err) && rest.len() < 20, "{name}: {rest:?}");
+        for (index, outcome) in (1..).zip(rest) {
+            match outcome {
+                Ok(result) => assert_eq!(result, index, "{name}"),
+                Err(error) => assert_eq!(error.task_error().unwrap().index(), u64::from(index), "{name}"),
+            }
+        }
+        assert!(stream.next().is_none(), "{name}");
+    }
+}
+
+// P6
+#[test]
+fn a_stream_whose_state_cannot_be_built_says_so_once_and_ends() {
+    let _dog = Watchdog::new("no state");
+    fn build(_: &u8) -> Result<u32, String> {
+        Err("no state today".into())
+    }
+    fn use_it(state: &mut u32, x: u32) -> u32 {
+        *state + x
+    }
+    let check = |name: &str, pool: &Pool| {
+        let call = || pool.try_with_init(&0, build).keep_going();
+        let outcomes: Vec<_> = call().stream(use_it, 0..).unwrap().take(10).collect();
+        assert_eq!(outcomes.len(), 1, "{name}: {outcomes:?}");
+        let error = outcomes.into_iter().next().unwrap().unwrap_err().into_task_error().unwrap();
+        assert_eq!((error.failure(), error.message()), (Failure::Build, "no state today"), "{name}");
+        assert_eq!(call().stream_unordered(use_it, 0..5).unwrap().count(), 1, "{name}");
+        assert!(call().map(use_it, 0..5).is_err(), "{name}");
+        assert!(call().fold(use_it, 0..5, (), |(), _| ()).is_err(), "{name}");
+    };
+    backends().iter().for_each(|(name, pool)| check(name, pool));
+}
+
+#[test]
+fn a_fold_over_any_number_of_items_keeps_none() {
+    let _dog = Watchdog::new("fold");
+    for (name, pool) in backends() {
+        let count = if crate::common::emulated() { 2_000 } else { 20_000 };
+        let last = pool.call().fold(same, 0..count, 0, |next, x| {
+            assert_eq!(next, x, "{name}: in order");
+            next + 1
+        });
+        assert_eq!(last.unwrap(), count, "{name}");
+    }
+}

@@ -1,0 +1,147 @@
+//! Single tasks, begun now and waited for later.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use ndferry::{Backend, CancelToken, Failure, Pool, SharedArray, ndarray::Ix1};
+
+use crate::{Watchdog, double, eventually, pool};
+
+fn wait_for(path: PathBuf) {
+    while !path.exists() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn touch(path: PathBuf) {
+    std::fs::write(path, "").unwrap();
+}
+
+fn flag(folder: &tempfile::TempDir, name: &str) -> PathBuf {
+    folder.path().join(name)
+}
+
+fn shows(path: &Path) {
+    eventually("the task has run", || path.exists());
+}
+
+#[test]
+fn a_task_is_begun_before_it_is_waited_for() {
+    let _dog = Watchdog::new("begun");
+    let (pool, folder) = (pool(), tempfile::tempdir().unwrap());
+    let pending = pool.submit(touch, flag(&folder, "a")).unwrap();
+    shows(&flag(&folder, "a"));
+    pending.wait().unwrap();
+    assert_eq!(pool.submit(double, 21).unwrap().wait().unwrap(), 42);
+}
+
+#[test]
+fn more_tasks_than_workers_run_without_being_waited_for_and_in_their_order() {
+    let _dog = Watchdog::new("queued");
+    let (pool, folder) = (pool(), tempfile::tempdir().unwrap());
+    let pending: Vec<_> = (0..20).map(|i| pool.submit(touch, flag(&folder, &i.to_string())).unwrap()).collect();
+    shows(&flag(&folder, "19"));
+    pending.into_iter().for_each(|pending| pending.wait().unwrap());
+    let doubled: Vec<_> = (0..50).map(|i| pool.submit(double, i).unwrap()).collect();
+    let doubled: Vec<_> = doubled.into_iter().rev().map(|pending| pending.wait().unwrap()).collect();
+    assert_eq!(doubled, (0..50).rev().map(double).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_worker_whose_result_nobody_has_asked_for_works_for_others() {
+    let _dog = Watchdog::new("unwatched");
+    let pool = pool();
+    let pending: Vec<_> = (0..2).map(|i| pool.submit(double, i).unwrap()).collect();
+    assert_eq!(pool.map(double, 0..10).unwrap(), (0..10).map(double).collect::<Vec<_>>());
+    assert_eq!(pending.into_iter().map(|pending| pending.wait().unwrap()).collect::<Vec<_>>(), [0, 2]);
+}
+
+#[test]
+fn failures_are_told_when_the_task_is_waited_for() {
+    let _dog = Watchdog::new("failures");
+    let pool = pool();
+    let panicked = pool.submit(|x: u8| assert_eq!(x, 0, "not zero"), 1).unwrap();
+    let parsed = pool.call().label("parse").try_submit(|text: String| text.parse::<i32>(), "x".into()).unwrap();
+    let died = pool.call().retries(1).submit(|()| std::process::abort(), ()).unwrap();
+    let failures = [panicked.wait(), parsed.wait().map(drop), died.wait()].map(|result| result.unwrap_err());
+    let [panicked, parsed, died] = failures.each_ref().map(|error| error.task_error().unwrap());
+    assert!(panicked.message().contains("not zero"), "{panicked}");
+    assert_eq!((parsed.failure(), parsed.task()), (Failure::Error, "parse"));
+    assert_eq!((died.signal(), died.attempt()), (Some(6), 2));
+    assert_eq!(pool.map(double, [1]).unwrap(), [2]);
+}
+
+#[test]
+fn waiting_can_be_given_up_and_taken_up_again() {
+    let _dog = Watchdog::new("timeout");
+    let (pool, folder) = (pool(), tempfile::tempdir().unwrap());
+    let pending = pool.submit(wait_for, flag(&folder, "go")).unwrap();
+    let pending = pending.wait_timeout(Duration::from_millis(10)).unwrap().unwrap_err();
+    assert!(!pending.is_finished());
+    touch(flag(&folder, "go"));
+    eventually("it is finished", || pending.is_finished());
+    pending.wait_timeout(Duration::MAX).unwrap().unwrap();
+}
+
+// P3
+#[test]
+fn a_task_that_takes_too_long_ends_although_nobody_waits() {
+    let _dog = Watchdog::new("overdue");
+    let (pool, folder) = (pool(), tempfile::tempdir().unwrap());
+    let pending = pool.call().timeout(Duration::from_millis(50)).submit(wait_for, flag(&folder, "never")).unwrap();
+    eventually("it is over", || pending.is_finished());
+    let error = pending.wait().unwrap_err();
+    assert_eq!(error.task_error().unwrap().failure(), Failure::Timeout, "{error}");
+}
+
+#[test]
+fn a_cancelled_or_dropped_task_is_killed_and_its_worker_replaced() {
+    let _dog = Watchdog::new("cancel");
+    let (pool, folder) = (pool(), tempfile::tempdir().unwrap());
+    for retries in [0, 1] {
+        let call = || pool.call().retries(retries);
+        let pending = call().submit(wait_for, flag(&folder, "never")).unwrap();
+        drop(call().submit(wait_for, flag(&folder, "never")).unwrap());
+        let queued = call().submit(wait_for, flag(&folder, "never")).unwrap();
+        pending.cancel();
+        queued.cancel();
+        for cancelled in [pending, queued] {
+            let began = Instant::now();
+            let error = cancelled.wait().unwrap_err();
+            assert_eq!(error.task_error().unwrap().failure(), Failure::Cancelled, "{error}");
+            assert!(began.elapsed() < Duration::from_secs(60));
+        }
+        assert_eq!(pool.map(double, 0..4).unwrap(), [0, 2, 4, 6]);
+    }
+    let token = CancelToken::new();
+    let tasks: Vec<_> =
+        (0..3).map(|_| pool.call().cancel_by(&token).submit(wait_for, flag(&folder, "never")).unwrap()).collect();
+    token.cancel();
+    for task in tasks {
+        assert_eq!(task.wait().unwrap_err().task_error().unwrap().failure(), Failure::Cancelled);
+    }
+}
+
+#[test]
+fn a_submitted_task_gets_its_context_and_state_over_every_backend() {
+    let _dog = Watchdog::new("kinds");
+    let local = |backend| Pool::builder().backend(backend).build().unwrap();
+    for pool in [pool(), local(Backend::Threads), local(Backend::Serial)] {
+        let shared = SharedArray::<_, Ix1>::from(ndferry::ndarray::Array1::from_elem(1 << 18, 0.5f64));
+        let sums: Vec<_> = (0..3)
+            .map(|i| pool.with(&shared).submit(|a: &SharedArray<f64, Ix1>, i: i32| a.sum() + f64::from(i), i).unwrap())
+            .collect();
+        let sums: Vec<_> = sums.into_iter().map(|sum| sum.wait().unwrap()).collect();
+        assert_eq!(sums, [131_072.0, 131_073.0, 131_074.0], "{pool:?}");
+        let counted = pool.with_init(&7u32, |start| *start).submit(
+            |count, more: u32| {
+                *count += more;
+                *count
+            },
+            5,
+        );
+        assert_eq!(counted.unwrap().wait().unwrap(), 12);
+    }
+}
