@@ -318,6 +318,27 @@ impl<'p, K: Kind, M: Mode> Call<'p, K, M> {
     }
 }
 
+impl<'p, M: Mode> Call<'p, NoContext, M> {
+    /// Begins the call as one whose tasks name their functions themselves.
+    pub(crate) fn run_nodes(self, call_site: &'static Location<'static>) -> Result<Run<'p>> {
+        self.run(Remote::own::<Self>(), None, call_site)
+    }
+
+    pub(crate) fn keeps_going(&self) -> bool {
+        self.options.keep_going
+    }
+
+    pub(crate) fn takes_label(&mut self) -> Option<String> {
+        self.options.label.take()
+    }
+}
+
+impl<'p> From<&'p Pool> for Call<'p, NoContext> {
+    fn from(pool: &'p Pool) -> Self {
+        pool.call()
+    }
+}
+
 impl<K, M> Call<'_, K, M> {
     pub(super) fn new(pool: &Pool, kind: K) -> Self {
         let options = Options {

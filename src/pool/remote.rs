@@ -13,13 +13,17 @@ use ndarray::{ArrayRef, Dimension};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{panics::describe, task::Job};
-use crate::{Element, Error, Result, error::Report, sys::process::Text};
+use crate::{
+    Element, Error, Result,
+    error::Report,
+    sys::{clock, process::Text},
+};
 
 /// What a worker calls to run a task: gets the job, and calls the user's function with what it decodes from it.
 pub(super) type Trampoline = fn(&mut Job<'_>) -> Result<(), Report>;
 
 /// A trampoline and the functions it is to call, as offsets in the program.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Remote {
     trampoline: u64,
     function: u64,
@@ -184,6 +188,69 @@ impl Remote {
     }
 }
 
+/// Tasks that are nodes of a flow.
+impl Remote {
+    /// A function of references to the parts of `A`, which gives `R` or a `Result` of it.
+    pub(crate) fn node<A, R, T>(function: A::Function<T::Out>) -> Result<Self>
+    where
+        A: Arguments,
+        R: Serialize,
+        T: Returns<R>,
+    {
+        Self::new(run_node::<A, R, T>, A::address(function), None)
+    }
+}
+
+/// What a node's function gets: references to the parts of a tuple, one by one.
+pub trait Arguments: DeserializeOwned + 'static {
+    /// The function that gives `O`.
+    type Function<O>: Copy;
+
+    #[doc(hidden)]
+    fn call<O>(&self, function: Self::Function<O>) -> O;
+
+    #[doc(hidden)]
+    fn address<O>(function: Self::Function<O>) -> *const ();
+
+    /// # Safety
+    ///
+    /// `address` is that of such a function.
+    #[doc(hidden)]
+    unsafe fn at<O>(address: *const ()) -> Self::Function<O>;
+}
+
+macro_rules! arguments {
+    ($($part:ident $name:ident),*) => {
+        impl<$($part: DeserializeOwned + 'static),*> Arguments for ($($part,)*) {
+            type Function<O> = fn($(&$part),*) -> O;
+
+            fn call<O>(&self, function: Self::Function<O>) -> O {
+                let ($($name,)*) = self;
+                function($($name),*)
+            }
+
+            fn address<O>(function: Self::Function<O>) -> *const () {
+                function as *const ()
+            }
+
+            unsafe fn at<O>(address: *const ()) -> Self::Function<O> {
+                // SAFETY: the caller says that it is one.
+                unsafe { std::mem::transmute::<*const (), Self::Function<O>>(address) }
+            }
+        }
+    };
+}
+
+arguments!();
+arguments!(A a);
+arguments!(A a, B b);
+arguments!(A a, B b, C c);
+arguments!(A a, B b, C c, D d);
+arguments!(A a, B b, C c, D d, E e);
+arguments!(A a, B b, C c, D d, E e, F f);
+arguments!(A a, B b, C c, D d, E e, F f, G g);
+arguments!(A a, B b, C c, D d, E e, F f, G g, H h);
+
 /// The trampoline at `offset` in this program.
 pub(super) fn trampoline(offset: u64) -> Option<Trampoline> {
     let address = resolve(offset)?;
@@ -299,4 +366,22 @@ where
     let out = function(job.state(|spec| B::outcome(build(spec)))?, part.array_mut(), start);
     drop(part);
     job.reply(&T::outcome(out)?)
+}
+
+/// Beside what the function gives goes how long it took, in nanoseconds.
+fn run_node<A, R, T>(job: &mut Job<'_>) -> Result<(), Report>
+where
+    A: Arguments,
+    R: Serialize,
+    T: Returns<R>,
+{
+    let Some(address) = resolve(job.function()) else {
+        return Err(Report::Argument { message: "the function is not in this program".into() });
+    };
+    // SAFETY: as in `trampoline`; and `Remote::node`, which alone names this trampoline, takes a function of that very type beside it.
+    let function = unsafe { A::at::<T::Out>(address) };
+    let arguments: A = job.item()?;
+    let began = clock::now();
+    let out = T::outcome(arguments.call(function))?;
+    job.reply(&(clock::now().saturating_sub(began), out))
 }

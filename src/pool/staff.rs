@@ -20,6 +20,8 @@ use crate::sys::clock;
 #[derive(Clone)]
 pub(super) struct Chunk {
     pub(super) message: Arc<Outgoing>,
+    /// What they are to be run by.
+    pub(super) remote: Remote,
     /// The index of the message's first item.
     pub(super) first: u64,
     /// Which of its items are meant.
@@ -187,10 +189,10 @@ impl Member {
     }
 
     /// Sends it tasks of call number `call`.
-    pub(super) fn give(&mut self, call: u64, remote: Remote, chunk: Chunk) -> Result<(), (Chunk, std::io::Error)> {
+    pub(super) fn give(&mut self, call: u64, chunk: Chunk) -> Result<(), (Chunk, std::io::Error)> {
         let head = Head {
             span: (chunk.items.start, chunk.items.end),
-            facts: remote.facts(),
+            facts: chunk.remote.facts(),
             ..Head::new(Kind::Tasks, call, chunk.first)
         };
         if let Err(error) = self.hand.send(head, &chunk.message.payload) {

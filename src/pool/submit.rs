@@ -49,7 +49,6 @@ type Job = Box<dyn FnOnce(&Arc<Shared>) + Send>;
 
 /// All that is needed to run a task, wherever.
 struct Seed {
-    remote: Remote,
     context: Option<Outgoing>,
     chunk: Chunk,
     call_site: &'static Location<'static>,
@@ -227,8 +226,8 @@ pub(super) fn submit<R: DeserializeOwned + Send + 'static>(
     let backend = options.backend(&shared.recipe);
     let mut packer = Packer::new(&shared.recipe.store, threshold, backend.side());
     packer.push(0, item).map_err(|error| error.within("the item cannot be sent"))?;
-    let chunk = Chunk { message: Arc::new(packer.finish()), first: 0, items: 0..1 };
-    let seed = Seed { remote, context, chunk, call_site, options };
+    let chunk = Chunk { message: Arc::new(packer.finish()), remote, first: 0, items: 0..1 };
+    let seed = Seed { context, chunk, call_site, options };
     let slot = Arc::new(Slot { state: Mutex::new(State::Driven), changed: Condvar::new() });
     let number = shared.number();
     let idle = if plain && !backend.is_serial() { shared.take(number)? } else { None };
@@ -257,7 +256,7 @@ fn begin(seed: &Seed, number: u64, mut lent: Lent) -> Result<Lent> {
         lent.keeps = true;
     }
     let mut member = Member::new(Hand::Lent(lent));
-    member.give(number, seed.remote, seed.chunk.clone()).map_err(|(_, error)| cannot(error))?;
+    member.give(number, seed.chunk.clone()).map_err(|(_, error)| cannot(error))?;
     match member.hand {
         Hand::Lent(lent) => Ok(lent),
         Hand::Own(_) => unreachable!("it was just lent"),
@@ -272,8 +271,8 @@ fn drive_here<R: DeserializeOwned>(shared: &Arc<Shared>, seed: Seed, begun: Opti
 
 /// Sees a task through, begun or not.
 fn drive<R: DeserializeOwned>(shared: &Arc<Shared>, seed: Seed, begun: Option<(u64, Lent)>) -> Result<R> {
-    let Seed { remote, context, chunk, call_site, options } = seed;
-    let start = Start { remote, context, call_site, total: Some(1), watch: None };
+    let Seed { context, chunk, call_site, options } = seed;
+    let start = Start { remote: chunk.remote, context, call_site, total: Some(1), watch: None };
     let mut run = match begun {
         Some((number, lent)) => Run::resume(shared, options, start, number, lent, chunk)?,
         None => Run::of(shared, options, start, chunk)?,

@@ -1,7 +1,12 @@
-//! What several test programs share: the fixtures as data.
+//! What several test programs share: the fixtures as data, and an end to tests that hang.
 #![allow(dead_code, reason = "each test program uses its own part")]
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    sync::mpsc,
+    time::Duration,
+};
 
 use ndferry::{AnyArray, ByteOrder, Order, ndarray::IxDyn};
 
@@ -87,4 +92,26 @@ fn hex(native: &[u8], width: usize) -> String {
 /// Whether the tests run under user emulation, which cannot show some things about the real machine.
 pub fn emulated() -> bool {
     std::env::var_os("NDFERRY_TEST_EMULATED").is_some()
+}
+
+/// Ends the test run when a test hangs.
+pub struct Watchdog {
+    _alive: mpsc::Sender<()>,
+}
+
+impl Watchdog {
+    pub fn new(test: impl Into<String>) -> Self {
+        let test = test.into();
+        let (alive, watched) = mpsc::channel::<()>();
+        std::thread::spawn(move || {
+            // An emulator takes ten times as long.
+            let patience = Duration::from_secs(if emulated() { 900 } else { 120 });
+            if watched.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout) {
+                // Past the test harness, which keeps what is printed and does not survive this.
+                let _ = writeln!(io::stderr(), "{test} hangs");
+                std::process::abort();
+            }
+        });
+        Self { _alive: alive }
+    }
 }

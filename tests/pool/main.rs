@@ -24,8 +24,9 @@ mod start;
 mod streams;
 mod submit;
 
-use std::{io::Write as _, time::Duration};
+use std::time::Duration;
 
+use common::Watchdog;
 use ndferry::{ByteOrder, Event, Pool, PoolBuilder, Progress, Store};
 
 /// What a worker of this test program runs.
@@ -52,28 +53,6 @@ fn pools() -> Vec<(ByteOrder, Pool)> {
         }
     }
     pools
-}
-
-/// Ends the test run when a test hangs.
-struct Watchdog {
-    _alive: std::sync::mpsc::Sender<()>,
-}
-
-impl Watchdog {
-    fn new(test: impl Into<String>) -> Self {
-        let test = test.into();
-        let (alive, watched) = std::sync::mpsc::channel::<()>();
-        std::thread::spawn(move || {
-            // An emulator takes ten times as long.
-            let patience = Duration::from_secs(if common::emulated() { 900 } else { 120 });
-            if watched.recv_timeout(patience) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-                // Past the test harness, which keeps what is printed and does not survive this.
-                let _ = writeln!(std::io::stderr(), "{test} hangs");
-                std::process::abort();
-            }
-        });
-        Self { _alive: alive }
-    }
 }
 
 /// Tries until `done` or a minute has gone.

@@ -19,9 +19,11 @@ use std::{
     sync::{Arc, Weak},
 };
 
-pub(super) use pack::{Packer, Side};
+pub(crate) use pack::Packer;
+pub(super) use pack::Side;
 use serde::{Deserialize, Serialize};
-pub(super) use unpack::{Entry, Incoming, Maps, report};
+pub(crate) use unpack::Entry;
+pub(super) use unpack::{Incoming, Maps, report};
 
 use super::channel::Payload;
 use crate::store::{Placed, Role, Segment};

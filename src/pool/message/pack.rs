@@ -89,7 +89,7 @@ impl Packer {
     /// # Errors
     ///
     /// Where it cannot be encoded, or its arrays not be stored: nothing of it stays in the message.
-    pub(in crate::pool) fn push<T: Serialize + ?Sized>(&mut self, index: u64, value: &T) -> Result<()> {
+    pub(crate) fn push<T: Serialize + ?Sized>(&mut self, index: u64, value: &T) -> Result<()> {
         self.set_mark();
         let memory = std::mem::take(&mut self.tree);
         let first = self.attached.len();

@@ -86,7 +86,7 @@ enum Part {
 }
 
 /// An entry of a message.
-pub(in crate::pool) enum Entry<T> {
+pub(crate) enum Entry<T> {
     Value(Result<T>),
     /// Why there is no value, how long the task ran, in nanoseconds, and what it said.
     Report(Report, u64, Said),

@@ -5,8 +5,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::Serialize;
-
 use super::super::{
     Shared,
     channel::{Head, Kind},
@@ -15,7 +13,7 @@ use super::super::{
     progress::Event,
     staff::{Chunk, Hand, Member},
 };
-use super::{Decided, Items, Run};
+use super::{Decided, Run, Work};
 use crate::{Error, Result, error::Report, trace};
 
 /// Bytes of items that go together at the most.
@@ -27,13 +25,10 @@ const GLANCE: Duration = Duration::from_millis(20);
 
 impl Run<'_> {
     /// Gives workers what there is to do. Whether there are more items than workers take.
-    pub(super) fn feed<T, R>(&mut self, items: &mut Items<T>, window: u64, decided: &mut Decided<R>) -> Result<bool>
-    where
-        T: Iterator<Item: Serialize>,
-    {
+    pub(super) fn feed<R>(&mut self, work: &mut impl Work<R>, window: u64, decided: &mut Decided<R>) -> Result<bool> {
         loop {
             let may_take = self.progress.queued < window;
-            if self.backlog.is_empty() && (!may_take || items.is_empty()) {
+            if self.backlog.is_empty() && (!may_take || work.is_empty()) {
                 return Ok(false);
             }
             let Some(at) = self.member_with_room()? else {
@@ -55,9 +50,9 @@ impl Run<'_> {
                     Some(chunk)
                 }
                 None => {
-                    size = size.min(self.pace.size(items.left(), self.shared.size));
+                    size = size.min(self.pace.size(work.left(), self.shared.size));
                     let open = usize::try_from(window - self.progress.queued).unwrap_or(usize::MAX);
-                    self.pack(items, size.min(open), decided)
+                    self.pack(work, size.min(open), decided)
                 }
             };
             if let Some(chunk) = chunk {
@@ -71,19 +66,20 @@ impl Run<'_> {
     }
 
     /// Encodes up to `size` items together. Fewer where they are large or come slowly; one that cannot be encoded ends them.
-    pub(super) fn pack<T, R>(&mut self, items: &mut Items<T>, size: usize, decided: &mut Decided<R>) -> Option<Chunk>
-    where
-        T: Iterator<Item: Serialize>,
-    {
+    pub(super) fn pack<R>(&mut self, work: &mut impl Work<R>, size: usize, decided: &mut Decided<R>) -> Option<Chunk> {
         let recipe = &self.shared.recipe;
         let threshold = self.options.threshold.unwrap_or(recipe.threshold);
         let mut packer = Packer::new(&recipe.store, threshold, self.backend().side());
         let (first, began) = (self.progress.queued, Instant::now());
-        while packer.len() < size {
-            let Some(item) = items.take() else { break };
+        let mut remote = None;
+        while packer.len() < size && !work.is_empty() {
+            let own = work.remote().unwrap_or(self.remote);
+            if *remote.get_or_insert(own) != own {
+                break;
+            }
             let index = self.progress.queued;
             self.progress.queued += 1;
-            let pushed = packer.push(index, &item);
+            let pushed = work.pack_next(index, &mut packer);
             self.tell(Event::Queued(index));
             if let Err(error) = pushed {
                 self.count_failure(index);
@@ -101,7 +97,7 @@ impl Run<'_> {
         }
         let message = Arc::new(packer.finish());
         self.moved(message.moved.mapped, message.moved.copied);
-        Some(Chunk { message, first, items: 0..count })
+        Some(Chunk { message, remote: remote?, first, items: 0..count })
     }
 
     pub(super) fn give<R>(&mut self, at: usize, chunk: Chunk, decided: &mut Decided<R>) {
@@ -115,7 +111,7 @@ impl Run<'_> {
             tasks = chunk.len(),
             bytes = chunk.message.payload.bytes.len()
         );
-        match member.give(self.number, self.remote, chunk) {
+        match member.give(self.number, chunk) {
             Ok(()) => {
                 self.shared.tally.batches.add(1);
                 self.next_begun(at);

@@ -2,13 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use serde::de::DeserializeOwned;
-
 use super::super::{
     notes,
     staff::{Hand, Member},
 };
-use super::{Decided, Run};
+use super::{Decided, Run, Work};
 use crate::{Error, Result, sys::socket};
 
 /// How long a worker may be silent before tasks it has not begun are asked back for idle ones.
@@ -105,7 +103,7 @@ impl Run<'_> {
     }
 
     /// What the workers have said.
-    pub(super) fn collect<R: DeserializeOwned>(&mut self, decided: &mut Decided<R>) -> Result<()> {
+    pub(super) fn collect<R>(&mut self, work: &impl Work<R>, decided: &mut Decided<R>) -> Result<()> {
         let mut at = 0;
         'members: while at < self.staff.len() {
             if self.staff[at].ready || self.staff[at].stirred {
@@ -116,7 +114,7 @@ impl Run<'_> {
                         Some(Ok(frame)) => {
                             member.hears();
                             let own = matches!(member.hand, Hand::Own(_));
-                            if !self.hear(at, frame, decided)? {
+                            if !self.hear(at, frame, work, decided)? {
                                 continue 'members;
                             }
                             // One that works while it is received from is not asked for more than one result; one that has nothing to
@@ -126,7 +124,7 @@ impl Run<'_> {
                             }
                         }
                         Some(Err(report)) => {
-                            self.bury(at, report, decided)?;
+                            self.bury(at, report, work, decided)?;
                             continue 'members;
                         }
                     }
@@ -134,7 +132,7 @@ impl Run<'_> {
                 let member = &mut self.staff[at];
                 (member.ready, member.stirred) = (false, false);
             } else if self.staff[at].look_in(PATIENCE) == Some(Duration::ZERO) {
-                self.glean(at, decided)?;
+                self.glean(at, work, decided)?;
             }
             at += 1;
         }

@@ -5,6 +5,7 @@ mod items;
 mod listen;
 mod outcome;
 mod under_way;
+mod work;
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -12,8 +13,6 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-
-use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     Backend, Shared,
@@ -28,6 +27,7 @@ use super::{
 pub(super) use items::Items;
 use outcome::Witness;
 use under_way::UnderWay;
+pub(crate) use work::{Reading, Work};
 
 use crate::{
     Error, Result, TaskError,
@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// What became of tasks, by index.
-pub(super) type Decided<R> = Vec<(u64, Result<R, TaskError>)>;
+pub(crate) type Decided<R> = Vec<(u64, Result<R, TaskError>)>;
 
 /// What a call is to do.
 pub(super) struct Start<'p> {
@@ -48,7 +48,7 @@ pub(super) struct Start<'p> {
 }
 
 /// A call under way.
-pub(super) struct Run<'p> {
+pub(crate) struct Run<'p> {
     shared: Arc<Shared>,
     number: u64,
     remote: Remote,
@@ -171,7 +171,7 @@ impl<'p> Run<'p> {
     }
 
     /// The most items that are taken before results are: what all workers can have.
-    pub(super) fn window(&self) -> u64 {
+    pub(crate) fn window(&self) -> u64 {
         let batch = self.pace.size(None, self.shared.size) as u64;
         (self.shared.size as u64).saturating_mul(self.prefetch() as u64 + 1).saturating_mul(batch)
     }
@@ -183,11 +183,7 @@ impl<'p> Run<'p> {
     /// Goes on until something is decided. `false`: everything is.
     ///
     /// Items are taken while fewer than `window` are without a result.
-    pub(super) fn step<T, R>(&mut self, items: &mut Items<T>, window: u64, decided: &mut Decided<R>) -> Result<bool>
-    where
-        T: Iterator<Item: Serialize>,
-        R: DeserializeOwned,
-    {
+    pub(crate) fn step<R>(&mut self, work: &mut impl Work<R>, window: u64, decided: &mut Decided<R>) -> Result<bool> {
         self.shared.check_origin()?;
         let before = decided.len();
         while decided.len() == before {
@@ -195,7 +191,7 @@ impl<'p> Run<'p> {
                 self.interrupt(&report, decided);
                 return Ok(decided.len() > before);
             }
-            let more = self.feed(items, window, decided)?;
+            let more = self.feed(work, window, decided)?;
             if decided.len() > before {
                 break;
             }
@@ -204,15 +200,15 @@ impl<'p> Run<'p> {
                 return Ok(false);
             }
             self.wait(more || !self.backlog.is_empty())?;
-            self.collect(decided)?;
-            let more = !self.backlog.is_empty() || (!items.ended && self.progress.queued < window);
+            self.collect(work, decided)?;
+            let more = !self.backlog.is_empty() || (!work.has_ended() && self.progress.queued < window);
             self.share(more);
         }
         Ok(true)
     }
 
     /// What becomes of an item that is not sent any more.
-    pub(super) fn skip(&mut self) -> (u64, TaskError) {
+    pub(crate) fn skip(&mut self) -> (u64, TaskError) {
         let report = self.interruption().unwrap_or_else(cancelled);
         let index = self.progress.queued;
         self.progress.queued += 1;
@@ -221,7 +217,7 @@ impl<'p> Run<'p> {
         (index, self.error(report, index, std::process::id(), Duration::ZERO))
     }
 
-    pub(super) fn is_interrupted(&self) -> bool {
+    pub(crate) fn is_interrupted(&self) -> bool {
         self.interrupted
     }
 

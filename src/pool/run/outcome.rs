@@ -5,8 +5,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::de::DeserializeOwned;
-
 use super::super::{
     channel::{Frame, Head, Kind},
     message::{Entry, Incoming, Packer, Side},
@@ -14,7 +12,7 @@ use super::super::{
     progress::Event,
     staff::{Chunk, Hand},
 };
-use super::{Decided, Run};
+use super::{Decided, Reading, Run, Work};
 use crate::{
     Error, Result,
     error::{Report, Said},
@@ -29,7 +27,7 @@ const MOST_STRAYS: u32 = 3;
 impl Run<'_> {
     /// Looks what member `at`, which is busy, has finished before. The last of its tasks stays for its message, so that it
     /// is not taken for idle before all it has to say was heard.
-    pub(super) fn glean<R: DeserializeOwned>(&mut self, at: usize, decided: &mut Decided<R>) -> Result<()> {
+    pub(super) fn glean<R>(&mut self, at: usize, work: &impl Work<R>, decided: &mut Decided<R>) -> Result<()> {
         let member = &mut self.staff[at];
         let doing = notes::doing(member.hand.page());
         let unsent = notes::unsent(member.hand.page());
@@ -37,14 +35,15 @@ impl Run<'_> {
         let fresh = unsent.get(member.gleaned..).unwrap_or_default();
         let fresh = &fresh[..fresh.len().min(member.load() - 1)];
         member.gleaned += fresh.len();
-        self.take_noted(at, fresh, decided)
+        self.take_noted(at, fresh, work, decided)
     }
 
     /// What member `at` has noted of tasks that it has finished.
-    pub(super) fn take_noted<R: DeserializeOwned>(
+    pub(super) fn take_noted<R>(
         &mut self,
         at: usize,
         noted: &[(u64, u64, Vec<u8>)],
+        work: &impl Work<R>,
         decided: &mut Decided<R>,
     ) -> Result<()> {
         if noted.is_empty() {
@@ -54,14 +53,15 @@ impl Run<'_> {
         noted.iter().for_each(|(index, length, bytes)| packer.push_entry(*index, *length, bytes));
         let message = packer.finish();
         let frame = Frame::handed_over(Head::new(Kind::Results, self.number, 0), &message.payload)?;
-        self.take_results(at, &Incoming::new(frame, &self.shared.recipe.store)?, 0, decided)
+        self.take_results(at, &Incoming::new(frame, &self.shared.recipe.store)?, 0, work, decided)
     }
 
     /// A frame from member `at`. Whether that is still there.
-    pub(super) fn hear<R: DeserializeOwned>(
+    pub(super) fn hear<R>(
         &mut self,
         at: usize,
         frame: Frame,
+        work: &impl Work<R>,
         decided: &mut Decided<R>,
     ) -> Result<bool> {
         let head = frame.head;
@@ -89,13 +89,13 @@ impl Run<'_> {
                     let [ran, mapped, copied] = head.facts;
                     self.moved(mapped, copied);
                     let sent = self.staff[at].given.front().map(|given| given.since);
+                    self.pace.learn(message.indices().len(), ran);
                     let ran = Duration::from_nanos(ran);
                     self.shared.tally.running.add_time(ran);
                     let waited = sent.map_or(Duration::ZERO, |sent| sent.elapsed().saturating_sub(ran));
                     self.shared.tally.queued.add_time(waited);
-                    self.pace.learn(message.indices().len(), head.facts[0]);
                     let known = std::mem::take(&mut self.staff[at].gleaned);
-                    self.take_results(at, &message, known, decided)?;
+                    self.take_results(at, &message, known, work, decided)?;
                 }
                 Err(error) => {
                     let report = Report::Result { message: error.to_string() };
@@ -110,11 +110,12 @@ impl Run<'_> {
     }
 
     /// Takes the results that member `at` has sent, but for the first `known`.
-    pub(super) fn take_results<R: DeserializeOwned>(
+    pub(super) fn take_results<R>(
         &mut self,
         at: usize,
         message: &Incoming,
         known: usize,
+        work: &impl Work<R>,
         decided: &mut Decided<R>,
     ) -> Result<()> {
         let worker = self.staff[at].hand.id();
@@ -125,7 +126,7 @@ impl Run<'_> {
             self.next_begun(at);
             let context = self.context.as_ref().map_or(&[][..], |context| &context.kept);
             let kept: [&[Arc<Placed>]; 2] = [&chunk.message.kept, context];
-            match message.entry(entry, &mut self.maps, &kept) {
+            match work.read(index, Reading { message, entry, maps: &mut self.maps, kept: &kept }) {
                 Entry::Value(Ok(value)) => {
                     self.count_result(index);
                     decided.push((index, Ok(value)));
@@ -177,17 +178,18 @@ impl Run<'_> {
     }
 
     /// Member `at` has ended, as `report` says.
-    pub(super) fn bury<R: DeserializeOwned>(
+    pub(super) fn bury<R>(
         &mut self,
         at: usize,
         report: Report,
+        work: &impl Work<R>,
         decided: &mut Decided<R>,
     ) -> Result<()> {
         self.staff[at].hand.finish();
         // What it had finished is not lost with it.
         let unsent = notes::unsent(self.staff[at].hand.page());
         let known = self.staff[at].gleaned.min(unsent.len());
-        self.take_noted(at, &unsent[known..], decided)?;
+        self.take_noted(at, &unsent[known..], work, decided)?;
         let member = &self.staff[at];
         let worker = Witness::of(&member.hand);
         let (victim, report) = match notes::doing(member.hand.page()) {
