@@ -65,6 +65,8 @@ mod array;
 mod codec;
 mod dtype;
 mod error;
+#[cfg(target_os = "linux")]
+pub mod flow;
 mod format;
 #[allow(unsafe_code)]
 mod map;

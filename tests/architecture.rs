@@ -7,8 +7,8 @@ use std::{
 };
 
 /// The modules, lowest first.
-const ORDER: [&str; 11] =
-    ["trace", "error", "dtype", "swap", "sys", "map", "array", "codec", "format", "store", "pool"];
+const ORDER: [&str; 12] =
+    ["trace", "error", "dtype", "swap", "sys", "map", "array", "codec", "format", "store", "pool", "flow"];
 
 /// Where `unsafe` may stand.
 const UNSAFE: [&str; 4] = ["src/sys/", "src/map/", "src/array/cast.rs", "src/pool/remote.rs"];

@@ -23,6 +23,8 @@ pub struct TaskError(Box<Inner>);
 struct Inner {
     report: Report,
     task: String,
+    /// For a node of a flow, the element it was at work on; nothing for one that is not per element.
+    element: Option<String>,
     call_site: String,
     index: u64,
     attempt: u32,
@@ -105,7 +107,21 @@ impl TaskError {
             _ => None,
         };
         let Circumstances { task, call_site, index, attempt, worker, elapsed, said } = circumstances;
-        Self(Box::new(Inner { report, task, call_site, index, attempt, worker, elapsed, said, cause }))
+        Self(Box::new(Inner { report, task, element: None, call_site, index, attempt, worker, elapsed, said, cause }))
+    }
+
+    /// The task was `node` of a flow, added at `call_site`, at work on `element`.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn of_node(mut self, node: String, element: String, call_site: String) -> Self {
+        (self.0.task, self.0.element, self.0.call_site) = (node, Some(element), call_site);
+        self
+    }
+
+    /// The task was part of what is called `label`.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn labelled(mut self, label: &str) -> Self {
+        self.0.task = format!("{label}.{}", self.0.task);
+        self
     }
 
     /// In what way the task failed.
@@ -186,13 +202,20 @@ impl TaskError {
         }
     }
 
-    /// The name of the task's function.
+    /// The name of the task's function, or of the node of a flow.
     #[must_use]
     pub fn task(&self) -> &str {
         &self.0.task
     }
 
-    /// File, line and column of the call that the task was part of.
+    /// For a node of a flow that is per element, the element: the expands it came from, each with the element's place among its own, as
+    /// `slice[3]/patch[0]`.
+    #[must_use]
+    pub fn element(&self) -> Option<&str> {
+        self.0.element.as_deref().filter(|element| !element.is_empty())
+    }
+
+    /// File, line and column of the call that the task was part of, or where the node of a flow was added.
     #[must_use]
     pub fn call_site(&self) -> &str {
         &self.0.call_site
@@ -262,8 +285,10 @@ impl TaskError {
 
 impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0.report {
-            Report::Build { .. } => write!(f, "the state for task {} could not be built: ", self.0.task)?,
+        match (&self.0.report, &self.0.element) {
+            (Report::Build { .. }, _) => write!(f, "the state for task {} could not be built: ", self.0.task)?,
+            (_, Some(element)) if element.is_empty() => write!(f, "node {} failed: ", self.0.task)?,
+            (_, Some(element)) => write!(f, "node {} failed on {element}: ", self.0.task)?,
             _ => write!(f, "task {} failed on item {}: ", self.0.task, self.0.index)?,
         }
         self.why(&self.0.report, f)?;
@@ -280,7 +305,7 @@ impl fmt::Debug for TaskError {
         if let Some(type_name) = self.type_name() {
             writeln!(f, "  error type: {type_name}")?;
         }
-        writeln!(f, "  called at {}", self.0.call_site)?;
+        writeln!(f, "  {} at {}", if self.0.element.is_some() { "added" } else { "called" }, self.0.call_site)?;
         write!(f, "  in worker process {}, after {:.1?}", self.0.worker, self.0.elapsed)?;
         for (stream, text) in [("output", self.stdout()), ("error", self.stderr())] {
             if let Some(text) = text.filter(|text| !text.is_empty()) {

@@ -1,0 +1,240 @@
+//! What has to be done for what is wanted: which nodes, in which fan-outs, and where their values go.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::{
+    Flow, Kind,
+    handle::{Found, Tree},
+    node::Node,
+};
+use crate::{Error, Result};
+
+/// What has to be done.
+pub(super) struct Plan {
+    /// Stage 0 is outside of all fan-outs; a stage comes after that which it is inside of.
+    pub(super) stages: Vec<Stage>,
+    /// For each node that is needed, its stage, and its place among that stage's nodes.
+    pub(super) places: Vec<Option<(usize, usize)>>,
+    /// For each node, those that are made from it in the same fan-out or further inside, each as often as it is.
+    pub(super) consumers: Vec<Vec<usize>>,
+}
+
+/// The inside of a fan-out: what is there once per element.
+#[derive(Default)]
+pub(super) struct Stage {
+    /// The node whose elements these are. Outside of all fan-outs there is none.
+    pub(super) expand: Option<usize>,
+    pub(super) parent: usize,
+    pub(super) nodes: Vec<usize>,
+    /// For each of the nodes, how many of its uses end by themselves: in a step, in a fan-out as a whole, never.
+    pub(super) uses: Vec<u32>,
+    pub(super) children: Vec<usize>,
+    /// Places of the parent's nodes whose values go to elements in here.
+    pub(super) borrowed: BTreeSet<usize>,
+    pub(super) taps: Vec<Tap>,
+    /// Whether something in here waits for all elements, so that all have to be there at a time.
+    pub(super) whole: bool,
+}
+
+/// Values of a stage that leave it.
+pub(super) struct Tap {
+    /// The place of the node whose values they are; `None`: the values that leave a stage further inside.
+    pub(super) node: Option<usize>,
+    pub(super) to: Target,
+}
+
+/// Where the values of a fan-out go, once they are all there.
+#[derive(Clone, Copy)]
+pub(super) enum Target {
+    /// To this node, which collects or folds.
+    Node(usize),
+    /// To this tap of the parent.
+    Tap(usize),
+    /// To whoever asked for them, as output number so and so.
+    Output(usize),
+}
+
+impl Plan {
+    /// # Errors
+    ///
+    /// Where the flow has [problems](Flow::check), a handle is of another flow, an input is needed and not set, or values were set that
+    /// cannot be.
+    pub(super) fn new(flow: &Flow, wanted: &[(u64, usize)], set: &HashMap<usize, Found>) -> Result<Self> {
+        flow.check()?;
+        if wanted.iter().any(|(id, _)| *id != flow.id) {
+            return Err(Error::usage("an output is asked for by the handle of another flow"));
+        }
+        let outputs: Vec<_> = wanted.iter().map(|(_, node)| *node).collect();
+        let needed = needed(flow, &outputs, set)?;
+        let mut plan = Self {
+            stages: vec![Stage::default()],
+            places: vec![None; flow.nodes.len()],
+            consumers: vec![Vec::new(); flow.nodes.len()],
+        };
+        let mut stage_of = HashMap::new();
+        for at in (0..flow.nodes.len()).filter(|&at| needed[at]) {
+            let node = &flow.nodes[at];
+            if let Kind::Expand(_) = node.kind {
+                let outer = node.path.len().checked_sub(2).map(|at| node.path[at]);
+                let parent = outer.map_or(0, |outer| stage_of[&outer]);
+                stage_of.insert(at, plan.inside(at, parent));
+            }
+            let stage = node.path.last().map_or(0, |expand| stage_of[expand]);
+            let Stage { nodes, uses, .. } = &mut plan.stages[stage];
+            plan.places[at] = Some((stage, nodes.len()));
+            nodes.push(at);
+            uses.push(0);
+        }
+        for at in (0..flow.nodes.len()).filter(|&at| needed[at] && !set.contains_key(&at)) {
+            flow.nodes[at].inputs.iter().for_each(|&input| plan.connect(flow, at, input));
+        }
+        for (number, &output) in outputs.iter().enumerate() {
+            plan.bring_out(&flow.nodes[output], output, number, &stage_of);
+        }
+        for stage in 1..plan.stages.len() {
+            plan.stages[stage].whole = plan.waits_for_itself(flow, stage);
+        }
+        plan.check_lengths(flow, set)?;
+        Ok(plan)
+    }
+
+    /// Adds the inside of `expand`.
+    fn inside(&mut self, expand: usize, parent: usize) -> usize {
+        let stage = self.stages.len();
+        self.stages[parent].children.push(stage);
+        self.stages.push(Stage { expand: Some(expand), parent, ..Stage::default() });
+        stage
+    }
+
+    /// The place of a node that is needed.
+    pub(super) fn place(&self, node: usize) -> (usize, usize) {
+        self.places[node].expect("the node is needed")
+    }
+
+    /// `node` needs the value of `input`.
+    fn connect(&mut self, flow: &Flow, node: usize, input: usize) {
+        let (from, slot) = self.place(input);
+        if let Kind::Collect(_) | Kind::Fold { .. } = flow.nodes[node].kind {
+            self.stages[from].taps.push(Tap { node: Some(slot), to: Target::Node(node) });
+            return;
+        }
+        self.consumers[input].push(node);
+        let (mut to, _) = self.place(node);
+        if let Kind::Expand(_) = flow.nodes[node].kind {
+            // Its list is used where that is.
+            to = self.stages[to].parent;
+        }
+        if to == from {
+            self.stages[from].uses[slot] += 1;
+            return;
+        }
+        while self.stages[to].parent != from {
+            to = self.stages[to].parent;
+        }
+        if self.stages[to].borrowed.insert(slot) {
+            self.stages[from].uses[slot] += 1;
+        }
+    }
+
+    /// The values of `node` are output number `number`.
+    fn bring_out(&mut self, node: &Node, at: usize, number: usize, stage_of: &HashMap<usize, usize>) {
+        let (stage, slot) = self.place(at);
+        let mut to = Target::Output(number);
+        for expand in &*node.path {
+            let outer = stage_of[expand];
+            let tap = Tap { node: (outer == stage).then_some(slot), to };
+            self.stages[outer].taps.push(tap);
+            to = Target::Tap(self.stages[outer].taps.len() - 1);
+        }
+        if node.path.is_empty() {
+            self.stages[stage].uses[slot] += 1;
+        }
+    }
+
+    /// Whether something inside of a stage needs what all its elements give.
+    fn waits_for_itself(&self, flow: &Flow, stage: usize) -> bool {
+        let Some(expand) = self.stages[stage].expand else { return false };
+        let is_inside = |node: usize| flow.nodes[node].path.contains(&expand);
+        let Some(last) = (0..flow.nodes.len()).rfind(|&node| self.places[node].is_some() && is_inside(node)) else {
+            return false;
+        };
+        let leaves = |tap: &Tap| match tap.to {
+            Target::Node(node) => Some(node),
+            Target::Tap(_) | Target::Output(_) => None,
+        };
+        let mut inner = vec![stage];
+        let mut reached = Vec::new();
+        while let Some(stage) = inner.pop() {
+            inner.extend(&self.stages[stage].children);
+            reached.extend(self.stages[stage].taps.iter().filter_map(leaves).filter(|&node| !is_inside(node)));
+        }
+        // A node comes after all that it is made from: what comes after the last inside leads nowhere.
+        let mut seen = BTreeSet::new();
+        while let Some(node) = reached.pop() {
+            if node > last {
+                continue;
+            }
+            if is_inside(node) {
+                return true;
+            }
+            if seen.insert(node) {
+                reached.extend(&self.consumers[node]);
+                let (stage, slot) = self.place(node);
+                let taps = self.stages[stage].taps.iter().filter(|tap| tap.node == Some(slot));
+                reached.extend(taps.filter_map(leaves));
+            }
+        }
+        false
+    }
+
+    /// Whether values that were set for one fan-out are equally many.
+    fn check_lengths(&self, flow: &Flow, set: &HashMap<usize, Found>) -> Result<()> {
+        for stage in &self.stages[1..] {
+            let mut given = stage.nodes.iter().filter_map(|node| Some((*node, &set.get(node)?.0)));
+            let Some((first, tree)) = given.next() else { continue };
+            if let Some((other, _)) = given.find(|(_, other)| !same_shape(tree, other)) {
+                let [first, other] = [first, other].map(|node| &flow.nodes[node].name);
+                return Err(Error::usage(format!(
+                    "the values set for {first:?} and for {other:?} are for different numbers of elements of one fan-out"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn same_shape(one: &Tree, other: &Tree) -> bool {
+    match (one, other) {
+        (Tree::Many(one), Tree::Many(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same_shape(one, other))
+        }
+        (Tree::Many(_), _) | (_, Tree::Many(_)) => false,
+        _ => true,
+    }
+}
+
+/// Which nodes have to have values.
+fn needed(flow: &Flow, outputs: &[usize], set: &HashMap<usize, Found>) -> Result<Vec<bool>> {
+    let mut needed = vec![false; flow.nodes.len()];
+    let mut missing = BTreeSet::new();
+    let mut ahead = outputs.to_vec();
+    while let Some(at) = ahead.pop() {
+        if std::mem::replace(&mut needed[at], true) {
+            continue;
+        }
+        let node = &flow.nodes[at];
+        ahead.extend(&*node.path);
+        if set.contains_key(&at) {
+            continue;
+        }
+        ahead.extend(&node.inputs);
+        if let Kind::Input(None) = node.kind {
+            missing.insert(at);
+        }
+    }
+    if missing.is_empty() {
+        return Ok(needed);
+    }
+    let missing: Vec<_> = missing.into_iter().map(|node| format!("{:?}", flow.nodes[node].name)).collect();
+    Err(Error::usage(format!("inputs that are needed were not set: {}", missing.join(", "))))
+}

@@ -1,0 +1,702 @@
+//! A run under way: which values there are, and what can be done next.
+//!
+//! A *scope* is one element of a fan-out, with its values; the first is the outside of all. A *fan* is one fan-out of one scope: its elements
+//! are taken as there is room for them, and it is closed when all of them are.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    time::Duration,
+};
+
+use super::{
+    Flow, Kind, Value,
+    handle::{Found, Packing, Shared, Tree},
+    plan::{Plan, Target},
+    report::ElementReport,
+};
+use crate::{
+    Error, Result, TaskError,
+    pool::{Entry, Packer, Reading, Remote, Work},
+};
+
+/// A run under way.
+pub(super) struct State<'f> {
+    flow: &'f Flow,
+    plan: &'f Plan,
+    set: &'f HashMap<usize, Found>,
+    scopes: Slab<Scope>,
+    fans: Slab<Fan>,
+    /// The scopes of each stage.
+    live: Vec<BTreeSet<usize>>,
+    /// Fans that may have more elements, what was opened last at the end.
+    active: Vec<usize>,
+    /// Steps that can run, by node, each with its scope. What is furthest along goes first, so that values can go.
+    ready: BTreeMap<usize, VecDeque<usize>>,
+    /// How many of them there are.
+    count: usize,
+    /// How many of them there should be, and elements of a fan-out at a time.
+    ahead: usize,
+    /// What runs: node and scope, by the number of the task.
+    running: HashMap<u64, (usize, usize)>,
+    /// What has happened, and is still to be passed on: node, scope, value.
+    news: Vec<(usize, usize, Option<Value>)>,
+    outputs: Vec<Tree>,
+    problem: Option<Error>,
+    pub(super) tallies: Vec<Tally>,
+    /// Whether every element is noted.
+    detailed: bool,
+}
+
+/// What has become of a node so far.
+#[derive(Clone, Default)]
+pub(super) struct Tally {
+    pub(super) done: u64,
+    pub(super) failed: u64,
+    pub(super) skipped: u64,
+    pub(super) time: Duration,
+    pub(super) elements: Vec<ElementReport>,
+}
+
+struct Scope {
+    stage: usize,
+    /// The fan whose element it is, and which one.
+    fan: usize,
+    index: u64,
+    slots: Vec<Slot>,
+    /// Values and fans in it that are not there yet.
+    open: usize,
+}
+
+#[derive(Clone)]
+struct Slot {
+    phase: Phase,
+    value: Option<Value>,
+    /// Inputs that it waits for.
+    missing: u32,
+    /// What the value is still needed for.
+    uses: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Waiting,
+    /// Ready, running, or about to be passed on.
+    Begun,
+    Done,
+    Lost,
+}
+
+struct Fan {
+    stage: usize,
+    /// The scope that it is a fan-out of.
+    parent: usize,
+    elements: Option<Box<dyn Iterator<Item = Value>>>,
+    taken: u64,
+    open: u64,
+    /// What leaves it, by tap of the stage.
+    leaving: Vec<Leaving>,
+}
+
+/// The values of a node on their way out of a fan: they go when the last has come, whatever else is open.
+struct Leaving {
+    gathered: Gathered,
+    /// How many have come.
+    come: u64,
+}
+
+enum Gathered {
+    All(Vec<Tree>),
+    /// Folded so far; the index of the next; what came out of turn.
+    Folded(Option<Value>, u64, BTreeMap<u64, Tree>),
+}
+
+const ROOT: usize = 0;
+/// Elements that may wait to be folded while one before them is not done, as a multiple of those at a time.
+const OUT_OF_TURN: usize = 4;
+
+impl<'f> State<'f> {
+    pub(super) fn new(
+        flow: &'f Flow,
+        plan: &'f Plan,
+        set: &'f HashMap<usize, Found>,
+        outputs: usize,
+        detailed: bool,
+    ) -> Self {
+        let mut state = Self {
+            flow,
+            plan,
+            set,
+            scopes: Slab::default(),
+            fans: Slab::default(),
+            live: vec![BTreeSet::new(); plan.stages.len()],
+            active: Vec::new(),
+            ready: BTreeMap::new(),
+            count: 0,
+            ahead: 1,
+            running: HashMap::new(),
+            news: Vec::new(),
+            outputs: vec![Tree::Lost; outputs],
+            problem: None,
+            tallies: vec![Tally::default(); flow.nodes.len()],
+            detailed,
+        };
+        state.open_scope(0, usize::MAX, 0);
+        state.settle();
+        state
+    }
+
+    /// How many steps should be ready at a time.
+    pub(super) fn look_ahead(&mut self, steps: u64) {
+        self.ahead = usize::try_from(steps).unwrap_or(usize::MAX).max(1);
+    }
+
+    /// Whether everything has its value, or lost it.
+    pub(super) fn is_done(&self) -> bool {
+        self.scopes.get(ROOT).open == 0
+    }
+
+    /// Whether a node has all the values that it is to have.
+    pub(super) fn is_finished(&self, node: usize) -> bool {
+        let (stage, slot) = self.plan.place(node);
+        self.is_done() || (stage == 0 && self.scopes.get(ROOT).slots[slot].phase == Phase::Done)
+    }
+
+    /// What is wrong with values that were set.
+    pub(super) fn problem(&mut self) -> Option<Error> {
+        self.problem.take()
+    }
+
+    /// The values that were asked for, outputs at these nodes.
+    pub(super) fn outputs(mut self, wanted: &[(u64, usize)]) -> Vec<Found> {
+        let root = self.scopes.get(ROOT);
+        for (output, &(_, node)) in self.outputs.iter_mut().zip(wanted) {
+            if self.flow.nodes[node].path.is_empty() {
+                let (_, slot) = self.plan.place(node);
+                *output = root.slots[slot].value.clone().map_or(Tree::Lost, Tree::One);
+            }
+        }
+        // Nobody else has the values from here on.
+        let outputs = std::mem::take(&mut self.outputs);
+        drop(self);
+        outputs.into_iter().map(Found).collect()
+    }
+
+    /// What has become of task number `index`.
+    pub(super) fn decide(&mut self, index: u64, outcome: Result<(u64, Value), TaskError>) -> Option<TaskError> {
+        let (node, scope) = self.running.remove(&index)?;
+        let (value, took, error) = match outcome {
+            Ok((took, value)) => (Some(value), Duration::from_nanos(took), None),
+            Err(error) => (None, error.elapsed(), Some(self.name(error, node, scope))),
+        };
+        let tally = &mut self.tallies[node];
+        tally.time += took;
+        tally.failed += u64::from(value.is_none());
+        self.note(node, scope, value.is_some(), took);
+        self.news.push((node, scope, value));
+        self.settle();
+        error
+    }
+
+    /// The error, of a node at work on an element.
+    fn name(&self, error: TaskError, node: usize, scope: usize) -> TaskError {
+        let Self { flow, .. } = self;
+        let places = flow.nodes[node].path.iter().zip(self.path(scope));
+        let element: Vec<_> = places.map(|(expand, at)| format!("{}[{at}]", flow.nodes[*expand].name)).collect();
+        error.of_node(flow.nodes[node].name.to_string(), element.join("/"), flow.nodes[node].added.to_string())
+    }
+
+    /// The place of a scope among the elements of each fan-out that it is in, outermost first.
+    fn path(&self, mut scope: usize) -> Vec<u64> {
+        let mut path = Vec::new();
+        while scope != ROOT {
+            let Scope { fan, index, .. } = self.scopes.get(scope);
+            path.push(*index);
+            scope = self.fans.get(*fan).parent;
+        }
+        path.reverse();
+        path
+    }
+
+    fn note(&mut self, node: usize, scope: usize, done: bool, time: Duration) {
+        if self.detailed {
+            let path = self.path(scope);
+            self.tallies[node].elements.push(ElementReport { path, done, time });
+        }
+    }
+
+    /// Passes on all that has happened.
+    fn settle(&mut self) {
+        while let Some((node, scope, value)) = self.news.pop() {
+            self.pass_on(node, scope, value);
+        }
+    }
+
+    /// `node` has its value, or never will.
+    fn pass_on(&mut self, node: usize, scope: usize, value: Option<Value>) {
+        let plan = self.plan;
+        let (stage, slot) = plan.place(node);
+        let lost = value.is_none();
+        self.tallies[node].done += u64::from(!lost);
+        let place = &mut self.scopes.get_mut(scope).slots[slot];
+        place.phase = if lost { Phase::Lost } else { Phase::Done };
+        // A value that is used nowhere but in what leaves the fan-out is not kept.
+        place.value = value.clone().filter(|_| place.uses > 0);
+        for (tap, _) in plan.stages[stage].taps.iter().enumerate().filter(|(_, tap)| tap.node == Some(slot)) {
+            self.gather(scope, tap, value.clone().map_or(Tree::Lost, Tree::One));
+        }
+        // A list that is taken apart should have no other owner.
+        drop(value);
+        for &consumer in &plan.consumers[node] {
+            let (within, _) = plan.place(consumer);
+            if let Kind::Expand(open) = self.flow.nodes[consumer].kind {
+                let list = self.scopes.get(scope).slots[slot].value.clone();
+                self.release(scope, slot);
+                self.open_fan(scope, within, list.map(open));
+            } else if within == stage {
+                self.supply(consumer, scope, lost);
+            } else {
+                let mut below: Vec<_> = self.live[within].iter().copied().collect();
+                below.retain(|&inner| self.outer(inner, stage) == scope);
+                below.into_iter().for_each(|inner| self.supply(consumer, inner, lost));
+            }
+        }
+        self.less_open(scope);
+    }
+
+    /// The scope of `stage` that `scope` is in.
+    fn outer(&self, mut scope: usize, stage: usize) -> usize {
+        while self.scopes.get(scope).stage != stage {
+            scope = self.fans.get(self.scopes.get(scope).fan).parent;
+        }
+        scope
+    }
+
+    /// An input of `node` is there, or never will be.
+    fn supply(&mut self, node: usize, scope: usize, lost: bool) {
+        let (_, slot) = self.plan.place(node);
+        let place = &mut self.scopes.get_mut(scope).slots[slot];
+        if place.phase != Phase::Waiting {
+            return;
+        }
+        if lost {
+            self.skip(node, scope);
+            return;
+        }
+        place.missing -= 1;
+        if place.missing == 0 {
+            self.begin(node, scope);
+        }
+    }
+
+    /// `node` has what it needs.
+    fn begin(&mut self, node: usize, scope: usize) {
+        let (_, slot) = self.plan.place(node);
+        self.scopes.get_mut(scope).slots[slot].phase = Phase::Begun;
+        match &self.flow.nodes[node].kind {
+            Kind::Step(_) => {
+                self.ready.entry(node).or_default().push_back(scope);
+                self.count += 1;
+            }
+            Kind::Group(gather) => {
+                let values = self.inputs(node, scope);
+                self.release_inputs(node, scope);
+                self.note(node, scope, true, Duration::ZERO);
+                self.news.push((node, scope, Some(gather(values))));
+            }
+            Kind::Input(_) | Kind::Expand(_) | Kind::Collect(_) | Kind::Fold { .. } => {}
+        }
+    }
+
+    /// `node` will not have what it needs.
+    fn skip(&mut self, node: usize, scope: usize) {
+        let (_, slot) = self.plan.place(node);
+        self.scopes.get_mut(scope).slots[slot].phase = Phase::Begun;
+        self.release_inputs(node, scope);
+        self.lose(node, scope);
+    }
+
+    fn lose(&mut self, node: usize, scope: usize) {
+        self.tallies[node].skipped += 1;
+        self.note(node, scope, false, Duration::ZERO);
+        self.news.push((node, scope, None));
+    }
+
+    /// The values that `node` is made from, which are there.
+    fn inputs(&self, node: usize, scope: usize) -> Vec<Value> {
+        let value = |&input: &usize| {
+            let (stage, slot) = self.plan.place(input);
+            self.scopes.get(self.outer(scope, stage)).slots[slot].value.clone().expect("it is kept for its uses")
+        };
+        self.flow.nodes[node].inputs.iter().map(value).collect()
+    }
+
+    /// `node` does not need its inputs any more. Those from further outside go with their fan-out.
+    fn release_inputs(&mut self, node: usize, scope: usize) {
+        for &input in &self.flow.nodes[node].inputs {
+            let (stage, slot) = self.plan.place(input);
+            if stage == self.scopes.get(scope).stage {
+                self.release(scope, slot);
+            }
+        }
+    }
+
+    fn release(&mut self, scope: usize, slot: usize) {
+        let place = &mut self.scopes.get_mut(scope).slots[slot];
+        place.uses -= 1;
+        if place.uses == 0 {
+            place.value = None;
+        }
+    }
+
+    /// Opens the scope of an element.
+    fn open_scope(&mut self, stage: usize, fan: usize, index: u64) -> usize {
+        let (flow, plan, set) = (self.flow, self.plan, self.set);
+        let within = &plan.stages[stage];
+        let slot = |&uses: &u32| Slot { phase: Phase::Waiting, value: None, missing: 0, uses };
+        let slots = within.uses.iter().map(slot).collect();
+        let open = within.nodes.len() + within.children.len();
+        let scope = self.scopes.insert(Scope { stage, fan, index, slots, open });
+        self.live[stage].insert(scope);
+        for (slot, &node) in within.nodes.iter().enumerate() {
+            if let Some(found) = set.get(&node).filter(|_| within.expand != Some(node)) {
+                match self.given(found, scope) {
+                    Some(value) => self.give(node, scope, value),
+                    None => self.complain(node, stage, index + 1),
+                }
+                continue;
+            }
+            match &flow.nodes[node].kind {
+                Kind::Input(Some(default)) => self.give(node, scope, default.clone()),
+                Kind::Step(_) | Kind::Group(_) => {
+                    let mut missing = 0;
+                    let mut lost = false;
+                    for &input in &flow.nodes[node].inputs {
+                        let (from, place) = plan.place(input);
+                        let phase = self.scopes.get(self.outer(scope, from)).slots[place].phase;
+                        lost |= phase == Phase::Lost;
+                        missing += u32::from(phase != Phase::Done);
+                    }
+                    self.scopes.get_mut(scope).slots[slot].missing = missing;
+                    match (lost, missing) {
+                        (true, _) => self.skip(node, scope),
+                        (false, 0) => self.begin(node, scope),
+                        (false, _) => {}
+                    }
+                }
+                // They are told.
+                Kind::Input(None) | Kind::Expand(_) | Kind::Collect(_) | Kind::Fold { .. } => {}
+            }
+        }
+        for &child in &within.children {
+            let found = plan.stages[child].expand.and_then(|expand| set.get(&expand));
+            let Some(found) = found else { continue };
+            let Some(Tree::Many(elements)) = self.given_tree(found, scope) else {
+                self.complain(plan.stages[child].expand.unwrap_or_default(), stage, index + 1);
+                continue;
+            };
+            let elements = elements.clone().into_iter().filter_map(|element| match element {
+                Tree::One(value) => Some(value),
+                Tree::Many(_) | Tree::Lost => None,
+            });
+            self.open_fan(scope, child, Some(Box::new(elements)));
+        }
+        scope
+    }
+
+    fn give(&mut self, node: usize, scope: usize, value: Value) {
+        let (_, slot) = self.plan.place(node);
+        self.scopes.get_mut(scope).slots[slot].phase = Phase::Begun;
+        self.note(node, scope, true, Duration::ZERO);
+        self.news.push((node, scope, Some(value)));
+    }
+
+    /// What was set for a scope, of what was set for all.
+    fn given_tree<'t>(&self, found: &'t Found, scope: usize) -> Option<&'t Tree> {
+        self.path(scope).into_iter().try_fold(&found.0, |tree, index| match tree {
+            Tree::Many(trees) => trees.get(usize::try_from(index).ok()?),
+            Tree::One(_) | Tree::Lost => None,
+        })
+    }
+
+    fn given(&self, found: &Found, scope: usize) -> Option<Value> {
+        match self.given_tree(found, scope) {
+            Some(Tree::One(value)) => Some(value.clone()),
+            Some(Tree::Many(_) | Tree::Lost) | None => None,
+        }
+    }
+
+    /// What was set for `node` is for another number of elements than the fan-out `stage` has, which are `count`, or more.
+    fn complain(&mut self, node: usize, stage: usize, count: u64) {
+        let names = [node, self.plan.stages[stage].expand.unwrap_or(node)].map(|node| &self.flow.nodes[node].name);
+        let what = format!(
+            "the values set for {:?} are for another number of elements than {:?} has: there are {count} of them or more",
+            names[0], names[1]
+        );
+        self.problem.get_or_insert(Error::usage(what));
+    }
+
+    /// Opens the fan-out `stage` of a scope; without elements it is lost.
+    fn open_fan(&mut self, parent: usize, stage: usize, elements: Option<Box<dyn Iterator<Item = Value>>>) {
+        if elements.is_none() {
+            self.skip_inside(stage);
+            self.plan.stages[stage].taps.iter().for_each(|tap| self.leave(parent, tap.to, None));
+            self.close_fan(parent, stage);
+            return;
+        }
+        let leaving = self.plan.stages[stage].taps.iter().map(|tap| {
+            let fold = match tap.to {
+                Target::Node(node) => Some(&self.flow.nodes[node].kind),
+                Target::Tap(_) | Target::Output(_) => None,
+            };
+            let gathered = match fold {
+                Some(Kind::Fold { start, .. }) => Gathered::Folded(Some(start.clone()), 0, BTreeMap::new()),
+                _ => Gathered::All(Vec::new()),
+            };
+            Leaving { gathered, come: 0 }
+        });
+        let leaving = leaving.collect();
+        let fan = self.fans.insert(Fan { stage, parent, elements, taken: 0, open: 0, leaving });
+        self.active.push(fan);
+    }
+
+    /// Nothing in the fan-out `stage` will be.
+    fn skip_inside(&mut self, stage: usize) {
+        let plan = self.plan;
+        plan.stages[stage].nodes.iter().for_each(|&node| self.tallies[node].skipped += 1);
+        plan.stages[stage].children.iter().for_each(|&child| self.skip_inside(child));
+    }
+
+    /// Takes the next element of a fan, or closes it.
+    fn take_element(&mut self, at: usize) {
+        let fan = self.fans.get_mut(at);
+        let Some(value) = fan.elements.as_mut().and_then(Iterator::next) else {
+            fan.elements = None;
+            let (stage, taken, parent, done) = (fan.stage, fan.taken, fan.parent, fan.open == 0);
+            self.active.retain(|active| *active != at);
+            let expand = self.plan.stages[stage].expand;
+            let within = |node: usize| expand.is_some_and(|expand| self.flow.nodes[node].path.contains(&expand));
+            let misfit = self.set.iter().filter(|(node, _)| within(**node)).find(|(_, found)| {
+                !matches!(self.given_tree(found, parent), Some(Tree::Many(trees)) if trees.len() as u64 == taken)
+            });
+            if let Some((&node, _)) = misfit {
+                self.complain(node, stage, taken);
+            }
+            (0..self.plan.stages[stage].taps.len()).for_each(|tap| self.leave_if_all(at, tap));
+            if done {
+                self.fans.remove(at);
+                self.close_fan(parent, stage);
+            }
+            return;
+        };
+        let (stage, index) = (fan.stage, fan.taken);
+        fan.taken += 1;
+        fan.open += 1;
+        for leaving in &mut fan.leaving {
+            if let Gathered::All(trees) = &mut leaving.gathered {
+                trees.push(Tree::Lost);
+            }
+        }
+        let scope = self.open_scope(stage, at, index);
+        if let Some(expand) = self.plan.stages[stage].expand {
+            self.give(expand, scope, value);
+        }
+    }
+
+    /// A value leaves its scope.
+    fn gather(&mut self, scope: usize, tap: usize, tree: Tree) {
+        let Scope { stage, fan: at, index, .. } = *self.scopes.get(scope);
+        let to = self.plan.stages[stage].taps[tap].to;
+        let Leaving { gathered, come } = &mut self.fans.get_mut(at).leaving[tap];
+        *come += 1;
+        match gathered {
+            Gathered::All(trees) => trees[index as usize] = tree,
+            Gathered::Folded(folded, next, early) => {
+                let Target::Node(node) = to else { return };
+                let Kind::Fold { combine, .. } = &self.flow.nodes[node].kind else { return };
+                early.insert(index, tree);
+                while let Some(tree) = early.remove(next) {
+                    *next += 1;
+                    *folded = match (folded.take(), tree) {
+                        (Some(folded), Tree::One(value)) => Some(combine(folded, &value)),
+                        _ => None,
+                    };
+                }
+            }
+        }
+        self.leave_if_all(at, tap);
+    }
+
+    /// Has the values leave a fan, if there are as many as there will be.
+    fn leave_if_all(&mut self, at: usize, tap: usize) {
+        let fan = self.fans.get_mut(at);
+        let Leaving { gathered, come } = &mut fan.leaving[tap];
+        if fan.elements.is_some() || *come < fan.taken {
+            return;
+        }
+        let gathered = std::mem::replace(gathered, Gathered::All(Vec::new()));
+        let (to, parent) = (self.plan.stages[fan.stage].taps[tap].to, fan.parent);
+        self.leave(parent, to, Some(gathered));
+    }
+
+    /// What has been gathered goes to where it is wanted: nothing, where there was no fan to gather it.
+    fn leave(&mut self, parent: usize, to: Target, gathered: Option<Gathered>) {
+        let tree = match gathered {
+            Some(Gathered::All(trees)) => Tree::Many(trees),
+            Some(Gathered::Folded(folded, ..)) => folded.map_or(Tree::Lost, Tree::One),
+            None => Tree::Lost,
+        };
+        match (to, tree) {
+            (Target::Output(number), tree) => self.outputs[number] = tree,
+            (Target::Tap(tap), tree) => self.gather(parent, tap, tree),
+            (Target::Node(node), Tree::One(folded)) => self.give(node, parent, folded),
+            (Target::Node(node), Tree::Lost) => self.lose(node, parent),
+            (Target::Node(node), Tree::Many(trees)) => {
+                let values = trees.into_iter().map(|tree| match tree {
+                    Tree::One(value) => Some(value),
+                    Tree::Many(_) | Tree::Lost => None,
+                });
+                match (values.collect::<Option<Vec<_>>>(), &self.flow.nodes[node].kind) {
+                    (Some(values), Kind::Collect(gather)) => self.give(node, parent, gather(values)),
+                    _ => self.lose(node, parent),
+                }
+            }
+        }
+    }
+
+    /// All elements of a fan-out of a scope are done with.
+    fn close_fan(&mut self, parent: usize, stage: usize) {
+        self.plan.stages[stage].borrowed.iter().for_each(|&slot| self.release(parent, slot));
+        self.less_open(parent);
+    }
+
+    /// One thing less is open in a scope, which is closed with the last.
+    fn less_open(&mut self, at: usize) {
+        let scope = self.scopes.get_mut(at);
+        scope.open -= 1;
+        if scope.open > 0 || at == ROOT {
+            return;
+        }
+        let Scope { stage, fan: of, .. } = self.scopes.remove(at);
+        self.live[stage].remove(&at);
+        let fan = self.fans.get_mut(of);
+        fan.open -= 1;
+        if fan.open == 0 && fan.elements.is_none() {
+            let Fan { parent, stage, .. } = self.fans.remove(of);
+            self.close_fan(parent, stage);
+        }
+    }
+
+    /// Takes elements while there is too little to do, and room for them.
+    fn fill(&mut self) {
+        while self.count < self.ahead && self.problem.is_none() {
+            let Some(&fan) = self.active.iter().rev().find(|fan| self.has_room(**fan)) else { return };
+            self.take_element(fan);
+            self.settle();
+        }
+    }
+
+    /// Whether a fan may have another element now.
+    fn has_room(&self, fan: usize) -> bool {
+        let Fan { stage, taken, leaving, .. } = self.fans.get(fan);
+        let most = OUT_OF_TURN.saturating_mul(self.ahead) as u64;
+        let in_turn = |leaving: &Leaving| match leaving.gathered {
+            Gathered::Folded(_, next, _) => taken - next < most,
+            Gathered::All(_) => true,
+        };
+        self.plan.stages[*stage].whole || (self.live[*stage].len() < self.ahead && leaving.iter().all(in_turn))
+    }
+
+    /// The step that is next.
+    fn next(&self) -> Option<super::Step> {
+        let (&node, _) = self.ready.last_key_value()?;
+        match self.flow.nodes[node].kind {
+            Kind::Step(step) => Some(step),
+            _ => None,
+        }
+    }
+}
+
+impl Work<(u64, Value)> for State<'_> {
+    fn is_empty(&mut self) -> bool {
+        self.fill();
+        self.count == 0 || self.problem.is_some()
+    }
+
+    fn has_ended(&self) -> bool {
+        self.count == 0 && self.active.is_empty()
+    }
+
+    fn left(&self) -> Option<usize> {
+        self.ready.last_key_value().map(|(_, scopes)| scopes.len())
+    }
+
+    fn remote(&self) -> Option<Remote> {
+        self.next().and_then(|step| step.remote)
+    }
+
+    fn pack_next(&mut self, index: u64, packer: &mut Packer) -> Result<()> {
+        let none = || Error::invalid("there is no step to take");
+        let step = self.next().ok_or_else(none)?;
+        let mut furthest = self.ready.last_entry().ok_or_else(none)?;
+        let node = *furthest.key();
+        let scope = furthest.get_mut().pop_front().ok_or_else(none)?;
+        if furthest.get().is_empty() {
+            furthest.remove();
+        }
+        self.count -= 1;
+        let values: Vec<_> = self.inputs(node, scope).into_iter().map(Shared).collect();
+        self.running.insert(index, (node, scope));
+        let packed = (step.pack)(&values, index, &mut Packing(packer));
+        drop(values);
+        self.release_inputs(node, scope);
+        packed
+    }
+
+    fn read(&self, index: u64, reading: Reading<'_>) -> Entry<(u64, Value)> {
+        let node = self.running.get(&index).map(|(node, _)| &self.flow.nodes[*node].kind);
+        match node {
+            Some(Kind::Step(step)) => (step.read)(reading),
+            _ => Entry::Value(Err(Error::invalid(format!("task {index} is not one of the flow's")))),
+        }
+    }
+}
+
+/// Things that come and go, each with a number that stays.
+struct Slab<T> {
+    items: Vec<Option<T>>,
+    free: Vec<usize>,
+}
+
+impl<T> Default for Slab<T> {
+    fn default() -> Self {
+        Self { items: Vec::new(), free: Vec::new() }
+    }
+}
+
+impl<T> Slab<T> {
+    fn insert(&mut self, item: T) -> usize {
+        match self.free.pop() {
+            Some(at) => {
+                self.items[at] = Some(item);
+                at
+            }
+            None => {
+                self.items.push(Some(item));
+                self.items.len() - 1
+            }
+        }
+    }
+
+    fn get(&self, at: usize) -> &T {
+        self.items[at].as_ref().expect("it is there until it is removed")
+    }
+
+    fn get_mut(&mut self, at: usize) -> &mut T {
+        self.items[at].as_mut().expect("it is there until it is removed")
+    }
+
+    fn remove(&mut self, at: usize) -> T {
+        self.free.push(at);
+        self.items[at].take().expect("it is removed once")
+    }
+}
