@@ -52,6 +52,21 @@ fn records_are_classified_whichever_way_workers_come_by_the_model() {
     }
 }
 
+// G1 G9
+#[test]
+fn a_flow_measures_the_slices_of_a_volume_and_draws_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let picture = folder.path().join("flow.dot");
+    let printed = run("flow", &[picture.to_str().unwrap()]);
+    let lines: Vec<_> = printed.lines().collect();
+    assert_eq!(lines.len(), 27, "{printed}");
+    assert_eq!(lines[25].split_whitespace().collect::<Vec<_>>(), ["24", "8820.5", "0.259", "brightest"], "{printed}");
+    // What the fixture says of its mean.
+    assert_eq!(lines[26].split_whitespace().collect::<Vec<_>>(), ["all", "8401.1"], "{printed}");
+    let drawn = std::fs::read_to_string(picture).unwrap();
+    assert!(drawn.contains("mean\\n25 values"), "{drawn}");
+}
+
 // E1 E4 P1
 #[test]
 fn failing_tasks_are_told_each_in_its_own_way() {

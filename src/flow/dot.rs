@@ -20,7 +20,7 @@ impl Flow {
 
     fn draw(&self, report: Option<&FlowReport>) -> String {
         let mut text = String::from(
-            "digraph flow {\n  rankdir=LR;\n  node [fontname=\"sans-serif\", style=filled, fillcolor=white];\n",
+            "digraph flow {\n  rankdir=LR;\n  graph [fontname=\"sans-serif\"]; node [fontname=\"sans-serif\", style=filled];\n",
         );
         self.draw_inside(None, 1, report, &mut text);
         for (at, node) in self.nodes.iter().enumerate() {
@@ -79,7 +79,7 @@ fn told(report: Option<&FlowReport>, at: usize) -> (String, &'static str) {
     };
     let mut more = String::new();
     if node.done + node.failed + node.skipped > 0 {
-        let _ = write!(more, "\\n{}", node.done);
+        let _ = write!(more, "\\n{} {}", node.done, if node.done == 1 { "value" } else { "values" });
         for (count, what) in [(node.failed, "failed"), (node.skipped, "skipped")] {
             if count > 0 {
                 let _ = write!(more, ", {count} {what}");

@@ -4,7 +4,7 @@
 //! are taken as there is room for them, and it is closed when all of them are.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     time::Duration,
 };
 
@@ -26,8 +26,8 @@ pub(super) struct State<'f> {
     set: &'f HashMap<usize, Found>,
     scopes: Slab<Scope>,
     fans: Slab<Fan>,
-    /// The scopes of each stage.
-    live: Vec<BTreeSet<usize>>,
+    /// The scopes of each stage, in no order.
+    live: Vec<Vec<usize>>,
     /// Fans that may have more elements, what was opened last at the end.
     active: Vec<usize>,
     /// Steps that can run, by node, each with its scope. What is furthest along goes first, so that values can go.
@@ -36,8 +36,9 @@ pub(super) struct State<'f> {
     count: usize,
     /// How many of them there should be, and elements of a fan-out at a time.
     ahead: usize,
-    /// What runs: node and scope, by the number of the task.
-    running: HashMap<u64, (usize, usize)>,
+    /// What runs: node and scope of each task from number `first` on, but for those that are done.
+    running: VecDeque<Option<(usize, usize)>>,
+    first: u64,
     /// What has happened, and is still to be passed on: node, scope, value.
     news: Vec<(usize, usize, Option<Value>)>,
     outputs: Vec<Tree>,
@@ -63,6 +64,8 @@ struct Scope {
     fan: usize,
     index: u64,
     slots: Vec<Slot>,
+    /// The place among the live scopes of the stage.
+    place: usize,
     /// Values and fans in it that are not there yet.
     open: usize,
 }
@@ -128,12 +131,13 @@ impl<'f> State<'f> {
             set,
             scopes: Slab::default(),
             fans: Slab::default(),
-            live: vec![BTreeSet::new(); plan.stages.len()],
+            live: vec![Vec::new(); plan.stages.len()],
             active: Vec::new(),
             ready: BTreeMap::new(),
             count: 0,
             ahead: 1,
-            running: HashMap::new(),
+            running: VecDeque::new(),
+            first: 0,
             news: Vec::new(),
             outputs: vec![Tree::Lost; outputs],
             problem: None,
@@ -183,7 +187,12 @@ impl<'f> State<'f> {
 
     /// What has become of task number `index`.
     pub(super) fn decide(&mut self, index: u64, outcome: Result<(u64, Value), TaskError>) -> Option<TaskError> {
-        let (node, scope) = self.running.remove(&index)?;
+        let at = usize::try_from(index.checked_sub(self.first)?).ok()?;
+        let (node, scope) = self.running.get_mut(at)?.take()?;
+        while let Some(None) = self.running.front() {
+            self.running.pop_front();
+            self.first += 1;
+        }
         let (value, took, error) = match outcome {
             Ok((took, value)) => (Some(value), Duration::from_nanos(took), None),
             Err(error) => (None, error.elapsed(), Some(self.name(error, node, scope))),
@@ -255,7 +264,7 @@ impl<'f> State<'f> {
             } else if within == stage {
                 self.supply(consumer, scope, lost);
             } else {
-                let mut below: Vec<_> = self.live[within].iter().copied().collect();
+                let mut below = self.live[within].clone();
                 below.retain(|&inner| self.outer(inner, stage) == scope);
                 below.into_iter().for_each(|inner| self.supply(consumer, inner, lost));
             }
@@ -355,8 +364,9 @@ impl<'f> State<'f> {
         let slot = |&uses: &u32| Slot { phase: Phase::Waiting, value: None, missing: 0, uses };
         let slots = within.uses.iter().map(slot).collect();
         let open = within.nodes.len() + within.children.len();
-        let scope = self.scopes.insert(Scope { stage, fan, index, slots, open });
-        self.live[stage].insert(scope);
+        let place = self.live[stage].len();
+        let scope = self.scopes.insert(Scope { stage, fan, index, slots, place, open });
+        self.live[stage].push(scope);
         for (slot, &node) in within.nodes.iter().enumerate() {
             if let Some(found) = set.get(&node).filter(|_| within.expand != Some(node)) {
                 match self.given(found, scope) {
@@ -513,13 +523,14 @@ impl<'f> State<'f> {
             Gathered::Folded(folded, next, early) => {
                 let Target::Node(node) = to else { return };
                 let Kind::Fold { combine, .. } = &self.flow.nodes[node].kind else { return };
-                early.insert(index, tree);
-                while let Some(tree) = early.remove(next) {
+                let mut turn = if index == *next { Some(tree) } else { early.insert(index, tree) };
+                while let Some(tree) = turn {
                     *next += 1;
                     *folded = match (folded.take(), tree) {
                         (Some(folded), Tree::One(value)) => Some(combine(folded, &value)),
                         _ => None,
                     };
+                    turn = early.remove(next);
                 }
             }
         }
@@ -576,8 +587,11 @@ impl<'f> State<'f> {
         if scope.open > 0 || at == ROOT {
             return;
         }
-        let Scope { stage, fan: of, .. } = self.scopes.remove(at);
-        self.live[stage].remove(&at);
+        let Scope { stage, fan: of, place, .. } = self.scopes.remove(at);
+        self.live[stage].swap_remove(place);
+        if let Some(&moved) = self.live[stage].get(place) {
+            self.scopes.get_mut(moved).place = place;
+        }
         let fan = self.fans.get_mut(of);
         fan.open -= 1;
         if fan.open == 0 && fan.elements.is_none() {
@@ -645,7 +659,8 @@ impl Work<(u64, Value)> for State<'_> {
         }
         self.count -= 1;
         let values: Vec<_> = self.inputs(node, scope).into_iter().map(Shared).collect();
-        self.running.insert(index, (node, scope));
+        self.running.resize(usize::try_from(index - self.first).map_err(|_| none())?, None);
+        self.running.push_back(Some((node, scope)));
         let packed = (step.pack)(&values, index, &mut Packing(packer));
         drop(values);
         self.release_inputs(node, scope);
@@ -653,8 +668,9 @@ impl Work<(u64, Value)> for State<'_> {
     }
 
     fn read(&self, index: u64, reading: Reading<'_>) -> Entry<(u64, Value)> {
-        let node = self.running.get(&index).map(|(node, _)| &self.flow.nodes[*node].kind);
-        match node {
+        let at = index.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
+        let running = at.and_then(|at| *self.running.get(at)?);
+        match running.map(|(node, _)| &self.flow.nodes[node].kind) {
             Some(Kind::Step(step)) => (step.read)(reading),
             _ => Entry::Value(Err(Error::invalid(format!("task {index} is not one of the flow's")))),
         }

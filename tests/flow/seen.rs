@@ -34,7 +34,7 @@ fn the_picture_has_the_nodes_the_edges_and_what_is_inside_of_a_fan_out() {
     let ran = flow.on(&pools()[2]).set(list, vec![1, 2, 3]).run(squares).unwrap();
     let after = flow.dot_after(&ran.report);
     let line = |name: &str| after.lines().find(|line| line.contains(&format!("label=\"{name}"))).unwrap();
-    assert!(line("squared").contains("squared\\n3\\n") && line("squared").contains("palegreen"), "{after}");
+    assert!(line("squared").contains("squared\\n3 values\\n") && line("squared").contains("palegreen"), "{after}");
     assert!(line("unused").contains("gray90"), "{after}");
 }
 
