@@ -11,6 +11,7 @@
 //! | run tasks in worker processes over shared arrays | [`init`], [`Pool`] |
 //! | count, flag and stop across worker processes | [`Atomics`], of [`Store::atomics`] |
 //! | run closures over what can neither be sent nor built again | [`fork_map`], [`fork_stream`], [`PoolBuilder::fork`] |
+//! | run a graph of named steps, with fan-outs and collects | [`flow`] |
 //! | know why a task failed | [`Error::task_error`], [`TaskError`] |
 //! | choose where temp files lie, see them, sweep up after dead programs | [`Store`], [`Sweeper`] |
 //! | describe elements | [`DType`], [`ByteOrder`], [`Element`] |
@@ -98,7 +99,8 @@ pub use {
     },
 };
 
-/// The programs in the README, compiled.
+/// The programs in the README and the documents, compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
+#[cfg_attr(target_os = "linux", doc = include_str!("../docs/flow.md"))]
 struct Readme;

@@ -3,21 +3,24 @@
 //! A *scope* is one element of a fan-out, with its values; the first is the outside of all. A *fan* is one fan-out of one scope: its elements
 //! are taken as there is room for them, and it is closed when all of them are.
 
+mod fans;
+mod slab;
+mod work;
+
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     time::Duration,
 };
 
+use slab::Slab;
+
 use super::{
     Flow, Kind, Value,
-    handle::{Found, Packing, Shared, Tree},
-    plan::{Plan, Target},
+    handle::{Found, Tree},
+    plan::Plan,
     report::ElementReport,
 };
-use crate::{
-    Error, Result, TaskError,
-    pool::{Entry, Packer, Reading, Remote, Work},
-};
+use crate::{Error, Result, TaskError};
 
 /// A run under way.
 pub(super) struct State<'f> {
@@ -114,8 +117,6 @@ enum Gathered {
 }
 
 const ROOT: usize = 0;
-/// Elements that may wait to be folded while one before them is not done, as a multiple of those at a time.
-const OUT_OF_TURN: usize = 4;
 
 impl<'f> State<'f> {
     pub(super) fn new(
@@ -445,141 +446,6 @@ impl<'f> State<'f> {
         self.problem.get_or_insert(Error::usage(what));
     }
 
-    /// Opens the fan-out `stage` of a scope; without elements it is lost.
-    fn open_fan(&mut self, parent: usize, stage: usize, elements: Option<Box<dyn Iterator<Item = Value>>>) {
-        if elements.is_none() {
-            self.skip_inside(stage);
-            self.plan.stages[stage].taps.iter().for_each(|tap| self.leave(parent, tap.to, None));
-            self.close_fan(parent, stage);
-            return;
-        }
-        let leaving = self.plan.stages[stage].taps.iter().map(|tap| {
-            let fold = match tap.to {
-                Target::Node(node) => Some(&self.flow.nodes[node].kind),
-                Target::Tap(_) | Target::Output(_) => None,
-            };
-            let gathered = match fold {
-                Some(Kind::Fold { start, .. }) => Gathered::Folded(Some(start.clone()), 0, BTreeMap::new()),
-                _ => Gathered::All(Vec::new()),
-            };
-            Leaving { gathered, come: 0 }
-        });
-        let leaving = leaving.collect();
-        let fan = self.fans.insert(Fan { stage, parent, elements, taken: 0, open: 0, leaving });
-        self.active.push(fan);
-    }
-
-    /// Nothing in the fan-out `stage` will be.
-    fn skip_inside(&mut self, stage: usize) {
-        let plan = self.plan;
-        plan.stages[stage].nodes.iter().for_each(|&node| self.tallies[node].skipped += 1);
-        plan.stages[stage].children.iter().for_each(|&child| self.skip_inside(child));
-    }
-
-    /// Takes the next element of a fan, or closes it.
-    fn take_element(&mut self, at: usize) {
-        let fan = self.fans.get_mut(at);
-        let Some(value) = fan.elements.as_mut().and_then(Iterator::next) else {
-            fan.elements = None;
-            let (stage, taken, parent, done) = (fan.stage, fan.taken, fan.parent, fan.open == 0);
-            self.active.retain(|active| *active != at);
-            let expand = self.plan.stages[stage].expand;
-            let within = |node: usize| expand.is_some_and(|expand| self.flow.nodes[node].path.contains(&expand));
-            let misfit = self.set.iter().filter(|(node, _)| within(**node)).find(|(_, found)| {
-                !matches!(self.given_tree(found, parent), Some(Tree::Many(trees)) if trees.len() as u64 == taken)
-            });
-            if let Some((&node, _)) = misfit {
-                self.complain(node, stage, taken);
-            }
-            (0..self.plan.stages[stage].taps.len()).for_each(|tap| self.leave_if_all(at, tap));
-            if done {
-                self.fans.remove(at);
-                self.close_fan(parent, stage);
-            }
-            return;
-        };
-        let (stage, index) = (fan.stage, fan.taken);
-        fan.taken += 1;
-        fan.open += 1;
-        for leaving in &mut fan.leaving {
-            if let Gathered::All(trees) = &mut leaving.gathered {
-                trees.push(Tree::Lost);
-            }
-        }
-        let scope = self.open_scope(stage, at, index);
-        if let Some(expand) = self.plan.stages[stage].expand {
-            self.give(expand, scope, value);
-        }
-    }
-
-    /// A value leaves its scope.
-    fn gather(&mut self, scope: usize, tap: usize, tree: Tree) {
-        let Scope { stage, fan: at, index, .. } = *self.scopes.get(scope);
-        let to = self.plan.stages[stage].taps[tap].to;
-        let Leaving { gathered, come } = &mut self.fans.get_mut(at).leaving[tap];
-        *come += 1;
-        match gathered {
-            Gathered::All(trees) => trees[index as usize] = tree,
-            Gathered::Folded(folded, next, early) => {
-                let Target::Node(node) = to else { return };
-                let Kind::Fold { combine, .. } = &self.flow.nodes[node].kind else { return };
-                let mut turn = if index == *next { Some(tree) } else { early.insert(index, tree) };
-                while let Some(tree) = turn {
-                    *next += 1;
-                    *folded = match (folded.take(), tree) {
-                        (Some(folded), Tree::One(value)) => Some(combine(folded, &value)),
-                        _ => None,
-                    };
-                    turn = early.remove(next);
-                }
-            }
-        }
-        self.leave_if_all(at, tap);
-    }
-
-    /// Has the values leave a fan, if there are as many as there will be.
-    fn leave_if_all(&mut self, at: usize, tap: usize) {
-        let fan = self.fans.get_mut(at);
-        let Leaving { gathered, come } = &mut fan.leaving[tap];
-        if fan.elements.is_some() || *come < fan.taken {
-            return;
-        }
-        let gathered = std::mem::replace(gathered, Gathered::All(Vec::new()));
-        let (to, parent) = (self.plan.stages[fan.stage].taps[tap].to, fan.parent);
-        self.leave(parent, to, Some(gathered));
-    }
-
-    /// What has been gathered goes to where it is wanted: nothing, where there was no fan to gather it.
-    fn leave(&mut self, parent: usize, to: Target, gathered: Option<Gathered>) {
-        let tree = match gathered {
-            Some(Gathered::All(trees)) => Tree::Many(trees),
-            Some(Gathered::Folded(folded, ..)) => folded.map_or(Tree::Lost, Tree::One),
-            None => Tree::Lost,
-        };
-        match (to, tree) {
-            (Target::Output(number), tree) => self.outputs[number] = tree,
-            (Target::Tap(tap), tree) => self.gather(parent, tap, tree),
-            (Target::Node(node), Tree::One(folded)) => self.give(node, parent, folded),
-            (Target::Node(node), Tree::Lost) => self.lose(node, parent),
-            (Target::Node(node), Tree::Many(trees)) => {
-                let values = trees.into_iter().map(|tree| match tree {
-                    Tree::One(value) => Some(value),
-                    Tree::Many(_) | Tree::Lost => None,
-                });
-                match (values.collect::<Option<Vec<_>>>(), &self.flow.nodes[node].kind) {
-                    (Some(values), Kind::Collect(gather)) => self.give(node, parent, gather(values)),
-                    _ => self.lose(node, parent),
-                }
-            }
-        }
-    }
-
-    /// All elements of a fan-out of a scope are done with.
-    fn close_fan(&mut self, parent: usize, stage: usize) {
-        self.plan.stages[stage].borrowed.iter().for_each(|&slot| self.release(parent, slot));
-        self.less_open(parent);
-    }
-
     /// One thing less is open in a scope, which is closed with the last.
     fn less_open(&mut self, at: usize) {
         let scope = self.scopes.get_mut(at);
@@ -598,121 +464,5 @@ impl<'f> State<'f> {
             let Fan { parent, stage, .. } = self.fans.remove(of);
             self.close_fan(parent, stage);
         }
-    }
-
-    /// Takes elements while there is too little to do, and room for them.
-    fn fill(&mut self) {
-        while self.count < self.ahead && self.problem.is_none() {
-            let Some(&fan) = self.active.iter().rev().find(|fan| self.has_room(**fan)) else { return };
-            self.take_element(fan);
-            self.settle();
-        }
-    }
-
-    /// Whether a fan may have another element now.
-    fn has_room(&self, fan: usize) -> bool {
-        let Fan { stage, taken, leaving, .. } = self.fans.get(fan);
-        let most = OUT_OF_TURN.saturating_mul(self.ahead) as u64;
-        let in_turn = |leaving: &Leaving| match leaving.gathered {
-            Gathered::Folded(_, next, _) => taken - next < most,
-            Gathered::All(_) => true,
-        };
-        self.plan.stages[*stage].whole || (self.live[*stage].len() < self.ahead && leaving.iter().all(in_turn))
-    }
-
-    /// The step that is next.
-    fn next(&self) -> Option<super::Step> {
-        let (&node, _) = self.ready.last_key_value()?;
-        match self.flow.nodes[node].kind {
-            Kind::Step(step) => Some(step),
-            _ => None,
-        }
-    }
-}
-
-impl Work<(u64, Value)> for State<'_> {
-    fn is_empty(&mut self) -> bool {
-        self.fill();
-        self.count == 0 || self.problem.is_some()
-    }
-
-    fn has_ended(&self) -> bool {
-        self.count == 0 && self.active.is_empty()
-    }
-
-    fn left(&self) -> Option<usize> {
-        self.ready.last_key_value().map(|(_, scopes)| scopes.len())
-    }
-
-    fn remote(&self) -> Option<Remote> {
-        self.next().and_then(|step| step.remote)
-    }
-
-    fn pack_next(&mut self, index: u64, packer: &mut Packer) -> Result<()> {
-        let none = || Error::invalid("there is no step to take");
-        let step = self.next().ok_or_else(none)?;
-        let mut furthest = self.ready.last_entry().ok_or_else(none)?;
-        let node = *furthest.key();
-        let scope = furthest.get_mut().pop_front().ok_or_else(none)?;
-        if furthest.get().is_empty() {
-            furthest.remove();
-        }
-        self.count -= 1;
-        let values: Vec<_> = self.inputs(node, scope).into_iter().map(Shared).collect();
-        self.running.resize(usize::try_from(index - self.first).map_err(|_| none())?, None);
-        self.running.push_back(Some((node, scope)));
-        let packed = (step.pack)(&values, index, &mut Packing(packer));
-        drop(values);
-        self.release_inputs(node, scope);
-        packed
-    }
-
-    fn read(&self, index: u64, reading: Reading<'_>) -> Entry<(u64, Value)> {
-        let at = index.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
-        let running = at.and_then(|at| *self.running.get(at)?);
-        match running.map(|(node, _)| &self.flow.nodes[node].kind) {
-            Some(Kind::Step(step)) => (step.read)(reading),
-            _ => Entry::Value(Err(Error::invalid(format!("task {index} is not one of the flow's")))),
-        }
-    }
-}
-
-/// Things that come and go, each with a number that stays.
-struct Slab<T> {
-    items: Vec<Option<T>>,
-    free: Vec<usize>,
-}
-
-impl<T> Default for Slab<T> {
-    fn default() -> Self {
-        Self { items: Vec::new(), free: Vec::new() }
-    }
-}
-
-impl<T> Slab<T> {
-    fn insert(&mut self, item: T) -> usize {
-        match self.free.pop() {
-            Some(at) => {
-                self.items[at] = Some(item);
-                at
-            }
-            None => {
-                self.items.push(Some(item));
-                self.items.len() - 1
-            }
-        }
-    }
-
-    fn get(&self, at: usize) -> &T {
-        self.items[at].as_ref().expect("it is there until it is removed")
-    }
-
-    fn get_mut(&mut self, at: usize) -> &mut T {
-        self.items[at].as_mut().expect("it is there until it is removed")
-    }
-
-    fn remove(&mut self, at: usize) -> T {
-        self.free.push(at);
-        self.items[at].take().expect("it is removed once")
     }
 }
