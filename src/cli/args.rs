@@ -3,9 +3,9 @@
 use std::{path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use ndferry::{ByteOrder, DType, Order};
+use ndferry::{ByteOrder, DType, Order, RawLayout};
 
-/// Look at, summarise and convert files of n-dimensional arrays.
+/// Look at, summarise, compare, check and convert files of n-dimensional arrays.
 ///
 /// Reads .ferry and .npy files, and raw binary described by --raw and --shape; in either byte order. Files are mapped,
 /// not loaded, so they may be larger than memory.
@@ -19,6 +19,8 @@ Examples:
   ndferry info survey.npy                    what is in a file
   ndferry stats *.npy                        extremes, mean and spread, on all cores
   ndferry convert survey.npy survey.ferry    between formats and byte orders
+  ndferry verify *.ferry                     whether files are as they were written
+  ndferry diff survey.npy survey.ferry       whether two files hold the same values
   ndferry sweep                              tidy up after programs that were killed
 
 `ndferry help COMMAND` tells more about one of them."
@@ -34,6 +36,8 @@ pub enum Command {
     #[cfg(target_os = "linux")]
     Stats(StatsArgs),
     Convert(ConvertArgs),
+    Verify(VerifyArgs),
+    Diff(DiffArgs),
     #[cfg(target_os = "linux")]
     Sweep(SweepArgs),
 }
@@ -55,11 +59,7 @@ pub struct InfoArgs {
     pub json: bool,
 
     #[command(flatten)]
-    pub raw: RawArgs,
-
-    /// Memory order of the raw file: C for row-major, F for column-major [default: C]
-    #[arg(long, value_name = "C|F", requires = "raw", value_parser = order, help_heading = RAW)]
-    pub order: Option<Order>,
+    pub input: InputArgs,
 }
 
 /// Count, minimum, maximum, mean and standard deviation of every array
@@ -95,11 +95,7 @@ pub struct StatsArgs {
     pub json: bool,
 
     #[command(flatten)]
-    pub raw: RawArgs,
-
-    /// Memory order of the raw file: C for row-major, F for column-major [default: C]
-    #[arg(long, value_name = "C|F", requires = "raw", value_parser = order, help_heading = RAW)]
-    pub order: Option<Order>,
+    pub input: InputArgs,
 }
 
 /// Write a file's arrays to another file: .npy or .ferry, by its extension
@@ -139,6 +135,67 @@ pub struct ConvertArgs {
     pub raw: RawArgs,
 }
 
+/// Check files: their structure, then every array against its checksum
+///
+/// Every file is read to its end, and all that is wrong is told: of which array, and where in the file. A .npy file carries
+/// no checksums, so of its elements only bool can be seen to be wrong.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  ndferry verify model.ferry
+  ndferry verify --json *.ferry *.npy
+
+The exit code is 0 where every file is sound, 1 where some file is damaged or is no file of arrays,
+and 2 where some file could not be read.")]
+pub struct VerifyArgs {
+    /// The files to check
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+
+    /// Print JSON for programs instead of lines for people
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Compare the arrays of two files, whatever their formats, byte orders and memory orders
+///
+/// Arrays are compared by name; the only arrays of two files are compared whatever their names. NaN equals NaN, unless an
+/// option says otherwise; 0 equals -0. Of elements that differ the first is told by its index, and the largest difference:
+/// absolute, and relative to the larger of the two. Nothing is printed where all are the same. What a .ferry file holds
+/// besides arrays is not compared.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  ndferry diff survey.npy survey.ferry
+  ndferry diff --array model.weight monday.ferry tuesday.ferry
+  ndferry diff --raw '>i2' --shape 33,41,25 --order F --offset 352 brain.nii brain.npy
+
+The exit code is that of diff: 0 where all arrays are the same, 1 where some differ, 2 on trouble.")]
+pub struct DiffArgs {
+    /// The one file; what --raw says is said of it alone
+    #[arg(value_name = "A")]
+    pub a: PathBuf,
+
+    /// The other file, .npy or .ferry
+    #[arg(value_name = "B")]
+    pub b: PathBuf,
+
+    /// Only the array of this name, in both files
+    #[arg(long, value_name = "NAME")]
+    pub array: Option<String>,
+
+    /// Count NaN as different from NaN
+    #[arg(long)]
+    pub nan_differs: bool,
+
+    /// Print JSON for programs instead of lines for people
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub input: InputArgs,
+}
+
 /// Remove temporary files that killed programs left behind, and say what went
 ///
 /// Files of programs that still run are never touched, nor those of other users. Programs sweep by themselves when they
@@ -164,8 +221,26 @@ pub struct SweepArgs {
 
 const RAW: &str = "Raw binary input";
 
-/// A file without a header, described from outside. Where its elements lie in memory order is said by an `--order` of each
-/// subcommand's own.
+/// How to read an input file.
+#[derive(Args)]
+pub struct InputArgs {
+    #[command(flatten)]
+    raw: RawArgs,
+
+    /// Memory order of the raw file: C for row-major, F for column-major [default: C]
+    #[arg(long, value_name = "C|F", requires = "raw", value_parser = order, help_heading = RAW)]
+    pub order: Option<Order>,
+}
+
+impl InputArgs {
+    /// What raw binary is said to hold; `None` where the file itself says what it is.
+    pub fn layout(&self) -> Option<RawLayout> {
+        self.raw.layout(self.order)
+    }
+}
+
+/// A file without a header, described from outside, but for the memory order of its elements: of that, `convert` has an
+/// option that says more.
 #[derive(Args)]
 pub struct RawArgs {
     /// Read numbers of this type, whatever the file claims to be: NumPy's type string, as '>i2' or '<f8'
@@ -179,6 +254,14 @@ pub struct RawArgs {
     /// Bytes before the first number [default: 0]
     #[arg(long, value_name = "BYTES", requires = "raw", value_parser = offset, allow_negative_numbers = true, help_heading = RAW)]
     pub offset: Option<u64>,
+}
+
+impl RawArgs {
+    /// What raw binary is said to hold; `None` where the file itself says what it is.
+    pub fn layout(&self, order: Option<Order>) -> Option<RawLayout> {
+        let (dtype, shape) = self.raw.clone().zip(self.shape.clone())?;
+        Some(RawLayout::new(dtype, shape.0).order(order.unwrap_or(Order::C)).offset(self.offset.unwrap_or(0)))
+    }
 }
 
 /// The lengths of an array's axes, as given on the command line.

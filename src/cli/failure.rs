@@ -47,20 +47,36 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Reports failures as they come, and remembers that there were some.
+/// Reports failures as they come, and remembers how bad they were.
 #[derive(Default)]
 pub struct Failures {
-    any: bool,
+    worst: u8,
 }
 
 impl Failures {
+    /// What was asked for could not be done, or was found to be wrong.
     pub fn report(&mut self, failure: &Failure) {
-        self.any = true;
+        self.note(1);
         // Where stderr is closed there is nobody to tell.
         let _ = writeln!(std::io::stderr(), "ndferry: {failure}");
     }
 
+    /// What was asked cannot be answered, where 1 is an answer.
+    pub fn trouble(&mut self, failure: &Failure) {
+        self.report(failure);
+        self.note(2);
+    }
+
+    /// The answer is no, which is told elsewhere.
+    pub fn deny(&mut self) {
+        self.note(1);
+    }
+
+    fn note(&mut self, code: u8) {
+        self.worst = self.worst.max(code);
+    }
+
     pub fn exit_code(&self) -> ExitCode {
-        ExitCode::from(u8::from(self.any))
+        ExitCode::from(self.worst)
     }
 }

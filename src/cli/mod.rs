@@ -2,12 +2,13 @@
 //!
 //! One module for each subcommand; what they share stands beside them. Results go to stdout, all at once when they are
 //! complete; everything else (a line for each failure, the progress bar) goes to stderr. The exit code is 0, or 1 after a
-//! failure, or 2 where the arguments make no sense.
+//! failure, or 2 where the arguments make no sense. Of `verify` and `diff`, 1 is an answer, and 2 is that there is none.
 //!
 //! Worker processes and their temporary files need Linux, and so do the subcommands that are about them.
 
 mod args;
 mod convert;
+mod diff;
 mod failure;
 mod info;
 mod input;
@@ -20,6 +21,8 @@ mod sweep;
 mod table;
 mod terminal;
 mod text;
+mod value;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -36,6 +39,8 @@ pub fn run() -> ExitCode {
         #[cfg(target_os = "linux")]
         Command::Stats(args) => stats::run(&args, &mut failures),
         Command::Convert(args) => convert::run(&args),
+        Command::Verify(args) => verify::run(&args, &mut failures),
+        Command::Diff(args) => diff::run(&args, &mut failures),
         #[cfg(target_os = "linux")]
         Command::Sweep(args) => sweep::run(&args, &mut failures),
     };

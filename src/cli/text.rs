@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write};
 
+use serde::Serialize;
+
 /// Text on one line, whatever is in it: what would break the line, move the cursor or turn the direction of writing is
 /// escaped.
 pub struct OneLine<'a>(pub &'a str);
@@ -31,6 +33,16 @@ pub fn shape(lengths: &[usize]) -> String {
 /// How many there are, in words: `1 file`, `2 files`.
 pub fn count(number: u64, one: &str) -> String {
     format!("{number} {one}{}", if number == 1 { "" } else { "s" })
+}
+
+/// A list with an object on each line, as JSON.
+pub fn json<T: Serialize>(rows: &[T]) -> String {
+    let object = |row| serde_json::to_string(row).expect("strings and numbers are JSON");
+    let objects: Vec<_> = rows.iter().map(object).collect();
+    match objects.join(",\n  ") {
+        none if none.is_empty() => "[]\n".to_owned(),
+        objects => format!("[\n  {objects}\n]\n"),
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::{
 use ndarray::Dimension;
 use serde::de::DeserializeOwned;
 
-use super::{ferry, npy};
+use super::{ferry, names, npy};
 use crate::{
     AnyArray, DType, Element, Error, Order, Result, Scalar, SharedArray, Source,
     array::{Layout, Memory, Storage},
@@ -128,6 +128,26 @@ impl ArrayInfo {
     pub fn mappable(&self) -> bool {
         let scalar = self.dtype.scalar();
         self.dtype.is_native() && scalar != Scalar::Bool && self.alignment() >= scalar.alignment() as u64
+    }
+
+    /// Whether the file has a checksum of the array's bytes, which [`ArrayFile::verify`] compares.
+    #[must_use]
+    pub fn has_checksum(&self) -> bool {
+        self.checksum.is_some()
+    }
+
+    /// Whether the array's `bytes` are values of its type, which any are but those of `bool`.
+    fn check_values(&self, bytes: &[u8]) -> Result<()> {
+        let wrong = (self.dtype.scalar() == Scalar::Bool).then(|| bytes.iter().position(|&byte| byte > 1)).flatten();
+        match wrong {
+            None => Ok(()),
+            Some(at) => Err(Error::invalid(format!(
+                "{} is bool, and byte {} of the file is {}, neither 0 nor 1",
+                self.title(),
+                self.offset + at,
+                bytes[at]
+            ))),
+        }
     }
 
     pub(super) fn range(&self) -> Range<usize> {
@@ -255,12 +275,28 @@ impl ArrayFile {
         match &*self.arrays {
             [only] => self.typed(only),
             [] => Err(Error::invalid("holds no array").at(self.path())),
-            many => {
-                let names: Vec<_> = many.iter().take(10).map(|info| Quoted(&info.name).to_string()).collect();
-                let message = format!("holds {} arrays, name one of them: {}", many.len(), names.join(", "));
-                Err(Error::usage(message).at(self.path()))
-            }
+            several => Err(names::unsaid(several).at(self.path())),
         }
+    }
+
+    /// What the file says of the array called `name`.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none of that name or several.
+    pub fn info(&self, name: &str) -> Result<&ArrayInfo> {
+        let mut found = self.arrays.iter().filter(|info| info.name == name);
+        let error = match (found.next(), found.next()) {
+            (Some(info), None) => return Ok(info),
+            (Some(one), Some(other)) => Error::invalid(format!(
+                "holds several arrays called {}, at bytes {} and {}",
+                Quoted(name),
+                one.offset,
+                other.offset
+            )),
+            (None, _) => names::unknown(name, &self.arrays),
+        };
+        Err(error.at(self.path()))
     }
 
     /// The array called `name`.
@@ -269,7 +305,7 @@ impl ArrayFile {
     ///
     /// Where there is none of that name or several, and as [`AnyArray::to_array`].
     pub fn array_named<A: Element, D: Dimension>(&self, name: &str) -> Result<SharedArray<A, D>> {
-        self.typed(self.find(name)?)
+        self.typed(self.info(name)?)
     }
 
     /// The array called `name` as it lies in the file, whatever its element type: always a map.
@@ -278,23 +314,61 @@ impl ArrayFile {
     ///
     /// Where there is none of that name or several.
     pub fn any(&self, name: &str) -> Result<AnyArray> {
-        self.mapped(self.find(name)?).map_err(|error| error.at(self.path()))
+        self.any_of(self.info(name)?)
     }
 
-    /// Reads every array that has a checksum and compares. (Those of prelude, header and tree were compared when the file was
-    /// opened.)
+    /// The array that `info` describes, one of [`arrays`](Self::arrays), as [`any`](Self::any): also where several have its name.
     ///
     /// # Errors
     ///
-    /// Where some array's bytes are not those that were written.
-    pub fn verify(&self) -> Result<()> {
-        for info in &self.arrays {
-            if let Some(expected) = info.checksum {
-                let bytes = &self.map.as_ref().as_ref()[info.range()];
-                ferry::check(bytes, expected, &info.title()).map_err(|error| error.at(self.path()))?;
-            }
+    /// Where `info` is no borrow of this file's own.
+    pub fn any_of(&self, info: &ArrayInfo) -> Result<AnyArray> {
+        // What is said of another file may lie outside of this one.
+        if !self.arrays.as_ptr_range().contains(&std::ptr::from_ref(info)) {
+            return Err(Error::usage(format!("{} is described by another file's entry", info.title())).at(self.path()));
         }
-        Ok(())
+        self.mapped(info).map_err(|error| error.at(self.path()))
+    }
+
+    /// Reads every array, and compares with its checksum where it has one. (Those of prelude, header and tree were compared when
+    /// the file was opened.)
+    ///
+    /// # Errors
+    ///
+    /// The first [`damage`](Self::damage).
+    pub fn verify(&self) -> Result<()> {
+        self.damage().next().map_or(Ok(()), |(_, error)| Err(error))
+    }
+
+    /// The arrays whose bytes are not those that were written, by their checksum, and `bool` that are neither 0 nor 1: each with
+    /// what is wrong and where. Arrays are read as the iterator gets on.
+    ///
+    /// ```
+    /// # use ndarray::array;
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path().join("a.ferry");
+    /// ndferry::dump(&path, &(array![1.5, 2.5], array![3u8]))?;
+    /// let mut bytes = std::fs::read(&path).unwrap();
+    /// bytes[64] ^= 1; // of the first array
+    /// std::fs::write(&path, bytes).unwrap();
+    ///
+    /// let file = ndferry::open(&path)?;
+    /// let damaged: Vec<_> = file.damage().map(|(array, _)| array.name()).collect();
+    /// assert_eq!(damaged, ["0"]);
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
+    pub fn damage(&self) -> impl Iterator<Item = (&ArrayInfo, Error)> {
+        self.arrays.iter().filter_map(|info| Some((info, self.check(info).err()?)))
+    }
+
+    /// Reads an array for what is wrong with its bytes.
+    fn check(&self, info: &ArrayInfo) -> Result<()> {
+        let whole: &[u8] = self.map.as_ref().as_ref();
+        let checked = match info.checksum {
+            Some(expected) => ferry::check(whole, info.range(), expected, &info.title()),
+            None => Ok(()),
+        };
+        checked.and_then(|()| info.check_values(&whole[info.range()])).map_err(|error| error.at(self.path()))
     }
 
     /// The value the file was made from.
@@ -311,21 +385,6 @@ impl ArrayFile {
             Tree::InFile(range) => Ok(Cow::Borrowed(&self.map.as_ref().as_ref()[range.clone()])),
             Tree::OfOne => codec::tree_of(self.arrays[0].shape()).map(Cow::Owned),
         }
-    }
-
-    fn find(&self, name: &str) -> Result<&ArrayInfo> {
-        let mut found = self.arrays.iter().filter(|info| info.name == name);
-        let error = match (found.next(), found.next()) {
-            (Some(info), None) => return Ok(info),
-            (Some(one), Some(other)) => Error::invalid(format!(
-                "holds several arrays called {}, at bytes {} and {}",
-                Quoted(name),
-                one.offset,
-                other.offset
-            )),
-            (None, _) => Error::usage(format!("holds no array called {}", Quoted(name))),
-        };
-        Err(error.at(self.path()))
     }
 
     fn typed<A: Element, D: Dimension>(&self, info: &ArrayInfo) -> Result<SharedArray<A, D>> {

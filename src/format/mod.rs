@@ -8,6 +8,7 @@ mod convert;
 mod dump;
 mod ferry;
 mod file;
+mod names;
 mod npy;
 mod raw;
 

@@ -7,10 +7,12 @@ mod fixture;
 mod run;
 
 mod convert;
+mod diff;
 mod info;
 mod stats;
 #[cfg(target_os = "linux")]
 mod sweep;
 mod terminal;
 mod usage;
+mod verify;
 mod wrong_input;

@@ -31,6 +31,10 @@ fn arguments_that_make_no_sense_end_with_2_and_say_what_was_expected() {
         (&["convert", "a.npy", "b.txt"], ".npy or .ferry"),
         (&["convert", "a.npy", "b"], ".npy or .ferry"),
         (&["convert", "a.npy", "b.npy", "--byte-order", "middle"], "little, big, native"),
+        (&["verify"], "<FILE>"),
+        (&["verify", "a.npy", "--raw", ">i2"], "unexpected argument"),
+        (&["diff", "a.npy"], "<B>"),
+        (&["diff", "a.npy", "b.npy", "--order", "F"], "--raw"),
         (&["sweep", "all"], "unexpected argument"),
     ];
     for (arguments, expected) in cases {
@@ -42,9 +46,8 @@ fn arguments_that_make_no_sense_end_with_2_and_say_what_was_expected() {
 
 #[test]
 fn help_is_there_with_examples_for_everything() {
-    for arguments in
-        [&["--help"][..], &["info", "--help"], &["stats", "--help"], &["convert", "--help"], &["sweep", "--help"]]
-    {
+    for command in [None, Some("info"), Some("stats"), Some("convert"), Some("verify"), Some("diff"), Some("sweep")] {
+        let arguments = command.into_iter().chain(["--help"]);
         let help = ndferry(arguments).success();
         assert!(help.contains("Usage: ndferry"), "{help}");
         assert!(help.contains("\nExamples:\n"), "{help}");

@@ -130,7 +130,7 @@ fn conversion_keeps_a_value_and_may_replace_its_own_input() {
     ndferry::convert(&file, Some("a"), &npy, &DumpOptions::new()).unwrap();
     assert_eq!(ndferry::open(&npy).unwrap().arrays()[0].shape(), [500]);
     let missing = ndferry::convert(&file, Some("c"), &npy, &DumpOptions::new()).unwrap_err();
-    assert!(missing.to_string().ends_with("holds no array called `c`"), "{missing}");
+    assert!(missing.to_string().ends_with("no array `c`: the file holds `a`"), "{missing}");
     assert!(ndferry::convert(&file, None, folder.path().join("a.txt"), &DumpOptions::new()).unwrap_err().is_usage());
 }
 

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     block::Visitor,
     kernel::{Number, STRETCH},
-    summary::Value,
 };
+use crate::cli::value::Value;
 
 /// Bins, at most.
 const MOST: usize = 24;

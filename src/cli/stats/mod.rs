@@ -30,14 +30,14 @@ use super::{
     failure::{Failure, Failures, reason},
     input,
     progress::Bar,
-    terminal,
+    terminal, text,
 };
 
 pub fn run(args: &StatsArgs, failures: &mut Failures) -> Result<(), Failure> {
     let mut summariser = Summariser { workers: args.workers, pool: None, draws: !args.json && stdout().is_terminal() };
     let mut rows = Vec::new();
     for path in &args.files {
-        let done = input::open(path, &args.raw, args.order).and_then(|file| {
+        let done = input::open(path, args.input.layout()).and_then(|file| {
             for array in input::select(&file, args.array.as_deref())? {
                 match summariser.row(&file, array) {
                     Ok(row) => rows.push(row),
@@ -50,7 +50,7 @@ pub fn run(args: &StatsArgs, failures: &mut Failures) -> Result<(), Failure> {
             failures.report(&failure);
         }
     }
-    let text = if args.json { report::json(&rows) } else { report::table(&rows, terminal::width()) };
+    let text = if args.json { text::json(&rows) } else { report::table(&rows, terminal::width()) };
     terminal::print(&text)
 }
 
@@ -76,7 +76,7 @@ impl Summariser {
     }
 
     fn summarise(&mut self, file: &ArrayFile, info: &ArrayInfo) -> ndferry::Result<Row> {
-        let array = file.any(info.name())?.flatten()?;
+        let array = file.any_of(info)?.flatten()?;
         let blocks = block::blocks(array.len(), info.dtype());
         let passes = if self.draws { 2 } else { 1 };
         let bar = Bar::new(file.path(), passes * info.nbytes());

@@ -3,12 +3,9 @@
 use std::path::Path;
 
 use ndferry::{ArrayInfo, DType};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
-use super::{
-    histogram::Histogram,
-    summary::{Summary, Value},
-};
+use super::{histogram::Histogram, summary::Summary};
 use crate::cli::{
     info::byte_order,
     table::{
@@ -16,6 +13,7 @@ use crate::cli::{
         Table,
     },
     text::{self, OneLine},
+    value::{Figure, Value},
 };
 
 /// One array with its figures. The fields before the last are those of the JSON, in its order.
@@ -52,32 +50,6 @@ impl Row {
             std: Figure(summary.deviation().map(Value::Float)),
             histogram,
         }
-    }
-}
-
-/// A number, or none where nothing is left to count.
-struct Figure(Option<Value>);
-
-impl Serialize for Figure {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            None => serializer.serialize_none(),
-            Some(Value::Integer(integer)) => serializer.serialize_i128(integer),
-            Some(Value::Float(float)) if float.is_finite() => serializer.serialize_f64(float),
-            // JSON has no such numbers.
-            Some(Value::Float(float)) if float.is_nan() => serializer.serialize_str("nan"),
-            Some(Value::Float(float)) => serializer.serialize_str(if float > 0.0 { "inf" } else { "-inf" }),
-        }
-    }
-}
-
-/// A list with an object on each line.
-pub fn json(rows: &[Row]) -> String {
-    let object = |row| serde_json::to_string(row).expect("strings and numbers are JSON");
-    let objects: Vec<_> = rows.iter().map(object).collect();
-    match objects.join(",\n  ") {
-        none if none.is_empty() => "[]\n".to_owned(),
-        objects => format!("[\n  {objects}\n]\n"),
     }
 }
 
@@ -147,14 +119,14 @@ mod tests {
     #[test]
     fn json_has_an_object_on_each_line_and_words_for_what_json_has_not() {
         let rows = [row("x", Value::Integer(u64::MAX.into())), row("", Value::Float(0.1))];
-        let text = json(&rows);
+        let text = text::json(&rows);
         let lines: Vec<_> = text.lines().collect();
         assert_eq!((lines.len(), lines[0], lines[3]), (4, "[", "]"));
         assert_eq!(
             lines[1].trim(),
             r#"{"path":"a.ferry","array":"x","dtype":"<f8","shape":[3,4],"byte_order":"little","count":12,"nan":12,"min":18446744073709551615,"max":"inf","mean":"nan","std":null},"#
         );
-        assert_eq!(json(&[]), "[]\n");
+        assert_eq!(text::json::<Row>(&[]), "[]\n");
     }
 
     #[test]

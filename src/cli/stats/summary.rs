@@ -1,55 +1,9 @@
 //! What is known of some elements: counts, extremes and moments, in a form that merges with what is known of others.
 
-use std::{cmp::Ordering, fmt};
-
 use serde::{Deserialize, Serialize};
 
 use super::moments::Moments;
-
-/// A number as exact as its dtype.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Value {
-    Integer(i128),
-    /// Infinite or NaN too.
-    Float(f64),
-}
-
-impl Value {
-    pub fn to_f64(self) -> f64 {
-        match self {
-            Self::Integer(integer) => integer as f64,
-            Self::Float(float) => float,
-        }
-    }
-
-    /// A float to seven digits, which is what a crowded table has room for.
-    pub fn shortened(self) -> Self {
-        match self {
-            Self::Integer(_) => self,
-            Self::Float(float) => Self::Float(format!("{float:.6e}").parse().unwrap_or(float)),
-        }
-    }
-}
-
-impl PartialOrd for Value {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        match (self, other) {
-            (Self::Integer(this), Self::Integer(that)) => this.partial_cmp(that),
-            _ => self.to_f64().partial_cmp(&other.to_f64()),
-        }
-    }
-}
-
-impl fmt::Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Integer(integer) => write!(f, "{integer}"),
-            Self::Float(float) if float.is_nan() => f.write_str("nan"),
-            // As many digits as tell it from its neighbours; an exponent where it is very large or small.
-            Self::Float(float) => write!(f, "{float:?}"),
-        }
-    }
-}
+use crate::cli::value::Value;
 
 /// What is known of some elements of one array.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

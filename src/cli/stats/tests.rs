@@ -4,8 +4,9 @@ use half::f16;
 
 use super::{
     kernel::{Number, STRETCH},
-    summary::{Summary, Value},
+    summary::Summary,
 };
+use crate::cli::value::Value;
 
 /// What is known of any number of elements.
 fn summarise<A: Number>(elements: &[A]) -> Summary {

@@ -19,7 +19,7 @@ pub(in crate::format) fn read(map: Arc<FileMap>, private: bool) -> Result<ArrayF
         .map_err(|error| Error::invalid(format!("the header is not what a version 1 header is: {error}")))?;
 
     let tree = within(bytes, header.tree.offset, header.tree.length, "tree")?;
-    check(&bytes[tree.clone()], header.tree.xxh3.0, "the tree")?;
+    check(bytes, tree.clone(), header.tree.xxh3.0, "the tree")?;
 
     let mut arrays = Vec::with_capacity(header.segments.len());
     let mut end = PRELUDE;
@@ -39,7 +39,7 @@ fn prelude(bytes: &[u8]) -> Result<Range<usize>> {
     // Version first: in another version everything after it may be different.
     let version = LittleEndian::read_u32(&prelude[8..]);
     let field = |at: usize| LittleEndian::read_u64(&prelude[at..]);
-    check(&prelude[..56], field(56), "the prelude")?;
+    check(bytes, 0..56, field(56), "the prelude")?;
     if version != VERSION {
         return Err(Error::invalid(format!("the file is of version {version}, this ndferry reads version {VERSION}")));
     }
@@ -54,7 +54,7 @@ fn prelude(bytes: &[u8]) -> Result<Range<usize>> {
         )));
     }
     let header = within(bytes, field(24), field(32), "header")?;
-    check(&bytes[header.clone()], field(40), "the header")?;
+    check(bytes, header.clone(), field(40), "the header")?;
     Ok(header)
 }
 
@@ -69,14 +69,15 @@ fn within(bytes: &[u8], offset: u64, length: u64, part: &str) -> Result<Range<us
     }
 }
 
-/// Compares a checksum; `part` is what to call the bytes.
-pub(in crate::format) fn check(bytes: &[u8], expected: u64, part: &str) -> Result<()> {
-    let found = xxh3_64(bytes);
+/// Compares the checksum of a range of the file; `part` is what to call its bytes.
+pub(in crate::format) fn check(file: &[u8], range: Range<usize>, expected: u64, part: &str) -> Result<()> {
+    let (start, length) = (range.start, range.len());
+    let found = xxh3_64(&file[range]);
     if found == expected {
         return Ok(());
     }
     Err(Error::invalid(format!(
-        "{part} is damaged: its checksum is {}, {} was recorded",
+        "{part} is damaged: the checksum of its {length} bytes from byte {start} on is {}, {} was recorded",
         Checksum(found),
         Checksum(expected)
     )))

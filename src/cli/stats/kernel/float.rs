@@ -3,10 +3,13 @@
 use half::{f16, slice::HalfFloatSliceExt};
 
 use super::{Number, STRETCH};
-use crate::cli::stats::{
-    lanes::Survey,
-    moments::Moments,
-    summary::{Finite, Summary, Value},
+use crate::cli::{
+    stats::{
+        lanes::Survey,
+        moments::Moments,
+        summary::{Finite, Summary},
+    },
+    value::Value,
 };
 
 impl Number for f64 {

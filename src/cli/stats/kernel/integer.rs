@@ -1,11 +1,14 @@
 //! Integers and `bool`. Extremes and sums are exact.
 
 use super::{Number, STRETCH};
-use crate::cli::stats::{
-    double::Double,
-    lanes::Deviations,
-    moments::Moments,
-    summary::{Finite, Summary, Value},
+use crate::cli::{
+    stats::{
+        double::Double,
+        lanes::Deviations,
+        moments::Moments,
+        summary::{Finite, Summary},
+    },
+    value::Value,
 };
 
 /// Integers of which the squares are exact too: those of a stretch fit 64 bits.

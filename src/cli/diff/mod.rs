@@ -1,0 +1,188 @@
+//! `ndferry diff`: whether two files hold the same arrays, and where they differ.
+//!
+//! Arrays are gone through tile by tile ([`tiles`]), so that those larger than memory can be compared, in any two memory orders.
+
+mod compare;
+mod distance;
+mod tiles;
+
+use std::collections::HashMap;
+
+use ndferry::{AnyArray, ArrayFile, ArrayInfo, DType};
+use serde::Serialize;
+
+use self::compare::Difference;
+use super::{
+    args::DiffArgs,
+    failure::{Failure, Failures},
+    input, terminal,
+    text::{self, OneLine},
+    value::Figure,
+};
+
+pub fn run(args: &DiffArgs, failures: &mut Failures) -> Result<(), Failure> {
+    match rows(args) {
+        Ok(rows) => {
+            if rows.iter().any(|row| row.verdict != Verdict::Same) {
+                failures.deny();
+            }
+            let lines = || rows.iter().filter_map(|row| row.line(args)).collect();
+            terminal::print(&if args.json { text::json(&rows) } else { lines() })
+        }
+        Err(failure) => {
+            failures.trouble(&failure);
+            Ok(())
+        }
+    }
+}
+
+/// What was found of two arrays of one name, as the JSON has it.
+#[derive(Serialize)]
+struct Row {
+    array: String,
+    verdict: Verdict,
+    /// Of the array in A and in B; `null` where there is none.
+    dtype: [Option<DType>; 2],
+    shape: [Option<Vec<usize>>; 2],
+    /// How many elements differ, and of how many of them just one is NaN.
+    different: u64,
+    nan: u64,
+    /// The first that differ, in C order.
+    first: Option<Vec<usize>>,
+    values: Option<[String; 2]>,
+    /// The largest differences of those that are not NaN.
+    absolute: Figure,
+    relative: Figure,
+}
+
+/// What keeps two arrays from being the same: the first that applies.
+#[derive(Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Same,
+    Missing,
+    Dtype,
+    Shape,
+    Values,
+}
+
+fn rows(args: &DiffArgs) -> Result<Vec<Row>, Failure> {
+    let a = input::open(&args.a, args.input.layout())?;
+    let b = input::open(&args.b, None)?;
+    let pairs = match &args.array {
+        Some(name) => {
+            let [a, b] = [&a, &b].map(|file| file.info(name).map_err(|error| Failure::of(file.path(), &error)));
+            vec![[Some(a?), Some(b?)]]
+        }
+        None => pairs(&a, &b),
+    };
+    let row = |pair: [Option<&ArrayInfo>; 2]| match pair {
+        [Some(one), Some(other)] if !same_type(one.dtype(), other.dtype()) => Ok(Row::new(pair, Verdict::Dtype)),
+        [Some(one), Some(other)] if one.shape() != other.shape() => Ok(Row::new(pair, Verdict::Shape)),
+        [Some(one), Some(other)] => {
+            let found = compare::compare(&read(&a, one)?, &read(&b, other)?, args.nan_differs);
+            found
+                .map(|found| Row::of(pair, found))
+                .map_err(|message| Failure::new(a.path(), told(one.name(), &message)))
+        }
+        _ => Ok(Row::new(pair, Verdict::Missing)),
+    };
+    pairs.into_iter().map(row).collect()
+}
+
+/// Whether elements are of one type, in whatever byte order.
+fn same_type(one: &DType, other: &DType) -> bool {
+    one == other || *one == other.swapped()
+}
+
+fn read(file: &ArrayFile, info: &ArrayInfo) -> Result<AnyArray, Failure> {
+    file.any_of(info).map_err(|error| Failure::of(file.path(), &error))
+}
+
+/// The arrays of two files that are to be compared: by name, those of one name in their order; an only array with an only
+/// array, whatever their names.
+fn pairs<'a>(a: &'a ArrayFile, b: &'a ArrayFile) -> Vec<[Option<&'a ArrayInfo>; 2]> {
+    if let ([one], [other]) = (a.arrays(), b.arrays()) {
+        return vec![[Some(one), Some(other)]];
+    }
+    let mut of_b: HashMap<_, _> = numbered(b).collect();
+    let mut pairs: Vec<_> = numbered(a).map(|(key, one)| [Some(one), of_b.remove(&key)]).collect();
+    pairs.extend(numbered(b).filter(|(key, _)| of_b.contains_key(key)).map(|(_, other)| [None, Some(other)]));
+    pairs
+}
+
+/// The arrays of a file, each with its name and how many of that name were before it.
+fn numbered(file: &ArrayFile) -> impl Iterator<Item = ((&str, usize), &ArrayInfo)> {
+    let mut seen = HashMap::new();
+    file.arrays().iter().map(move |info| {
+        let before = seen.entry(info.name()).or_insert(0);
+        *before += 1;
+        ((info.name(), *before), info)
+    })
+}
+
+/// A message about an array, which may have no name.
+fn told(name: &str, message: &str) -> String {
+    if name.is_empty() { message.to_owned() } else { format!("array `{name}`: {message}") }
+}
+
+impl Row {
+    /// Arrays whose elements were not compared.
+    fn new(pair: [Option<&ArrayInfo>; 2], verdict: Verdict) -> Self {
+        Self { verdict, ..Self::of(pair, Difference::default()) }
+    }
+
+    /// Arrays whose elements were.
+    fn of(pair: [Option<&ArrayInfo>; 2], found: Difference) -> Self {
+        let (first, values) = found.first.unzip();
+        Self {
+            array: pair.iter().flatten().map(|info| info.name()).find(|name| !name.is_empty()).unwrap_or("").to_owned(),
+            verdict: if found.different == 0 { Verdict::Same } else { Verdict::Values },
+            dtype: pair.map(|info| info.map(|info| info.dtype().clone())),
+            shape: pair.map(|info| info.map(|info| info.shape().to_vec())),
+            different: found.different,
+            nan: found.nan,
+            first,
+            values,
+            absolute: Figure(found.absolute),
+            relative: Figure(found.relative),
+        }
+    }
+
+    /// What people are told; nothing where there is no difference.
+    fn line(&self, args: &DiffArgs) -> Option<String> {
+        let both = |of: &dyn Fn(usize) -> String| format!("{} and {}", of(0), of(1));
+        let message = match self.verdict {
+            Verdict::Same => return None,
+            Verdict::Missing => {
+                let holder = if self.dtype[0].is_some() { &args.a } else { &args.b };
+                format!("only in {}", holder.display())
+            }
+            Verdict::Dtype => {
+                let dtype = |at: usize| self.dtype[at].as_ref().map(DType::to_string).unwrap_or_default();
+                format!("different dtypes, {}", both(&dtype))
+            }
+            Verdict::Shape => {
+                let shape = |at: usize| self.shape[at].as_deref().map(text::shape).unwrap_or_default();
+                format!("different shapes, {}", both(&shape))
+            }
+            Verdict::Values => self.told_values(),
+        };
+        Some(format!("{}\n", OneLine(&told(&self.array, &message))))
+    }
+
+    fn told_values(&self) -> String {
+        let total: usize = self.shape[0].iter().flatten().product();
+        let mut text = format!("{} of {total} elements differ", self.different);
+        if let (Some(index), Some([one, other])) = (&self.first, &self.values) {
+            text += &format!(", first at {index:?}: {one} and {other}");
+        }
+        if self.nan > 0 {
+            text += &format!("; with NaN: {}", self.nan);
+        }
+        if let (Some(absolute), Some(relative)) = (self.absolute.0, self.relative.0) {
+            text += &format!("; at most by {absolute}, relative {relative}");
+        }
+        text
+    }
+}

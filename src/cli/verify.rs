@@ -1,0 +1,93 @@
+//! `ndferry verify`: whether files are as they were written.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::{
+    args::VerifyArgs,
+    failure::{Failure, Failures, reason},
+    terminal,
+    text::{self, OneLine, count},
+};
+
+pub fn run(args: &VerifyArgs, failures: &mut Failures) -> Result<(), Failure> {
+    let mut rows = Vec::new();
+    for path in &args.files {
+        let row = look(path);
+        for problem in &row.problems {
+            let failure = Failure::new(path, &*problem.message);
+            match row.verdict {
+                Verdict::Unreadable => failures.trouble(&failure),
+                Verdict::Damaged | Verdict::Sound => failures.report(&failure),
+            }
+        }
+        rows.push(row);
+    }
+    let text = if args.json { text::json(&rows) } else { rows.iter().map(line).collect() };
+    terminal::print(&text)
+}
+
+/// What was found of one file, as the JSON has it.
+#[derive(Serialize)]
+struct Row {
+    path: String,
+    verdict: Verdict,
+    format: Option<String>,
+    arrays: u64,
+    checksums: u64,
+    problems: Vec<Problem>,
+}
+
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Sound,
+    /// Not what it claims to be, or nothing that can be read.
+    Damaged,
+    /// The system does not let it be read.
+    Unreadable,
+}
+
+/// Something wrong; of which array, and where that begins, if it is an array.
+#[derive(Serialize)]
+struct Problem {
+    array: Option<String>,
+    offset: Option<u64>,
+    message: String,
+}
+
+fn look(path: &Path) -> Row {
+    let name = path.display().to_string();
+    let file = match ndferry::open(path) {
+        Ok(file) => file,
+        Err(error) => {
+            let verdict = if error.is_io() { Verdict::Unreadable } else { Verdict::Damaged };
+            let problems = vec![Problem { array: None, offset: None, message: reason(&error) }];
+            return Row { path: name, verdict, format: None, arrays: 0, checksums: 0, problems };
+        }
+    };
+    let damage = file.damage().map(|(array, error)| Problem {
+        array: Some(array.name().to_owned()),
+        offset: Some(array.offset()),
+        message: reason(&error),
+    });
+    let problems: Vec<_> = damage.collect();
+    Row {
+        path: name,
+        verdict: if problems.is_empty() { Verdict::Sound } else { Verdict::Damaged },
+        format: Some(file.format().to_string()),
+        arrays: file.arrays().len() as u64,
+        checksums: file.arrays().iter().filter(|array| array.has_checksum()).count() as u64,
+        problems,
+    }
+}
+
+fn line(row: &Row) -> String {
+    let verdict = match row.verdict {
+        Verdict::Sound => format!("sound, {}, {}", count(row.arrays, "array"), count(row.checksums, "checksum")),
+        Verdict::Damaged => "damaged".to_owned(),
+        Verdict::Unreadable => "unreadable".to_owned(),
+    };
+    format!("{}: {verdict}\n", OneLine(&row.path))
+}

@@ -1,0 +1,241 @@
+//! `ndferry diff`.
+
+use std::{fs, path::Path};
+
+use half::f16;
+use ndarray::{Array1, Array2, ArrayD, Axis, array};
+use ndferry::{AnyArray, ByteOrder, DumpOptions, Element, Order, SharedArray};
+use num_complex::Complex;
+use serde_json::json;
+
+use crate::{
+    fixture::{fixtures, raw_arguments, volume},
+    run::{Outcome, command_within, ndferry, parse, run},
+};
+
+#[track_caller]
+fn diff(a: &Path, b: &Path, options: &[&str]) -> Outcome {
+    ndferry(["diff", a.to_str().unwrap(), b.to_str().unwrap()].iter().chain(options))
+}
+
+#[track_caller]
+fn assert_same(a: &Path, b: &Path, options: &[&str]) {
+    assert_eq!(diff(a, b, options).success(), "", "{} and {}", a.display(), b.display());
+}
+
+/// What is printed of two files that differ.
+#[track_caller]
+fn differing(a: &Path, b: &Path, options: &[&str]) -> String {
+    let outcome = diff(a, b, options);
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(1), ""), "{outcome:?}");
+    outcome.stdout
+}
+
+// B1
+#[test]
+fn every_fixture_is_the_same_in_both_formats_and_all_orders() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = folder.path().join("written.ferry");
+    for fixture in fixtures("npy") {
+        let file = ndferry::open(&fixture.path).unwrap();
+        for (byte_order, order) in [(ByteOrder::Big, Order::F), (ByteOrder::Little, Order::C)] {
+            let options = DumpOptions::new().byte_order(byte_order).order(order);
+            ndferry::convert(&file, None, &written, &options).unwrap();
+            assert_same(&fixture.path, &written, &[]);
+        }
+    }
+}
+
+/// Two arrays that differ in elements 2 and 3 of four, written in different orders.
+fn table<A: Element>(zero: A, [two, three]: [A; 2], [two_too, three_too]: [A; 2]) -> [AnyArray; 2] {
+    let of = |two, three| SharedArray::from(Array2::from_shape_vec((2, 2), vec![zero, zero, two, three]).unwrap());
+    [of(two, three).to_any(), of(two_too, three_too).to_any()]
+}
+
+#[test]
+fn the_first_difference_and_the_largest_are_told_for_every_type() {
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (folder.path().join("a.npy"), folder.path().join("b.npy"));
+    let nan = f64::NAN;
+    for ([one, other], first, absolute, relative, nans) in [
+        (table(0.5, [1.0, 2.0], [1.5, 0.0]), ["1.0", "1.5"], json!(2.0), json!(1.0), 0),
+        (table(0.5, [nan, 2.0], [1.0, 1.0]), ["NaN", "1.0"], json!(1.0), json!(0.5), 1),
+        (table(0.0, [1.0, f64::INFINITY], [2.0, 1.0]), ["1.0", "2.0"], json!("inf"), json!("inf"), 0),
+        (table(0.5_f32, [1.0, 2.0], [1.5, 2.5]), ["1.0", "1.5"], json!(0.5), json!(1.0 / 3.0), 0),
+        (
+            table(f16::ONE, [f16::from_f32(1.0), f16::ONE], [f16::from_f32(1.5), f16::ZERO]),
+            ["1.0", "1.5"],
+            json!(1.0),
+            json!(1.0),
+            0,
+        ),
+        (
+            table(0_i64, [i64::MIN, 1], [i64::MAX, 2]),
+            ["-9223372036854775808", "9223372036854775807"],
+            json!(u64::MAX),
+            json!(2.0),
+            0,
+        ),
+        (table(7_u8, [0, 1], [255, 2]), ["0", "255"], json!(255), json!(1.0), 0),
+        (table(false, [true, true], [false, false]), ["true", "false"], json!(1), json!(1.0), 0),
+        (
+            table(
+                Complex::new(0.0, 0.0),
+                [Complex::new(3.0, -4.0), Complex::new(1.0, 0.0)],
+                [Complex::new(0.0, 0.0); 2],
+            ),
+            ["3-4i", "0+0i"],
+            json!(5.0),
+            json!(1.0),
+            0,
+        ),
+    ] {
+        DumpOptions::new().byte_order(ByteOrder::Big).order(Order::F).write_npy(&a, &one).unwrap();
+        DumpOptions::new().byte_order(ByteOrder::Little).write_npy(&b, &other).unwrap();
+        let row = &parse(&differing(&a, &b, &["--json"]))[0];
+        assert_eq!(row["verdict"], "values", "{row}");
+        assert_eq!((&row["different"], &row["nan"]), (&json!(2), &json!(nans)), "{row}");
+        assert_eq!((&row["first"], &row["values"]), (&json!([1, 0]), &json!(first)), "{row}");
+        assert_eq!((&row["absolute"], &row["relative"]), (&absolute, &relative), "{row}");
+        let line = differing(&a, &b, &[]);
+        let start = format!("2 of 4 elements differ, first at [1, 0]: {} and {}; ", first[0], first[1]);
+        assert!(line.starts_with(&start), "{line}");
+    }
+}
+
+#[test]
+fn nan_equals_nan_unless_asked_and_zero_equals_minus_zero() {
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (folder.path().join("a.ferry"), folder.path().join("b.ferry"));
+    ndferry::dump(&a, &array![f64::NAN, 0.0, 1.0]).unwrap();
+    ndferry::dump(&b, &array![f64::from_bits(f64::NAN.to_bits() ^ 7), -0.0, 1.0]).unwrap();
+    assert_same(&a, &b, &[]);
+    assert_eq!(
+        differing(&a, &b, &["--nan-differs"]),
+        "1 of 3 elements differ, first at [0]: NaN and NaN; with NaN: 1\n"
+    );
+}
+
+#[test]
+fn several_arrays_are_compared_by_name_and_dtype_and_shape_are_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (folder.path().join("a.ferry"), folder.path().join("b.ferry"));
+    #[derive(serde::Serialize)]
+    struct One {
+        same: Array1<i32>,
+        gone: Array1<i32>,
+        kind: Array1<f32>,
+        turned: Array2<u8>,
+        odd: Array1<f64>,
+    }
+    #[derive(serde::Serialize)]
+    struct Other {
+        odd: Array1<f64>,
+        turned: Array2<u8>,
+        kind: Array1<f64>,
+        new: Array1<i32>,
+        same: Array1<i32>,
+    }
+    let (same, turned, kind) = (array![1, 2], Array2::zeros((2, 3)), array![0.5_f32]);
+    let wide = kind.mapv(f64::from);
+    let one = One { same: same.clone(), gone: array![1], kind, turned: turned.clone(), odd: array![1.0, 2.0] };
+    let other = Other { odd: array![1.0, 2.5], turned: turned.reversed_axes(), kind: wide, new: array![1], same };
+    ndferry::dump(&a, &one).unwrap();
+    DumpOptions::new().byte_order(ByteOrder::Big).dump(&b, &other).unwrap();
+    let dtype = |file: &Path, name: &str| ndferry::open(file).unwrap().info(name).unwrap().dtype().to_string();
+    let expected = format!(
+        "array `gone`: only in {}\n\
+         array `kind`: different dtypes, {} and {}\n\
+         array `turned`: different shapes, 2×3 and 3×2\n\
+         array `odd`: 1 of 2 elements differ, first at [1]: 2.0 and 2.5; at most by 0.5, relative 0.2\n\
+         array `new`: only in {}\n",
+        a.display(),
+        dtype(&a, "kind"),
+        dtype(&b, "kind"),
+        b.display()
+    );
+    assert_eq!(differing(&a, &b, &[]), expected);
+    let rows = parse(&differing(&a, &b, &["--json"]));
+    let verdicts: Vec<_> = rows.as_array().unwrap().iter().map(|row| row["verdict"].as_str().unwrap()).collect();
+    assert_eq!(verdicts, ["same", "missing", "dtype", "shape", "values", "missing"]);
+    assert_same(&a, &b, &["--array", "same"]);
+    assert!(differing(&a, &b, &["--array", "odd"]).starts_with("array `odd`: 1 of 2"));
+}
+
+// F9
+#[test]
+fn the_only_arrays_are_compared_whatever_their_names_and_those_of_one_name_in_turn() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    ndferry::dump(file("named.ferry"), &std::collections::BTreeMap::from([("x", array![1, 2])])).unwrap();
+    ndferry::dump(file("plain.ferry"), &array![1, 2]).unwrap();
+    assert_same(&file("named.ferry"), &file("plain.ferry"), &[]);
+
+    struct Twice(i32);
+    impl serde::Serialize for Twice {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            use serde::ser::SerializeMap;
+            let mut map = serializer.serialize_map(Some(2))?;
+            map.serialize_entry("x", &array![1])?;
+            map.serialize_entry("x", &array![self.0])?;
+            map.end()
+        }
+    }
+    ndferry::dump(file("two.ferry"), &Twice(2)).unwrap();
+    ndferry::dump(file("three.ferry"), &Twice(3)).unwrap();
+    assert_same(&file("two.ferry"), &file("two.ferry"), &[]);
+    assert!(differing(&file("two.ferry"), &file("three.ferry"), &[]).starts_with("array `x`: 1 of 1 elements differ"));
+}
+
+#[test]
+fn a_raw_volume_is_compared_with_what_was_made_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (volume, npy) = (volume(), folder.path().join("volume.npy"));
+    let raw = raw_arguments(&volume);
+    let raw: Vec<_> = raw.iter().map(String::as_str).collect();
+    let arguments = ["convert", volume.path.to_str().unwrap(), npy.to_str().unwrap(), "--byte-order", "little"];
+    ndferry(arguments.iter().chain(&raw)).success();
+    assert_same(&volume.path, &npy, &raw);
+    let mut bytes = fs::read(&npy).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    fs::write(&npy, bytes).unwrap();
+    assert!(differing(&volume.path, &npy, &raw).contains("1 of 33825 elements differ, first at [32, 40, 24]: "));
+}
+
+#[test]
+fn arrays_larger_than_the_memory_there_is_are_compared_in_any_two_orders() {
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (folder.path().join("a.npy"), folder.path().join("b.ferry"));
+    // 64 MiB, compared within 48 MiB of memory of its own.
+    let mut big = ArrayD::<u16>::from_shape_fn(vec![512, 256, 256], |index| (index[0] * 7 + index[2]) as u16);
+    let write = |path: &Path, order, byte_order, array: &ArrayD<u16>| {
+        let array = SharedArray::from(array.clone()).to_any();
+        let options = DumpOptions::new().order(order).byte_order(byte_order);
+        if path == a { options.write_npy(path, &array).unwrap() } else { options.dump(path, &array).unwrap() }
+    };
+    write(&a, Order::F, ByteOrder::Big, &big);
+    big.index_axis_mut(Axis(0), 500)[[3, 4]] += 2;
+    write(&b, Order::C, ByteOrder::Little, &big);
+    let outcome = run(command_within(48 << 10, ["diff", a.to_str().unwrap(), b.to_str().unwrap()]));
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(1), ""), "{outcome:?}");
+    assert!(outcome.stdout.starts_with("1 of 33554432 elements differ, first at [500, 3, 4]: "), "{outcome:?}");
+}
+
+#[test]
+fn what_cannot_be_compared_is_trouble() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    ndferry::dump(file("a.ferry"), &(array![1], array![2])).unwrap();
+    fs::write(file("b.ferry"), "text").unwrap();
+    for (b, options, named, reason) in [
+        ("missing.ferry", &[][..], "missing.ferry", "No such file"),
+        ("b.ferry", &[], "b.ferry", "neither"),
+        ("a.ferry", &["--array", "7"], "a.ferry", "no array `7`"),
+    ] {
+        let outcome = diff(&file("a.ferry"), &file(b), options);
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""), "{outcome:?}");
+        let start = format!("ndferry: {}: ", file(named).display());
+        assert!(outcome.stderr.starts_with(&start) && outcome.stderr.contains(reason), "{outcome:?}");
+    }
+}
