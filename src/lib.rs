@@ -4,8 +4,8 @@
 //!
 //! | to … | use |
 //! |---|---|
-//! | write any serde value with arrays in it, read it back | [`dump`], [`load`], [`DumpOptions`] |
-//! | look into a file of arrays, map one of them | [`open`], [`ArrayFile`], [`RawLayout`] for bytes without a header |
+//! | write any serde value with arrays in it, read it back | [`dump`], [`load`], [`DumpOptions`]; [`to_writer`], [`from_slice`], [`from_reader`] |
+//! | look into a file of arrays, map one of them | [`open`], [`OpenOptions`], [`ArrayFile`], [`RawLayout`] for bytes without a header |
 //! | share an array instead of copying it | [`SharedArray`]; [`AnyArray`] where its type is known only at run time |
 //! | make an array where it is shared | [`Store::zeros`], [`Store::from_shape_fn`], [`SharedArrayMut`] |
 //! | run tasks in worker processes over shared arrays | [`init`], [`Pool`] |
@@ -84,7 +84,10 @@ mod trace;
 pub use array::{AnyArray, Order, SharedArray, Source, WhyNotMapped};
 pub use dtype::{ByteOrder, DType, Element, Scalar};
 pub use error::{Error, Failure, Result, TaskError};
-pub use format::{ArrayFile, ArrayInfo, DumpOptions, Format, RawLayout, convert, dump, load, open};
+pub use format::{
+    ArrayFile, ArrayInfo, DumpOptions, Format, Mapping, OpenOptions, RawLayout, convert, dump, from_reader, from_slice,
+    load, open, to_writer,
+};
 pub use ndarray;
 #[cfg(target_os = "linux")]
 pub use {

@@ -83,11 +83,12 @@ impl Error {
         error
     }
 
-    /// Names the file, unless an inner layer already named one.
+    /// Names the file, if it has a name, unless an inner layer already named one.
     #[must_use]
     pub(crate) fn at(mut self, path: impl AsRef<Path>) -> Self {
-        if self.0.path.is_none() && self.0.task.is_none() {
-            self.0.path = Some(path.as_ref().to_path_buf());
+        let path = path.as_ref();
+        if self.0.path.is_none() && self.0.task.is_none() && !path.as_os_str().is_empty() {
+            self.0.path = Some(path.to_path_buf());
         }
         self
     }
@@ -221,6 +222,7 @@ mod tests {
     #[test]
     fn the_innermost_path_stays() {
         assert_eq!(Error::invalid("bad").at("in").at("out").to_string(), "in: bad");
+        assert_eq!(Error::invalid("bad").at("").at("out").to_string(), "out: bad");
     }
 
     #[test]

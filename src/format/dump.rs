@@ -1,8 +1,8 @@
-//! `dump` and `load`: values to files and back, and how it is done.
+//! `dump`: values to files, and how it is done.
 
 use std::{io, path::Path};
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 
 use super::{atomic, ferry, npy};
 use crate::{AnyArray, ByteOrder, DType, Error, Order, Result, codec, swap};
@@ -10,7 +10,7 @@ use crate::{AnyArray, ByteOrder, DType, Error, Order, Result, codec, swap};
 /// Bytes handled at a time on the way to a file: what swapping and reordering need beside the array itself.
 const BLOCK: usize = 1 << 20;
 
-/// Writes `value` to a `.ferry` file: every array in it becomes an aligned segment that [`load`] and [`open`](crate::open)
+/// Writes `value` to a `.ferry` file: every array in it becomes an aligned segment that [`load`](crate::load) and [`open`](crate::open)
 /// map, the rest a small tree. The file appears whole or not at all.
 ///
 /// ```
@@ -48,14 +48,16 @@ pub fn dump<T: Serialize + ?Sized>(path: impl AsRef<Path>, value: &T) -> Result<
     DumpOptions::new().dump(path, value)
 }
 
-/// Reads the value of a `.ferry` file, or the array of a `.npy` file. A [`SharedArray`](crate::SharedArray) in it is a map of
-/// the file where its byte order is native; everything else is a copy.
+/// Writes `value` to `writer` as [`dump`] writes it to a file.
+///
+/// The value is serialised twice, because what a file begins with is known when the rest is; so nothing is held in memory, whatever
+/// its size. Where it fails, part of it may have been written.
 ///
 /// # Errors
 ///
-/// As [`open`](crate::open), and where the value is not a `T`.
-pub fn load<T: DeserializeOwned>(path: impl AsRef<Path>) -> Result<T> {
-    super::open(path)?.value()
+/// Where the writer fails, or the value's own `Serialize` refuses, or does not give the same both times.
+pub fn to_writer<T: Serialize + ?Sized>(writer: impl io::Write, value: &T) -> Result<()> {
+    DumpOptions::new().to_writer(writer, value)
 }
 
 /// How to write a file.
@@ -137,6 +139,22 @@ impl DumpOptions {
         self.write_ferry(path, |container| codec::encode(value, self.threshold, container))
     }
 
+    /// Writes `value` to `writer` as a `.ferry` file, as [`to_writer`].
+    ///
+    /// # Errors
+    ///
+    /// As [`to_writer`].
+    pub fn to_writer<T: Serialize + ?Sized>(&self, writer: impl io::Write, value: &T) -> Result<()> {
+        let mut rehearsal = ferry::Rehearsal::new();
+        let written = |file: &mut dyn WriteSeek| {
+            let mut container = ferry::Container::new(file, ferry::Target::Nameless, self.clone())?;
+            let tree = codec::encode(value, self.threshold, &mut container)?;
+            container.finish(&tree).map(drop)
+        };
+        written(&mut rehearsal)?;
+        written(&mut rehearsal.recital(io::BufWriter::with_capacity(64 << 10, writer)))
+    }
+
     /// Writes an array to a `.npy` file.
     ///
     /// # Errors
@@ -161,6 +179,11 @@ impl DumpOptions {
         })
     }
 }
+
+/// What a container is written to.
+trait WriteSeek: io::Write + io::Seek {}
+
+impl<W: io::Write + io::Seek> WriteSeek for W {}
 
 /// The memory order in which `array` is written.
 pub(super) fn order_of(array: &AnyArray, asked: Option<Order>) -> Order {

@@ -1,19 +1,13 @@
 //! An open file of arrays, whatever its format.
 
-use std::{
-    borrow::Cow,
-    fmt,
-    ops::Range,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{borrow::Cow, fmt, ops::Range, path::Path, sync::Arc};
 
 use ndarray::Dimension;
 use serde::de::DeserializeOwned;
 
-use super::{ferry, names, npy};
+use super::{Mapping, OpenOptions, ferry, names, npy};
 use crate::{
-    AnyArray, DType, Element, Error, Order, Result, Scalar, SharedArray, Source,
+    AnyArray, DType, Element, Error, Order, Result, Scalar, SharedArray, Source, WhyNotMapped,
     array::{Layout, Memory, Storage},
     codec::{self, Segments},
     dtype::Quoted,
@@ -126,8 +120,22 @@ impl ArrayInfo {
     /// Whether the array can be used as it lies in the file: native byte order, aligned, and not `bool`.
     #[must_use]
     pub fn mappable(&self) -> bool {
+        self.why_not_mappable().is_none()
+    }
+
+    /// The rule by which the array cannot be used as it lies in the file; `None` where it can.
+    #[must_use]
+    pub fn why_not_mappable(&self) -> Option<WhyNotMapped> {
         let scalar = self.dtype.scalar();
-        self.dtype.is_native() && scalar != Scalar::Bool && self.alignment() >= scalar.alignment() as u64
+        if scalar == Scalar::Bool {
+            Some(WhyNotMapped::Bool)
+        } else if !self.dtype.is_native() {
+            Some(WhyNotMapped::ForeignByteOrder)
+        } else if self.alignment() < scalar.alignment() as u64 {
+            Some(WhyNotMapped::Misaligned)
+        } else {
+            None
+        }
     }
 
     /// Whether the file has a checksum of the array's bytes, which [`ArrayFile::verify`] compares.
@@ -187,6 +195,8 @@ pub struct ArrayFile {
     tree: Tree,
     /// Whether the file belongs to this program's own session.
     private: bool,
+    /// How its arrays are given.
+    options: OpenOptions,
 }
 
 /// The tree of the file's value.
@@ -194,22 +204,6 @@ pub(super) enum Tree {
     InFile(Range<usize>),
     /// The format knows none: the value is the one array.
     OfOne,
-}
-
-/// Opens a `.ferry` or `.npy` file, recognised by its content, and maps it.
-///
-/// A map shows the file as it is now: whoever changes the file, this program included, changes what is read, and whoever
-/// truncates it ends this program with `SIGBUS` when the missing part is touched. Replace such files by renaming, as
-/// [`dump`](crate::dump) does, and every reader is safe.
-///
-/// # Errors
-///
-/// Where the file cannot be opened, is no regular file, is of neither format, or contradicts itself: truncated, a wrong
-/// checksum, an array that reaches past its end. Raw binary is opened by [`RawLayout`](crate::RawLayout).
-pub fn open(path: impl AsRef<Path>) -> Result<ArrayFile> {
-    let path = path.as_ref();
-    let map = FileMap::open(path)?;
-    ArrayFile::of(map, false).map_err(|error| error.at(path))
 }
 
 impl ArrayFile {
@@ -239,10 +233,15 @@ impl ArrayFile {
         tree: Tree,
         private: bool,
     ) -> Self {
-        Self { map, format, version, arrays, tree, private }
+        Self { map, format, version, arrays, tree, private, options: OpenOptions::new() }
     }
 
-    /// The path the file was opened by.
+    /// The same file, whose arrays are given as `options` say.
+    pub(super) fn with_options(self, options: OpenOptions) -> Self {
+        Self { options, ..self }
+    }
+
+    /// The path the file was opened by; empty where it was bytes in memory.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.map.path()
@@ -308,11 +307,11 @@ impl ArrayFile {
         self.typed(self.info(name)?)
     }
 
-    /// The array called `name` as it lies in the file, whatever its element type: always a map.
+    /// The array called `name` as it lies in the file, whatever its element type.
     ///
     /// # Errors
     ///
-    /// Where there is none of that name or several.
+    /// Where there is none of that name or several, and as the file's [`OpenOptions`] have it.
     pub fn any(&self, name: &str) -> Result<AnyArray> {
         self.any_of(self.info(name)?)
     }
@@ -358,17 +357,22 @@ impl ArrayFile {
     /// # Ok::<(), ndferry::Error>(())
     /// ```
     pub fn damage(&self) -> impl Iterator<Item = (&ArrayInfo, Error)> {
-        self.arrays.iter().filter_map(|info| Some((info, self.check(info).err()?)))
+        self.arrays.iter().filter_map(|info| Some((info, self.check(info, false).err()?.at(self.path()))))
     }
 
-    /// Reads an array for what is wrong with its bytes.
-    fn check(&self, info: &ArrayInfo) -> Result<()> {
+    /// Reads an array for what is wrong with its bytes; that it has no checksum is wrong where it `must` have one.
+    fn check(&self, info: &ArrayInfo, must: bool) -> Result<()> {
         let whole: &[u8] = self.map.as_ref().as_ref();
-        let checked = match info.checksum {
-            Some(expected) => ferry::check(whole, info.range(), expected, &info.title()),
-            None => Ok(()),
-        };
-        checked.and_then(|()| info.check_values(&whole[info.range()])).map_err(|error| error.at(self.path()))
+        match info.checksum {
+            Some(expected) => ferry::check(whole, info.range(), expected, &info.title())?,
+            None if must => {
+                let message =
+                    format!("{} cannot be verified, as was asked: the file has no checksum of it", info.title());
+                return Err(Error::usage(message));
+            }
+            None => {}
+        }
+        info.check_values(&whole[info.range()])
     }
 
     /// The value the file was made from.
@@ -388,15 +392,30 @@ impl ArrayFile {
     }
 
     fn typed<A: Element, D: Dimension>(&self, info: &ArrayInfo) -> Result<SharedArray<A, D>> {
-        self.mapped(info).and_then(|array| array.to_array()).map_err(|error| error.within(info.title()).at(self.path()))
+        let array = self.mapped(info).map_err(|error| error.at(self.path()))?;
+        array.to_array().map_err(|error| error.within(info.title()).at(self.path()))
     }
 
     /// The array as it lies in the file.
     pub(super) fn mapped(&self, info: &ArrayInfo) -> Result<AnyArray> {
-        let source =
-            Source { path: PathBuf::from(self.path()), offset: info.offset(), byte_order: info.dtype.byte_order() };
-        let storage = Storage::Map { map: Arc::clone(&self.map), range: info.range(), private: self.private };
-        AnyArray::new(Memory::new(storage, Some(source), None), info.dtype.clone(), info.layout.clone())
+        let OpenOptions { verify, mapping, .. } = self.options;
+        if let (Mapping::Required, Some(why)) = (mapping, info.why_not_mappable()) {
+            return Err(Error::usage(format!("{} cannot be mapped, which was required: {why}", info.title())));
+        }
+        if verify {
+            self.check(info, true)?;
+        }
+        let source = (!self.path().as_os_str().is_empty()).then(|| Source {
+            path: self.path().to_path_buf(),
+            offset: info.offset(),
+            byte_order: info.dtype.byte_order(),
+        });
+        let range = info.range();
+        let (storage, why) = match self.map.buffer() {
+            Some(buffer) => (Storage::Buffer { buffer: Arc::clone(buffer), range }, Some(WhyNotMapped::Read)),
+            None => (Storage::Map { map: Arc::clone(&self.map), range, private: self.private }, None),
+        };
+        AnyArray::new(Memory::new(storage, source, why), info.dtype.clone(), info.layout.clone())
     }
 }
 

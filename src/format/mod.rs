@@ -10,10 +10,12 @@ mod ferry;
 mod file;
 mod names;
 mod npy;
+mod open;
 mod raw;
 
 pub use convert::convert;
-pub use dump::{DumpOptions, dump, load};
+pub use dump::{DumpOptions, dump, to_writer};
 pub(crate) use ferry::{Container, Target};
-pub use file::{ArrayFile, ArrayInfo, Format, open};
+pub use file::{ArrayFile, ArrayInfo, Format};
+pub use open::{Mapping, OpenOptions, from_reader, from_slice, load, open};
 pub use raw::RawLayout;

@@ -1,8 +1,11 @@
 //! Bytes without a header: their layout is told, not found.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
-use super::file::{ArrayFile, ArrayInfo, Format, Tree};
+use super::{
+    OpenOptions,
+    file::{ArrayFile, ArrayInfo, Format, Tree},
+};
 use crate::{DType, Order, Result, map::FileMap};
 
 /// What raw binary holds: the layout that a file's header would tell, as NumPy's `memmap` is told it.
@@ -50,11 +53,12 @@ impl RawLayout {
     ///
     /// Where the file cannot be opened, is no regular file, or is too short for the layout.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<ArrayFile> {
-        let path = path.as_ref();
-        let map = FileMap::open(path)?;
+        OpenOptions::new().raw(self.clone()).open(path)
+    }
+
+    pub(super) fn read(&self, map: Arc<FileMap>) -> Result<ArrayFile> {
         let length = map.as_ref().as_ref().len();
-        let info = ArrayInfo::checked(String::new(), self.dtype.clone(), &self.shape, self.order, self.offset, length)
-            .map_err(|error| error.at(path))?;
+        let info = ArrayInfo::checked(String::new(), self.dtype.clone(), &self.shape, self.order, self.offset, length)?;
         Ok(ArrayFile::new(map, Format::Raw, None, vec![info], Tree::OfOne, false))
     }
 }

@@ -11,7 +11,7 @@ const PAGES_FROM: usize = 4 << 20;
 #[derive(Clone, Copy, bytemuck::Zeroable, bytemuck::Pod)]
 struct Line([u8; 64]);
 
-/// Owned, zeroed bytes, aligned to 64 or better.
+/// Owned bytes, aligned to 64 or better but for those of a vector that was taken over.
 pub(crate) struct Buffer {
     memory: Memory,
     length: usize,
@@ -20,6 +20,13 @@ pub(crate) struct Buffer {
 enum Memory {
     Lines(Vec<Line>),
     Pages(MmapMut),
+    Vector(Vec<u8>),
+}
+
+impl From<Vec<u8>> for Buffer {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { length: bytes.len(), memory: Memory::Vector(bytes) }
+    }
 }
 
 impl Buffer {
@@ -55,6 +62,7 @@ impl AsRef<[u8]> for Buffer {
         match &self.memory {
             Memory::Lines(lines) => &bytemuck::cast_slice(lines)[..self.length],
             Memory::Pages(pages) => &pages[..self.length],
+            Memory::Vector(bytes) => bytes,
         }
     }
 }
@@ -64,6 +72,7 @@ impl AsMut<[u8]> for Buffer {
         match &mut self.memory {
             Memory::Lines(lines) => &mut bytemuck::cast_slice_mut(lines)[..self.length],
             Memory::Pages(pages) => &mut pages[..self.length],
+            Memory::Vector(bytes) => bytes,
         }
     }
 }

@@ -9,11 +9,12 @@ use std::{
 
 use memmap2::{Mmap, MmapOptions};
 
+use super::Buffer;
 use crate::{Error, Result, sys};
 
-/// A whole regular file, open for reading and mapped.
+/// The bytes of a whole file: one that is open and mapped, or one that was read.
 ///
-/// The descriptor is kept: it names the file for whoever the map is handed to, also after its path has gone.
+/// Of a mapped one the descriptor is kept: it names the file for whoever the map is handed to, also after its path has gone.
 ///
 /// # What the operating system can do to a map
 ///
@@ -23,11 +24,20 @@ use crate::{Error, Result, sys};
 /// bytes must obey a rule (`bool`) is ever read straight from such a map. A sealed memory file is the exception: nobody can do
 /// either to it.
 pub(crate) struct FileMap {
-    /// `None` for an empty file, which cannot be mapped and needs no map.
-    map: Option<Mmap>,
-    file: Arc<File>,
+    content: Content,
     path: PathBuf,
-    sealed: bool,
+}
+
+enum Content {
+    Mapped {
+        /// `None` for an empty file, which cannot be mapped and needs no map.
+        map: Option<Mmap>,
+        #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "kept open; handed on where there are pools"))]
+        file: Arc<File>,
+        #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "no other system has seals"))]
+        sealed: bool,
+    },
+    Read(Arc<Buffer>),
 }
 
 impl FileMap {
@@ -46,7 +56,20 @@ impl FileMap {
         let file = file.into();
         let sealed = is_sealed(&file);
         let map = map(&file, sealed).map_err(|error| Error::io("cannot map", error).at(&path))?;
-        Ok(Arc::new(Self { map, file, path, sealed }))
+        Ok(Arc::new(Self { content: Content::Mapped { map, file, sealed }, path }))
+    }
+
+    /// A file that was read, known to people as `path`; no path where it was none.
+    pub(crate) fn read(buffer: Buffer, path: PathBuf) -> Arc<Self> {
+        Arc::new(Self { content: Content::Read(Arc::new(buffer)), path })
+    }
+
+    /// The memory into which the file was read; `None` where it is mapped.
+    pub(crate) fn buffer(&self) -> Option<&Arc<Buffer>> {
+        match &self.content {
+            Content::Mapped { .. } => None,
+            Content::Read(buffer) => Some(buffer),
+        }
     }
 
     /// The path the file was opened by.
@@ -54,22 +77,28 @@ impl FileMap {
         &self.path
     }
 
-    /// The open file.
+    /// The open file, where it is mapped.
     #[cfg(target_os = "linux")]
-    pub(crate) fn file(&self) -> &Arc<File> {
-        &self.file
+    pub(crate) fn file(&self) -> Option<&Arc<File>> {
+        match &self.content {
+            Content::Mapped { file, .. } => Some(file),
+            Content::Read(_) => None,
+        }
     }
 
     /// Whether the file's own seals say that nobody can ever change it.
     #[cfg(target_os = "linux")]
     pub(crate) fn is_sealed(&self) -> bool {
-        self.sealed
+        matches!(self.content, Content::Mapped { sealed: true, .. })
     }
 }
 
 impl AsRef<[u8]> for FileMap {
     fn as_ref(&self) -> &[u8] {
-        self.map.as_deref().unwrap_or(&[])
+        match &self.content {
+            Content::Mapped { map, .. } => map.as_deref().unwrap_or(&[]),
+            Content::Read(buffer) => buffer.as_ref().as_ref(),
+        }
     }
 }
 

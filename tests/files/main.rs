@@ -5,6 +5,7 @@ mod broken;
 mod common;
 mod interop;
 mod layouts;
+mod sources;
 
 use common::{bits, fixtures, folder};
 use ndferry::{

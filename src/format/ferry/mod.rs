@@ -1,8 +1,10 @@
 //! The container, version 1: prelude, segments, tree, header. `docs/format.md` is its description.
 
+mod forward;
 mod read;
 mod write;
 
+pub(super) use forward::Rehearsal;
 pub(super) use read::{check, read};
 pub(crate) use write::{Container, Target};
 

@@ -25,6 +25,8 @@ use crate::{
 pub(crate) enum Target<'a> {
     /// A user's file, recorded by name alone: equal content makes equal bytes wherever it lies.
     User(&'a Path),
+    /// No file of which anything is known.
+    Nameless,
     /// A temp file of a store, recorded by the full path under which the registry knows it.
     Store(&'a Path),
 }
@@ -53,6 +55,7 @@ impl<W: Write + Seek> Container<W> {
         let path = match target {
             Target::User(path) => path.file_name().map(Path::new),
             Target::Store(path) => Some(path),
+            Target::Nameless => None,
         };
         let path = path.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
         file.write_all(&[0; PRELUDE]).map_err(cannot_write)?;

@@ -10,7 +10,6 @@ use crate::{
     array::{Layout, Storage},
     codec::{self, Sink},
     error::{Report, Said},
-    map::FileMap,
     store::{Attached, Lies, Placed, Segment, Store, Writing, outgoing},
 };
 
@@ -332,8 +331,8 @@ impl Sink for Packer {
             return Ok(self.refer(&layout, segment, Place::Inline, source));
         }
         self.moved.mapped += array.nbytes() as u64;
-        if let Some((map, range)) = as_open_file(array.memory.storage()) {
-            let place = self.open(map.file(), map.path());
+        if let Some((file, path, range)) = as_open_file(array.memory.storage()) {
+            let place = self.open(file, path);
             let segment =
                 Segment { dtype: array.dtype.clone(), offset: range.start as u64, nbytes: range.len() as u64 };
             return Ok(self.refer(&array.layout, segment, place, source));
@@ -379,9 +378,9 @@ impl Sink for Packer {
 }
 
 /// The file that needs no place in the store, because whoever gets its descriptor can map it: a user's own, or sealed memory.
-fn as_open_file(storage: &Storage) -> Option<(&FileMap, &Range<usize>)> {
+fn as_open_file(storage: &Storage) -> Option<(&Arc<File>, &Path, &Range<usize>)> {
     match storage {
-        Storage::Map { map, range, private } if !private || map.is_sealed() => Some((map, range)),
+        Storage::Map { map, range, private } if !private || map.is_sealed() => Some((map.file()?, map.path(), range)),
         _ => None,
     }
 }

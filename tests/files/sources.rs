@@ -1,0 +1,184 @@
+//! Files that are bytes in memory, come from a reader, go to a writer; and how arrays are to be given.
+
+use std::io::{self, Read, Write};
+
+use ndferry::{
+    ByteOrder, DType, DumpOptions, Mapping, OpenOptions, Order, RawLayout, SharedArray, WhyNotMapped, from_reader,
+    from_slice,
+    ndarray::{Array2, Ix1, Ix2, ShapeBuilder, array},
+    to_writer,
+};
+
+type Value = (String, SharedArray<f64, Ix2>, Vec<u16>);
+
+fn value() -> Value {
+    let array = Array2::from_shape_fn((30, 40).f(), |(i, j)| (i * 40 + j) as f64);
+    ("value".into(), SharedArray::from(array), vec![7; 5000])
+}
+
+/// Takes, and gives, a few bytes at a time.
+struct Trickle<T>(T);
+
+impl<T: Write> Write for Trickle<T> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(&bytes[..bytes.len().min(7)])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl<T: Read> Read for Trickle<T> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let most = bytes.len().min(7);
+        self.0.read(&mut bytes[..most])
+    }
+}
+
+// F12
+#[test]
+fn what_goes_to_a_writer_is_the_file_and_comes_back_from_everywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.ferry");
+    let value = value();
+    for byte_order in [ByteOrder::Little, ByteOrder::Big] {
+        let options = DumpOptions::new().byte_order(byte_order);
+        options.dump(&path, &value).unwrap();
+        let mut written = Trickle(Vec::new());
+        options.to_writer(&mut written, &value).unwrap();
+        let bytes = written.0;
+        // But for the name of the file, of which nothing is known.
+        let named = std::fs::read(&path).unwrap();
+        assert_eq!(bytes.len() + "a.ferry".len(), named.len());
+        assert_eq!(bytes[64..4096], named[64..4096]);
+
+        assert_eq!(from_slice::<Value>(&bytes).unwrap(), value);
+        assert_eq!(from_slice::<Value>(bytes.clone()).unwrap(), value);
+        assert_eq!(from_reader::<Value>(Trickle(&*bytes)).unwrap(), value);
+    }
+}
+
+// F12
+#[test]
+fn arrays_of_bytes_in_memory_are_parts_of_them_and_have_no_source() {
+    let mut bytes = Vec::new();
+    to_writer(&mut bytes, &value()).unwrap();
+    let file = OpenOptions::new().bytes(bytes).unwrap();
+    assert_eq!(file.path().as_os_str(), "");
+    let (one, other) = (file.array_named::<f64, Ix2>("1").unwrap(), file.array_named::<f64, Ix2>("1").unwrap());
+    assert_eq!(one.as_ptr(), other.as_ptr());
+    assert_eq!((one.why_not_mapped(), one.source()), (Some(WhyNotMapped::Read), None));
+    drop(file);
+    assert_eq!(one, value().1);
+    let error = OpenOptions::new().bytes(&b"rubbish"[..]).unwrap_err().to_string();
+    assert!(error.starts_with("begins with bytes"), "{error}");
+}
+
+// F1 F2
+#[test]
+fn bytes_are_checked_as_files_are() {
+    let mut bytes = Vec::new();
+    to_writer(&mut bytes, &(array![1.5, 2.5], "tree")).unwrap();
+    for length in 0..bytes.len() {
+        assert!(OpenOptions::new().bytes(&bytes[..length]).is_err(), "cut to {length} bytes");
+    }
+    bytes[64] ^= 1;
+    let file = OpenOptions::new().bytes(&bytes).unwrap();
+    let error = file.verify().unwrap_err().to_string();
+    assert!(error.starts_with("array `0` is damaged: "), "{error}");
+}
+
+#[test]
+fn a_writer_that_fails_and_a_value_that_changes_are_errors() {
+    struct Full(usize);
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::StorageFull)?;
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    for room in [0, 63, 64, 9000] {
+        let error = to_writer(Full(room), &value()).unwrap_err();
+        assert_eq!(error.io_kind(), Some(io::ErrorKind::StorageFull), "{error}");
+    }
+
+    struct Changing(std::cell::Cell<u8>);
+    impl serde::Serialize for Changing {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            self.0.set(self.0.get() + 1);
+            serializer.serialize_u8(self.0.get())
+        }
+    }
+    let error = to_writer(io::sink(), &Changing(std::cell::Cell::new(0))).unwrap_err().to_string();
+    assert!(error.contains("something else the second time"), "{error}");
+}
+
+#[test]
+fn a_required_map_is_one_or_an_error_that_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.ferry");
+    let required = OpenOptions::new().mapping(Mapping::Required);
+    let refused = |value: &dyn Fn(&DumpOptions), reason: &str| {
+        value(&DumpOptions::new().byte_order(ByteOrder::NATIVE.opposite()));
+        let file = required.open(&path).unwrap();
+        for error in [file.any("").unwrap_err(), file.array::<u8, Ix1>().unwrap_err()] {
+            let start = format!("{}: the array cannot be mapped, which was required: ", path.display());
+            assert!(error.is_usage() && error.to_string().starts_with(&start), "{error}");
+            assert!(error.to_string().contains(reason), "{error}");
+        }
+    };
+    refused(&|options| options.dump(&path, &array![1.5]).unwrap(), "byte order");
+    refused(&|options| options.dump(&path, &array![true]).unwrap(), "bool");
+    assert!(required.open(&path).unwrap().value::<SharedArray<bool, Ix1>>().is_err());
+
+    ndferry::dump(&path, &array![1.5]).unwrap();
+    assert_eq!(required.open(&path).unwrap().array::<f64, Ix1>().unwrap().why_not_mapped(), None);
+    assert!(required.bytes(std::fs::read(&path).unwrap()).unwrap_err().is_usage());
+    let raw = required.raw(RawLayout::new(DType::of::<u16>(), [3]).offset(1)).open(&path).unwrap();
+    assert!(raw.array::<u16, Ix1>().unwrap_err().to_string().contains("alignment"));
+}
+
+#[test]
+fn a_forbidden_map_keeps_what_the_file_held() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.ferry");
+    ndferry::dump(&path, &array![1.5, 2.5]).unwrap();
+    let file = OpenOptions::new().mapping(Mapping::Forbidden).open(&path).unwrap();
+    std::fs::File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
+    let array = file.array::<f64, Ix1>().unwrap();
+    assert_eq!((array.to_vec(), array.why_not_mapped()), (vec![1.5, 2.5], Some(WhyNotMapped::Read)));
+    assert_eq!(array.source().unwrap().path(), path);
+}
+
+// F2
+#[test]
+fn an_array_is_verified_when_it_is_asked_for_and_has_a_checksum_then() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.ferry");
+    let verifying = OpenOptions::new().verify(true);
+    ndferry::dump(&path, &(array![1.5], array![2.5])).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[64] ^= 1;
+    for file in [verifying.bytes(&bytes).unwrap(), verifying.open(&path).unwrap()] {
+        let damaged = file.path().as_os_str().is_empty();
+        assert_eq!(file.any("0").is_err(), damaged);
+        assert_eq!(file.array_named::<f64, Ix1>("1").unwrap()[0], 2.5);
+        assert_eq!(file.value::<[SharedArray<f64, Ix1>; 2]>().is_err(), damaged);
+    }
+    DumpOptions::new().checksums(false).dump(&path, &array![1.5]).unwrap();
+    let error = verifying.open(&path).unwrap().any("").unwrap_err();
+    assert!(error.is_usage() && error.message().contains("no checksum"), "{error}");
+}
+
+#[test]
+fn raw_bytes_are_what_they_are_said_to_be_wherever_they_come_from() {
+    let bytes: Vec<u8> = (0..13).collect();
+    let layout = RawLayout::new(">u2".parse().unwrap(), [2, 3]).order(Order::F).offset(1);
+    let file = OpenOptions::new().raw(layout.clone()).read(&*bytes).unwrap();
+    assert_eq!(*file.array::<u16, Ix2>().unwrap(), array![[0x0102, 0x0506, 0x090a], [0x0304, 0x0708, 0x0b0c]]);
+    assert!(OpenOptions::new().raw(layout).bytes(&bytes[..12]).is_err());
+}
