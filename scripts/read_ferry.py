@@ -2,7 +2,7 @@
 """Reads a .ferry file of version 1 and prints its arrays and its value as JSON: `scripts/read_ferry.py FILE`.
 
 Written from docs/format.md alone and to be read beside it: a reader in another language does what this one does. Needs
-NumPy, msgpack and xxhash, which scripts/python-env installs. As a module: `read(path)`, arrays mapped, not copied.
+NumPy, msgpack and xxhash, and for compressed arrays zstandard and lz4, which scripts/python-env installs. As a module: `read(path)`, arrays mapped, not copied.
 
 In the output an array has its entry of the header and `sum_of_bytes`, the sum of its elements' bytes modulo 2**32; in
 the value it is {"array": its number}. A broken file gives one line on stderr and exit code 1.
@@ -66,15 +66,25 @@ def part(data, offset, length, what):
 
 def read_segment(data, entry):
     name, order, shape = f"array {entry['name']!r}", entry["order"], tuple(entry["shape"])
-    require("codec" not in entry, f"{name} is compressed, which this reader cannot undo")
-    content = part(data, entry["offset"], entry["nbytes"], name)
-    require(entry["offset"] % (64 if len(content) < 1 << 16 else 4096) == 0, f"{name} is not aligned")
+    content = part(data, entry["offset"], entry.get("stored", entry["nbytes"]), name)
+    require(entry["offset"] % (64 if entry["nbytes"] < 1 << 16 else 4096) == 0, f"{name} is not aligned")
     require("xxh3" not in entry or xxh3_64_hexdigest(content) == entry["xxh3"], f"{name} does not match its checksum")
     require(re.fullmatch(r"[<>|][biufc]\d+", entry["dtype"]), f"{name} has dtype {entry['dtype']!r}")
     require(order in ("C", "F"), f"{name} has order {order!r}")
     dtype = np.dtype(entry["dtype"])
+    if "codec" in entry:
+        content = decompress(content, entry["codec"], entry["nbytes"], name)
     require(math.prod(shape) * dtype.itemsize == len(content), f"{name}: shape and dtype do not make its bytes")
     return np.ndarray(shape, dtype, buffer=content, order=order)
+
+
+def decompress(content, codec, nbytes, name):
+    require(codec in ("zstd", "lz4"), f"{name} is compressed with {codec!r}")
+    if codec == "zstd":
+        import zstandard
+        return zstandard.ZstdDecompressor().decompress(content, max_output_size=nbytes)
+    import lz4.frame
+    return lz4.frame.decompress(content)
 
 
 def read_tree(tree, arrays):

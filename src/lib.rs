@@ -56,6 +56,7 @@
 //! # Crate features
 //!
 //! * `cli` (default): the command-line tool `ndferry`. A library needs it not: `default-features = false`.
+//! * `zstd`, `lz4` (default): compressed arrays in `.ferry` files, [`DumpOptions::compress`]. zstd is C, and needs a C compiler to be built.
 //! * `progress`: a progress bar for calls, [`Call::progress_bar`].
 //! * `tracing`: events of the store and the pool, for the `tracing` subscriber of the program. Off, they cost nothing. Their targets are this crate's
 //!   modules, `ndferry::store::…`, `ndferry::pool::…`. At `INFO` they tell what a sweep has removed and which calls are made, at `WARN` what went wrong and was coped with, as a full
@@ -85,8 +86,8 @@ pub use array::{AnyArray, Order, SharedArray, Source, WhyNotMapped};
 pub use dtype::{ByteOrder, DType, Element, Scalar};
 pub use error::{Error, Failure, Result, TaskError};
 pub use format::{
-    ArrayFile, ArrayInfo, DumpOptions, Format, Mapping, OpenOptions, RawLayout, convert, dump, from_reader, from_slice,
-    load, open, to_writer,
+    ArrayFile, ArrayInfo, Compression, DumpOptions, Format, Mapping, OpenOptions, RawLayout, convert, dump,
+    from_reader, from_slice, load, open, to_writer,
 };
 pub use ndarray;
 #[cfg(target_os = "linux")]

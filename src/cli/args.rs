@@ -3,7 +3,7 @@
 use std::{path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use ndferry::{ByteOrder, DType, Order, RawLayout};
+use ndferry::{ByteOrder, Compression, DType, OpenOptions, Order, RawLayout};
 
 /// Look at, summarise, compare, check and convert files of n-dimensional arrays.
 ///
@@ -95,6 +95,9 @@ pub struct StatsArgs {
     pub json: bool,
 
     #[command(flatten)]
+    pub limit: LimitArgs,
+
+    #[command(flatten)]
     pub input: InputArgs,
 }
 
@@ -108,6 +111,7 @@ Examples:
   ndferry convert survey.npy survey.ferry
   ndferry convert model.ferry weight.npy --array model.weight
   ndferry convert old-mac.npy ready.npy --byte-order native
+  ndferry convert survey.npy archive.ferry --compress zstd:19
   ndferry convert --raw '>i2' --shape 33,41,25 --order F --offset 352 brain.nii brain.npy")]
 pub struct ConvertArgs {
     /// The file to read
@@ -131,6 +135,18 @@ pub struct ConvertArgs {
     #[arg(long, value_name = "NAME")]
     pub array: Option<String>,
 
+    /// Compress the arrays of a .ferry file: zstd, with a level from 1 to 22 as zstd:19, or lz4. Without it, compressed arrays are
+    /// decompressed
+    #[arg(long, value_name = "CODEC")]
+    pub compress: Option<Compression>,
+
+    /// Begin every array of a .ferry file at a multiple of so many bytes: a power of two from 64 to 2097152
+    #[arg(long, value_name = "BYTES", value_parser = bytes, allow_negative_numbers = true)]
+    pub align: Option<u64>,
+
+    #[command(flatten)]
+    pub limit: LimitArgs,
+
     #[command(flatten)]
     pub raw: RawArgs,
 }
@@ -151,6 +167,9 @@ pub struct VerifyArgs {
     /// The files to check
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub limit: LimitArgs,
 
     /// Print JSON for programs instead of lines for people
     #[arg(long)]
@@ -193,6 +212,9 @@ pub struct DiffArgs {
     pub json: bool,
 
     #[command(flatten)]
+    pub limit: LimitArgs,
+
+    #[command(flatten)]
     pub input: InputArgs,
 }
 
@@ -220,6 +242,21 @@ pub struct SweepArgs {
 }
 
 const RAW: &str = "Raw binary input";
+
+/// What reading may cost.
+#[derive(Args)]
+pub struct LimitArgs {
+    /// Decompress no array of more than so many bytes [default: 4294967296]
+    #[arg(long, value_name = "BYTES", value_parser = bytes, allow_negative_numbers = true)]
+    limit: Option<u64>,
+}
+
+impl LimitArgs {
+    /// Opening within the limit.
+    pub fn options(&self) -> OpenOptions {
+        self.limit.into_iter().fold(OpenOptions::new(), OpenOptions::limit)
+    }
+}
 
 /// How to read an input file.
 #[derive(Args)]
@@ -252,7 +289,7 @@ pub struct RawArgs {
     pub shape: Option<Shape>,
 
     /// Bytes before the first number [default: 0]
-    #[arg(long, value_name = "BYTES", requires = "raw", value_parser = offset, allow_negative_numbers = true, help_heading = RAW)]
+    #[arg(long, value_name = "BYTES", requires = "raw", value_parser = bytes, allow_negative_numbers = true, help_heading = RAW)]
     pub offset: Option<u64>,
 }
 
@@ -314,7 +351,7 @@ fn order(text: &str) -> Result<Order, String> {
     }
 }
 
-fn offset(text: &str) -> Result<u64, String> {
+fn bytes(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "expected a number of bytes, 0 or more".into())
 }
 

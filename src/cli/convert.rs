@@ -5,7 +5,7 @@ use ndferry::DumpOptions;
 use super::{args::ConvertArgs, failure::Failure, input};
 
 pub fn run(args: &ConvertArgs) -> Result<(), Failure> {
-    let file = input::open(&args.input, args.raw.layout(args.order))?;
+    let file = input::open(&args.input, args.limit.options(), args.raw.layout(args.order))?;
     if args.array.is_some() {
         input::select(&file, args.array.as_deref())?;
     }
@@ -17,6 +17,8 @@ pub fn run(args: &ConvertArgs) -> Result<(), Failure> {
     if let (Some(order), None) = (args.order, &args.raw.raw) {
         options = options.order(order);
     }
+    options = args.compress.into_iter().fold(options, DumpOptions::compress);
+    options = args.align.into_iter().fold(options, DumpOptions::alignment);
     ndferry::convert(&file, args.array.as_deref(), &args.output, &options)
         .map_err(|error| Failure::of(&args.input, &error))
 }

@@ -1,6 +1,6 @@
 //! `ndferry info`: what arrays a file holds.
 
-use ndferry::{ArrayFile, ArrayInfo, ByteOrder, DType};
+use ndferry::{ArrayFile, ArrayInfo, ByteOrder, DType, OpenOptions};
 use serde::Serialize;
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
 };
 
 pub fn run(args: &InfoArgs) -> Result<(), Failure> {
-    let file = input::open(&args.file, args.input.layout())?;
+    let file = input::open(&args.file, OpenOptions::new(), args.input.layout())?;
     let text = if args.json { json(&file) } else { table(&file, terminal::width()) };
     terminal::print(&text)
 }
@@ -41,6 +41,11 @@ struct Array<'a> {
     nbytes: u64,
     alignment: u64,
     mappable: bool,
+    /// These two of compressed arrays alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    codec: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stored: Option<u64>,
 }
 
 impl<'a> From<&'a ArrayInfo> for Array<'a> {
@@ -55,6 +60,8 @@ impl<'a> From<&'a ArrayInfo> for Array<'a> {
             nbytes: array.nbytes(),
             alignment: array.alignment(),
             mappable: array.mappable(),
+            codec: array.codec(),
+            stored: array.codec().map(|_| array.stored_nbytes()),
         }
     }
 }
@@ -90,7 +97,9 @@ fn table(file: &ArrayFile, width: Option<usize>) -> String {
         ("alignment", Right),
         ("mappable", Left),
     ];
-    let mut table = Table::new(named.then_some(("array", Left)).into_iter().chain(columns));
+    let compressed = file.arrays().iter().any(|array| array.codec().is_some());
+    let more = compressed.then_some([("codec", Left), ("stored", Right)]).into_iter().flatten();
+    let mut table = Table::new(named.then_some(("array", Left)).into_iter().chain(columns).chain(more));
     for array in file.arrays().iter().map(Array::from) {
         let cells = [
             array.dtype.to_string(),
@@ -102,7 +111,10 @@ fn table(file: &ArrayFile, width: Option<usize>) -> String {
             array.alignment.to_string(),
             if array.mappable { "yes" } else { "no" }.to_owned(),
         ];
-        table.row(named.then(|| array.name.to_owned()).into_iter().chain(cells));
+        let more = compressed
+            .then(|| [array.codec.unwrap_or("-").to_owned(), array.stored.unwrap_or(array.nbytes).to_string()]);
+        let name = named.then(|| array.name.to_owned());
+        table.row(name.into_iter().chain(cells).chain(more.into_iter().flatten()));
     }
     let version = file.version().map(|version| format!(" {version}")).unwrap_or_default();
     let path = file.path().display().to_string();

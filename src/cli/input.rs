@@ -2,17 +2,13 @@
 
 use std::path::Path;
 
-use ndferry::{ArrayFile, ArrayInfo, RawLayout};
+use ndferry::{ArrayFile, ArrayInfo, OpenOptions, RawLayout};
 
 use super::failure::Failure;
 
 /// Opens the file at `path`: as raw binary where a layout is given, else as what it says it is.
-pub fn open(path: &Path, raw: Option<RawLayout>) -> Result<ArrayFile, Failure> {
-    let file = match raw {
-        Some(layout) => layout.open(path),
-        None => ndferry::open(path),
-    };
-    file.map_err(|error| Failure::of(path, &error))
+pub fn open(path: &Path, options: OpenOptions, raw: Option<RawLayout>) -> Result<ArrayFile, Failure> {
+    raw.into_iter().fold(options, OpenOptions::raw).open(path).map_err(|error| Failure::of(path, &error))
 }
 
 /// The arrays of `file`: the one called `name`, or all.

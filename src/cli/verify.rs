@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use ndferry::OpenOptions;
 use serde::Serialize;
 
 use super::{
@@ -14,7 +15,7 @@ use super::{
 pub fn run(args: &VerifyArgs, failures: &mut Failures) -> Result<(), Failure> {
     let mut rows = Vec::new();
     for path in &args.files {
-        let row = look(path);
+        let row = look(path, &args.limit.options());
         for problem in &row.problems {
             let failure = Failure::new(path, &*problem.message);
             match row.verdict {
@@ -57,9 +58,9 @@ struct Problem {
     message: String,
 }
 
-fn look(path: &Path) -> Row {
+fn look(path: &Path, options: &OpenOptions) -> Row {
     let name = path.display().to_string();
-    let file = match ndferry::open(path) {
+    let file = match options.open(path) {
         Ok(file) => file,
         Err(error) => {
             let verdict = if error.is_io() { Verdict::Unreadable } else { Verdict::Damaged };

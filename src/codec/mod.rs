@@ -31,13 +31,13 @@ pub(crate) const THRESHOLD: usize = 1024;
 /// Where segments go while a value is encoded.
 pub(crate) trait Sink {
     /// Starts a segment of numbers that come one after another; `expected` is how many bytes there will be, as far as known.
-    fn begin(&mut self, scalar: Scalar, expected: Option<usize>) -> Result<()>;
+    fn begin(&mut self, name: String, scalar: Scalar, expected: Option<usize>) -> Result<()>;
 
     /// More of the segment begun: whole elements in native byte order.
     fn write(&mut self, elements: &[u8]) -> Result<()>;
 
     /// Ends the segment begun and gives its number.
-    fn end(&mut self, name: String, shape: &[usize]) -> Result<usize>;
+    fn end(&mut self, shape: &[usize]) -> Result<usize>;
 
     /// A whole array at once; gives its segment's number.
     fn array(&mut self, name: String, array: &AnyArray) -> Result<usize>;
@@ -57,7 +57,7 @@ pub(crate) fn tree_of(shape: &[usize]) -> Result<Vec<u8>> {
     struct One;
 
     impl Sink for One {
-        fn begin(&mut self, _: Scalar, _: Option<usize>) -> Result<()> {
+        fn begin(&mut self, _: String, _: Scalar, _: Option<usize>) -> Result<()> {
             unreachable!("an array goes as a whole")
         }
 
@@ -65,7 +65,7 @@ pub(crate) fn tree_of(shape: &[usize]) -> Result<Vec<u8>> {
             unreachable!("an array goes as a whole")
         }
 
-        fn end(&mut self, _: String, _: &[usize]) -> Result<usize> {
+        fn end(&mut self, _: &[usize]) -> Result<usize> {
             unreachable!("an array goes as a whole")
         }
 

@@ -10,24 +10,24 @@ use crate::{Error, SharedArray};
 #[derive(Default)]
 struct Desk {
     arrays: RefCell<Vec<(String, AnyArray)>>,
-    open: Option<(Scalar, Vec<u8>)>,
+    open: Option<(String, Scalar, Vec<u8>)>,
     restarts: usize,
 }
 
 impl Sink for Desk {
-    fn begin(&mut self, scalar: Scalar, _: Option<usize>) -> Result<()> {
+    fn begin(&mut self, name: String, scalar: Scalar, _: Option<usize>) -> Result<()> {
         assert!(self.open.is_none());
-        self.open = Some((scalar, Vec::new()));
+        self.open = Some((name, scalar, Vec::new()));
         Ok(())
     }
 
     fn write(&mut self, elements: &[u8]) -> Result<()> {
-        self.open.as_mut().unwrap().1.extend_from_slice(elements);
+        self.open.as_mut().unwrap().2.extend_from_slice(elements);
         Ok(())
     }
 
-    fn end(&mut self, name: String, shape: &[usize]) -> Result<usize> {
-        let (scalar, bytes) = self.open.take().unwrap();
+    fn end(&mut self, shape: &[usize]) -> Result<usize> {
+        let (name, scalar, bytes) = self.open.take().unwrap();
         let memory = Memory::owned(Buffer::copy_of(&bytes)?, None, crate::WhyNotMapped::Inline);
         let layout = Layout::contiguous(shape, crate::Order::C, scalar.size())?;
         self.array(name, &AnyArray::new(memory, DType::new(scalar, ByteOrder::NATIVE), layout)?)

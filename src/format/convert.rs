@@ -20,9 +20,9 @@ pub fn convert(file: &ArrayFile, array: Option<&str>, out: impl AsRef<Path>, opt
         (Some("npy"), _) => options.write_npy(out, &only(file, array)?),
         (Some("ferry"), None) if file.format() == Format::Ferry => options.write_ferry(out, |container| {
             for info in file.arrays() {
-                container.array(info.name().to_owned(), &file.mapped(info)?)?;
+                container.array(info.name().to_owned(), &file.any_of(info)?)?;
             }
-            Ok(file.tree()?.into_owned())
+            Ok(file.tree().map_err(|error| error.at(file.path()))?.into_owned())
         }),
         (Some("ferry"), _) => options.dump(out, &only(file, array)?),
         _ => Err(Error::usage("ends neither in .npy nor in .ferry").at(out)),
@@ -32,7 +32,7 @@ pub fn convert(file: &ArrayFile, array: Option<&str>, out: impl AsRef<Path>, opt
 fn only(file: &ArrayFile, array: Option<&str>) -> Result<AnyArray> {
     match (array, file.arrays()) {
         (Some(name), _) => file.any(name),
-        (None, [info]) => file.mapped(info),
+        (None, [info]) => file.any_of(info),
         (None, arrays) => {
             Err(Error::usage(format!("holds {} arrays, a .npy file holds one: name it", arrays.len())).at(file.path()))
         }

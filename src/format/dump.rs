@@ -4,11 +4,13 @@ use std::{io, path::Path};
 
 use serde::Serialize;
 
-use super::{atomic, ferry, npy};
-use crate::{AnyArray, ByteOrder, DType, Error, Order, Result, codec, swap};
+use super::{Compression, atomic, ferry, npy};
+use crate::{AnyArray, ByteOrder, DType, Error, Order, Result, codec, dtype::Quoted, swap};
 
 /// Bytes handled at a time on the way to a file: what swapping and reordering need beside the array itself.
 const BLOCK: usize = 1 << 20;
+/// A huge page.
+const MOST_ALIGNED: u64 = 2 << 20;
 
 /// Writes `value` to a `.ferry` file: every array in it becomes an aligned segment that [`load`](crate::load) and [`open`](crate::open)
 /// map, the rest a small tree. The file appears whole or not at all.
@@ -78,11 +80,24 @@ pub struct DumpOptions {
     pub(super) order: Option<Order>,
     threshold: usize,
     pub(super) checksums: bool,
+    /// The least there is to be.
+    pub(super) alignment: u64,
+    compression: Option<Compression>,
+    /// Of arrays that are named.
+    compressions: Vec<(String, Option<Compression>)>,
 }
 
 impl Default for DumpOptions {
     fn default() -> Self {
-        Self { byte_order: None, order: None, threshold: codec::THRESHOLD, checksums: true }
+        Self {
+            byte_order: None,
+            order: None,
+            threshold: codec::THRESHOLD,
+            checksums: true,
+            alignment: ferry::ALIGNMENT,
+            compression: None,
+            compressions: Vec::new(),
+        }
     }
 }
 
@@ -125,6 +140,43 @@ impl DumpOptions {
         self
     }
 
+    /// Bytes of which every array's offset in the file is a multiple at least: a power of two from 64 to 2 MiB (2097152), which is a huge page.
+    /// Unless set, 64, and 4096 for arrays of 64 KiB and more.
+    #[must_use]
+    pub fn alignment(mut self, bytes: u64) -> Self {
+        self.alignment = bytes;
+        self
+    }
+
+    /// Compresses every array of which [`compress_array`](Self::compress_array) says nothing else. A compressed array takes less space, and cannot be mapped.
+    ///
+    /// ```
+    /// # use ndarray::{Array2, Ix2};
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path().join("a.ferry");
+    /// use ndferry::{Compression, DumpOptions, WhyNotMapped};
+    ///
+    /// DumpOptions::new().compress(Compression::Zstd(3)).dump(&path, &Array2::<f64>::zeros((1000, 1000)))?;
+    /// let file = ndferry::open(&path)?;
+    /// assert!(file.arrays()[0].stored_nbytes() < 10_000);
+    /// let array = file.array::<f64, Ix2>()?;
+    /// assert_eq!(array.why_not_mapped(), Some(WhyNotMapped::Compressed));
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
+    #[must_use]
+    pub fn compress(mut self, compression: Compression) -> Self {
+        self.compression = Some(compression);
+        self
+    }
+
+    /// Compresses the array called `name` (`model.layers.0.weight`), or, by `None`, leaves it as it is, whatever
+    /// [`compress`](Self::compress) says. That there is no such array is an error when the file is written.
+    #[must_use]
+    pub fn compress_array(mut self, name: impl Into<String>, compression: impl Into<Option<Compression>>) -> Self {
+        self.compressions.push((name.into(), compression.into()));
+        self
+    }
+
     /// Writes `value` to a `.ferry` file, as [`dump`].
     ///
     /// # Errors
@@ -145,6 +197,7 @@ impl DumpOptions {
     ///
     /// As [`to_writer`].
     pub fn to_writer<T: Serialize + ?Sized>(&self, writer: impl io::Write, value: &T) -> Result<()> {
+        self.check()?;
         let mut rehearsal = ferry::Rehearsal::new();
         let written = |file: &mut dyn WriteSeek| {
             let mut container = ferry::Container::new(file, ferry::Target::Nameless, self.clone())?;
@@ -161,9 +214,42 @@ impl DumpOptions {
     ///
     /// Where the file cannot be written. What was at `path` then stays as it was.
     pub fn write_npy(&self, path: impl AsRef<Path>, array: &AnyArray) -> Result<()> {
+        let plain = self.compression.is_none() && self.compressions.is_empty() && self.alignment == ferry::ALIGNMENT;
+        if !plain {
+            let message =
+                "a .npy file is never compressed and aligned to 64 bytes: for anything else, write a .ferry file";
+            return Err(Error::usage(message).at(path));
+        }
         atomic::write(path.as_ref(), |file| {
             npy::write(file, array, self.byte_order, self.order).map_err(atomic::cannot_write)
         })
+    }
+
+    /// How the array called `name` is to be compressed.
+    pub(super) fn compression_of(&self, name: &str) -> Option<Compression> {
+        let named = self.compressions.iter().rev().find(|(other, _)| other == name);
+        named.map_or(self.compression, |(_, compression)| *compression)
+    }
+
+    /// Whether there was every array of which something is said.
+    pub(super) fn met(&self, written: impl Fn(&str) -> bool) -> Result<()> {
+        match self.compressions.iter().find(|(name, _)| !written(name)) {
+            None => Ok(()),
+            Some((name, _)) => Err(Error::usage(format!("there is no array {} to be compressed or not", Quoted(name)))),
+        }
+    }
+
+    /// Whether what is asked for can be.
+    fn check(&self) -> Result<()> {
+        if !self.alignment.is_power_of_two() || !(ferry::ALIGNMENT..=MOST_ALIGNED).contains(&self.alignment) {
+            return Err(Error::usage(format!(
+                "an alignment of {} bytes; a power of two from {} to {MOST_ALIGNED} was expected",
+                self.alignment,
+                ferry::ALIGNMENT
+            )));
+        }
+        let named = self.compressions.iter().filter_map(|(_, compression)| *compression);
+        self.compression.into_iter().chain(named).try_for_each(Compression::check)
     }
 
     /// Writes a container whose segments and tree `fill` provides.
@@ -172,6 +258,7 @@ impl DumpOptions {
         path: &Path,
         fill: impl FnOnce(&mut dyn codec::Sink) -> Result<Vec<u8>>,
     ) -> Result<()> {
+        self.check().map_err(|error| error.at(path))?;
         atomic::write(path, |file| {
             let mut container = ferry::Container::new(file, ferry::Target::User(path), self.clone())?;
             let tree = fill(&mut container)?;

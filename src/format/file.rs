@@ -5,13 +5,13 @@ use std::{borrow::Cow, fmt, ops::Range, path::Path, sync::Arc};
 use ndarray::Dimension;
 use serde::de::DeserializeOwned;
 
-use super::{Mapping, OpenOptions, ferry, names, npy};
+use super::{Mapping, OpenOptions, compress::Codec, ferry, names, npy};
 use crate::{
     AnyArray, DType, Element, Error, Order, Result, Scalar, SharedArray, Source, WhyNotMapped,
     array::{Layout, Memory, Storage},
     codec::{self, Segments},
     dtype::Quoted,
-    map::FileMap,
+    map::{Buffer, FileMap},
 };
 
 /// The format of a file.
@@ -46,6 +46,8 @@ pub struct ArrayInfo {
     order: Order,
     layout: Layout,
     offset: usize,
+    /// Codec and length of what is in the file of a compressed array.
+    stored: Option<(Codec, usize)>,
     pub(super) checksum: Option<u64>,
 }
 
@@ -72,7 +74,21 @@ impl ArrayInfo {
                 )));
             }
         }
-        Ok(Self { name, dtype, order, layout, offset: offset as usize, checksum: None })
+        Ok(Self { name, dtype, order, layout, offset: offset as usize, stored: None, checksum: None })
+    }
+
+    /// Checks a description of an array that is compressed in `range` of its file.
+    pub(super) fn compressed(
+        name: String,
+        dtype: DType,
+        shape: &[usize],
+        order: Order,
+        range: Range<usize>,
+        codec: Codec,
+    ) -> Result<Self> {
+        let layout = Layout::contiguous(shape, order, dtype.item_size())?;
+        let stored = Some((codec, range.len()));
+        Ok(Self { name, dtype, order, layout, offset: range.start, stored, checksum: None })
     }
 
     /// Where in the file's value the array stands (`model.layers.0.weight`); empty where the array is the whole value.
@@ -99,7 +115,7 @@ impl ArrayInfo {
         self.order
     }
 
-    /// Bytes from the start of the file to the first element.
+    /// Bytes from the start of the file to the first of the array's bytes.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.offset as u64
@@ -109,6 +125,18 @@ impl ArrayInfo {
     #[must_use]
     pub fn nbytes(&self) -> u64 {
         (self.layout.len() * self.dtype.item_size()) as u64
+    }
+
+    /// Bytes that the array takes in the file: [`nbytes`](Self::nbytes), unless it is compressed.
+    #[must_use]
+    pub fn stored_nbytes(&self) -> u64 {
+        self.range().len() as u64
+    }
+
+    /// How the array is compressed in the file: `zstd`, `lz4`, or not at all.
+    #[must_use]
+    pub fn codec(&self) -> Option<&'static str> {
+        self.stored.map(|(codec, _)| codec.name())
     }
 
     /// The largest power of two that divides the offset, at most a page of 4096 bytes: how a map of the array is aligned.
@@ -127,7 +155,9 @@ impl ArrayInfo {
     #[must_use]
     pub fn why_not_mappable(&self) -> Option<WhyNotMapped> {
         let scalar = self.dtype.scalar();
-        if scalar == Scalar::Bool {
+        if self.stored.is_some() {
+            Some(WhyNotMapped::Compressed)
+        } else if scalar == Scalar::Bool {
             Some(WhyNotMapped::Bool)
         } else if !self.dtype.is_native() {
             Some(WhyNotMapped::ForeignByteOrder)
@@ -150,16 +180,18 @@ impl ArrayInfo {
         match wrong {
             None => Ok(()),
             Some(at) => Err(Error::invalid(format!(
-                "{} is bool, and byte {} of the file is {}, neither 0 nor 1",
+                "{} is bool, and byte {} {} is {}, neither 0 nor 1",
                 self.title(),
-                self.offset + at,
+                if self.stored.is_some() { at } else { self.offset + at },
+                if self.stored.is_some() { "of what is decompressed" } else { "of the file" },
                 bytes[at]
             ))),
         }
     }
 
     pub(super) fn range(&self) -> Range<usize> {
-        self.offset..self.offset + self.layout.len() * self.dtype.item_size()
+        let length = self.stored.map_or(self.layout.len() * self.dtype.item_size(), |(_, length)| length);
+        self.offset..self.offset + length
     }
 
     /// What to call the array in a message.
@@ -357,22 +389,53 @@ impl ArrayFile {
     /// # Ok::<(), ndferry::Error>(())
     /// ```
     pub fn damage(&self) -> impl Iterator<Item = (&ArrayInfo, Error)> {
-        self.arrays.iter().filter_map(|info| Some((info, self.check(info, false).err()?.at(self.path()))))
+        self.arrays.iter().filter_map(|info| Some((info, self.check(info).err()?.at(self.path()))))
     }
 
-    /// Reads an array for what is wrong with its bytes; that it has no checksum is wrong where it `must` have one.
-    fn check(&self, info: &ArrayInfo, must: bool) -> Result<()> {
-        let whole: &[u8] = self.map.as_ref().as_ref();
-        match info.checksum {
-            Some(expected) => ferry::check(whole, info.range(), expected, &info.title())?,
-            None if must => {
-                let message =
-                    format!("{} cannot be verified, as was asked: the file has no checksum of it", info.title());
-                return Err(Error::usage(message));
-            }
-            None => {}
+    /// Reads an array for what is wrong with its bytes.
+    fn check(&self, info: &ArrayInfo) -> Result<()> {
+        if info.checksum.is_some() {
+            self.check_sum(info)?;
         }
-        info.check_values(&whole[info.range()])
+        match self.decompressed(info)? {
+            Some(buffer) => info.check_values(buffer.as_ref()),
+            None => info.check_values(&self.map.as_ref().as_ref()[info.range()]),
+        }
+    }
+
+    /// Compares an array's checksum, which it has to have.
+    fn check_sum(&self, info: &ArrayInfo) -> Result<()> {
+        let title = info.title();
+        match info.checksum {
+            Some(expected) => ferry::check(self.map.as_ref().as_ref(), info.range(), expected, &title),
+            None => {
+                let message = format!("{title} cannot be verified, as was asked: the file has no checksum of it");
+                Err(Error::usage(message))
+            }
+        }
+    }
+
+    /// All bytes of an array that is compressed.
+    fn decompressed(&self, info: &ArrayInfo) -> Result<Option<Buffer>> {
+        let Some((codec, _)) = info.stored else {
+            return Ok(None);
+        };
+        self.within_limit(&info.title(), info.nbytes())?;
+        let mut buffer = Buffer::zeroed(info.nbytes() as usize)?;
+        let stored = &self.map.as_ref().as_ref()[info.range()];
+        codec.decode(stored, buffer.as_mut()).map_err(|error| error.within(info.title()))?;
+        Ok(Some(buffer))
+    }
+
+    fn within_limit(&self, what: &str, nbytes: u64) -> Result<()> {
+        let limit = self.options.limit;
+        if nbytes <= limit {
+            return Ok(());
+        }
+        let message = format!(
+            "{what}: {nbytes} bytes when decompressed, beyond the limit of {limit}, which OpenOptions::limit raises"
+        );
+        Err(Error::usage(message))
     }
 
     /// The value the file was made from.
@@ -381,7 +444,14 @@ impl ArrayFile {
     ///
     /// Where the value is not a `T`.
     pub fn value<T: DeserializeOwned>(&self) -> Result<T> {
-        self.tree().and_then(|tree| codec::decode(&tree, self)).map_err(|error| error.at(self.path()))
+        let compressed = self.arrays.iter().filter(|info| info.stored.is_some());
+        // No sum of what a file of that many segments can say, each below half of what memory can address, is silently small.
+        let nbytes = compressed.fold(0_u64, |nbytes, info| nbytes.saturating_add(info.nbytes()));
+        let value = self
+            .within_limit("the compressed arrays of the value", nbytes)
+            .and_then(|()| self.tree())
+            .and_then(|tree| codec::decode(&tree, self));
+        value.map_err(|error| error.at(self.path()))
     }
 
     pub(super) fn tree(&self) -> Result<Cow<'_, [u8]>> {
@@ -403,7 +473,7 @@ impl ArrayFile {
             return Err(Error::usage(format!("{} cannot be mapped, which was required: {why}", info.title())));
         }
         if verify {
-            self.check(info, true)?;
+            self.check_sum(info)?;
         }
         let source = (!self.path().as_os_str().is_empty()).then(|| Source {
             path: self.path().to_path_buf(),
@@ -411,11 +481,18 @@ impl ArrayFile {
             byte_order: info.dtype.byte_order(),
         });
         let range = info.range();
-        let (storage, why) = match self.map.buffer() {
-            Some(buffer) => (Storage::Buffer { buffer: Arc::clone(buffer), range }, Some(WhyNotMapped::Read)),
-            None => (Storage::Map { map: Arc::clone(&self.map), range, private: self.private }, None),
+        let memory = match (self.decompressed(info)?, self.map.buffer()) {
+            (Some(buffer), _) => Memory::owned(buffer, source, WhyNotMapped::Compressed),
+            (None, Some(buffer)) => {
+                let storage = Storage::Buffer { buffer: Arc::clone(buffer), range };
+                Memory::new(storage, source, Some(WhyNotMapped::Read))
+            }
+            (None, None) => {
+                let storage = Storage::Map { map: Arc::clone(&self.map), range, private: self.private };
+                Memory::new(storage, source, None)
+            }
         };
-        AnyArray::new(Memory::new(storage, source, why), info.dtype.clone(), info.layout.clone())
+        AnyArray::new(memory, info.dtype.clone(), info.layout.clone())
     }
 }
 

@@ -4,6 +4,7 @@
 //! is made of it, and what passed is kept as types that cannot say anything else ([`ArrayInfo`]).
 
 mod atomic;
+mod compress;
 mod convert;
 mod dump;
 mod ferry;
@@ -13,6 +14,7 @@ mod npy;
 mod open;
 mod raw;
 
+pub use compress::Compression;
 pub use convert::convert;
 pub use dump::{DumpOptions, dump, to_writer};
 pub(crate) use ferry::{Container, Target};

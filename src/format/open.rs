@@ -94,11 +94,21 @@ pub enum Mapping {
 /// assert_eq!(array.why_not_mapped(), Some(WhyNotMapped::Read));
 /// # Ok::<(), ndferry::Error>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct OpenOptions {
     pub(super) verify: bool,
     pub(super) mapping: Mapping,
+    pub(super) limit: u64,
     raw: Option<RawLayout>,
+}
+
+/// Bytes beyond which nothing is decompressed unless told otherwise.
+const LIMIT: u64 = 4 << 30;
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self { verify: false, mapping: Mapping::Allowed, limit: LIMIT, raw: None }
+    }
 }
 
 impl OpenOptions {
@@ -120,6 +130,14 @@ impl OpenOptions {
     #[must_use]
     pub fn mapping(mut self, mapping: Mapping) -> Self {
         self.mapping = mapping;
+        self
+    }
+
+    /// Bytes to which one array may be decompressed, or all those of a value; 4 GiB unless set. What an array needs its file says, and nothing beyond
+    /// that is ever made of it; but a small file can say much.
+    #[must_use]
+    pub fn limit(mut self, bytes: u64) -> Self {
+        self.limit = bytes;
         self
     }
 

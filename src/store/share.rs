@@ -173,7 +173,7 @@ impl Store {
     /// Begins a file for numbers that come one after another.
     pub(crate) fn begin(&self, scalar: Scalar, nbytes: usize) -> Result<Writing> {
         let mut writing = Writing::new(self, nbytes)?;
-        writing.container.begin(scalar, Some(nbytes))?;
+        writing.container.begin(String::new(), scalar, Some(nbytes))?;
         Ok(writing)
     }
 
@@ -221,7 +221,7 @@ impl Writing {
 
     /// Ends numbers that came one after another.
     pub(crate) fn end(mut self, shape: &[usize]) -> Result<Placed> {
-        self.container.end(String::new(), shape)?;
+        self.container.end(shape)?;
         self.finish(shape)
     }
 

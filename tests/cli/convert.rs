@@ -130,6 +130,50 @@ fn a_container_keeps_its_value_and_gives_up_one_array_by_name() {
     run(&["--array", "wieght"]).assert_failed(file("model.ferry"), "`weight`");
 }
 
+// F10
+#[cfg(all(feature = "zstd", feature = "lz4"))]
+#[test]
+fn compressed_files_are_written_told_of_read_and_decompressed() {
+    let volume = volume();
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let raw = raw_arguments(&volume);
+    let raw: Vec<_> = raw.iter().map(String::as_str).collect();
+    convert(&volume.path, &file("plain.ferry"), &[&raw[..], &["--align", "65536"]].concat());
+    assert_eq!(ndferry::open(file("plain.ferry")).unwrap().arrays()[0].offset(), 65536);
+    let stats = |name: &str| {
+        let mut rows = ndferry(["stats", "--json", file(name).to_str().unwrap()]).json();
+        rows[0]["path"].take();
+        rows
+    };
+    for codec in ["zstd", "zstd:9", "lz4"] {
+        convert(&file("plain.ferry"), &file("packed.ferry"), &["--compress", codec]);
+        let info = ndferry(["info", "--json", file("packed.ferry").to_str().unwrap()]).json();
+        let array = &info["arrays"][0];
+        assert_eq!(array["codec"].as_str().unwrap(), codec.split(':').next().unwrap());
+        // The volume is noise to lz4.
+        assert!(codec == "lz4" || array["stored"].as_u64() < array["nbytes"].as_u64(), "{array}");
+        assert_eq!(array["mappable"], false);
+        let table = ndferry(["info", file("packed.ferry").to_str().unwrap()]).success();
+        assert!(table.contains(&array["stored"].to_string()), "{table}");
+        assert_eq!(stats("packed.ferry"), stats("plain.ferry"));
+        convert(&file("packed.ferry"), &file("back.npy"), &[]);
+        let same = ndferry(["diff", file("packed.ferry").to_str().unwrap(), file("back.npy").to_str().unwrap()]);
+        assert_eq!(same.success(), "");
+    }
+    for command in [&["stats"][..], &["verify"], &["convert", "--compress", "lz4"]] {
+        let out = file("none.ferry");
+        let out = (command[0] == "convert").then_some(out.to_str().unwrap());
+        let packed = file("packed.ferry");
+        let within = ["--limit", "1000", packed.to_str().unwrap()];
+        ndferry(command.iter().copied().chain(within).chain(out)).assert_failed(&packed, "beyond the limit of 1000");
+    }
+    let arguments = [file("plain.ferry"), file("none.npy")].map(|path| path.to_str().unwrap().to_owned());
+    let outcome = ndferry(["convert", "--compress", "lz4"].into_iter().chain(arguments.iter().map(String::as_str)));
+    outcome.assert_failed(file("none.npy"), "a .npy file is never compressed");
+    assert!(!file("none.npy").exists() && !file("none.ferry").exists());
+}
+
 #[test]
 fn a_file_that_cannot_be_written_is_named_and_an_old_one_stays() {
     let folder = tempfile::tempdir().unwrap();

@@ -34,7 +34,15 @@ fn an_independent_reader_reads_what_we_write() {
     for byte_order in [ByteOrder::Little, ByteOrder::Big] {
         let shared = SharedArray::from(Array2::from_shape_fn((30, 7).f(), |(i, j)| i as f64 / (j + 1) as f64));
         let value = (shared.clone(), "größe", Some(vec![5u16; 3000]), vec![1i8, -2, 3], None::<f32>);
-        DumpOptions::new().byte_order(byte_order).dump(&path, &value).unwrap();
+        let options = DumpOptions::new().byte_order(byte_order);
+        #[cfg(all(feature = "zstd", feature = "lz4"))]
+        let options = match byte_order {
+            ByteOrder::Little => options
+                .compress_array("0", ndferry::Compression::Zstd(3))
+                .compress_array("2", ndferry::Compression::Lz4),
+            ByteOrder::Big => options,
+        };
+        options.dump(&path, &value).unwrap();
         let Some(printed) = python(&[script.to_str().unwrap(), path.to_str().unwrap()]) else {
             eprintln!("left out: NDFERRY_PYTHON is not set");
             return;

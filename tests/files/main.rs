@@ -3,6 +3,7 @@
 mod broken;
 #[path = "../common/mod.rs"]
 mod common;
+mod compression;
 mod interop;
 mod layouts;
 mod sources;

@@ -67,8 +67,8 @@ enum Verdict {
 }
 
 fn rows(args: &DiffArgs) -> Result<Vec<Row>, Failure> {
-    let a = input::open(&args.a, args.input.layout())?;
-    let b = input::open(&args.b, None)?;
+    let a = input::open(&args.a, args.limit.options(), args.input.layout())?;
+    let b = input::open(&args.b, args.limit.options(), None)?;
     let pairs = match &args.array {
         Some(name) => {
             let [a, b] = [&a, &b].map(|file| file.info(name).map_err(|error| Failure::of(file.path(), &error)));

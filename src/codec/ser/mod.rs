@@ -244,9 +244,9 @@ impl<'a, 's> Serializer for &'a mut Encoder<'s> {
 
     fn serialize_bytes(self, value: &[u8]) -> Result<()> {
         if value.len() >= self.threshold {
-            self.sink.begin(Scalar::U8, Some(value.len()))?;
+            self.sink.begin(self.name(), Scalar::U8, Some(value.len()))?;
             self.sink.write(value)?;
-            let index = self.sink.end(self.name(), &[value.len()])?;
+            let index = self.sink.end(&[value.len()])?;
             return self.segment(index);
         }
         length(value.len())?;

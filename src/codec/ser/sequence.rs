@@ -64,7 +64,8 @@ impl Sequence<'_, '_> {
                 return Ok(());
             }
             let expected = self.promised.map(|length| length.saturating_mul(scalar.size()));
-            self.encoder.sink.begin(*scalar, expected)?;
+            let name = self.encoder.name();
+            self.encoder.sink.begin(name, *scalar, expected)?;
             *spilled = true;
         }
         self.encoder.sink.write(bytes)?;
@@ -131,7 +132,7 @@ impl ser::SerializeSeq for Sequence<'_, '_> {
                     }
                     _ => vec![self.count],
                 };
-                let index = self.encoder.sink.end(self.encoder.name(), &shape)?;
+                let index = self.encoder.sink.end(&shape)?;
                 return self.encoder.segment(index);
             }
         }

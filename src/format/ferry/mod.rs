@@ -4,6 +4,7 @@ mod forward;
 mod read;
 mod write;
 
+use super::compress::Codec;
 pub(super) use forward::Rehearsal;
 pub(super) use read::{check, read};
 pub(crate) use write::{Container, Target};
@@ -15,7 +16,7 @@ const VERSION: u32 = 1;
 /// Bytes of the prelude.
 const PRELUDE: usize = 64;
 /// Every segment begins at a multiple of this.
-const ALIGNMENT: u64 = 64;
+pub(super) const ALIGNMENT: u64 = 64;
 /// From this size on, a segment begins at a multiple of a page.
 const PAGE_FROM: usize = 64 << 10;
 const PAGE: u64 = 4096;
@@ -47,6 +48,10 @@ struct SegmentEntry {
     order: crate::Order,
     offset: u64,
     nbytes: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    codec: Option<Codec>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stored: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     xxh3: Option<Checksum>,
 }

@@ -85,7 +85,7 @@ pub(in crate::format) fn check(file: &[u8], range: Range<usize>, expected: u64, 
 
 /// A segment between `low` and `high`.
 fn segment(entry: SegmentEntry, low: usize, high: usize) -> Result<ArrayInfo> {
-    let SegmentEntry { name, dtype, shape, order, offset, nbytes, xxh3 } = entry;
+    let SegmentEntry { name, dtype, shape, order, offset, nbytes, codec, stored, xxh3 } = entry;
     let dtype: DType = dtype.parse()?;
     if offset % ALIGNMENT != 0 {
         return Err(Error::invalid(format!("begins at byte {offset}, which is no multiple of {ALIGNMENT}")));
@@ -93,11 +93,27 @@ fn segment(entry: SegmentEntry, low: usize, high: usize) -> Result<ArrayInfo> {
     if offset < low as u64 {
         return Err(Error::invalid(format!("begins at byte {offset}, before what precedes it ends, byte {low}")));
     }
-    let mut info = ArrayInfo::checked(name, dtype, &shape, order, offset, high)?;
+    let mut info = match (codec, stored) {
+        (None, None) => ArrayInfo::checked(name, dtype, &shape, order, offset, high)?,
+        (Some(codec), Some(stored)) => {
+            ArrayInfo::compressed(name, dtype, &shape, order, within_segments(offset, stored, high)?, codec)?
+        }
+        _ => return Err(Error::invalid("has one of `codec` and `stored`, which go together")),
+    };
     if info.nbytes() != nbytes {
         let message = format!("is said to have {nbytes} bytes, its shape and dtype make {}", info.nbytes());
         return Err(Error::invalid(message));
     }
     info.checksum = xxh3.map(|checksum| checksum.0);
     Ok(info)
+}
+
+/// Where the bytes of a compressed array lie, if that is before `high`.
+fn within_segments(offset: u64, stored: u64, high: usize) -> Result<Range<usize>> {
+    match offset.checked_add(stored) {
+        Some(end) if end <= high as u64 => Ok(offset as usize..end as usize),
+        _ => Err(Error::invalid(format!(
+            "is said to be {stored} bytes from byte {offset} on, beyond what follows it, at byte {high}"
+        ))),
+    }
 }

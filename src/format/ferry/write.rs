@@ -1,7 +1,7 @@
 //! Writing a container in one pass: segments as they come, then the tree, then the header, the prelude last.
 
 use std::{
-    io::{self, Seek, SeekFrom, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     path::Path,
 };
 
@@ -15,6 +15,7 @@ use crate::{
     format::{
         DumpOptions,
         atomic::cannot_write,
+        compress::{Codec, Encoder},
         dump::{for_each_block, order_of},
     },
     swap,
@@ -44,8 +45,11 @@ pub(crate) struct Container<W> {
 
 /// A segment being written.
 struct Segment {
+    name: String,
     dtype: DType,
     offset: u64,
+    nbytes: u64,
+    encoder: Option<(Codec, Encoder)>,
     hash: Option<Xxh3Default>,
 }
 
@@ -71,6 +75,7 @@ impl<W: Write + Seek> Container<W> {
 
     /// Writes tree, header and prelude. The file is whole after this, and not before. Gives its length.
     pub(crate) fn finish(mut self, tree: &[u8]) -> Result<u64> {
+        self.options.met(|name| self.segments.iter().any(|segment| segment.name == name))?;
         let header = Header {
             created_by: concat!("ndferry ", env!("CARGO_PKG_VERSION")).into(),
             path: std::mem::take(&mut self.path),
@@ -103,55 +108,92 @@ impl<W: Write + Seek> Container<W> {
         Ok(length)
     }
 
-    fn begin_at(&mut self, dtype: DType, nbytes: Option<usize>) -> Result<()> {
+    /// Begins a segment of `nbytes` bytes, or of about so many, as far as known; of just so many where it is a whole `array`.
+    fn begin_at(&mut self, name: String, dtype: DType, nbytes: Option<usize>, array: bool) -> Result<()> {
         let alignment = if nbytes.is_none_or(|nbytes| nbytes >= PAGE_FROM) { PAGE } else { ALIGNMENT };
-        let offset = self.at.next_multiple_of(alignment);
-        let padding = [0; PAGE as usize];
-        self.file.write_all(&padding[..(offset - self.at) as usize]).map_err(cannot_write)?;
+        let offset = self.at.next_multiple_of(alignment.max(self.options.alignment));
+        let padding = io::repeat(0).take(offset - self.at);
+        io::copy(&mut { padding }, &mut self.file).map_err(cannot_write)?;
         self.at = offset;
-        let hash = self.options.checksums.then(Xxh3Default::new);
-        self.open = Some(Segment { dtype, offset, hash });
+        let encoder = self.options.compression_of(&name).map(|compression| {
+            let known = nbytes.filter(|_| array).map(|nbytes| nbytes as u64);
+            Ok::<_, Error>((compression.codec(), Encoder::new(compression, known)?))
+        });
+        let (encoder, hash) = (encoder.transpose()?, self.options.checksums.then(Xxh3Default::new));
+        self.open = Some(Segment { name, dtype, offset, nbytes: 0, encoder, hash });
         Ok(())
     }
 
     /// A segment whose `nbytes` stay what they are in the file, for somebody else to fill.
     pub(crate) fn blank(&mut self, dtype: DType, nbytes: usize, shape: &[usize], order: Order) -> Result<()> {
-        self.begin_at(dtype, Some(nbytes))?;
+        self.begin_at(String::new(), dtype, Some(nbytes), true)?;
         self.at += nbytes as u64;
         self.file.seek(SeekFrom::Start(self.at)).map_err(cannot_write)?;
-        self.end_at(String::new(), shape, order);
-        Ok(())
+        let segment = self.open.as_mut().expect("a segment was begun");
+        segment.nbytes = nbytes as u64;
+        self.end_at(shape, order).map(drop)
     }
 
     fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         let segment = self.open.as_mut().expect("a segment was begun");
-        if let Some(hash) = &mut segment.hash {
-            hash.update(bytes);
-        }
-        self.file.write_all(bytes)?;
-        self.at += bytes.len() as u64;
+        segment.nbytes += bytes.len() as u64;
+        let mut hashed = Hashed { file: &mut self.file, hash: segment.hash.as_mut() };
+        self.at += match &mut segment.encoder {
+            Some((_, encoder)) => encoder.write(bytes, &mut hashed)?,
+            None => hashed.write_all(bytes).map(|()| bytes.len() as u64)?,
+        };
         Ok(())
     }
 
-    fn end_at(&mut self, name: String, shape: &[usize], order: Order) -> usize {
-        let segment = self.open.take().expect("a segment was begun");
+    fn end_at(&mut self, shape: &[usize], order: Order) -> Result<usize> {
+        let mut segment = self.open.take().expect("a segment was begun");
+        let codec = match segment.encoder {
+            Some((codec, encoder)) => {
+                let mut hashed = Hashed { file: &mut self.file, hash: segment.hash.as_mut() };
+                self.at += encoder.finish(&mut hashed).map_err(cannot_write)?;
+                Some(codec)
+            }
+            None => None,
+        };
         self.segments.push(SegmentEntry {
-            name,
+            name: segment.name,
             dtype: segment.dtype.to_string(),
             shape: shape.to_vec(),
             order,
             offset: segment.offset,
-            nbytes: self.at - segment.offset,
+            nbytes: segment.nbytes,
+            codec,
+            stored: codec.map(|_| self.at - segment.offset),
             xxh3: segment.hash.map(|hash| Checksum(hash.digest())),
         });
-        self.segments.len() - 1
+        Ok(self.segments.len() - 1)
+    }
+}
+
+/// Bytes that are hashed as they go to the file, as it has them.
+struct Hashed<'a, W> {
+    file: &'a mut W,
+    hash: Option<&'a mut Xxh3Default>,
+}
+
+impl<W: Write> Write for Hashed<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        if let Some(hash) = &mut self.hash {
+            hash.update(&bytes[..written]);
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
 }
 
 impl<W: Write + Seek> Sink for Container<W> {
-    fn begin(&mut self, scalar: Scalar, expected: Option<usize>) -> Result<()> {
+    fn begin(&mut self, name: String, scalar: Scalar, expected: Option<usize>) -> Result<()> {
         let byte_order = self.options.byte_order.unwrap_or(ByteOrder::NATIVE);
-        self.begin_at(DType::new(scalar, byte_order), expected)
+        self.begin_at(name, DType::new(scalar, byte_order), expected, false)
     }
 
     fn write(&mut self, elements: &[u8]) -> Result<()> {
@@ -169,8 +211,8 @@ impl<W: Write + Seek> Sink for Container<W> {
         put.map_err(cannot_write)
     }
 
-    fn end(&mut self, name: String, shape: &[usize]) -> Result<usize> {
-        Ok(self.end_at(name, shape, Order::C))
+    fn end(&mut self, shape: &[usize]) -> Result<usize> {
+        self.end_at(shape, Order::C)
     }
 
     fn array(&mut self, name: String, array: &AnyArray) -> Result<usize> {
@@ -179,9 +221,9 @@ impl<W: Write + Seek> Sink for Container<W> {
             None => array.dtype().clone(),
         };
         let order = order_of(array, self.options.order);
-        self.begin_at(dtype.clone(), Some(array.nbytes()))?;
+        self.begin_at(name, dtype.clone(), Some(array.nbytes()), true)?;
         for_each_block(array, &dtype, order, |block| self.put(block)).map_err(cannot_write)?;
-        Ok(self.end_at(name, array.shape(), order))
+        self.end_at(array.shape(), order)
     }
 
     fn restart(&mut self) -> Result<()> {

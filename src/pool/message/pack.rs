@@ -271,7 +271,7 @@ impl Packer {
 }
 
 impl Sink for Packer {
-    fn begin(&mut self, scalar: Scalar, expected: Option<usize>) -> Result<()> {
+    fn begin(&mut self, _: String, scalar: Scalar, expected: Option<usize>) -> Result<()> {
         self.open = match expected {
             Some(nbytes) if nbytes >= self.threshold && self.side != Side::Both => {
                 Open::Stored(Box::new(self.store.begin(scalar, nbytes)?))
@@ -291,7 +291,7 @@ impl Sink for Packer {
         }
     }
 
-    fn end(&mut self, _: String, shape: &[usize]) -> Result<usize> {
+    fn end(&mut self, shape: &[usize]) -> Result<usize> {
         match std::mem::replace(&mut self.open, Open::No) {
             Open::Stored(writing) => {
                 let placed = writing.end(shape)?;
