@@ -8,6 +8,8 @@
 //! | look into a file of arrays, map one of them | [`open`], [`OpenOptions`], [`ArrayFile`], [`RawLayout`] for bytes without a header |
 //! | share an array instead of copying it | [`SharedArray`]; [`AnyArray`] where its type is known only at run time |
 //! | make an array where it is shared | [`Store::zeros`], [`Store::from_shape_fn`], [`SharedArrayMut`] |
+//! | make an array in its file, larger than memory too | [`create`], [`DumpOptions::create`], [`Call::fill_axis`] |
+//! | write to an array of a file without changing it | [`ArrayFile::copy_on_write`] |
 //! | run tasks in worker processes over shared arrays | [`init`], [`Pool`] |
 //! | count, flag and stop across worker processes | [`Atomics`], of [`Store::atomics`] |
 //! | run closures over what can neither be sent nor built again | [`fork_map`], [`fork_stream`], [`PoolBuilder::fork`] |
@@ -92,6 +94,7 @@ pub use format::{
 pub use ndarray;
 #[cfg(target_os = "linux")]
 pub use {
+    array::CopyOnWrite,
     pool::{
         Backend, Call, CancelToken, Event, FailFast, Forked, InOrder, KeepGoing, Kind, Mode, NoContext, Output,
         Pending, Pool, PoolBuilder, PoolReport, Progress, Stream, StreamOrder, Unordered, WithContext, WithState,
@@ -99,7 +102,7 @@ pub use {
     },
     store::{
         Atomics, FileReport, RootUsage, SessionReport, SharedArrayMut, Store, StoreBuilder, Sweep, Sweeper, Usage,
-        sweep,
+        create, sweep,
     },
 };
 

@@ -8,7 +8,7 @@ use ndarray::{ArrayRef, ArrayView, Dimension};
 use {
     super::{Layout, Order, Short},
     crate::{Error, map::WritableMap},
-    ndarray::{ArrayViewMut, IxDyn, RawArrayViewMut, ShapeBuilder},
+    ndarray::{ArrayViewMut, IxDyn, RawArrayViewMut, ShapeBuilder, StrideShape},
     std::ops::Range,
 };
 
@@ -92,6 +92,25 @@ impl<A: Element, D: Dimension> KeptMut<A, D> {
         // way.
         let view = unsafe { view.raw_view_mut().deref_into_view_mut::<'static>() };
         Ok(Self { view, map })
+    }
+
+    /// All of `map` as an array of this shape and memory order.
+    ///
+    /// # Errors
+    ///
+    /// Where there are not as many elements, they lie at no element's address, or (for `bool`) some byte is no value.
+    pub(crate) fn whole(map: WritableMap, shape: impl Into<StrideShape<D>>) -> Result<Self> {
+        let shape = shape.into();
+        Self::new(map, |bytes| {
+            let elements = match bytes {
+                // No bytes lie at no particular address.
+                [] => Ok(&mut [][..]),
+                some => A::cast_mut(some),
+            };
+            let elements = elements.map_err(|error| Error::invalid(format!("elements to be written: {error:?}")))?;
+            ArrayViewMut::from_shape(shape, elements)
+                .map_err(|error| Error::invalid(format!("a view of elements to be written: {error}")))
+        })
     }
 
     /// The part of a contiguous array within `range` of `axis`. `map` is asked for the bytes from its first to its last

@@ -11,6 +11,8 @@ mod cast;
 mod gather;
 mod layout;
 mod memory;
+#[cfg(target_os = "linux")]
+mod private;
 mod shared;
 mod source;
 mod wire;
@@ -22,6 +24,8 @@ pub(crate) use cast::{as_element, as_lent, identical};
 pub use layout::Order;
 pub(crate) use layout::{Layout, Short};
 pub(crate) use memory::{Memory, Note, Storage};
+#[cfg(target_os = "linux")]
+pub use private::CopyOnWrite;
 pub use shared::SharedArray;
 pub use source::{Source, WhyNotMapped};
 pub(crate) use wire::{ARRAY, Elements, HANDOVER, Handover};

@@ -252,6 +252,36 @@ impl DumpOptions {
         self.compression.into_iter().chain(named).try_for_each(Compression::check)
     }
 
+    /// Whether a `.npy` file can be as is asked for.
+    fn check_npy(&self) -> Result<()> {
+        if self.compression.is_none() && self.compressions.is_empty() && self.alignment == ferry::ALIGNMENT {
+            return Ok(());
+        }
+        let message = "a .npy file is never compressed and aligned to 64 bytes: for anything else, write a .ferry file";
+        Err(Error::usage(message))
+    }
+
+    /// Whether an array that is filled where it lies in a file can be as is asked for.
+    #[cfg(target_os = "linux")]
+    pub(super) fn check_filled_in_place(&self, format: super::Format) -> Result<()> {
+        if self.compression.is_some() || !self.compressions.is_empty() {
+            return Err(Error::usage(
+                "an array that is filled where it lies cannot be compressed: convert the file after",
+            ));
+        }
+        if self.byte_order.is_some_and(|byte_order| !byte_order.is_native()) {
+            let message =
+                "an array that is filled where it lies is in this machine's byte order: convert the file after";
+            return Err(Error::usage(message));
+        }
+        if self.order.is_some() {
+            let message =
+                "the memory order of an array that is filled where it lies is said by its shape, as `(3, 4).f()`";
+            return Err(Error::usage(message));
+        }
+        if format == super::Format::Npy { self.check_npy() } else { self.check() }
+    }
+
     /// Writes a container whose segments and tree `fill` provides.
     pub(super) fn write_ferry(
         &self,

@@ -13,6 +13,8 @@ use crate::{
     dtype::Quoted,
     map::{Buffer, FileMap},
 };
+#[cfg(target_os = "linux")]
+use crate::{CopyOnWrite, map::WritableMap};
 
 /// The format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -438,6 +440,44 @@ impl ArrayFile {
         Err(Error::usage(message))
     }
 
+    /// The array that `info` describes, one of [`arrays`](Self::arrays), as one that can be written to without changing the file: a page of it is
+    /// copied when it is first written to.
+    ///
+    /// ```
+    /// # use ndarray::{Ix2, array};
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path().join("a.npy");
+    /// # ndferry::DumpOptions::new().write_npy(&path, &ndferry::SharedArray::from(array![[1.5, 2.5]]).into())?;
+    /// let file = ndferry::open(&path)?;
+    /// let mut array = file.copy_on_write::<f64, Ix2>(&file.arrays()[0])?;
+    /// array[(0, 1)] = 7.0;
+    /// assert_eq!((array.sum(), file.array::<f64, Ix2>()?.sum()), (8.5, 4.0));
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Where the array cannot be used as it lies in the file ([`ArrayInfo::why_not_mappable`]) or the file was read and not mapped: a copy of it is then what
+    /// [`SharedArray::to_owned`] gives. And as [`AnyArray::to_array`], and as the file's [`OpenOptions`] have it.
+    #[cfg(target_os = "linux")]
+    pub fn copy_on_write<A: Element, D: Dimension>(&self, info: &ArrayInfo) -> Result<CopyOnWrite<A, D>> {
+        let made = match (info.why_not_mappable(), self.map.file()) {
+            (None, Some(file)) => {
+                // Of this file, as it is to be given, and of this type.
+                self.any_of(info)?.to_array::<A, D>().and_then(|_| {
+                    let map = WritableMap::copy_on_write(file, info.offset(), info.range().len());
+                    let map = map.map_err(|error| Error::io("cannot map copy-on-write", error))?;
+                    CopyOnWrite::new(map, &info.layout, info.order, self.source(info))
+                })
+            }
+            (why, _) => {
+                let why = why.unwrap_or(WhyNotMapped::Read);
+                Err(Error::usage(format!("cannot be mapped copy-on-write: {why}")))
+            }
+        };
+        made.map_err(|error| error.within(info.title()).at(self.path()))
+    }
+
     /// The value the file was made from.
     ///
     /// # Errors
@@ -466,8 +506,12 @@ impl ArrayFile {
         array.to_array().map_err(|error| error.within(info.title()).at(self.path()))
     }
 
+    fn source(&self, info: &ArrayInfo) -> Source {
+        Source { path: self.path().to_path_buf(), offset: info.offset(), byte_order: info.dtype.byte_order() }
+    }
+
     /// The array as it lies in the file.
-    pub(super) fn mapped(&self, info: &ArrayInfo) -> Result<AnyArray> {
+    fn mapped(&self, info: &ArrayInfo) -> Result<AnyArray> {
         let OpenOptions { verify, mapping, .. } = self.options;
         if let (Mapping::Required, Some(why)) = (mapping, info.why_not_mappable()) {
             return Err(Error::usage(format!("{} cannot be mapped, which was required: {why}", info.title())));
@@ -475,11 +519,7 @@ impl ArrayFile {
         if verify {
             self.check_sum(info)?;
         }
-        let source = (!self.path().as_os_str().is_empty()).then(|| Source {
-            path: self.path().to_path_buf(),
-            offset: info.offset(),
-            byte_order: info.dtype.byte_order(),
-        });
+        let source = (!self.path().as_os_str().is_empty()).then(|| self.source(info));
         let range = info.range();
         let memory = match (self.decompressed(info)?, self.map.buffer()) {
             (Some(buffer), _) => Memory::owned(buffer, source, WhyNotMapped::Compressed),

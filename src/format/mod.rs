@@ -6,6 +6,8 @@
 mod atomic;
 mod compress;
 mod convert;
+#[cfg(target_os = "linux")]
+mod create;
 mod dump;
 mod ferry;
 mod file;
@@ -16,6 +18,8 @@ mod raw;
 
 pub use compress::Compression;
 pub use convert::convert;
+#[cfg(target_os = "linux")]
+pub(crate) use create::Unfilled;
 pub use dump::{DumpOptions, dump, to_writer};
 pub(crate) use ferry::{Container, Target};
 pub use file::{ArrayFile, ArrayInfo, Format};

@@ -1,25 +1,27 @@
-//! Arrays made where they are shared: filled in the store, then frozen, and never copied.
+//! Arrays made where they are shared, or where they are kept: filled in the store or in a file, then frozen, and never copied.
 
 use std::{
     fmt,
     fs::File,
     ops::{Deref, DerefMut},
+    path::Path,
     sync::Arc,
 };
 
-use ndarray::{Array, ArrayRef, ArrayViewMut, Dimension, IntoDimension, ShapeBuilder, indices};
+use ndarray::{Array, ArrayRef, Dimension, IntoDimension, ShapeBuilder, indices};
 
 use super::{
     Store,
     share::{Draft, Placed, Segment, Writing, note, open_again},
 };
 use crate::{
-    AnyArray, DType, Element, Error, Order, Result, SharedArray,
+    AnyArray, DType, DumpOptions, Element, Error, Order, Result, SharedArray,
     array::{KeptMut, Layout, Memory, Storage},
+    format::Unfilled,
     map::{FileMap, WritableMap},
 };
 
-/// An array in a store that is still to be filled: made by [`Store::zeros`], filled in place, [frozen](Self::freeze) into a
+/// An array in a store, or in a file, that is still to be filled: made by [`Store::zeros`] or [`create`], filled in place, [frozen](Self::freeze) into a
 /// [`SharedArray`] that lies where it was filled, so that sending it to workers copies nothing.
 ///
 /// It dereferences to [`ndarray::ArrayRef`], mutably, so every method of ndarray that reads or writes elements works on it. It
@@ -44,10 +46,51 @@ use crate::{
 pub struct SharedArrayMut<A: Element, D: Dimension> {
     /// Unmapped before the file goes.
     elements: KeptMut<A, D>,
-    draft: Draft,
-    segment: Segment,
+    place: Place,
     layout: Layout,
-    store: u64,
+}
+
+/// Where an array is filled.
+enum Place {
+    /// In the store of this id.
+    Store { draft: Draft, segment: Segment, store: u64 },
+    /// In what will be a file of the user's.
+    File(Box<Unfilled>),
+}
+
+impl Place {
+    fn file(&self) -> &File {
+        match self {
+            Self::Store { draft, .. } => draft.file(),
+            Self::File(unfilled) => unfilled.file(),
+        }
+    }
+
+    /// The file as one to write to.
+    fn open(&self) -> Result<Arc<File>> {
+        match self {
+            Self::Store { draft, .. } => draft.open(),
+            Self::File(unfilled) => {
+                let file = unfilled.file().try_clone().map(Arc::new);
+                file.map_err(|error| Error::io("cannot open once more", error).at(unfilled.path()))
+            }
+        }
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Store { draft, .. } => draft.path(),
+            Self::File(unfilled) => unfilled.path(),
+        }
+    }
+
+    /// Where in the file the array begins.
+    fn offset(&self) -> u64 {
+        match self {
+            Self::Store { segment, .. } => segment.offset,
+            Self::File(unfilled) => unfilled.offset(),
+        }
+    }
 }
 
 impl Store {
@@ -73,28 +116,10 @@ impl Store {
     ///
     /// Where no root has room for it (in a sealed store, the memory), or the shape is beyond what memory can address.
     pub fn zeros<A: Element, Sh: ShapeBuilder>(&self, shape: Sh) -> Result<SharedArrayMut<A, Sh::Dim>> {
-        let shape = shape.into_shape_with_order();
-        let size = size_of::<A>();
-        Layout::contiguous(shape.raw_dim().slice(), Order::C, size)?;
-        // Elements without a size: the strides of the shape, and nothing else.
-        let plan = Array::<(), _>::uninit(shape);
-        let order = Layout::strided(plan.shape(), plan.strides(), 0, plan.len(), 1)?.order().unwrap_or(Order::C);
-        let layout = Layout::contiguous(plan.shape(), order, size)?;
-
-        let (draft, segment) = Writing::blank(self, DType::of::<A>(), &layout, order)?;
-        let cannot_map = |error| Error::io("cannot map for writing", error).at(draft.path());
-        let map = WritableMap::of(draft.file(), segment.offset, layout.len() * size).map_err(cannot_map)?;
-        let elements = KeptMut::new(map, |bytes| {
-            let elements = match bytes {
-                // No bytes lie at no particular address.
-                [] => Ok(&mut [][..]),
-                some => A::cast_mut(some),
-            };
-            let elements = elements.map_err(|error| Error::invalid(format!("new elements: {error:?}")))?;
-            ArrayViewMut::from_shape(plan.raw_dim().set_f(order == Order::F), elements)
-                .map_err(|error| Error::invalid(format!("a view of new elements: {error}")))
-        })?;
-        Ok(SharedArrayMut { elements, draft, segment, layout, store: self.id() })
+        SharedArrayMut::new(shape, |layout, order| {
+            let (draft, segment) = Writing::blank(self, DType::of::<A>(), layout, order)?;
+            Ok(Place::Store { draft, segment, store: self.id() })
+        })
     }
 
     /// An array in the store, each element made from its index by `f`.
@@ -143,7 +168,72 @@ impl Store {
     }
 }
 
+/// An array of zeros (`false`, for `bool`) in what will be the file at `path`, a `.npy` or `.ferry` file by its extension: to be filled, by slices or by
+/// the tasks of a pool ([`Call::fill_axis`](crate::Call::fill_axis)), larger than memory too, and put in place by
+/// [`freeze`](SharedArrayMut::freeze). Until then what is at `path` stays as it is. Dropped before, it leaves nothing behind.
+///
+/// In C order, or in F order where the shape says so: `(rows, columns).f()`. Its byte order is the machine's. Its space is reserved, so
+/// filling it cannot fail.
+///
+/// ```
+/// use ndarray::Axis;
+///
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("table.npy");
+/// let mut table = ndferry::create::<f64, _>(&path, (1000, 3))?;
+/// for mut rows in table.axis_chunks_iter_mut(Axis(0), 100) {
+///     rows.column_mut(1).fill(2.0);
+/// }
+/// assert!(!path.exists());
+/// let table = table.freeze()?; // a map of the file
+/// assert_eq!((table.sum(), path.exists()), (2000.0, true));
+/// # Ok::<(), ndferry::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// Where the file cannot be made or its space not be reserved, the extension is neither, or the shape is beyond what memory can address.
+pub fn create<A: Element, Sh: ShapeBuilder>(path: impl AsRef<Path>, shape: Sh) -> Result<SharedArrayMut<A, Sh::Dim>> {
+    DumpOptions::new().create(path, shape)
+}
+
+impl DumpOptions {
+    /// An array to be filled in what will be the file at `path`, as [`create`].
+    ///
+    /// # Errors
+    ///
+    /// As [`create`]; and where a byte order that is not the machine's, a memory order (which the shape says), or compression is asked for.
+    pub fn create<A: Element, Sh: ShapeBuilder>(
+        &self,
+        path: impl AsRef<Path>,
+        shape: Sh,
+    ) -> Result<SharedArrayMut<A, Sh::Dim>> {
+        let path = path.as_ref();
+        let made = SharedArrayMut::new(shape, |layout, order| {
+            Unfilled::new(self, path, DType::of::<A>(), layout.shape(), order).map(|file| Place::File(Box::new(file)))
+        });
+        made.map_err(|error| error.at(path))
+    }
+}
+
 impl<A: Element, D: Dimension> SharedArrayMut<A, D> {
+    /// An array of zeros in the place that `make` makes for a layout in a memory order.
+    fn new<Sh: ShapeBuilder<Dim = D>>(shape: Sh, make: impl FnOnce(&Layout, Order) -> Result<Place>) -> Result<Self> {
+        let shape = shape.into_shape_with_order();
+        let size = size_of::<A>();
+        Layout::contiguous(shape.raw_dim().slice(), Order::C, size)?;
+        // Elements without a size: the strides of the shape, and nothing else.
+        let plan = Array::<(), _>::uninit(shape);
+        let order = Layout::strided(plan.shape(), plan.strides(), 0, plan.len(), 1)?.order().unwrap_or(Order::C);
+        let layout = Layout::contiguous(plan.shape(), order, size)?;
+
+        let place = make(&layout, order)?;
+        let cannot_map = |error| Error::io("cannot map for writing", error).at(place.path());
+        let map = WritableMap::of(place.file(), place.offset(), layout.len() * size).map_err(cannot_map)?;
+        let elements = KeptMut::whole(map, plan.raw_dim().set_f(order == Order::F))?;
+        Ok(Self { elements, place, layout })
+    }
+
     /// The layout it was made with; `None` where it has another one by now.
     pub(super) fn layout(&self) -> Result<Option<&Layout>> {
         let made = &self.layout;
@@ -155,35 +245,47 @@ impl<A: Element, D: Dimension> SharedArrayMut<A, D> {
 
     /// The file it is being filled in, and where it begins there.
     pub(super) fn place(&self) -> Result<(Arc<File>, u64)> {
-        Ok((self.draft.open()?, self.segment.offset))
+        Ok((self.place.open()?, self.place.offset()))
     }
 
     /// Ends the filling: from here on nobody can change the array, and it can be shared. Nothing is copied. Where its axes were
     /// turned or cut meanwhile, it is frozen as it stands.
     ///
+    /// One that was made by [`create`] is completed, read once for its checksum where it is to have one, and put in place: the array given is a map of the
+    /// file at its path.
+    ///
     /// # Errors
     ///
-    /// Where the file cannot be mapped anew, or, in a sealed store, not sealed because a process forked from this one has it
+    /// Where the file cannot be mapped anew or be put in place, or, in a sealed store, not sealed because a process forked from this one has it
     /// mapped for writing. The array is then gone.
     pub fn freeze(self) -> Result<SharedArray<A, D>> {
         // As it stands: its axes may have been turned since it was made.
         let layout = self.layout()?.cloned().map_or_else(|| self.elements.layout(), Ok)?;
-        let Self { elements, draft, segment, layout: _, store } = self;
+        let Self { elements, place, layout: made } = self;
         // The last map through which it could be changed.
         drop(elements);
-        let path = draft.path().to_path_buf();
-        let (map, placed) = match draft {
-            // Whoever is sent it gets its memory file.
-            Draft::Memory(file) => (FileMap::of(file.seal()?.1, path)?, None),
-            Draft::Temp(file) => (FileMap::of(open_again(&file)?, path)?, Some(Placed::new(file, segment.clone()))),
+        let start = place.offset() as usize;
+        let range = start..start + made.len() * size_of::<A>();
+        let memory = |map, private, source| Memory::new(Storage::Map { map, range, private }, source, None);
+        let memory = match place {
+            Place::Store { draft, segment, store } => {
+                let path = draft.path().to_path_buf();
+                match draft {
+                    // Whoever is sent it gets its memory file.
+                    Draft::Memory(file) => memory(FileMap::of(file.seal()?.1, path)?, true, None),
+                    Draft::Temp(file) => {
+                        let memory = memory(FileMap::of(open_again(&file)?, path)?, true, None);
+                        note(&memory, store, Arc::new(Placed::new(file, segment)));
+                        memory
+                    }
+                }
+            }
+            Place::File(unfilled) => {
+                let (map, source) = unfilled.publish()?;
+                memory(map, false, Some(source))
+            }
         };
-        let start = segment.offset as usize;
-        let range = start..start + segment.nbytes as usize;
-        let memory = Memory::new(Storage::Map { map, range, private: true }, None, None);
-        if let Some(placed) = placed {
-            note(&memory, store, Arc::new(placed));
-        }
-        AnyArray::new(memory, segment.dtype, layout)?.to_array()
+        AnyArray::new(memory, DType::of::<A>(), layout)?.to_array()
     }
 }
 

@@ -33,7 +33,7 @@ use std::{
 
 pub use atomics::Atomics;
 pub(crate) use attached::{Attached, Role, incoming, outgoing};
-pub use born::SharedArrayMut;
+pub use born::{SharedArrayMut, create};
 pub(crate) use file::TempFile;
 pub(crate) use name::Member;
 pub(crate) use output::{Output, Part};

@@ -209,7 +209,8 @@ impl Writing {
     pub(super) fn blank(store: &Store, dtype: DType, layout: &Layout, order: Order) -> Result<(Draft, Segment)> {
         let nbytes = layout.len() * dtype.item_size();
         let mut writing = Self::new(store, nbytes)?;
-        let blank = writing.container.blank(dtype, nbytes, layout.shape(), order);
+        let container = &mut writing.container;
+        let blank = container.begin_blank(dtype, nbytes).and_then(|_| container.end_blank(&[], layout.shape(), order));
         blank.map_err(|error| error.at(writing.draft.path()))?;
         writing.complete(layout.shape())
     }

@@ -1,7 +1,7 @@
 //! Opening files without being trapped by what else a path can name.
 
 use std::{
-    fs::{File, FileType, OpenOptions},
+    fs::{File, FileType, Metadata, OpenOptions},
     path::Path,
 };
 
@@ -27,6 +27,13 @@ pub(crate) fn open_regular(path: &Path) -> Result<File> {
     } else {
         Err(Error::invalid(format!("is {}, not a regular file", describe(kind))).at(path))
     }
+}
+
+/// Whether both are one file.
+#[cfg(target_os = "linux")]
+pub(crate) fn same(one: &Metadata, other: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
 /// A new file in `folder` that has no name, with the permissions that the umask leaves.

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use ndferry::{
-    Backend, Failure, Pool, Store,
+    Backend, Failure, Pool, SharedArray, Store,
     ndarray::{Array3, ArrayRef, Axis, Ix1, Ix3, ShapeBuilder},
 };
 
@@ -33,6 +33,34 @@ fn fill_along(axis: &usize, part: &mut ArrayRef<f64, Ix3>, first: usize) -> usiz
         *element += number(at.into());
     }
     part.len_of(Axis(*axis))
+}
+
+// F12
+#[test]
+fn tasks_fill_a_file_in_place_and_it_is_published_whole() {
+    let _dog = Watchdog::new("fill a file");
+    let expected = Array3::from_shape_fn((9, 4, 5), number);
+    let folder = tempfile::tempdir().unwrap();
+    for pool in everywhere() {
+        for name in ["a.npy", "a.ferry"] {
+            let path = folder.path().join(name);
+            let mut array = ndferry::create::<f64, _>(&path, (9, 4, 5)).unwrap();
+            assert_eq!(pool.call().fill_axis(&mut array, Axis(0), 2, fill_rows).unwrap(), [2, 2, 2, 2, 1]);
+            assert!(!path.exists());
+            let array = array.freeze().unwrap();
+            assert_eq!((&*array, array.source().unwrap().path()), (&*expected, &*path));
+            let file = ndferry::open(&path).unwrap();
+            file.verify().unwrap();
+            assert_eq!(*file.array::<f64, Ix3>().unwrap(), expected);
+            // The file itself is what workers are sent.
+            let files = pool.store().files().unwrap();
+            let sum =
+                pool.with(&array).map(|array: &SharedArray<f64, Ix3>, at: usize| array[(at, 3, 4)], 0..9).unwrap();
+            assert_eq!((sum[8], pool.store().files().unwrap()), (number((8, 3, 4)), files));
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[test]

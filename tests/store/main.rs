@@ -8,6 +8,7 @@
 mod actor;
 mod atomics;
 mod born;
+mod created;
 #[path = "../common/processes.rs"]
 mod processes;
 mod sealed;

@@ -7,6 +7,8 @@ mod write;
 use super::compress::Codec;
 pub(super) use forward::Rehearsal;
 pub(super) use read::{check, read};
+#[cfg(target_os = "linux")]
+pub(super) use write::first_offset;
 pub(crate) use write::{Container, Target};
 
 /// The first bytes of a container. As in PNG: a byte beyond ASCII, a name, and what breaks when line ends are converted.

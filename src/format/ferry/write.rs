@@ -110,8 +110,7 @@ impl<W: Write + Seek> Container<W> {
 
     /// Begins a segment of `nbytes` bytes, or of about so many, as far as known; of just so many where it is a whole `array`.
     fn begin_at(&mut self, name: String, dtype: DType, nbytes: Option<usize>, array: bool) -> Result<()> {
-        let alignment = if nbytes.is_none_or(|nbytes| nbytes >= PAGE_FROM) { PAGE } else { ALIGNMENT };
-        let offset = self.at.next_multiple_of(alignment.max(self.options.alignment));
+        let offset = self.at.next_multiple_of(alignment(nbytes, &self.options));
         let padding = io::repeat(0).take(offset - self.at);
         io::copy(&mut { padding }, &mut self.file).map_err(cannot_write)?;
         self.at = offset;
@@ -124,13 +123,21 @@ impl<W: Write + Seek> Container<W> {
         Ok(())
     }
 
-    /// A segment whose `nbytes` stay what they are in the file, for somebody else to fill.
-    pub(crate) fn blank(&mut self, dtype: DType, nbytes: usize, shape: &[usize], order: Order) -> Result<()> {
+    /// Begins a segment whose `nbytes` stay what they are in the file, for somebody else to fill; gives its offset.
+    pub(crate) fn begin_blank(&mut self, dtype: DType, nbytes: usize) -> Result<u64> {
         self.begin_at(String::new(), dtype, Some(nbytes), true)?;
+        let offset = self.at;
         self.at += nbytes as u64;
         self.file.seek(SeekFrom::Start(self.at)).map_err(cannot_write)?;
-        let segment = self.open.as_mut().expect("a segment was begun");
-        segment.nbytes = nbytes as u64;
+        self.open.as_mut().expect("a segment was begun").nbytes = nbytes as u64;
+        Ok(offset)
+    }
+
+    /// Ends such a segment, which was filled with `bytes` where it is to have a checksum.
+    pub(crate) fn end_blank(&mut self, bytes: &[u8], shape: &[usize], order: Order) -> Result<()> {
+        if let Some(hash) = &mut self.open.as_mut().expect("a segment was begun").hash {
+            hash.update(bytes);
+        }
         self.end_at(shape, order).map(drop)
     }
 
@@ -168,6 +175,17 @@ impl<W: Write + Seek> Container<W> {
         });
         Ok(self.segments.len() - 1)
     }
+}
+
+/// What the offset of a segment of `nbytes` bytes is a multiple of; of one whose length is not known, where there is none.
+fn alignment(nbytes: Option<usize>, options: &DumpOptions) -> u64 {
+    let least = if nbytes.is_none_or(|nbytes| nbytes >= PAGE_FROM) { PAGE } else { ALIGNMENT };
+    least.max(options.alignment)
+}
+
+/// Where the first segment of a container lies, if it has `nbytes` bytes.
+pub(in crate::format) fn first_offset(nbytes: usize, options: &DumpOptions) -> u64 {
+    (PRELUDE as u64).next_multiple_of(alignment(Some(nbytes), options))
 }
 
 /// Bytes that are hashed as they go to the file, as it has them.
