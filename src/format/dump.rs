@@ -13,7 +13,8 @@ const BLOCK: usize = 1 << 20;
 const MOST_ALIGNED: u64 = 2 << 20;
 
 /// Writes `value` to a `.ferry` file: every array in it becomes an aligned segment that [`load`](crate::load) and [`open`](crate::open)
-/// map, the rest a small tree. The file appears whole or not at all.
+/// map, the rest a small tree. The file appears whole or not at all. A program that is killed meanwhile leaves what was there, or the new file;
+/// beside it there may be a `.ndferry-….tmp`, which the next write to `path` removes.
 ///
 /// ```
 /// # use std::collections::BTreeMap;

@@ -1,10 +1,14 @@
 //! Files: what is written is what is read, whatever the byte order and the layout.
 
+#[path = "../common/actor.rs"]
+mod actor;
 mod broken;
 #[path = "../common/mod.rs"]
 mod common;
 mod compression;
 mod interop;
+#[cfg(target_os = "linux")]
+mod killed;
 mod layouts;
 mod sources;
 
