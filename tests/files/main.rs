@@ -6,6 +6,7 @@ mod broken;
 #[path = "../common/mod.rs"]
 mod common;
 mod compression;
+mod corpus;
 mod interop;
 #[cfg(target_os = "linux")]
 mod killed;

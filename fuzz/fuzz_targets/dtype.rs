@@ -1,0 +1,6 @@
+//! The target `dtype`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    ndferry_fuzz::dtype(bytes);
+});
