@@ -69,9 +69,8 @@ def read_segment(data, entry):
     content = part(data, entry["offset"], entry.get("stored", entry["nbytes"]), name)
     require(entry["offset"] % (64 if entry["nbytes"] < 1 << 16 else 4096) == 0, f"{name} is not aligned")
     require("xxh3" not in entry or xxh3_64_hexdigest(content) == entry["xxh3"], f"{name} does not match its checksum")
-    require(re.fullmatch(r"[<>|][biufc]\d+", entry["dtype"]), f"{name} has dtype {entry['dtype']!r}")
     require(order in ("C", "F"), f"{name} has order {order!r}")
-    dtype = np.dtype(entry["dtype"])
+    dtype = read_dtype(entry["dtype"], name)
     if "codec" in entry:
         content = decompress(content, entry["codec"], entry["nbytes"], name)
     require(math.prod(shape) * dtype.itemsize == len(content), f"{name}: shape and dtype do not make its bytes")
@@ -85,6 +84,19 @@ def decompress(content, codec, nbytes, name):
         return zstandard.ZstdDecompressor().decompress(content, max_output_size=nbytes)
     import lz4.frame
     return lz4.frame.decompress(content)
+def read_dtype(dtype, name):
+    """A type string, or a list of fields; fields called '' are padding."""
+    if isinstance(dtype, str):
+        require(re.fullmatch(r"[<>|]([biufc]\d+|[SUV]\d+|[Mm]8(\[\w+\])?)", dtype), f"{name} has dtype {dtype!r}")
+        return np.dtype(dtype)
+    names, titles, formats, offsets, end = [], [], [], [], 0
+    for field, of, *shape in dtype:
+        title, field = field if isinstance(field, list) else (None, field)
+        part = np.dtype((read_dtype(of, name), tuple(*shape)))
+        if field != "" or part.kind != "V" or part.names is not None:
+            names, titles, formats, offsets = names + [field], titles + [title], formats + [part], offsets + [end]
+        end += part.itemsize
+    return np.dtype({"names": names, "titles": titles, "formats": formats, "offsets": offsets, "itemsize": end})
 
 
 def read_tree(tree, arrays):

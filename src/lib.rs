@@ -16,7 +16,7 @@
 //! | run a graph of named steps, with fan-outs and collects | [`flow`] |
 //! | know why a task failed | [`Error::task_error`], [`TaskError`] |
 //! | choose where temp files lie, see them, sweep up after dead programs | [`Store`], [`Sweeper`] |
-//! | describe elements | [`DType`], [`ByteOrder`], [`Element`] |
+//! | describe elements | [`DType`], [`ByteOrder`], [`Element`], [`ElementKind`] |
 //! | reverse bytes | [`swap`] |
 //!
 //! # A first program
@@ -85,7 +85,7 @@ mod sys;
 mod trace;
 
 pub use array::{AnyArray, Order, SharedArray, Source, WhyNotMapped};
-pub use dtype::{ByteOrder, DType, Element, Scalar};
+pub use dtype::{ByteOrder, DType, Element, ElementKind, Field, Fields, Scalar, TimeBase, TimeUnit};
 pub use error::{Error, Failure, Result, TaskError};
 pub use format::{
     ArrayFile, ArrayInfo, Compression, DumpOptions, Format, Mapping, OpenOptions, RawLayout, convert, dump,

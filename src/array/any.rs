@@ -6,16 +6,18 @@ use ndarray::{ArrayView, Dimension, IxDyn, ShapeBuilder};
 
 use super::{Layout, Memory, Order, SharedArray, Source, Storage, WhyNotMapped, gather, layout::Short};
 use crate::{
-    DType, Element, Error, Result, Scalar,
-    dtype::{CastError, dispatch},
+    ByteOrder, DType, Element, Error, Result, Scalar,
+    dtype::{CastError, Escaped},
     map::Buffer,
-    swap,
+    swap::Change,
 };
 
 /// An immutable array whose element type is known at run time: from a file, the command line, another language.
 ///
 /// It holds its elements as they were recorded, byte order included: an array of a foreign-order file is a map of it, and
-/// only the part that [`to_array`](AnyArray::to_array) is asked of is swapped. Cloning is cheap.
+/// only the part that [`to_array`](AnyArray::to_array) is asked of is swapped. Cloning is cheap. Elements that have no Rust type are
+/// read by [`field`](AnyArray::field), [`texts`](AnyArray::texts), [`byte_strings`](AnyArray::byte_strings) and
+/// [`counts`](AnyArray::counts).
 ///
 /// ```
 /// use ndarray::{Ix1, array};
@@ -41,13 +43,13 @@ impl AnyArray {
     ///
     /// Where the memory does not hold them all.
     pub(crate) fn new(memory: Arc<Memory>, dtype: DType, layout: Layout) -> Result<Self> {
-        let (_, end) = layout.extent();
-        let needed = end.saturating_mul(dtype.item_size());
+        let (_, needed) = layout.extent();
         let found = memory.bytes().len();
         if needed > found {
             return Err(Error::invalid(format!(
-                "shape {} of {dtype} needs {needed} bytes, there are {found}",
-                Short(layout.shape())
+                "shape {} of {} needs {needed} bytes, there are {found}",
+                Short(layout.shape()),
+                Escaped(&dtype.to_string())
             )));
         }
         Ok(Self { memory, dtype, layout })
@@ -65,7 +67,7 @@ impl AnyArray {
         self.layout.shape()
     }
 
-    /// Distance between neighbours along each axis, in elements.
+    /// Distance between neighbours along each axis, in bytes.
     #[must_use]
     pub fn strides(&self) -> &[isize] {
         self.layout.strides()
@@ -116,6 +118,12 @@ impl AnyArray {
         Ok(Self { layout: self.layout.slice_axis(axis, range)?, ..self.clone() })
     }
 
+    /// The axes in opposite order: the transpose. Nothing is read or copied.
+    #[must_use]
+    pub fn reversed_axes(&self) -> Self {
+        Self { layout: self.layout.reversed(), ..self.clone() }
+    }
+
     /// The elements in one row, as they lie in memory: for work that does not care where an element stands. Nothing is
     /// read or copied.
     ///
@@ -138,11 +146,11 @@ impl AnyArray {
     /// Where the elements are not of type `A`, the number of axes is not that of `D`, or (for `bool`) a byte is neither 0
     /// nor 1.
     pub fn to_array<A: Element, D: Dimension>(&self) -> Result<SharedArray<A, D>> {
-        if self.dtype.scalar() != A::SCALAR {
+        if self.dtype.scalar() != Some(A::SCALAR) {
             return Err(Error::invalid(format!(
                 "holds elements of dtype {} ({}), {} was asked for",
-                self.dtype,
-                self.dtype.scalar().rust_name(),
+                Escaped(&self.dtype.to_string()),
+                self.dtype.kind(),
                 A::SCALAR.rust_name()
             )));
         }
@@ -156,8 +164,11 @@ impl AnyArray {
         if !self.dtype.is_native() {
             return self.copied(WhyNotMapped::ForeignByteOrder)?.viewed();
         }
-        if A::SCALAR == Scalar::Bool && self.memory.is_exposed() {
+        if A::SCALAR == Scalar::Bool && (self.memory.is_exposed() || self.memory.is_of_records()) {
             return self.copied(WhyNotMapped::Bool)?.viewed();
+        }
+        if !self.layout.steps_by(size_of::<A>()) {
+            return self.copied(WhyNotMapped::Distance)?.viewed();
         }
         match A::cast(self.occupied()) {
             Err(CastError::Misaligned) => self.copied(WhyNotMapped::Misaligned)?.viewed(),
@@ -170,8 +181,7 @@ impl AnyArray {
         if self.shape() == shape {
             return Ok(self);
         }
-        let size = self.dtype.item_size();
-        let layout = Layout::contiguous(shape, Order::C, size)?;
+        let layout = Layout::contiguous(shape, Order::C, self.dtype.item_size())?;
         if self.shape().len() != 1 || layout.len() != self.len() || self.layout.order().is_none() {
             return Err(Error::invalid(format!(
                 "the value says shape {}, its elements have shape {}",
@@ -179,15 +189,15 @@ impl AnyArray {
                 Short(self.shape())
             )));
         }
-        let layout = Layout::strided(shape, layout.strides(), self.layout.start(), usize::MAX / size / 2, size)?;
+        let start = self.layout.start();
+        let layout = Layout::strided(shape, layout.strides(), start, isize::MAX as usize, self.dtype.item_size())?;
         Self::new(self.memory, self.dtype, layout)
     }
 
     /// The bytes from the first to the last element touched.
     pub(crate) fn occupied(&self) -> &[u8] {
         let (low, high) = self.layout.extent();
-        let size = self.dtype.item_size();
-        &self.memory.bytes()[low * size..high * size]
+        &self.memory.bytes()[low..high]
     }
 
     /// The bytes of all elements, in the order given: no copy where they already lie that way.
@@ -206,29 +216,59 @@ impl AnyArray {
             Order::C => &self.layout,
             Order::F => &self.layout.reversed(),
         };
-        gather::runs(self.memory.bytes(), layout, self.dtype.item_size(), each);
+        gather::runs(self.memory.bytes(), layout, each);
+    }
+
+    /// The elements in `byte_order`, every field of them: itself where they are in it, else a copy in a buffer of its own that
+    /// still knows its [`source`](AnyArray::source).
+    ///
+    /// ```
+    /// use ndferry::{AnyArray, ByteOrder, Order};
+    ///
+    /// let mixed = AnyArray::from_bytes("[('a', '>u2'), ('b', '<u2')]".parse()?, &[1], Order::C, &[0, 1, 2, 0])?;
+    /// let big = mixed.in_byte_order(ByteOrder::Big)?;
+    /// assert_eq!(big.dtype().to_string(), "[('a', '>u2'), ('b', '>u2')]");
+    /// assert_eq!(big, mixed);
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Where there is no memory for the copy.
+    pub fn in_byte_order(&self, byte_order: ByteOrder) -> Result<Self> {
+        let dtype = self.dtype.with_byte_order(byte_order);
+        if dtype == self.dtype { Ok(self.clone()) } else { self.copied_as(dtype, WhyNotMapped::ForeignByteOrder) }
     }
 
     /// A native-order copy in a buffer of its own; memory order is kept where there is one.
     fn copied(&self, why: WhyNotMapped) -> Result<Self> {
+        self.copied_as(self.dtype.with_byte_order(ByteOrder::NATIVE), why)
+    }
+
+    /// The elements side by side on a memory of their own, as they are.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn apart(&self) -> Result<Self> {
+        self.copied_as(self.dtype.clone(), self.why_not_mapped().unwrap_or(WhyNotMapped::InMemory))
+    }
+
+    /// A copy of elements that differ from these in byte order alone.
+    fn copied_as(&self, dtype: DType, why: WhyNotMapped) -> Result<Self> {
         let order = self.layout.order().unwrap_or(Order::C);
         let bytes = self.bytes_in(order);
         let mut buffer = Buffer::zeroed(bytes.len())?;
-        let width = self.dtype.scalar().swap_width();
-        swap::copy(&bytes, buffer.as_mut(), if self.dtype.is_native() { 1 } else { width });
+        Change::between(&self.dtype, &dtype).copy(&bytes, buffer.as_mut());
         Ok(Self {
             memory: Memory::owned(buffer, self.source().cloned(), why),
-            dtype: DType::new(self.dtype.scalar(), crate::ByteOrder::NATIVE),
-            layout: Layout::contiguous(self.shape(), order, self.dtype.item_size())?,
+            layout: Layout::contiguous(self.shape(), order, dtype.item_size())?,
+            dtype,
         })
     }
 
     /// The array as it lies: native, aligned, of the type asked for.
     fn viewed<A: Element, D: Dimension>(&self) -> Result<SharedArray<A, D>> {
         let (low, high) = self.layout.extent();
-        let size = self.dtype.item_size();
         SharedArray::over(Arc::clone(&self.memory), |bytes| {
-            let elements = A::cast(&bytes[low * size..high * size]).map_err(|error| match error {
+            let elements = A::cast(&bytes[low..high]).map_err(|error| match error {
                 CastError::Value => Error::invalid("is bool, and some byte is neither 0 nor 1"),
                 CastError::Misaligned | CastError::Length => Error::invalid("does not lie at an element's address"),
             })?;
@@ -237,7 +277,7 @@ impl AnyArray {
     }
 }
 
-/// A view of `elements`, which begin at the lowest element of `layout`.
+/// A view of `elements`, which begin at the lowest element of `layout`, whose steps are whole elements.
 fn strided<'a, A, D: Dimension>(elements: &'a [A], layout: &Layout) -> Result<ArrayView<'a, A, D>> {
     let dimension =
         |values: &[usize]| D::from_dimension(&IxDyn(values)).expect("the number of axes was compared before");
@@ -246,7 +286,7 @@ fn strided<'a, A, D: Dimension>(elements: &'a [A], layout: &Layout) -> Result<Ar
             .map_err(|error| Error::invalid(format!("shape {}: {error}", Short(layout.shape()))));
     }
     // ndarray takes strides that are not negative; the axes that run backwards are turned round after.
-    let ahead: Vec<usize> = layout.strides().iter().map(|stride| stride.unsigned_abs()).collect();
+    let ahead: Vec<usize> = layout.strides().iter().map(|stride| stride.unsigned_abs() / size_of::<A>()).collect();
     let shape = dimension(layout.shape()).strides(dimension(&ahead));
     let mut view = ArrayView::from_shape(shape, elements)
         .map_err(|error| Error::invalid(format!("shape {}: {error}", Short(layout.shape()))))?;
@@ -283,20 +323,5 @@ impl fmt::Debug for AnyArray {
             Storage::Buffer { .. } | Storage::Vector(_) => "in memory",
         };
         write!(f, "AnyArray({} {}, {kind})", self.dtype, Short(self.shape()))
-    }
-}
-
-/// Two arrays are equal when they have the same shape, the same element type and equal elements; byte order, memory order
-/// and origin do not matter. As with numbers, NaN equals nothing.
-impl PartialEq for AnyArray {
-    fn eq(&self, other: &Self) -> bool {
-        self.dtype.scalar() == other.dtype.scalar()
-            && self.shape() == other.shape()
-            && dispatch!(self.dtype.scalar(), A => {
-                match (self.to_array::<A, IxDyn>(), other.to_array::<A, IxDyn>()) {
-                    (Ok(this), Ok(that)) => this == that,
-                    _ => false,
-                }
-            })
     }
 }

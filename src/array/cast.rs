@@ -138,13 +138,13 @@ impl<A: Element, D: Dimension> KeptMut<A, D> {
             return Err(unfit("it has no elements"));
         }
         let dimension = |values: &[usize]| D::from_dimension(&IxDyn(values)).ok_or_else(|| unfit("of other axes"));
-        let strides: Vec<_> = layout.strides().iter().map(|stride| stride.unsigned_abs()).collect();
+        let strides: Vec<_> = layout.strides().iter().map(|stride| stride.unsigned_abs() / size).collect();
         let strided = dimension(layout.shape())?.strides(dimension(&strides)?);
         let (low, high) = layout.extent();
-        let map = map(low * size..high * size)?;
+        let map = map(low..high)?;
         let (length, at) = map.pointer();
         let at = at.cast::<A>();
-        if length < (high - low) * size || !at.is_aligned() {
+        if length < high - low || !at.is_aligned() {
             return Err(unfit("its bytes are too few, or do not lie at an element's address"));
         }
         // SAFETY: The first element is at `at`, which is aligned, and all others within the bytes from there to the end of
@@ -166,7 +166,7 @@ impl<A: Element, D: Dimension> KeptMut<A, D> {
         let (size, (length, at)) = (size_of::<A>(), self.map.pointer());
         let bytes = if self.view.is_empty() { Some(0) } else { self.view.as_ptr().addr().checked_sub(at.addr()) };
         let bytes = bytes.ok_or_else(|| Error::usage("the array looks at elements of another"))?;
-        Layout::strided(self.view.shape(), self.view.strides(), bytes / size, length / size, size)
+        Layout::strided(self.view.shape(), &super::in_bytes::<A>(self.view.strides()), bytes, length, size)
     }
 
     pub(crate) fn array(&self) -> &ArrayRef<A, D> {

@@ -3,29 +3,27 @@
 use super::Layout;
 
 /// Calls `each` with the bytes of the elements in C order, in runs as long as they lie side by side.
-pub(super) fn runs(bytes: &[u8], layout: &Layout, item_size: usize, mut each: impl FnMut(&[u8])) {
-    if layout.len() == 0 {
+pub(super) fn runs(bytes: &[u8], layout: &Layout, mut each: impl FnMut(&[u8])) {
+    let item_size = layout.item_size();
+    if layout.len() == 0 || item_size == 0 {
         return;
     }
     let (shape, strides) = (layout.shape(), layout.strides());
     // The trailing axes that lie side by side make one run.
-    let (mut outer, mut run) = (shape.len(), 1_usize);
+    let (mut outer, mut run) = (shape.len(), item_size);
     while outer > 0 && (shape[outer - 1] == 1 || strides[outer - 1] == run as isize) {
         outer -= 1;
         run *= shape[outer];
     }
-    let run = run * item_size;
     let Some(inner) = outer.checked_sub(1) else {
-        let start = layout.start() * item_size;
-        return each(&bytes[start..start + run]);
+        return each(&bytes[layout.start()..layout.start() + run]);
     };
     let mut index = vec![0; inner];
     let mut start = layout.start() as isize;
     loop {
         let mut at = start;
         for _ in 0..shape[inner] {
-            let byte = (at as usize) * item_size;
-            each(&bytes[byte..byte + run]);
+            each(&bytes[at as usize..at as usize + run]);
             at += strides[inner];
         }
         // Count up, like an odometer.
@@ -56,7 +54,7 @@ mod tests {
         let start = view.as_ptr().addr() - all.as_ptr().addr();
         let layout = Layout::strided(view.shape(), view.strides(), start, all.len(), 1).unwrap();
         let mut bytes = Vec::new();
-        runs(all, &layout, 1, |run| bytes.extend_from_slice(run));
+        runs(all, &layout, |run| bytes.extend_from_slice(run));
         bytes
     }
 

@@ -21,13 +21,14 @@ impl std::fmt::Display for Order {
     }
 }
 
-/// Shape, strides and start, in elements. The number of elements and the distance between any two of them fit `isize`
-/// when multiplied by the size of an element.
+/// Shape, strides and start, these two in bytes: a field of a record lies at distances that are no multiple of its size. The
+/// number of elements times their size, and the distance between any two of them, fit `isize`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     shape: Vec<usize>,
     strides: Vec<isize>,
     start: usize,
+    item_size: usize,
     length: usize,
 }
 
@@ -40,7 +41,7 @@ impl Layout {
     pub(crate) fn contiguous(shape: &[usize], order: Order, item_size: usize) -> Result<Self> {
         let length = checked_length(shape, item_size)?;
         let mut strides = vec![0; shape.len()];
-        let mut stride = 1isize;
+        let mut stride = item_size as isize;
         let mut lay = |axis: usize| {
             strides[axis] = stride;
             // The product of the axes other than those of length zero fits, as `checked_length` saw.
@@ -50,10 +51,10 @@ impl Layout {
             Order::C => (0..shape.len()).rev().for_each(&mut lay),
             Order::F => (0..shape.len()).for_each(&mut lay),
         }
-        Ok(Self { shape: shape.to_vec(), strides, start: 0, length })
+        Ok(Self { shape: shape.to_vec(), strides, start: 0, item_size, length })
     }
 
-    /// Elements at `start` plus multiples of `strides`, all within `0..available`.
+    /// Elements at `start` plus multiples of `strides`, all within `0..available`: all of these in bytes.
     ///
     /// # Errors
     ///
@@ -73,10 +74,10 @@ impl Layout {
         // An axis of one element is never stepped along, and its stride is nobody's to multiply.
         let stepped = |(&axis, &stride): (&usize, &isize)| if axis > 1 { stride } else { 0 };
         let kept = shape.iter().zip(strides).map(stepped).collect();
-        let layout = Self { shape: shape.to_vec(), strides: kept, start, length };
+        let layout = Self { shape: shape.to_vec(), strides: kept, start, item_size, length };
         let outside = || {
             Error::invalid(format!(
-                "shape {} with its strides from element {start} reaches outside the {available} elements there are",
+                "shape {} with its strides from byte {start} on reaches outside the {available} bytes there are",
                 Short(shape)
             ))
         };
@@ -106,7 +107,7 @@ impl Layout {
         self.length
     }
 
-    /// First element touched and one past the last.
+    /// First byte touched and one past the last.
     pub(crate) fn extent(&self) -> (usize, usize) {
         self.checked_extent().expect("a layout was checked when it was made")
     }
@@ -125,13 +126,13 @@ impl Layout {
             }
         }
         let low = usize::try_from(low).ok()?;
-        Some((low, usize::try_from(high).ok()?.checked_add(1)?))
+        Some((low, usize::try_from(high).ok()?.checked_add(self.item_size)?))
     }
 
     /// The order in which the elements lie side by side without gaps: `C` where both do, `None` where neither does.
     pub(crate) fn order(&self) -> Option<Order> {
         let dense = |axes: &mut dyn Iterator<Item = usize>| {
-            let mut expected = 1;
+            let mut expected = self.item_size as isize;
             axes.filter(|&axis| self.shape[axis] != 1).all(|axis| {
                 let fits = self.strides[axis] == expected;
                 expected *= self.shape[axis] as isize;
@@ -163,7 +164,7 @@ impl Layout {
         part.shape[axis] = range.len();
         part.length = part.shape.iter().product();
         if part.length == 0 {
-            return Self::strided(&part.shape, &part.strides, self.start, self.start, 1);
+            return Self::strided(&part.shape, &part.strides, self.start, self.start, self.item_size);
         }
         part.start = (self.start as isize + range.start as isize * self.strides[axis]) as usize;
         Ok(part)
@@ -180,7 +181,34 @@ impl Layout {
     /// The elements in one row, as they lie in memory; `None` where they do not lie side by side.
     pub(crate) fn flattened(&self) -> Option<Self> {
         self.order()?;
-        Some(Self { shape: vec![self.length], strides: vec![1], start: self.start, length: self.length })
+        Some(Self { shape: vec![self.length], strides: vec![self.item_size as isize], ..self.clone() })
+    }
+
+    /// A part of each element: an array of `shape` in C order, of elements of `item_size` bytes, `offset` bytes from its start. The
+    /// axes of the part come after those of the whole.
+    ///
+    /// # Errors
+    ///
+    /// Where elements without bytes are too many to count.
+    pub(crate) fn within_elements(&self, offset: usize, shape: &[usize], item_size: usize) -> Result<Self> {
+        let part = Self::contiguous(shape, Order::C, item_size)?;
+        debug_assert!(offset + part.length * item_size <= self.item_size, "the part lies within an element");
+        let shape = [&*self.shape, shape].concat();
+        let length = checked_length(&shape, item_size)?;
+        let strides = [&*self.strides, &*part.strides].concat();
+        // No element, no place in it.
+        let start = if self.length == 0 { self.start } else { self.start + offset };
+        Ok(Self { shape, strides, start, item_size, length })
+    }
+
+    /// Whether an array of elements of `size` bytes can step from each element to the next, wherever it begins.
+    pub(crate) fn steps_by(&self, size: usize) -> bool {
+        let stepped = self.shape.iter().zip(&self.strides).filter(|(axis, _)| **axis > 1);
+        self.length == 0 || stepped.map(|(_, stride)| stride.unsigned_abs()).all(|stride| stride % size == 0)
+    }
+
+    pub(crate) fn item_size(&self) -> usize {
+        self.item_size
     }
 }
 
@@ -227,8 +255,8 @@ mod tests {
     fn contiguous_layouts_know_their_order() {
         let c = Layout::contiguous(&[2, 3, 4], Order::C, 8).unwrap();
         let f = Layout::contiguous(&[2, 3, 4], Order::F, 8).unwrap();
-        assert_eq!((c.strides(), c.order()), (&[12, 4, 1][..], Some(Order::C)));
-        assert_eq!((f.strides(), f.order()), (&[1, 2, 6][..], Some(Order::F)));
+        assert_eq!((c.strides(), c.order()), (&[96, 32, 8][..], Some(Order::C)));
+        assert_eq!((f.strides(), f.order()), (&[8, 16, 48][..], Some(Order::F)));
         assert_eq!(c.slice_axis(1, 0..2).unwrap().order(), None);
         assert_eq!(c.slice_axis(0, 1..2).unwrap().order(), Some(Order::C));
         assert_eq!(Layout::contiguous(&[], Order::F, 8).unwrap().len(), 1);
@@ -245,5 +273,23 @@ mod tests {
         assert!(Layout::strided(&[3], &[isize::MAX], 0, 4, 1).is_err());
         assert!(Layout::strided(&[1000], &[0], 3, 4, 1).is_ok(), "broadcast");
         assert!(Layout::strided(&[0], &[5], 4, 4, 1).is_ok(), "empty");
+        assert!(Layout::strided(&[3], &[5], 2, 16, 4).is_ok());
+        assert!(Layout::strided(&[3], &[5], 3, 16, 4).is_err());
+    }
+
+    #[test]
+    fn fields_lie_within_the_elements_of_their_array() {
+        let records = Layout::contiguous(&[2, 5], Order::F, 12).unwrap();
+        let field = records.within_elements(3, &[2], 4).unwrap();
+        assert_eq!((field.shape(), field.strides(), field.start()), (&[2, 5, 2][..], &[12, 24, 4][..], 3));
+        assert_eq!((field.extent(), field.order()), ((3, 119), None));
+        assert!(field.steps_by(4) && !field.steps_by(8));
+        assert!(field.slice_axis(0, 1..2).unwrap().slice_axis(2, 0..1).unwrap().steps_by(8));
+        assert_eq!(
+            Layout::contiguous(&[1], Order::C, 12).unwrap().within_elements(0, &[3], 4).unwrap().order(),
+            Some(Order::C)
+        );
+        let nothing = Layout::contiguous(&[1 << 40], Order::C, 8).unwrap();
+        assert!(nothing.within_elements(0, &[1 << 40], 0).is_err(), "without bytes, and too many");
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    Element,
+    ByteOrder, Element, Result,
     array::{Source, WhyNotMapped},
     map::{Buffer, FileMap},
 };
@@ -17,6 +17,8 @@ pub(crate) struct Memory {
     storage: Storage,
     source: Option<Source>,
     why_not_mapped: Option<WhyNotMapped>,
+    /// Whether arrays on it are fields, which lie among others: its bytes as a whole are then not elements of theirs.
+    of_records: bool,
     places: Mutex<Vec<Place>>,
 }
 
@@ -64,7 +66,32 @@ struct Place {
 
 impl Memory {
     pub(crate) fn new(storage: Storage, source: Option<Source>, why_not_mapped: Option<WhyNotMapped>) -> Arc<Self> {
-        Arc::new(Self { storage, source, why_not_mapped, places: Mutex::default() })
+        Arc::new(Self { storage, source, why_not_mapped, of_records: false, places: Mutex::default() })
+    }
+
+    /// The same bytes for an array of a field, in this byte order. Where they lie in a store is not known of it: what is noted
+    /// there is noted of the records.
+    pub(crate) fn for_field(&self, byte_order: Option<ByteOrder>) -> Result<Arc<Self>> {
+        let storage = match &self.storage {
+            Storage::Map { map, range, private } => {
+                Storage::Map { map: Arc::clone(map), range: range.clone(), private: *private }
+            }
+            Storage::Buffer { buffer, range } => Storage::Buffer { buffer: Arc::clone(buffer), range: range.clone() },
+            Storage::Vector(vector) => {
+                let buffer = Arc::new(Buffer::copy_of(vector.bytes())?);
+                Storage::Buffer { range: 0..vector.bytes().len(), buffer }
+            }
+        };
+        let mut source = self.source.clone();
+        if let (Some(source), None) = (&mut source, self.why_not_mapped) {
+            source.byte_order = byte_order;
+        }
+        let why_not_mapped = self.why_not_mapped;
+        Ok(Arc::new(Self { storage, source, why_not_mapped, of_records: true, places: Mutex::default() }))
+    }
+
+    pub(crate) fn is_of_records(&self) -> bool {
+        self.of_records
     }
 
     /// A buffer of its own.

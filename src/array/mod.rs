@@ -13,6 +13,7 @@ mod layout;
 mod memory;
 #[cfg(target_os = "linux")]
 mod private;
+mod records;
 mod shared;
 mod source;
 mod wire;
@@ -27,5 +28,6 @@ pub(crate) use memory::{Memory, Note, Storage};
 #[cfg(target_os = "linux")]
 pub use private::CopyOnWrite;
 pub use shared::SharedArray;
+pub(crate) use shared::in_bytes;
 pub use source::{Source, WhyNotMapped};
 pub(crate) use wire::{ARRAY, Elements, HANDOVER, Handover};

@@ -113,13 +113,13 @@ impl<A: Element, D: Dimension> SharedArray<A, D> {
             // Where a view came from is not always told by its first element alone: a view may also look at memory that
             // lives for ever, which `subview` cannot tell apart. That is no part of these bytes and is copied.
             match self.as_ptr().addr().checked_sub(base) {
-                Some(bytes) if bytes % size_of::<A>() == 0 => bytes / size_of::<A>(),
+                Some(bytes) if bytes % size_of::<A>() == 0 => bytes,
                 // Elsewhere, or between the elements that these bytes were made as.
                 _ => return self.apart(),
             }
         };
-        let available = memory.bytes().len() / size_of::<A>();
-        match Layout::strided(self.shape(), self.strides(), start, available, size_in::<A>(self.len())) {
+        let (strides, size) = (in_bytes::<A>(self.strides()), size_in::<A>(self.len()));
+        match Layout::strided(self.shape(), &strides, start, memory.bytes().len(), size) {
             Ok(layout) => AnyArray { memory: Arc::clone(memory), dtype: DType::of::<A>(), layout },
             Err(_) => self.apart(),
         }
@@ -135,6 +135,11 @@ impl<A: Element, D: Dimension> SharedArray<A, D> {
 /// Bytes that each element of an array of `length` counts with: an array of none may be wider than memory.
 const fn size_in<A>(length: usize) -> usize {
     if length == 0 { 1 } else { size_of::<A>() }
+}
+
+/// ndarray's strides, which count elements. Those that are never stepped along may be any, and are not held against anyone.
+pub(crate) fn in_bytes<A>(strides: &[isize]) -> Vec<isize> {
+    strides.iter().map(|stride| stride.wrapping_mul(size_of::<A>() as isize)).collect()
 }
 
 /// A copy of the elements in `bytes`.
@@ -162,7 +167,8 @@ impl<A: Element, D: Dimension> From<Array<A, D>> for SharedArray<A, D> {
         let (shape, strides, length) = (array.shape().to_vec(), array.strides().to_vec(), array.len());
         let (elements, start) = array.into_raw_vec_and_offset();
         let start = start.unwrap_or(0);
-        let layout = Layout::strided(&shape, &strides, start, elements.len(), size_in::<A>(length))
+        let (size, strides) = (size_of::<A>(), in_bytes::<A>(&strides));
+        let layout = Layout::strided(&shape, &strides, start * size, elements.len() * size, size_in::<A>(length))
             .expect("an ndarray array lies within its vector");
         let memory = Memory::new(Storage::Vector(Box::new(elements)), None, Some(WhyNotMapped::InMemory));
         AnyArray { memory, dtype: DType::of::<A>(), layout }

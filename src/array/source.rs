@@ -30,7 +30,7 @@ impl Source {
         self.offset
     }
 
-    /// The byte order in the file; `None` where elements have one byte.
+    /// The byte order in the file; `None` where elements have none, and where fields have different ones.
     #[must_use]
     pub fn byte_order(&self) -> Option<ByteOrder> {
         self.byte_order
@@ -55,6 +55,8 @@ pub enum WhyNotMapped {
     Compressed,
     /// The file was read into memory: it was to be, or it came as bytes and was no file ([`OpenOptions`](crate::OpenOptions)).
     Read,
+    /// It is a field of records whose size is no multiple of its elements': a view would have to step by parts of an element.
+    Distance,
 }
 
 impl fmt::Display for WhyNotMapped {
@@ -67,6 +69,7 @@ impl fmt::Display for WhyNotMapped {
             Self::Compressed => "the array is compressed in the file",
             Self::Read => "the file was read into memory, and not mapped",
             Self::Misaligned => "the array's offset in the file is not a multiple of its elements' alignment",
+            Self::Distance => "the field's elements lie at distances that are no multiple of their size",
         })
     }
 }

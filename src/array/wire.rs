@@ -30,7 +30,8 @@ pub(crate) struct Elements(pub(crate) AnyArray);
 
 impl Serialize for Elements {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        dispatch!(self.0.dtype().scalar(), A => {
+        let scalar = self.0.scalar().map_err(serde::ser::Error::custom)?;
+        dispatch!(scalar, A => {
             let array = self.0.to_array::<A, IxDyn>().map_err(serde::ser::Error::custom)?;
             let mut sequence = serializer.serialize_seq(Some(array.len()))?;
             for element in array.iter() {
@@ -41,6 +42,7 @@ impl Serialize for Elements {
     }
 }
 
+/// To `.ferry` files and other processes as it is, whatever its elements; to other formats, as ndarray's arrays, where they are numbers.
 impl Serialize for AnyArray {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_struct(ARRAY, ARRAY_FIELDS.len())?;
@@ -65,7 +67,7 @@ impl<'de> Deserializer<'de> for Handover {
 
     /// The elements one by one, in logical order.
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        dispatch!(self.0.dtype().scalar(), A => {
+        dispatch!(self.0.scalar()?, A => {
             let array = self.0.to_array::<A, IxDyn>()?;
             let length = array.len();
             let mut sequence = ElementSeq { elements: array.iter(), left: length };
@@ -78,7 +80,7 @@ impl<'de> Deserializer<'de> for Handover {
     }
 
     fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        if self.0.dtype().scalar() == crate::Scalar::U8 {
+        if self.0.dtype().scalar() == Some(crate::Scalar::U8) {
             visitor.visit_bytes(&self.0.bytes_in(super::Order::C))
         } else {
             self.deserialize_any(visitor)

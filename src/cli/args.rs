@@ -65,8 +65,8 @@ pub struct InfoArgs {
 /// Count, minimum, maximum, mean and standard deviation of every array
 ///
 /// Worker processes share the work, each mapping the file and going through it block by block. NaN are counted and left
-/// out of the figures; the standard deviation is that of a population. Minimum and maximum of integers are exact. On a
-/// terminal each array's histogram is drawn as well.
+/// out of the figures; the standard deviation is that of a population. Minimum and maximum of integers are exact. Of an array of
+/// records each field that holds numbers has figures of its own. On a terminal each array's histogram is drawn as well.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -86,7 +86,7 @@ pub struct StatsArgs {
     #[arg(long, value_name = "N", value_parser = workers, allow_negative_numbers = true)]
     pub workers: Option<usize>,
 
-    /// Only the array of this name, in each file
+    /// Only the array of this name, in each file; or the field of this name, as model.stars.mass
     #[arg(long, value_name = "NAME")]
     pub array: Option<String>,
 
@@ -280,7 +280,8 @@ impl InputArgs {
 /// option that says more.
 #[derive(Args)]
 pub struct RawArgs {
-    /// Read numbers of this type, whatever the file claims to be: NumPy's type string, as '>i2' or '<f8'
+    /// Read elements of this type, whatever the file claims to be: NumPy's type string, as '>i2' or '<f8', or for records the list
+    /// of their fields, as "[('id', '<u4'), ('x', '<f8', (3,))]"
     #[arg(long, value_name = "DTYPE", requires = "shape", help_heading = RAW)]
     pub raw: Option<DType>,
 

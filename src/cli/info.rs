@@ -1,6 +1,6 @@
 //! `ndferry info`: what arrays a file holds.
 
-use ndferry::{ArrayFile, ArrayInfo, ByteOrder, DType, OpenOptions};
+use ndferry::{ArrayFile, ArrayInfo, ByteOrder, DType, Fields, OpenOptions};
 use serde::Serialize;
 
 use super::{
@@ -69,6 +69,7 @@ impl<'a> From<&'a ArrayInfo> for Array<'a> {
 /// The byte order of a dtype, in the word that JSON has for it.
 pub fn byte_order(dtype: &DType) -> &'static str {
     match dtype.byte_order() {
+        None if dtype.is_mixed() => "mixed",
         None => "none",
         Some(ByteOrder::Little) => "little",
         Some(ByteOrder::Big) => "big",
@@ -83,6 +84,42 @@ fn json(file: &ArrayFile) -> String {
         arrays: file.arrays().iter().map(Array::from).collect(),
     };
     serde_json::to_string(&file).expect("strings and numbers are JSON") + "\n"
+}
+
+/// A dtype in a table: the type string, or what the list of fields would be too long for.
+fn short(dtype: &DType) -> String {
+    match dtype.fields() {
+        Some(fields) => text::count(fields.len() as u64, "field"),
+        None => dtype.to_string(),
+    }
+}
+
+/// The fields of an array's elements, those of a field below it.
+fn fields(array: &str, fields: &Fields, width: Option<usize>) -> String {
+    fn rows(table: &mut Table, fields: &Fields, start: usize, depth: usize) {
+        for field in fields.iter() {
+            let count: usize = field.shape().iter().product();
+            let (offset, dtype) = (start + field.offset(), field.dtype());
+            table.row([
+                "  ".repeat(depth) + field.name(),
+                short(dtype),
+                if field.shape().is_empty() { String::new() } else { text::shape(field.shape()) },
+                byte_order(dtype).to_owned(),
+                offset.to_string(),
+                (count * dtype.item_size()).to_string(),
+            ]);
+            if let Some(inner) = dtype.fields() {
+                rows(table, inner, offset, depth + 1);
+            }
+        }
+    }
+
+    let columns =
+        [("field", Left), ("dtype", Left), ("shape", Left), ("byte order", Left), ("offset", Right), ("bytes", Right)];
+    let mut table = Table::new(columns);
+    rows(&mut table, fields, 0, 0);
+    let name = if array.is_empty() { String::new() } else { format!(" of {}", OneLine(array)) };
+    format!("\nfields{name}:\n{}", table.render(width))
 }
 
 fn table(file: &ArrayFile, width: Option<usize>) -> String {
@@ -102,7 +139,7 @@ fn table(file: &ArrayFile, width: Option<usize>) -> String {
     let mut table = Table::new(named.then_some(("array", Left)).into_iter().chain(columns).chain(more));
     for array in file.arrays().iter().map(Array::from) {
         let cells = [
-            array.dtype.to_string(),
+            short(array.dtype),
             text::shape(array.shape),
             array.order,
             array.byte_order.to_owned(),
@@ -120,5 +157,7 @@ fn table(file: &ArrayFile, width: Option<usize>) -> String {
     let path = file.path().display().to_string();
     let arrays = text::count(file.arrays().len() as u64, "array");
     let heading = format!("{}: {}{version}, {arrays}\n", OneLine(&path), file.format());
-    heading + &table.render(width)
+    let structured = file.arrays().iter().filter_map(|array| Some((array.name(), array.dtype().fields()?)));
+    let listed: String = structured.map(|(name, structure)| fields(name, structure, width)).collect();
+    heading + &table.render(width) + &listed
 }

@@ -1,5 +1,7 @@
 //! Where in a value the encoder stands, for the names of segments: `model.layers.0.weight`.
 
+use crate::dtype;
+
 /// One step from a value to a part of it.
 #[derive(Clone, Copy)]
 pub(super) enum Step {
@@ -11,8 +13,7 @@ pub(super) enum Step {
     Key(usize),
 }
 
-/// The steps as one name. A dot or a backslash inside a key is escaped by a backslash, so that different places have
-/// different names.
+/// The steps as one name.
 pub(super) fn name(steps: &[Step], tree: &[u8]) -> String {
     let mut name = String::new();
     for (at, step) in steps.iter().enumerate() {
@@ -23,12 +24,7 @@ pub(super) fn name(steps: &[Step], tree: &[u8]) -> String {
             Step::Field(field) => name.push_str(field),
             Step::Index(index) => name.push_str(&index.to_string()),
             Step::Key(position) => {
-                for letter in super::de::key_text(&tree[*position..]).chars() {
-                    if matches!(letter, '.' | '\\') {
-                        name.push('\\');
-                    }
-                    name.push(letter);
-                }
+                name.push_str(&dtype::step(&super::de::key_text(&tree[*position..])));
             }
         }
     }

@@ -1,16 +1,29 @@
 //! Element types: their names, their byte order, and the Rust types they map to.
 //!
-//! A dtype is written as NumPy writes it: `<f8` is a little-endian `f64`, `>i2` a big-endian `i16`, `|u1` a `u8`.
-//! This module only describes; reversing bytes is [`swap`](crate::swap)'s.
+//! A dtype is written as NumPy writes it: `<f8` is a little-endian `f64`, `>i2` a big-endian `i16`, `|u1` a `u8`; a structured
+//! one is the list of its fields, NumPy's `descr`. This module only describes; reversing bytes is [`swap`](crate::swap)'s.
 
+mod descr;
 mod element;
+mod fields;
+mod kind;
+mod literal;
+mod scalar;
+mod time;
 
-use std::{fmt, str::FromStr};
+use std::fmt;
 
 pub(crate) use element::dispatch;
 pub use element::{CastError, Element};
+use fields::Orders;
+pub(crate) use fields::step;
+pub use fields::{Field, Fields};
+pub use kind::ElementKind;
+pub(crate) use literal::Literals;
+pub use scalar::Scalar;
+pub use time::{TimeBase, TimeUnit};
 
-use crate::{Error, Result};
+use crate::Result;
 
 /// The order of the bytes of a number in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,153 +63,30 @@ impl fmt::Display for ByteOrder {
     }
 }
 
-/// What one element is, apart from its byte order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Scalar {
-    /// `bool`: one byte, 0 or 1.
-    Bool,
-    /// `i8`
-    I8,
-    /// `i16`
-    I16,
-    /// `i32`
-    I32,
-    /// `i64`
-    I64,
-    /// `u8`
-    U8,
-    /// `u16`
-    U16,
-    /// `u32`
-    U32,
-    /// `u64`
-    U64,
-    /// [`half::f16`]
-    F16,
-    /// `f32`
-    F32,
-    /// `f64`
-    F64,
-    /// [`num_complex::Complex<f32>`]
-    C64,
-    /// [`num_complex::Complex<f64>`]
-    C128,
-}
-
-impl Scalar {
-    /// Every scalar there is, in the order of the type codes' usual listing.
-    pub const ALL: [Self; 14] = [
-        Self::Bool,
-        Self::I8,
-        Self::I16,
-        Self::I32,
-        Self::I64,
-        Self::U8,
-        Self::U16,
-        Self::U32,
-        Self::U64,
-        Self::F16,
-        Self::F32,
-        Self::F64,
-        Self::C64,
-        Self::C128,
-    ];
-
-    /// NumPy's code without the byte order: kind and size in bytes (`f8`).
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::Bool => "b1",
-            Self::I8 => "i1",
-            Self::I16 => "i2",
-            Self::I32 => "i4",
-            Self::I64 => "i8",
-            Self::U8 => "u1",
-            Self::U16 => "u2",
-            Self::U32 => "u4",
-            Self::U64 => "u8",
-            Self::F16 => "f2",
-            Self::F32 => "f4",
-            Self::F64 => "f8",
-            Self::C64 => "c8",
-            Self::C128 => "c16",
-        }
-    }
-
-    /// Bytes of one element.
-    #[must_use]
-    pub const fn size(self) -> usize {
-        match self {
-            Self::Bool | Self::I8 | Self::U8 => 1,
-            Self::I16 | Self::U16 | Self::F16 => 2,
-            Self::I32 | Self::U32 | Self::F32 => 4,
-            Self::I64 | Self::U64 | Self::F64 | Self::C64 => 8,
-            Self::C128 => 16,
-        }
-    }
-
-    /// Bytes of the unit whose bytes a change of byte order reverses: a complex number is two of them.
-    #[must_use]
-    pub const fn swap_width(self) -> usize {
-        match self {
-            Self::C64 | Self::C128 => self.size() / 2,
-            _ => self.size(),
-        }
-    }
-
-    /// Alignment of the Rust type, in bytes.
-    #[must_use]
-    pub fn alignment(self) -> usize {
-        dispatch!(self, A => align_of::<A>())
-    }
-
-    /// Whether the scalar is `Complex<f32>` or `Complex<f64>`.
-    #[must_use]
-    pub const fn is_complex(self) -> bool {
-        matches!(self, Self::C64 | Self::C128)
-    }
-
-    /// The name of the Rust type (`f64`, `Complex<f32>`).
-    #[must_use]
-    pub const fn rust_name(self) -> &'static str {
-        match self {
-            Self::Bool => "bool",
-            Self::I8 => "i8",
-            Self::I16 => "i16",
-            Self::I32 => "i32",
-            Self::I64 => "i64",
-            Self::U8 => "u8",
-            Self::U16 => "u16",
-            Self::U32 => "u32",
-            Self::U64 => "u64",
-            Self::F16 => "f16",
-            Self::F32 => "f32",
-            Self::F64 => "f64",
-            Self::C64 => "Complex<f32>",
-            Self::C128 => "Complex<f64>",
-        }
-    }
-}
-
 /// The type of an array's elements, with its byte order.
 ///
-/// Parsed from and printed as NumPy's type string. An element of one byte has no byte order (`|u1`); for any other the
-/// string must say it, because a file that leaves it open cannot be read the same everywhere.
+/// Parsed from and printed as NumPy's type string or, where it is structured, as the list of its fields (NumPy's `descr`). An
+/// element of one byte has no byte order (`|u1`), nor have bytes (`S`, `V`); for any other the string must say it, because a file
+/// that leaves it open cannot be read the same everywhere. Each field of a structured dtype has its own.
 ///
 /// ```
 /// use ndferry::{ByteOrder, DType, Scalar};
 ///
 /// let dtype: DType = ">i2".parse()?;
-/// assert_eq!(dtype.scalar(), Scalar::I16);
+/// assert_eq!(dtype.scalar(), Some(Scalar::I16));
 /// assert_eq!(dtype.byte_order(), Some(ByteOrder::Big));
 /// assert_eq!(dtype.swapped().to_string(), "<i2");
 /// assert_eq!("<u1".parse::<DType>()?.to_string(), "|u1");
+///
+/// let star: DType = "[('name', '<U8'), ('', '|V4'), ('position', '<f8', (3,))]".parse()?;
+/// let position = star.fields().unwrap().get("position").unwrap();
+/// assert_eq!((position.offset(), position.shape(), star.item_size()), (36, &[3][..], 60));
 /// # Ok::<(), ndferry::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct DType {
-    scalar: Scalar,
+    kind: ElementKind,
+    /// This machine's where elements have none of their own.
     byte_order: ByteOrder,
 }
 
@@ -205,7 +95,7 @@ impl DType {
     #[must_use]
     pub const fn new(scalar: Scalar, byte_order: ByteOrder) -> Self {
         let byte_order = if scalar.size() == 1 { ByteOrder::NATIVE } else { byte_order };
-        Self { scalar, byte_order }
+        Self { kind: ElementKind::Scalar(scalar), byte_order }
     }
 
     /// The dtype of a Rust type in this machine's byte order.
@@ -214,107 +104,130 @@ impl DType {
         Self::new(A::SCALAR, ByteOrder::NATIVE)
     }
 
-    /// What one element is, apart from its byte order.
-    #[must_use]
-    pub const fn scalar(&self) -> Scalar {
-        self.scalar
+    /// A structured dtype: elements of `item_size` bytes with these fields, in the order in which they lie. Bytes between and
+    /// behind the fields are padding.
+    ///
+    /// ```
+    /// use ndferry::{DType, Field};
+    ///
+    /// let fields = vec![Field::new("id", DType::of::<u8>(), 0), Field::new("weight", DType::of::<f64>(), 8)];
+    /// let record = DType::structured(fields, 16)?;
+    /// assert_eq!(record.fields().unwrap().get("weight").unwrap().offset(), 8);
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Where fields overlap, share a name or reach past the end, nest deeper than 32 levels, or are larger than memory.
+    pub fn structured(fields: Vec<Field>, item_size: usize) -> Result<Self> {
+        Ok(Self::of_kind(ElementKind::Struct(Fields::new(fields, item_size)?), ByteOrder::NATIVE))
     }
 
-    /// The byte order; `None` where elements have one byte.
+    fn of_kind(kind: ElementKind, byte_order: ByteOrder) -> Self {
+        let byte_order = if kind.has_byte_order() { byte_order } else { ByteOrder::NATIVE };
+        Self { kind, byte_order }
+    }
+
+    /// What one element is, apart from its byte order.
     #[must_use]
-    pub const fn byte_order(&self) -> Option<ByteOrder> {
-        if self.scalar.size() == 1 { None } else { Some(self.byte_order) }
+    pub const fn kind(&self) -> &ElementKind {
+        &self.kind
+    }
+
+    /// The number that an element is; `None` where it is something else.
+    #[must_use]
+    pub const fn scalar(&self) -> Option<Scalar> {
+        match self.kind {
+            ElementKind::Scalar(scalar) => Some(scalar),
+            _ => None,
+        }
+    }
+
+    /// The fields of a structured dtype.
+    #[must_use]
+    pub const fn fields(&self) -> Option<&Fields> {
+        match &self.kind {
+            ElementKind::Struct(fields) => Some(fields),
+            _ => None,
+        }
+    }
+
+    /// The byte order; `None` where there is none, and where fields have [different ones](DType::is_mixed).
+    #[must_use]
+    pub fn byte_order(&self) -> Option<ByteOrder> {
+        match self.orders() {
+            Orders::One(byte_order) => Some(byte_order),
+            Orders::None | Orders::Mixed => None,
+        }
+    }
+
+    /// Whether fields have different byte orders.
+    #[must_use]
+    pub fn is_mixed(&self) -> bool {
+        self.orders() == Orders::Mixed
+    }
+
+    fn orders(&self) -> Orders {
+        match &self.kind {
+            ElementKind::Struct(fields) => fields.orders(),
+            kind if kind.has_byte_order() => Orders::One(self.byte_order),
+            _ => Orders::None,
+        }
     }
 
     /// Bytes of one element.
     #[must_use]
-    pub const fn item_size(&self) -> usize {
-        self.scalar.size()
+    pub fn item_size(&self) -> usize {
+        self.kind.size()
+    }
+
+    /// How many elements lie in so many bytes. Of elements without bytes, any number does.
+    pub(crate) fn fitting(&self, nbytes: usize) -> usize {
+        nbytes.checked_div(self.item_size()).unwrap_or(isize::MAX as usize)
+    }
+
+    /// Alignment that the elements need to be used as they lie: that of the Rust type, or 1 where they have none.
+    pub(crate) fn alignment(&self) -> usize {
+        match &self.kind {
+            ElementKind::Scalar(scalar) => scalar.alignment(),
+            ElementKind::DateTime(_) | ElementKind::TimeDelta(_) => align_of::<i64>(),
+            _ => 1,
+        }
     }
 
     /// Whether elements can be used as they lie on this machine.
     #[must_use]
     pub fn is_native(&self) -> bool {
-        self.byte_order.is_native()
+        match self.orders() {
+            Orders::None => true,
+            Orders::One(byte_order) => byte_order.is_native(),
+            Orders::Mixed => false,
+        }
     }
 
-    /// The same elements in `byte_order`.
+    /// The same elements in `byte_order`, all fields included.
     #[must_use]
-    pub const fn with_byte_order(&self, byte_order: ByteOrder) -> Self {
-        Self::new(self.scalar, byte_order)
+    pub fn with_byte_order(&self, byte_order: ByteOrder) -> Self {
+        self.map_orders(|_| byte_order)
     }
 
-    /// The same elements in the other byte order; itself where there is none.
+    /// The same elements in the other byte order, each field in the other than its own; itself where there is none.
     #[must_use]
-    pub const fn swapped(&self) -> Self {
-        self.with_byte_order(self.byte_order.opposite())
+    pub fn swapped(&self) -> Self {
+        self.map_orders(ByteOrder::opposite)
     }
-}
 
-impl FromStr for DType {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let (prefix, code) = match text.as_bytes().first() {
-            Some(b'<' | b'>' | b'|' | b'=') => text.split_at(1),
-            _ => ("", text),
-        };
-        let Some(scalar) = Scalar::ALL.into_iter().find(|scalar| scalar.code() == code) else {
-            return Err(unknown(text, code));
-        };
-        let byte_order = match prefix {
-            "<" => ByteOrder::Little,
-            ">" => ByteOrder::Big,
-            _ if scalar.size() == 1 => ByteOrder::NATIVE,
-            _ => {
-                return Err(Error::invalid(format!(
-                    "dtype {} does not say its byte order: write `<{code}` (little-endian) or `>{code}` (big-endian)",
-                    Quoted(text)
-                )));
-            }
-        };
-        Ok(Self::new(scalar, byte_order))
-    }
-}
-
-fn unknown(text: &str, code: &str) -> Error {
-    let quoted = Quoted(text);
-    if matches!(code.as_bytes().first(), Some(b'O')) {
-        return Error::invalid(format!(
-            "dtype {quoted} holds Python objects, which only Python can read: save it with a numeric dtype"
-        ));
-    }
-    let codes: Vec<_> = Scalar::ALL.iter().map(|scalar| scalar.code()).collect();
-    Error::invalid(format!("unknown dtype {quoted}; known are {}, each after `<` or `>`", codes.join(" ")))
-}
-
-impl fmt::Display for DType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let prefix = match self.byte_order() {
-            None => '|',
-            Some(ByteOrder::Little) => '<',
-            Some(ByteOrder::Big) => '>',
-        };
-        write!(f, "{prefix}{}", self.scalar.code())
+    fn map_orders(&self, order: impl Fn(ByteOrder) -> ByteOrder + Copy) -> Self {
+        match &self.kind {
+            ElementKind::Struct(fields) => Self { kind: ElementKind::Struct(fields.map_orders(order)), ..*self },
+            kind => Self::of_kind(kind.clone(), order(self.byte_order)),
+        }
     }
 }
 
 impl fmt::Debug for DType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "DType({self})")
-    }
-}
-
-impl serde::Serialize for DType {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> serde::Deserialize<'de> for DType {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -346,45 +259,4 @@ impl fmt::Display for Escaped<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_dtype_prints_what_it_was_parsed_from() {
-        for scalar in Scalar::ALL {
-            for byte_order in [ByteOrder::Little, ByteOrder::Big] {
-                let dtype = DType::new(scalar, byte_order);
-                assert_eq!(dtype.to_string().parse::<DType>().unwrap(), dtype);
-                assert_eq!(dtype.swapped().swapped(), dtype);
-                assert_eq!(dtype.byte_order().is_none(), scalar.size() == 1);
-            }
-        }
-    }
-
-    #[test]
-    fn the_native_dtype_of_a_type_is_native() {
-        assert!(DType::of::<f64>().is_native());
-        assert!(!DType::of::<f64>().swapped().is_native());
-        assert!(DType::of::<u8>().swapped().is_native(), "one byte has no order");
-    }
-
-    #[test]
-    fn what_is_not_a_dtype_is_refused_with_the_reason() {
-        for (text, reason) in [
-            ("", "unknown dtype ``"),
-            ("<", "unknown dtype `<`"),
-            ("f8", "does not say its byte order"),
-            ("=f8", "does not say its byte order"),
-            ("|f8", "does not say its byte order"),
-            ("|O", "Python objects"),
-            ("<f8 ", "unknown dtype"),
-            ("<f16", "unknown dtype"),
-            ("<ф8", "unknown dtype"),
-            ("\u{1b}[2J", "unknown dtype `\\u{1b}[2J`"),
-        ] {
-            let message = text.parse::<DType>().unwrap_err().to_string();
-            assert!(message.contains(reason), "{text:?}: {message}");
-        }
-        assert!("x".repeat(9999).parse::<DType>().unwrap_err().to_string().len() < 300);
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@ use std::{io, path::Path};
 use serde::Serialize;
 
 use super::{Compression, atomic, ferry, npy};
-use crate::{AnyArray, ByteOrder, DType, Error, Order, Result, codec, dtype::Quoted, swap};
+use crate::{AnyArray, ByteOrder, DType, Error, Order, Result, codec, dtype::Quoted, swap::Change};
 
 /// Bytes handled at a time on the way to a file: what swapping and reordering need beside the array itself.
 const BLOCK: usize = 1 << 20;
@@ -315,39 +315,40 @@ pub(super) fn for_each_block(
     order: Order,
     mut each: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
-    let swapped = array.dtype().byte_order() != dtype.byte_order();
-    let width = if swapped { dtype.scalar().swap_width() } else { 1 };
+    let change = Change::between(array.dtype(), dtype);
     if array.order() == Some(order) || (array.shape().len() < 2 && array.order().is_some()) {
-        return for_each_contiguous(array.occupied(), width, each);
+        return for_each_contiguous(array.occupied(), &change, each);
     }
-    let mut block = Vec::with_capacity(BLOCK.min(array.nbytes()));
+    let most = change.block(BLOCK);
+    let mut block = Vec::with_capacity(most.min(array.nbytes()));
     let mut done = Ok(());
     array.for_each_run(order, |run| {
-        for part in run.chunks(BLOCK) {
+        for part in run.chunks(most) {
             if done.is_err() {
                 return;
             }
             block.extend_from_slice(part);
             if block.len() >= BLOCK {
-                swap::in_place(&mut block, width);
+                change.in_place(&mut block);
                 done = each(&block);
                 block.clear();
             }
         }
     });
     done?;
-    swap::in_place(&mut block, width);
+    change.in_place(&mut block);
     each(&block)
 }
 
-fn for_each_contiguous(bytes: &[u8], width: usize, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-    if width == 1 {
+fn for_each_contiguous(bytes: &[u8], change: &Change, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    if *change == Change::Nothing {
         return bytes.chunks(BLOCK).try_for_each(each);
     }
-    let mut swapped = vec![0; BLOCK.min(bytes.len())];
-    bytes.chunks(BLOCK).try_for_each(|block| {
-        let swapped = &mut swapped[..block.len()];
-        swap::copy(block, swapped, width);
-        each(swapped)
+    let most = change.block(BLOCK);
+    let mut changed = vec![0; most.min(bytes.len())];
+    bytes.chunks(most).try_for_each(|block| {
+        let changed = &mut changed[..block.len()];
+        change.copy(block, changed);
+        each(changed)
     })
 }

@@ -72,7 +72,8 @@ impl ArrayInfo {
                 let held = held.unwrap_or(0);
                 let shape = crate::array::Short(shape);
                 return Err(Error::invalid(format!(
-                    "{shape} of `{dtype}` needs {nbytes} bytes from byte {offset} on, the file holds {held} there"
+                    "{shape} of {} needs {nbytes} bytes from byte {offset} on, the file holds {held} there",
+                    Quoted(&dtype.to_string())
                 )));
             }
         }
@@ -147,7 +148,8 @@ impl ArrayInfo {
         1 << self.offset.trailing_zeros().min(12)
     }
 
-    /// Whether the array can be used as it lies in the file: native byte order, aligned, and not `bool`.
+    /// Whether the array can be used as it lies in the file: native byte order, aligned, and not `bool`. Of records the byte order
+    /// alone counts: how its fields are aligned is each field's matter.
     #[must_use]
     pub fn mappable(&self) -> bool {
         self.why_not_mappable().is_none()
@@ -156,14 +158,13 @@ impl ArrayInfo {
     /// The rule by which the array cannot be used as it lies in the file; `None` where it can.
     #[must_use]
     pub fn why_not_mappable(&self) -> Option<WhyNotMapped> {
-        let scalar = self.dtype.scalar();
         if self.stored.is_some() {
             Some(WhyNotMapped::Compressed)
-        } else if scalar == Scalar::Bool {
+        } else if self.dtype.scalar() == Some(Scalar::Bool) {
             Some(WhyNotMapped::Bool)
         } else if !self.dtype.is_native() {
             Some(WhyNotMapped::ForeignByteOrder)
-        } else if self.alignment() < scalar.alignment() as u64 {
+        } else if self.alignment() < self.dtype.alignment() as u64 {
             Some(WhyNotMapped::Misaligned)
         } else {
             None
@@ -178,7 +179,8 @@ impl ArrayInfo {
 
     /// Whether the array's `bytes` are values of its type, which any are but those of `bool`.
     fn check_values(&self, bytes: &[u8]) -> Result<()> {
-        let wrong = (self.dtype.scalar() == Scalar::Bool).then(|| bytes.iter().position(|&byte| byte > 1)).flatten();
+        let wrong =
+            (self.dtype.scalar() == Some(Scalar::Bool)).then(|| bytes.iter().position(|&byte| byte > 1)).flatten();
         match wrong {
             None => Ok(()),
             Some(at) => Err(Error::invalid(format!(

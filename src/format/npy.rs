@@ -1,14 +1,18 @@
-//! NumPy's `.npy`: versions 1.0 to 3.0 read, 1.0 (2.0 where the header is long) written.
+//! NumPy's `.npy`: versions 1.0 to 3.0 read, and the first of them written that holds the header.
 //!
 //! Format: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>. The header is a Python dictionary in
-//! one line; the parser below knows the three keys it may have and nothing of Python beyond.
+//! one line; the parser below knows the three keys it may have, and what dtypes are written in.
 
-use std::{io::Write, sync::Arc};
+use std::{borrow::Cow, io::Write, sync::Arc};
 
 use byteorder::{ByteOrder as _, LittleEndian};
 
 use super::file::{ArrayFile, ArrayInfo, Format, Tree};
-use crate::{AnyArray, DType, Error, Order, Result, dtype::Quoted, map::FileMap};
+use crate::{
+    AnyArray, DType, Error, Order, Result,
+    dtype::{Literals, Quoted},
+    map::FileMap,
+};
 
 pub(super) const MAGIC: &[u8] = b"\x93NUMPY";
 /// The data begins at a multiple of this, as NumPy itself has it.
@@ -17,14 +21,13 @@ const ALIGNMENT: usize = 64;
 pub(super) fn read(map: Arc<FileMap>) -> Result<ArrayFile> {
     let bytes: &[u8] = map.as_ref().as_ref();
     let (version, text, offset) = header(bytes)?;
-    let header = Parser { text, at: 0 }.header().map_err(|error| error.within("npy header"))?;
-    let Header { dtype, order, shape } = header;
+    let Header { dtype, order, shape } = parse(&text).map_err(|error| error.within("npy header"))?;
     let info = ArrayInfo::checked(String::new(), dtype, &shape, order, offset as u64, bytes.len())?;
     Ok(ArrayFile::new(map, Format::Npy, Some(version), vec![info], Tree::OfOne, false))
 }
 
 /// Version, header text and offset of the data.
-fn header(bytes: &[u8]) -> Result<(String, &str, usize)> {
+fn header(bytes: &[u8]) -> Result<(String, Cow<'_, str>, usize)> {
     let cut = |needed: usize| {
         Error::invalid(format!("npy header needs {needed} bytes, the file has {}: truncated", bytes.len()))
     };
@@ -42,7 +45,12 @@ fn header(bytes: &[u8]) -> Result<(String, &str, usize)> {
     };
     let end = start.saturating_add(length);
     let text = bytes.get(start..end).ok_or_else(|| cut(end))?;
-    let text = std::str::from_utf8(text).map_err(|_| Error::invalid("npy header is not text"))?;
+    let text = match std::str::from_utf8(text) {
+        // Before 3.0 headers are Latin-1, whose codes are those of Unicode.
+        _ if major < 3 && !text.is_ascii() => Cow::Owned(text.iter().copied().map(char::from).collect()),
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => return Err(Error::invalid("npy header is not text")),
+    };
     Ok((format!("{major}.{minor}"), text, end))
 }
 
@@ -53,134 +61,60 @@ struct Header {
     shape: Vec<usize>,
 }
 
-struct Parser<'a> {
-    text: &'a str,
-    at: usize,
-}
-
-impl<'a> Parser<'a> {
-    /// `{'descr': '<f8', 'fortran_order': False, 'shape': (3, 4), }`, the keys in any order, each once.
-    fn header(mut self) -> Result<Header> {
-        let (mut descr, mut fortran_order, mut shape) = (None, None, None);
-        self.expect('{')?;
-        while !self.accept('}') {
-            let key = self.string()?;
-            self.expect(':')?;
-            let doubled = match key {
-                "descr" => descr.replace(self.dtype()?).is_some(),
-                "fortran_order" => fortran_order.replace(self.bool()?).is_some(),
-                "shape" => shape.replace(self.shape()?).is_some(),
-                _ => return Err(Error::invalid(format!("unknown key {}", Quoted(key)))),
-            };
-            if doubled {
-                return Err(Error::invalid(format!("key {} stands twice", Quoted(key))));
-            }
-            if !self.accept(',') {
-                self.expect('}')?;
-                break;
-            }
-        }
-        if !self.rest().trim().is_empty() {
-            return Err(self.unexpected("nothing more"));
-        }
-        let missing = |key: &str| Error::invalid(format!("key `{key}` is missing"));
-        Ok(Header {
-            dtype: descr.ok_or_else(|| missing("descr"))?,
-            order: if fortran_order.ok_or_else(|| missing("fortran_order"))? { Order::F } else { Order::C },
-            shape: shape.ok_or_else(|| missing("shape"))?,
-        })
-    }
-
-    fn rest(&self) -> &'a str {
-        &self.text[self.at..]
-    }
-
-    fn skip_blank(&mut self) {
-        self.at = self.text.len() - self.rest().trim_start().len();
-    }
-
-    fn accept(&mut self, symbol: char) -> bool {
-        self.skip_blank();
-        let found = self.rest().starts_with(symbol);
-        self.at += if found { symbol.len_utf8() } else { 0 };
-        found
-    }
-
-    fn expect(&mut self, symbol: char) -> Result<()> {
-        if self.accept(symbol) { Ok(()) } else { Err(self.unexpected(&format!("`{symbol}`"))) }
-    }
-
-    fn unexpected(&self, expected: &str) -> Error {
-        let found = match self.rest() {
-            "" => "its end".into(),
-            rest => Quoted(rest.lines().next().unwrap_or("")).to_string(),
+/// `{'descr': '<f8', 'fortran_order': False, 'shape': (3, 4), }`, the keys in any order, each once.
+fn parse(text: &str) -> Result<Header> {
+    let mut text = Literals::new(text);
+    let (mut descr, mut fortran_order, mut shape) = (None, None, None);
+    text.expect("{")?;
+    while !text.accept("}") {
+        let key = text.string()?;
+        text.expect(":")?;
+        let doubled = match &*key {
+            "descr" => descr.replace(DType::read(&mut text)?).is_some(),
+            "fortran_order" => fortran_order.replace(bool_in(&mut text)?).is_some(),
+            "shape" => shape.replace(shape_in(&mut text)?).is_some(),
+            _ => return Err(Error::invalid(format!("unknown key {}", Quoted(&key)))),
         };
-        Error::invalid(format!("expected {expected} at character {}, found {found}", self.at))
-    }
-
-    fn string(&mut self) -> Result<&'a str> {
-        self.skip_blank();
-        let rest = self.rest();
-        let Some(quote) = rest.chars().next().filter(|letter| matches!(letter, '\'' | '"')) else {
-            return Err(self.unexpected("a string"));
-        };
-        let Some(length) = rest[1..].find(quote) else {
-            return Err(self.unexpected("a string with an end"));
-        };
-        self.at += length + 2;
-        Ok(&rest[1..=length])
-    }
-
-    fn dtype(&mut self) -> Result<DType> {
-        self.skip_blank();
-        if self.rest().starts_with(['[', '(', '{']) {
-            return Err(Error::invalid("the dtype is structured; known are plain numbers"));
+        if doubled {
+            return Err(Error::invalid(format!("key {} stands twice", Quoted(&key))));
         }
-        self.string()?.parse()
-    }
-
-    fn bool(&mut self) -> Result<bool> {
-        self.skip_blank();
-        for (word, value) in [("True", true), ("False", false)] {
-            if self.rest().starts_with(word) {
-                self.at += word.len();
-                return Ok(value);
-            }
-        }
-        Err(self.unexpected("`True` or `False`"))
-    }
-
-    fn shape(&mut self) -> Result<Vec<usize>> {
-        let mut shape = Vec::new();
-        self.expect('(')?;
-        while !self.accept(')') {
-            shape.push(self.length()?);
-            if self.accept(',') {
-                continue;
-            }
-            if shape.len() == 1 {
-                return Err(self.unexpected("`,` after the only length of a shape"));
-            }
-            self.expect(')')?;
+        if !text.accept(",") {
+            text.expect("}")?;
             break;
         }
-        Ok(shape)
     }
+    text.end()?;
+    let missing = |key: &str| Error::invalid(format!("key `{key}` is missing"));
+    Ok(Header {
+        dtype: descr.ok_or_else(|| missing("descr"))?,
+        order: if fortran_order.ok_or_else(|| missing("fortran_order"))? { Order::F } else { Order::C },
+        shape: shape.ok_or_else(|| missing("shape"))?,
+    })
+}
 
-    fn length(&mut self) -> Result<usize> {
-        self.skip_blank();
-        let rest = self.rest();
-        let digits = rest.len() - rest.trim_start_matches(|letter: char| letter.is_ascii_digit()).len();
-        let Ok(length) = rest[..digits].parse() else {
-            return Err(self.unexpected("a length (a whole number that is not negative and fits memory)"));
-        };
-        self.at += digits;
-        // Python 2 wrote long integers so.
-        if self.rest().starts_with('L') {
-            self.at += 1;
-        }
-        Ok(length)
+fn bool_in(text: &mut Literals<'_>) -> Result<bool> {
+    match (text.accept("True"), text.accept("False")) {
+        (true, false) => Ok(true),
+        (false, true) => Ok(false),
+        _ => Err(text.unexpected("`True` or `False`")),
     }
+}
+
+fn shape_in(text: &mut Literals<'_>) -> Result<Vec<usize>> {
+    let mut shape = Vec::new();
+    text.expect("(")?;
+    while !text.accept(")") {
+        shape.push(text.number()?);
+        if text.accept(",") {
+            continue;
+        }
+        if shape.len() == 1 {
+            return Err(text.unexpected("`,` after the only length of a shape"));
+        }
+        text.expect(")")?;
+        break;
+    }
+    Ok(shape)
 }
 
 /// The header for an array, magic included.
@@ -191,23 +125,26 @@ pub(super) fn header_bytes(dtype: &DType, order: Order, shape: &[usize]) -> Vec<
         only.push(',');
     }
     let lengths = lengths.join(", ");
-    let text = format!("{{'descr': '{dtype}', 'fortran_order': {fortran_order}, 'shape': ({lengths}), }}");
-    let padded = |prelude: usize| (prelude + text.len() + 1).next_multiple_of(ALIGNMENT) - prelude;
+    let text = format!("{{'descr': {}, 'fortran_order': {fortran_order}, 'shape': ({lengths}), }}", dtype.as_literal());
+    // The oldest version that can hold it, so that the oldest readers read it.
+    let latin: Option<Vec<u8>> = text.chars().map(|letter| u8::try_from(u32::from(letter)).ok()).collect();
+    let encoded = latin.as_deref().unwrap_or(text.as_bytes());
+    let padded = |prelude: usize| (prelude + encoded.len() + 1).next_multiple_of(ALIGNMENT) - prelude;
     let mut bytes = MAGIC.to_vec();
-    let length = match u16::try_from(padded(10)) {
-        Ok(length) => {
+    let length = match (u16::try_from(padded(10)), &latin) {
+        (Ok(length), Some(_)) => {
             bytes.extend_from_slice(&[1, 0]);
             bytes.extend_from_slice(&length.to_le_bytes());
             length.into()
         }
-        Err(_) => {
-            bytes.extend_from_slice(&[2, 0]);
+        (_, latin) => {
+            bytes.extend_from_slice(&[if latin.is_some() { 2 } else { 3 }, 0]);
             bytes.extend_from_slice(&(padded(12) as u32).to_le_bytes());
             padded(12)
         }
     };
     let end = bytes.len() + length;
-    bytes.extend_from_slice(text.as_bytes());
+    bytes.extend_from_slice(encoded);
     bytes.resize(end - 1, b' ');
     bytes.push(b'\n');
     bytes
@@ -233,10 +170,6 @@ pub(super) fn write(
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<Header> {
-        Parser { text, at: 0 }.header()
-    }
-
     #[test]
     fn headers_numpy_writes_are_read() {
         for (text, dtype, order, shape) in [
@@ -251,11 +184,11 @@ mod tests {
             assert_eq!(written.len() % 64, 0);
             let (version, text, offset) = super::header(&written).unwrap();
             assert_eq!((version.as_str(), offset), ("1.0", written.len()));
-            assert_eq!(parse(text).unwrap(), header);
+            assert_eq!(parse(&text).unwrap(), header);
         }
         let long = header_bytes(&"<f8".parse().unwrap(), Order::C, &[1; 30_000]);
         assert_eq!((long[6], long.len() % 64), (2, 0));
-        assert_eq!(parse(super::header(&long).unwrap().1).unwrap().shape.len(), 30_000);
+        assert_eq!(parse(&super::header(&long).unwrap().1).unwrap().shape.len(), 30_000);
     }
 
     // F1
@@ -263,14 +196,16 @@ mod tests {
     fn headers_nobody_should_write_are_refused_with_the_reason() {
         let deep = format!("{{'descr': {}", "[".repeat(60_000));
         for (text, reason) in [
-            ("", "expected `{` at character 0, found its end"),
+            ("", "expected `{` at byte 0, found its end"),
             ("{}", "key `descr` is missing"),
             ("{'descr': '<f8', 'fortran_order': False}", "key `shape` is missing"),
             ("{'descr': '<f8', 'descr': '<f8', ", "key `descr` stands twice"),
             ("{'descr': '<f8', 'extra': 1, ", "unknown key `extra`"),
             ("{'descr': '|O', 'fortran_order': False, 'shape': (3,), }", "Python objects"),
             ("{'descr': '<q8', 'fortran_order': False, 'shape': (3,), }", "unknown dtype `<q8`"),
-            ("{'descr': [('a', '<f8')], ", "structured"),
+            ("{'descr': [('a', '|O')], ", "field `a`: dtype `|O` holds Python objects"),
+            ("{'descr': ('<f8', (2,)), ", "expected a type string or a list of fields, found `('<f8', (2,))`"),
+            ("{'descr': {'names': ['a']}, ", "expected a string, a whole number, a list or a tuple"),
             ("{'shape': (-1,), ", "expected a length"),
             ("{'shape': (99999999999999999999,), ", "expected a length"),
             ("{'shape': (3), ", "expected `,` after the only length"),
@@ -278,7 +213,7 @@ mod tests {
             ("{'fortran_order': 1, ", "expected `True` or `False`"),
             ("{'descr': '<f8', 'fortran_order': False, 'shape': (3,), } x", "expected nothing more"),
             ("{'descr", "a string with an end"),
-            (&deep, "structured"),
+            (&deep, "brackets nest deeper than"),
         ] {
             let error = parse(text).unwrap_err().to_string();
             assert!(error.contains(reason), "{text:.60}: {error}");

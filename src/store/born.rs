@@ -239,7 +239,9 @@ impl<A: Element, D: Dimension> SharedArrayMut<A, D> {
         let made = &self.layout;
         let now = self.elements.layout()?;
         // Strides that are never stepped along are the same, whatever they are.
-        let same = Layout::strided(made.shape(), made.strides(), made.start(), made.len(), size_of::<A>())? == now;
+        let same =
+            Layout::strided(made.shape(), made.strides(), made.start(), made.len() * size_of::<A>(), size_of::<A>())?
+                == now;
         Ok(same.then_some(made))
     }
 

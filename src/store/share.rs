@@ -187,7 +187,7 @@ impl Store {
 /// Ends a container: where its one array lies, and how long the file is.
 fn finish<W: Write + Seek>(container: Container<W>, shape: &[usize]) -> Result<(Segment, u64)> {
     let (dtype, offset, nbytes) = container.only_segment();
-    let segment = Segment { dtype: dtype.parse()?, offset, nbytes };
+    let segment = Segment { dtype: dtype.clone(), offset, nbytes };
     Ok((segment, container.finish(&codec::tree_of(shape)?)?))
 }
 
@@ -251,12 +251,11 @@ pub(super) fn open_again(file: &TempFile) -> Result<File> {
 
 /// The array whose elements are all that the memory of `array` holds.
 fn on_whole_memory(array: &AnyArray) -> Result<AnyArray> {
-    let size = array.dtype.item_size();
-    let available = array.memory.bytes().len() / size;
-    if array.len() == available && array.order().is_some() {
+    let (size, found) = (array.dtype.item_size(), array.memory.bytes().len());
+    if array.nbytes() == found && array.order().is_some() {
         return Ok(array.clone());
     }
-    let layout = Layout::contiguous(&[available], Order::C, size)?;
+    let layout = Layout::contiguous(&[array.dtype.fitting(found)], Order::C, size)?;
     AnyArray::new(Arc::clone(&array.memory), array.dtype.clone(), layout)
 }
 

@@ -57,6 +57,34 @@ fn every_fixture_goes_through_both_formats_and_all_orders_with_its_bits_kept() {
     }
 }
 
+// B1 F8
+#[test]
+fn records_are_converted_field_by_field_and_back_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    for fixture in fixtures("dtypes") {
+        let data = |path: &Path| {
+            let file = ndferry::open(path).unwrap();
+            let info = &file.arrays()[0];
+            let start = info.offset() as usize;
+            fs::read(path).unwrap()[start..start + info.nbytes() as usize].to_vec()
+        };
+        let (big, back) = (file("big.ferry"), file("back.npy"));
+        convert(&fixture.path, &big, &["--byte-order", "big", "--order", "F"]);
+        let (_, order) = orders(&big);
+        let turned = ndferry::open(&big).unwrap().arrays()[0].dtype().clone();
+        assert!(!turned.is_mixed() && turned.byte_order() != Some(ByteOrder::Little), "{turned}");
+        assert_eq!(order, Order::F);
+        let original = ndferry::open(&fixture.path).unwrap().arrays()[0].dtype().clone();
+        let Some(byte_order) = original.byte_order() else {
+            continue;
+        };
+        convert(&big, &back, &["--byte-order", &byte_order.to_string(), "--order", fixture.text("order")]);
+        assert_eq!(ndferry::open(&back).unwrap().arrays()[0].dtype(), &original);
+        assert!(data(&back) == data(&fixture.path), "{}, padding included", fixture.path.display());
+    }
+}
+
 #[test]
 fn native_is_the_order_of_this_machine() {
     let folder = tempfile::tempdir().unwrap();

@@ -56,6 +56,21 @@ pub fn fixtures(folder: &str) -> Vec<Fixture> {
     descriptions.iter().map(read).collect()
 }
 
+/// A field of the records of a fixture that holds numbers, as `stats` is to tell it.
+pub struct Column<'a> {
+    pub name: &'a str,
+    pub described: &'a Value,
+}
+
+impl Fixture {
+    /// The fields that have figures.
+    pub fn columns(&self) -> Vec<Column<'_>> {
+        let parts = self.description["parts"].as_array().expect("a list");
+        let told = parts.iter().filter(|part| !part["stats"].is_null());
+        told.map(|part| Column { name: part["path"].as_str().expect("a path"), described: part }).collect()
+    }
+}
+
 /// The real volume that is read as raw binary.
 pub fn volume() -> Fixture {
     fixtures("nifti").pop().expect("a volume")
@@ -107,7 +122,7 @@ fn transposed(at: usize, shape: &[usize]) -> usize {
 }
 
 fn hexadecimal(element: &[u8], dtype: &DType) -> String {
-    let parts = element.chunks(dtype.scalar().swap_width());
+    let parts = element.chunks(dtype.scalar().expect("a number").swap_width());
     let digits = |part: &[u8]| {
         let mut part = part.to_vec();
         if dtype.byte_order() == Some(ByteOrder::Little) {

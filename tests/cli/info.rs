@@ -39,7 +39,7 @@ fn json_tells_of_every_fixture_what_numpy_wrote() {
                 "offset": offset,
                 "nbytes": nbytes,
                 "alignment": 1 << offset.trailing_zeros().min(12),
-                "mappable": dtype.is_native() && dtype.scalar() != ndferry::Scalar::Bool,
+                "mappable": dtype.is_native() && dtype.scalar() != Some(ndferry::Scalar::Bool),
             }],
         });
         // As text, for the order of the keys is part of the promise.
@@ -76,6 +76,29 @@ fn json_tells_of_every_array_of_a_container_and_all_are_aligned() {
         assert!(array["alignment"].as_u64().unwrap() >= 64, "{array}");
         assert_eq!(array["mappable"], true, "{array}");
     }
+}
+
+#[test]
+fn json_tells_the_fields_of_records_as_numpy_does() {
+    for fixture in fixtures("dtypes") {
+        let info = ndferry(["info", "--json", fixture.path.to_str().unwrap()]).json();
+        for key in ["dtype", "shape", "order", "byte_order"] {
+            assert_eq!(info["arrays"][0][key], fixture.description[key], "{key} of {}", fixture.path.display());
+        }
+    }
+}
+
+#[test]
+fn people_get_the_fields_of_records_below_the_table() {
+    let fixture = fixtures("dtypes").into_iter().find(|fixture| fixture.text("file") == "nested_big.npy").unwrap();
+    let text = ndferry(["info", fixture.path.to_str().unwrap()]).success();
+    let lines: Vec<_> = text.lines().skip(2).map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
+    assert_eq!(lines[0][..4], ["4", "fields", "4", "C"], "{text}");
+    assert_eq!(lines[3], ["field", "dtype", "shape", "byte", "order", "offset", "bytes"], "{text}");
+    assert_eq!(lines[5], ["grid", ">u2", "2×3", "big", "1", "12"], "{text}");
+    assert_eq!(lines[8], ["at", "2", "fields", "2", "big", "15", "24"], "{text}");
+    assert_eq!(lines[10], ["y", ">f4", "2", "big", "19", "8"], "{text}");
+    assert!(text.contains("\n    y "), "{text}");
 }
 
 #[test]

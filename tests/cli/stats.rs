@@ -68,6 +68,58 @@ fn complex_arrays_are_refused_each_with_its_reason() {
     }
 }
 
+// B1
+#[test]
+fn every_field_that_holds_numbers_has_the_figures_of_numpy() {
+    for fixture in fixtures("dtypes") {
+        let outcome = ndferry(stats([&fixture]));
+        let (rows, columns) = (parse(&outcome.stdout), fixture.columns());
+        let rows = rows.as_array().unwrap();
+        let names = |row: &Value| row["array"].as_str().unwrap().to_owned();
+        let expected: Vec<_> = columns.iter().map(|column| column.name).collect();
+        assert_eq!(rows.iter().map(names).collect::<Vec<_>>(), expected, "{}", fixture.path.display());
+        for (row, column) in rows.iter().zip(&columns) {
+            assert_eq!(
+                (&row["dtype"], &row["shape"]),
+                (&column.described["dtype"], &column.described["shape"]),
+                "{row}"
+            );
+            assert_figures(row, &column.described["stats"]);
+        }
+        // What is said besides: of complex fields, and of arrays without any number.
+        for line in outcome.stderr.lines() {
+            let reasons = ["complex numbers", "of which there are no figures", "none of whose fields is a number"];
+            assert!(reasons.iter().any(|reason| line.contains(reason)), "{line}");
+        }
+        assert_eq!(outcome.code, Some(i32::from(!outcome.stderr.is_empty())));
+        assert!(!columns.is_empty() || !outcome.stderr.is_empty(), "{}", fixture.path.display());
+    }
+}
+
+#[test]
+fn fields_of_many_records_are_summarised_in_blocks_and_fields_of_an_array_named_by_both() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("stars.ferry");
+    let dtype = "[('id', '>u4'), ('at', [('x.y', '<f4', (3,)), ('name', '|S1')])]".parse().unwrap();
+    let record = |at: u32| [&at.to_be_bytes()[..], &[(at as f32).to_le_bytes(); 3].concat(), b"n"].concat();
+    let bytes: Vec<u8> = (0..200_000).flat_map(record).collect();
+    let stars = ndferry::AnyArray::from_bytes(dtype, &[400, 500], ndferry::Order::F, &bytes).unwrap();
+    ndferry::dump(&path, &std::collections::BTreeMap::from([("stars", stars)])).unwrap();
+    let rows = ndferry(["stats", "--json", "--workers", "2", path.to_str().unwrap()]).json();
+    let expected = [("stars.id", json!(199_999), 200_000), ("stars.at.x\\.y", json!(199_999.0), 600_000)];
+    assert_eq!(rows.as_array().unwrap().len(), expected.len());
+    for (row, (name, max, count)) in rows.as_array().unwrap().iter().zip(expected) {
+        assert_eq!((&row["array"], &row["max"], &row["count"]), (&json!(name), &max, &json!(count)));
+        assert_eq!(row["mean"], 99_999.5, "{row}");
+    }
+    assert_eq!(rows[1]["shape"], json!([400, 500, 3]));
+
+    let chosen = |name: &str| ndferry(["stats", "--json", path.to_str().unwrap(), "--array", name]);
+    assert_eq!(chosen("stars").json(), rows);
+    assert_eq!(chosen("stars.id").json(), json!([rows[0]]));
+    chosen("stars.at.name").assert_failed(&path, "no array `stars.at.name`: the file holds `stars`");
+}
+
 #[test]
 fn a_real_big_endian_volume_has_its_reference_values() {
     let volume = volume();

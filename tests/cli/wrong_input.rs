@@ -219,7 +219,8 @@ fn a_dtype_that_is_no_number_is_refused() {
         ("''", "unknown dtype"),
         ("'\u{1b}[2J'", ""),
         ("'<f8\n'", ""),
-        ("[('x', '<f8')]", ""),
+        ("[('x', '|O')]", "field `x`: dtype `|O` holds Python objects"),
+        ("[('x', '<f8'), ('x', '<f4')]", "`x` names two fields"),
         ("8", ""),
     ] {
         assert_refused(&folder.file("dtype.npy", with_dtype(dtype)), &[], reason);

@@ -7,7 +7,10 @@ use ndferry::{
     ndarray::{Array2, ShapeBuilder},
 };
 
-use crate::common::{bits, fixtures};
+use crate::{
+    common::{bits, fixtures},
+    dtypes,
+};
 
 /// Runs a Python program; `None` where there is no Python to run it.
 fn python(arguments: &[&str]) -> Option<String> {
@@ -92,4 +95,98 @@ print(len(pairs))";
         Some(printed) => assert_eq!(printed.trim(), names.len().to_string()),
         None => eprintln!("left out: NDFERRY_PYTHON is not set"),
     }
+}
+
+/// Compares both kinds of files that we wrote with those NumPy wrote, field by field and bit by bit; dtypes, too, after a change of
+/// byte order.
+const COMPARE: &str = "\
+import json, sys, numpy as np
+sys.path.insert(0, sys.argv[2])
+import read_ferry
+def same(a, b):
+    if a.dtype.names is not None:
+        return all(same(a[name], b[name]) for name in b.dtype.names)
+    if a.dtype.str[0] != b.dtype.str[0]:
+        a = a.byteswap().view(b.dtype)
+    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+pairs = json.load(open(sys.argv[1]))
+for npy, ferry, theirs, order in pairs:
+    b = np.load(theirs)
+    expected = b.dtype.newbyteorder(order) if order else b.dtype
+    for a in np.load(npy), read_ferry.read(ferry):
+        assert a.dtype == expected, (npy, a.dtype, expected)
+        assert a.shape == b.shape and same(a, b), (npy, a.dtype)
+print(len(pairs))";
+
+/// Arrays of random dtypes: fields of any kind, packed, aligned or with holes, nested, of sub-arrays, in mixed orders.
+const MAKE: &str = "\
+import random, sys, numpy as np
+draw = random.Random(7)
+def order(): return draw.choice('<>')
+def leaf():
+    return draw.choice([
+        lambda: draw.choice(['b1', 'i1', 'u1', f'S{draw.randrange(1, 6)}', f'V{draw.randrange(1, 6)}']),
+        lambda: order() + draw.choice(['i2', 'i4', 'i8', 'u2', 'u4', 'u8', 'f2', 'f4', 'f8', 'c8', 'c16']),
+        lambda: order() + f'U{draw.randrange(1, 4)}',
+        lambda: order() + draw.choice(['M8', 'm8']) + draw.choice(['', '[s]', '[25us]', '[D]', '[3W]', '[as]']),
+    ])()
+def dtype(depth):
+    if depth == 0 or draw.random() < 0.4:
+        return np.dtype(leaf())
+    fields = []
+    for at in range(draw.randrange(1, 5)):
+        name = draw.choice(['a', 'x y', 'größe', '数', '.', 'q\\'\"']) + str(at)
+        name = ('title ' + name, name) if draw.random() < 0.1 else name
+        shape = draw.choice([(), (), (2,), (1,), (2, 3), (0,)])
+        fields.append((name, dtype(depth - 1), shape) if shape else (name, dtype(depth - 1)))
+    made = np.dtype(fields, align=draw.random() < 0.3)
+    if draw.random() < 0.2:
+        parts = [made.fields[name] for name in made.names]
+        offsets = [part[1] + 3 * at for at, part in enumerate(parts)]
+        made = np.dtype({'names': list(made.names), 'formats': [part[0] for part in parts], 'offsets': offsets,
+                         'itemsize': made.itemsize + 3 * len(parts) + 2})
+    return made
+for at in range(200):
+    made = dtype(3)
+    shape = draw.choice([(), (0,), (5,), (3, 4), (2, 1, 3)])
+    count = int(np.prod(shape))
+    # No characters and truth values but such as there are; all else may be any bytes.
+    data = np.zeros(shape, made)
+    def fill(part):
+        if part.dtype.names is not None:
+            for name in part.dtype.names: fill(part[name])
+        elif part.dtype.kind == 'U': part[...] = np.array(['', 'µ', '数a'])[np.arange(part.size).reshape(part.shape) % 3]
+        elif part.dtype.kind == 'b': part[...] = np.arange(part.size).reshape(part.shape) % 2 == 0
+        else: part[...] = np.frombuffer(draw.randbytes(part.nbytes), part.dtype, part.size).reshape(part.shape)
+    fill(data)
+    np.save(f'{sys.argv[1]}/{at}.npy', np.asfortranarray(data) if draw.random() < 0.5 else data)";
+
+// B1 F8
+#[test]
+fn numpy_reads_every_dtype_that_we_write_and_we_what_it_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    if python(&["-W", "ignore", "-c", MAKE, folder.path().to_str().unwrap()]).is_none() {
+        eprintln!("left out: NDFERRY_PYTHON is not set");
+        return;
+    }
+    let random = (0..200).map(|at| path(&format!("{at}.npy")));
+    let fixed = dtypes::fixtures().into_iter().map(|fixture| fixture.path().to_str().unwrap().to_owned());
+    let mut pairs = Vec::new();
+    for (at, theirs) in random.chain(fixed).enumerate() {
+        let any = ndferry::open(&theirs).unwrap().any("").unwrap();
+        for (name, byte_order) in [("", None), ("<", Some(ByteOrder::Little)), (">", Some(ByteOrder::Big))] {
+            let options = byte_order.map_or_else(DumpOptions::new, |order| DumpOptions::new().byte_order(order));
+            // By way of a container, so that its list of fields is as good.
+            let (ferry, npy) = (path(&format!("{at}{name}.ferry")), path(&format!("{at}{name}.ours.npy")));
+            options.dump(&ferry, &any).unwrap();
+            let through: AnyArray = ndferry::load(&ferry).unwrap();
+            DumpOptions::new().write_npy(&npy, &through).unwrap();
+            pairs.push((npy, ferry, theirs.clone(), name));
+        }
+    }
+    std::fs::write(path("list.json"), serde_json::to_vec(&pairs).unwrap()).unwrap();
+    let scripts = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts");
+    let printed = python(&["-c", COMPARE, &path("list.json"), scripts]).unwrap();
+    assert_eq!(printed.trim(), pairs.len().to_string());
 }

@@ -7,6 +7,8 @@ mod broken;
 mod common;
 mod compression;
 mod corpus;
+mod dtypes;
+mod hostile;
 mod interop;
 #[cfg(target_os = "linux")]
 mod killed;

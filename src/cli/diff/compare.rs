@@ -1,8 +1,10 @@
 //! Comparing two arrays of one type and shape.
 
+use std::ops::Range;
+
 use half::f16;
 use ndarray::{Dimension, IxDyn, Zip};
-use ndferry::{AnyArray, Scalar, SharedArray};
+use ndferry::{AnyArray, ElementKind, Scalar, SharedArray};
 use num_complex::Complex;
 
 use super::{
@@ -30,7 +32,13 @@ pub fn compare(one: &AnyArray, other: &AnyArray, nan_differs: bool) -> Result<Di
     let by = |compare: fn(&AnyArray, &AnyArray, bool) -> ndferry::Result<Difference>| {
         compare(one, other, nan_differs).map_err(|error| reason(&error))
     };
-    match one.dtype().scalar() {
+    let scalar = match one.dtype().kind() {
+        ElementKind::Scalar(scalar) => *scalar,
+        ElementKind::DateTime(_) | ElementKind::TimeDelta(_) => return by(compare_times),
+        ElementKind::Text(_) => return by(|one, other, _| compare_words(one, other, texts)),
+        _ => return by(|one, other, _| compare_words(one, other, byte_strings)),
+    };
+    match scalar {
         Scalar::Bool => by(compare_as::<bool>),
         Scalar::I8 => by(compare_as::<i8>),
         Scalar::I16 => by(compare_as::<i16>),
@@ -50,15 +58,62 @@ pub fn compare(one: &AnyArray, other: &AnyArray, nan_differs: bool) -> Result<Di
 }
 
 fn compare_as<A: Compared>(one: &AnyArray, other: &AnyArray, nan_differs: bool) -> ndferry::Result<Difference> {
+    compare_numbers::<A>(one, other, nan_differs, AnyArray::to_array)
+}
+
+fn compare_times(one: &AnyArray, other: &AnyArray, _: bool) -> ndferry::Result<Difference> {
+    compare_numbers::<i64>(one, other, false, AnyArray::counts)
+}
+
+/// The part of `array` that a tile is.
+fn part(array: &AnyArray, tile: &[Range<usize>]) -> ndferry::Result<AnyArray> {
+    tile.iter().cloned().enumerate().try_fold(array.clone(), |part, (axis, range)| part.slice_axis(axis, range))
+}
+
+/// The tiles of two arrays of one shape.
+fn tiles_of(one: &AnyArray, other: &AnyArray) -> impl Iterator<Item = Vec<Range<usize>>> {
+    tiles(one.shape(), one.order().filter(|&order| other.order() == Some(order)))
+}
+
+fn texts(array: &AnyArray) -> ndferry::Result<Vec<String>> {
+    // What is no text is told as what is wrong with it, which names its bytes.
+    Ok(array.texts()?.map(|text| text.map_or_else(|error| error.to_string(), |text| format!("{text:?}"))).collect())
+}
+
+fn byte_strings(array: &AnyArray) -> ndferry::Result<Vec<String>> {
+    Ok(array.byte_strings()?.map(|bytes| format!("\"{}\"", bytes.escape_ascii())).collect())
+}
+
+/// Compares what has no distances.
+fn compare_words(
+    one: &AnyArray,
+    other: &AnyArray,
+    read: fn(&AnyArray) -> ndferry::Result<Vec<String>>,
+) -> ndferry::Result<Difference> {
     let mut found = Difference::default();
-    let order = one.order().filter(|&order| other.order() == Some(order));
+    for tile in tiles_of(one, other) {
+        let (a, b) = (read(&part(one, &tile)?)?, read(&part(other, &tile)?)?);
+        let indices = ndarray::indices(tile.iter().map(Range::len).collect::<Vec<_>>());
+        for ((index, a), b) in indices.into_iter().zip(a).zip(b) {
+            if a != b {
+                let index = index.slice().iter().zip(&tile).map(|(&at, range)| range.start + at);
+                found.count(index, || [a, b]);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn compare_numbers<A: Compared>(
+    one: &AnyArray,
+    other: &AnyArray,
+    nan_differs: bool,
+    read: fn(&AnyArray) -> ndferry::Result<SharedArray<A, IxDyn>>,
+) -> ndferry::Result<Difference> {
+    let mut found = Difference::default();
     let same = |a: A, b: A| a.same(b) && !(nan_differs && a.is_nan());
-    for tile in tiles(one.shape(), order) {
-        let part = |array: &AnyArray| -> ndferry::Result<SharedArray<A, IxDyn>> {
-            let mut parts = tile.iter().cloned().enumerate();
-            parts.try_fold(array.clone(), |part, (axis, range)| part.slice_axis(axis, range))?.to_array()
-        };
-        let (a, b) = (part(one)?, part(other)?);
+    for tile in tiles_of(one, other) {
+        let (a, b) = (read(&part(one, &tile)?)?, read(&part(other, &tile)?)?);
         if Zip::from(&*a).and(&*b).all(|&a, &b| same(a, b)) {
             continue;
         }
@@ -73,13 +128,18 @@ fn compare_as<A: Compared>(one: &AnyArray, other: &AnyArray, nan_differs: bool) 
 }
 
 impl Difference {
-    /// Takes in two elements that are not the same.
-    fn take<A: Compared>(&mut self, index: impl Iterator<Item = usize> + Clone, one: A, other: A) {
+    /// Takes in two elements that are not the same, and how they are told.
+    fn count(&mut self, index: impl Iterator<Item = usize> + Clone, told: impl FnOnce() -> [String; 2]) {
         self.different += 1;
         // Tiles come in an order of their own.
         if self.first.as_ref().is_none_or(|(first, _)| index.clone().lt(first.iter().copied())) {
-            self.first = Some((index.collect(), [one.told(), other.told()]));
+            self.first = Some((index.collect(), told()));
         }
+    }
+
+    /// Takes in two elements that are not the same.
+    fn take<A: Compared>(&mut self, index: impl Iterator<Item = usize> + Clone, one: A, other: A) {
+        self.count(index, || [one.told(), other.told()]);
         match one.distance(other) {
             Distance::Nan => self.nan += 1,
             Distance::By { absolute, relative } => {

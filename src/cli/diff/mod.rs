@@ -14,7 +14,7 @@ use serde::Serialize;
 use self::compare::Difference;
 use super::{
     args::DiffArgs,
-    failure::{Failure, Failures},
+    failure::{Failure, Failures, reason},
     input, terminal,
     text::{self, OneLine},
     value::Figure,
@@ -76,18 +76,50 @@ fn rows(args: &DiffArgs) -> Result<Vec<Row>, Failure> {
         }
         None => pairs(&a, &b),
     };
-    let row = |pair: [Option<&ArrayInfo>; 2]| match pair {
-        [Some(one), Some(other)] if !same_type(one.dtype(), other.dtype()) => Ok(Row::new(pair, Verdict::Dtype)),
-        [Some(one), Some(other)] if one.shape() != other.shape() => Ok(Row::new(pair, Verdict::Shape)),
-        [Some(one), Some(other)] => {
-            let found = compare::compare(&read(&a, one)?, &read(&b, other)?, args.nan_differs);
-            found
-                .map(|found| Row::of(pair, found))
-                .map_err(|message| Failure::new(a.path(), told(one.name(), &message)))
+    let mut rows = Vec::new();
+    for pair in pairs {
+        match pair {
+            [Some(one), Some(other)] if !same_type(one.dtype(), other.dtype()) => {
+                rows.push(Row::new(pair, Verdict::Dtype));
+            }
+            [Some(one), Some(other)] if one.shape() != other.shape() => rows.push(Row::new(pair, Verdict::Shape)),
+            [Some(one), Some(other)] => {
+                let whole = Row::new(pair, Verdict::Same);
+                compare_all(whole, &read(&a, one)?, &read(&b, other)?, args.nan_differs, &mut rows)
+                    .map_err(|message| Failure::new(a.path(), told(one.name(), &message)))?;
+            }
+            _ => rows.push(Row::new(pair, Verdict::Missing)),
         }
-        _ => Ok(Row::new(pair, Verdict::Missing)),
+    }
+    Ok(rows)
+}
+
+/// The row of two arrays of one type and shape, or one for each field.
+fn compare_all(
+    row: Row,
+    one: &AnyArray,
+    other: &AnyArray,
+    nan_differs: bool,
+    rows: &mut Vec<Row>,
+) -> Result<(), String> {
+    let Some(fields) = one.dtype().fields() else {
+        rows.push(row.with(compare::compare(one, other, nan_differs)?));
+        return Ok(());
     };
-    pairs.into_iter().map(row).collect()
+    for field in fields.iter() {
+        let step = field.step();
+        let [one, other] = [one, other].map(|array| array.field(&step).map_err(|error| reason(&error)));
+        let (one, other) = (one?, other?);
+        let array = if row.array.is_empty() { step } else { format!("{}.{step}", row.array) };
+        let part = Row {
+            array,
+            dtype: [&one, &other].map(|part| Some(part.dtype().clone())),
+            shape: [&one, &other].map(|part| Some(part.shape().to_vec())),
+            ..Row::new([None, None], Verdict::Same)
+        };
+        compare_all(part, &one, &other, nan_differs, rows)?;
+    }
+    Ok(())
 }
 
 /// Whether elements are of one type, in whatever byte order.
@@ -129,23 +161,32 @@ fn told(name: &str, message: &str) -> String {
 impl Row {
     /// Arrays whose elements were not compared.
     fn new(pair: [Option<&ArrayInfo>; 2], verdict: Verdict) -> Self {
-        Self { verdict, ..Self::of(pair, Difference::default()) }
-    }
-
-    /// Arrays whose elements were.
-    fn of(pair: [Option<&ArrayInfo>; 2], found: Difference) -> Self {
-        let (first, values) = found.first.unzip();
         Self {
             array: pair.iter().flatten().map(|info| info.name()).find(|name| !name.is_empty()).unwrap_or("").to_owned(),
-            verdict: if found.different == 0 { Verdict::Same } else { Verdict::Values },
+            verdict,
             dtype: pair.map(|info| info.map(|info| info.dtype().clone())),
             shape: pair.map(|info| info.map(|info| info.shape().to_vec())),
+            different: 0,
+            nan: 0,
+            first: None,
+            values: None,
+            absolute: Figure(None),
+            relative: Figure(None),
+        }
+    }
+
+    /// With what was found when the elements were compared.
+    fn with(self, found: Difference) -> Self {
+        let (first, values) = found.first.unzip();
+        Self {
+            verdict: if found.different == 0 { Verdict::Same } else { Verdict::Values },
             different: found.different,
             nan: found.nan,
             first,
             values,
             absolute: Figure(found.absolute),
             relative: Figure(found.relative),
+            ..self
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{error::Error, ops::Range};
 
 use half::f16;
-use ndarray::Ix1;
+use ndarray::IxDyn;
 use ndferry::{AnyArray, DType, Scalar};
 
 use super::{
@@ -22,31 +22,36 @@ const PIECE: usize = 128 << 10;
 /// What a task comes to.
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
-/// Cuts an array of `length` elements into blocks. How depends on nothing else, so that the figures do not depend on the
+/// Cuts an array along its first axis into blocks. How depends on nothing else, so that the figures do not depend on the
 /// number of workers.
-pub fn blocks(length: usize, dtype: &DType) -> Vec<Range<usize>> {
-    let most = BLOCK / dtype.item_size();
-    let block = (length / SHARES).next_multiple_of(STRETCH).clamp(STRETCH, most);
+pub fn blocks(array: &AnyArray) -> Vec<Range<usize>> {
+    let length = array.shape()[0];
+    let size = array.nbytes().checked_div(length).unwrap_or(0).max(1);
+    let (least, most) = ((STRETCH * array.dtype().item_size() / size).max(1), (BLOCK / size).max(1));
+    let block = (length / SHARES).next_multiple_of(least).clamp(least, most.max(least));
     let starts = (0..length).step_by(block);
     starts.map(|start| start..length.min(start + block)).collect()
 }
 
 /// Whether elements of this type have figures; the reason where they have none.
 pub fn check(dtype: &DType) -> Result<(), String> {
-    if dtype.scalar().is_complex() {
-        return Err(format!("holds complex numbers ({dtype}), which have no order, and so no minimum or maximum"));
+    match dtype.scalar() {
+        Some(scalar) if scalar.is_complex() => {
+            Err(format!("holds complex numbers ({dtype}), which have no order, and so no minimum or maximum"))
+        }
+        Some(_) => Ok(()),
+        None => Err(format!("holds {} ({dtype}), of which there are no figures", dtype.kind())),
     }
-    Ok(())
 }
 
-/// The task: what the elements of a block say. The array has one axis.
+/// The task: what the elements of a block of the first axis say.
 pub fn summarise(array: &AnyArray, block: Range<usize>) -> Outcome<Summary> {
     let mut summary = Summary::default();
     walk(array, block, &mut summary)?;
     Ok(summary)
 }
 
-/// The task: which bins the elements of a block fall into. The array has one axis.
+/// The task: which bins the elements of a block of the first axis fall into.
 pub fn count((array, bins): &(AnyArray, Bins), block: Range<usize>) -> Outcome<Histogram> {
     let mut histogram = Histogram::new(*bins);
     walk(array, block, &mut histogram)?;
@@ -65,48 +70,67 @@ impl Visitor for Summary {
 }
 
 fn walk(array: &AnyArray, block: Range<usize>, visitor: &mut impl Visitor) -> Outcome<()> {
-    match array.dtype().scalar() {
-        Scalar::Bool => walk_as::<bool>(array, block, visitor),
-        Scalar::I8 => walk_as::<i8>(array, block, visitor),
-        Scalar::I16 => walk_as::<i16>(array, block, visitor),
-        Scalar::I32 => walk_as::<i32>(array, block, visitor),
-        Scalar::I64 => walk_as::<i64>(array, block, visitor),
-        Scalar::U8 => walk_as::<u8>(array, block, visitor),
-        Scalar::U16 => walk_as::<u16>(array, block, visitor),
-        Scalar::U32 => walk_as::<u32>(array, block, visitor),
-        Scalar::U64 => walk_as::<u64>(array, block, visitor),
-        Scalar::F16 => walk_as::<f16>(array, block, visitor),
-        Scalar::F32 => walk_as::<f32>(array, block, visitor),
-        Scalar::F64 => walk_as::<f64>(array, block, visitor),
+    let block = array.slice_axis(0, block)?;
+    let Some(scalar) = array.dtype().scalar() else {
+        return Err(check(array.dtype()).err().unwrap_or_default().into());
+    };
+    match scalar {
+        Scalar::Bool => walk_as::<bool>(&block, visitor),
+        Scalar::I8 => walk_as::<i8>(&block, visitor),
+        Scalar::I16 => walk_as::<i16>(&block, visitor),
+        Scalar::I32 => walk_as::<i32>(&block, visitor),
+        Scalar::I64 => walk_as::<i64>(&block, visitor),
+        Scalar::U8 => walk_as::<u8>(&block, visitor),
+        Scalar::U16 => walk_as::<u16>(&block, visitor),
+        Scalar::U32 => walk_as::<u32>(&block, visitor),
+        Scalar::U64 => walk_as::<u64>(&block, visitor),
+        Scalar::F16 => walk_as::<f16>(&block, visitor),
+        Scalar::F32 => walk_as::<f32>(&block, visitor),
+        Scalar::F64 => walk_as::<f64>(&block, visitor),
         _ => Err(format!("there are no figures for elements of dtype {}", array.dtype()).into()),
     }
 }
 
-/// Piece by piece, so that a swap of foreign byte order stays in the cache as well.
-fn walk_as<A: Number>(array: &AnyArray, block: Range<usize>, visitor: &mut impl Visitor) -> Outcome<()> {
-    let piece = PIECE / size_of::<A>();
-    for start in block.clone().step_by(piece) {
-        let elements = array.slice_axis(0, start..block.end.min(start + piece))?.to_array::<A, Ix1>()?;
-        let elements = elements.as_slice().ok_or("the elements do not lie side by side")?;
-        elements.chunks(STRETCH).for_each(|stretch| visitor.visit(stretch));
+/// Piece by piece, so that a swap of foreign byte order stays in the cache as well: along the first axis that has more than one
+/// element, and along the next where one of those is too large.
+fn walk_as<A: Number>(array: &AnyArray, visitor: &mut impl Visitor) -> Outcome<()> {
+    let axis = array.shape().iter().position(|&length| length > 1);
+    let (Some(axis), true) = (axis, array.nbytes() > PIECE) else {
+        let elements = array.to_array::<A, IxDyn>()?;
+        match elements.as_slice() {
+            Some(elements) => elements.chunks(STRETCH).for_each(|stretch| visitor.visit(stretch)),
+            // A field lies among others.
+            None => {
+                let elements: Vec<A> = elements.iter().copied().collect();
+                elements.chunks(STRETCH).for_each(|stretch| visitor.visit(stretch));
+            }
+        }
+        return Ok(());
+    };
+    let length = array.shape()[axis];
+    let piece = (PIECE / (array.nbytes() / length)).max(1);
+    for start in (0..length).step_by(piece) {
+        walk_as::<A>(&array.slice_axis(axis, start..length.min(start + piece))?, visitor)?;
     }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use ndferry::ByteOrder;
+    use ndarray::Array;
+    use ndferry::{ByteOrder, SharedArray};
 
     use super::*;
+    use crate::cli::value::Value;
 
     #[test]
     fn blocks_cover_an_array_once_and_share_out_small_ones() {
-        let dtype = DType::new(Scalar::I16, ByteOrder::Big);
-        for length in [0, 1, STRETCH, 33_825, 1 << 20, (1 << 28) + 7] {
-            let blocks = blocks(length, &dtype);
+        let bytes = SharedArray::from(vec![0_u8; 64 << 20]).to_any();
+        for length in [0, 1, STRETCH, 33_825, 1 << 20, (1 << 25) + 7] {
+            let blocks = blocks(&bytes.slice_axis(0, 0..length).unwrap());
             let end = blocks.iter().fold(0, |end, block| {
                 assert_eq!(block.start, end, "{length}");
-                assert!(block.end > end && block.len() * 2 <= BLOCK, "{length}");
+                assert!(block.end > end && block.len() <= BLOCK, "{length}");
                 block.end
             });
             assert_eq!(end, length);
@@ -115,9 +139,25 @@ mod tests {
     }
 
     #[test]
-    fn complex_numbers_are_refused_with_a_reason() {
+    fn elements_are_visited_once_whatever_the_axes() {
+        for shape in [&[3_usize, 70_000][..], &[1, 1, 300_000], &[100_000, 3], &[2, 3, 4], &[5, 0]] {
+            let length: usize = shape.iter().product();
+            let whole = SharedArray::from(Array::from_iter(0..length as u64).into_shape_with_order(shape).unwrap());
+            for array in [whole.to_any(), whole.to_any().reversed_axes()] {
+                let all = blocks(&array).into_iter().map(|block| summarise(&array, block).unwrap());
+                let summary = all.fold(Summary::default(), Summary::merge);
+                assert_eq!(summary.count(), length as u64, "{shape:?}");
+                let last = (length > 0).then(|| Value::Integer(length as i128 - 1));
+                assert_eq!(summary.max(), last, "{shape:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_no_order_is_refused_with_a_reason() {
         let check = |scalar| check(&DType::new(scalar, ByteOrder::Little));
         assert!(check(Scalar::F64).is_ok());
         assert!(check(Scalar::C64).unwrap_err().contains("<c8"));
+        assert!(super::check(&"<M8[s]".parse().unwrap()).unwrap_err().contains("datetimes (<M8[s])"));
     }
 }

@@ -1,11 +1,12 @@
 //! `ndferry stats`: extremes, mean and spread of arrays, by worker processes.
 //!
-//! The parent opens a file, cuts each of its arrays into blocks and hands the pool the array, which travels as the open file,
+//! The parent opens a file, cuts each of its arrays, of records each field that holds numbers ([`column`]), into blocks and hands the pool the array, which travels as the open file,
 //! and the blocks. A worker maps the file, goes through the block at hand ([`block`]) and sends back a [`Summary`], however
 //! large the block; the parent merges summaries in order. The numerics, from the bottom: [`double`], [`lanes`], [`moments`],
 //! [`kernel`], [`summary`].
 
 mod block;
+mod column;
 mod double;
 mod histogram;
 mod kernel;
@@ -21,6 +22,7 @@ use std::io::{IsTerminal, stdout};
 use ndferry::{ArrayFile, ArrayInfo, Pool};
 
 use self::{
+    column::Column,
     histogram::{Bins, Histogram},
     report::Row,
     summary::Summary,
@@ -38,10 +40,15 @@ pub fn run(args: &StatsArgs, failures: &mut Failures) -> Result<(), Failure> {
     let mut rows = Vec::new();
     for path in &args.files {
         let done = input::open(path, args.limit.options(), args.input.layout()).and_then(|file| {
-            for array in input::select(&file, args.array.as_deref())? {
-                match summariser.row(&file, array) {
-                    Ok(row) => rows.push(row),
-                    Err(failure) => failures.report(&failure),
+            for (array, columns) in column::select(&file, args.array.as_deref())? {
+                if columns.is_empty() {
+                    failures.report(&failed(&file, array.name(), "holds records, none of whose fields is a number"));
+                }
+                for column in columns {
+                    match summariser.row(&file, array, column) {
+                        Ok(row) => rows.push(row),
+                        Err(failure) => failures.report(&failure),
+                    }
                 }
             }
             Ok(())
@@ -54,6 +61,13 @@ pub fn run(args: &StatsArgs, failures: &mut Failures) -> Result<(), Failure> {
     terminal::print(&text)
 }
 
+fn failed(file: &ArrayFile, name: &str, message: &str) -> Failure {
+    match name {
+        "" => Failure::new(file.path(), message),
+        name => Failure::new(file.path(), format!("array `{name}`: {message}")),
+    }
+}
+
 /// The workers, started when the first array needs them, and what is asked of them.
 struct Summariser {
     workers: Option<usize>,
@@ -63,39 +77,41 @@ struct Summariser {
 }
 
 impl Summariser {
-    /// The row of one array of a file.
-    fn row(&mut self, file: &ArrayFile, array: &ArrayInfo) -> Result<Row, Failure> {
-        let outcome = match block::check(array.dtype()) {
-            Ok(()) => self.summarise(file, array).map_err(|error| reason(&error)),
+    /// The row of one array of a file, or of a field of it.
+    fn row(&mut self, file: &ArrayFile, array: &ArrayInfo, column: Column) -> Result<Row, Failure> {
+        let name = column.name.clone();
+        let outcome = match block::check(&column.dtype) {
+            Ok(()) => self.summarise(file, array, column).map_err(|error| reason(&error)),
             Err(reason) => Err(reason),
         };
-        outcome.map_err(|message| match array.name() {
-            "" => Failure::new(file.path(), message),
-            name => Failure::new(file.path(), format!("array `{name}`: {message}")),
-        })
+        outcome.map_err(|message| failed(file, &name, &message))
     }
 
-    fn summarise(&mut self, file: &ArrayFile, info: &ArrayInfo) -> ndferry::Result<Row> {
-        let array = file.any_of(info)?.flatten()?;
-        let blocks = block::blocks(array.len(), info.dtype());
+    fn summarise(&mut self, file: &ArrayFile, info: &ArrayInfo, column: Column) -> ndferry::Result<Row> {
+        let mut array = file.any_of(info)?.flatten()?;
+        if let Some(field) = &column.field {
+            array = array.field(field)?;
+        }
+        let blocks = block::blocks(&array);
         let passes = if self.draws { 2 } else { 1 };
-        let bar = Bar::new(file.path(), passes * info.nbytes());
+        let nbytes = array.nbytes() as u64;
+        let bar = Bar::new(file.path(), passes * nbytes);
         let pool = self.pool()?;
 
-        let moved = bar.moved_by(0, info.nbytes());
+        let moved = bar.moved_by(0, nbytes);
         let parts = pool.with(&array).progress(moved).try_map(block::summarise, blocks.clone())?;
         let summary = parts.into_iter().fold(Summary::default(), Summary::merge);
 
         let histogram = match summary.finite.filter(|_| self.draws) {
             Some(finite) => {
                 let bins = Bins::between(finite.min, finite.max);
-                let moved = bar.moved_by(info.nbytes(), info.nbytes());
+                let moved = bar.moved_by(nbytes, nbytes);
                 let parts = pool.with(&(array, bins)).progress(moved).try_map(block::count, blocks)?;
                 Some(parts.into_iter().fold(Histogram::new(bins), Histogram::merge))
             }
             None => None,
         };
-        Ok(Row::new(file.path(), info, summary, histogram))
+        Ok(Row::new(file.path(), column, summary, histogram))
     }
 
     fn pool(&mut self) -> ndferry::Result<Pool> {

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use ndferry::{ArrayInfo, DType};
+use ndferry::DType;
 use serde::Serialize;
 
-use super::{histogram::Histogram, summary::Summary};
+use super::{column::Column, histogram::Histogram, summary::Summary};
 use crate::cli::{
     info::byte_order,
     table::{
@@ -35,13 +35,13 @@ pub struct Row {
 }
 
 impl Row {
-    pub fn new(path: &Path, array: &ArrayInfo, summary: Summary, histogram: Option<Histogram>) -> Self {
+    pub fn new(path: &Path, column: Column, summary: Summary, histogram: Option<Histogram>) -> Self {
         Self {
             path: path.display().to_string(),
-            array: array.name().to_owned(),
-            dtype: array.dtype().clone(),
-            shape: array.shape().to_vec(),
-            byte_order: byte_order(array.dtype()),
+            byte_order: byte_order(&column.dtype),
+            array: column.name,
+            dtype: column.dtype,
+            shape: column.shape,
             count: summary.count(),
             nan: summary.nan,
             min: Figure(summary.min()),

@@ -45,7 +45,7 @@ struct TreeEntry {
 #[serde(deny_unknown_fields)]
 struct SegmentEntry {
     name: String,
-    dtype: String,
+    dtype: crate::DType,
     shape: Vec<usize>,
     order: crate::Order,
     offset: u64,

@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{ALIGNMENT, Checksum, Header, MAGIC, PRELUDE, SegmentEntry, VERSION};
 use crate::{
-    DType, Error, Result,
+    Error, Result,
     format::file::{ArrayFile, ArrayInfo, Format, Tree},
     map::FileMap,
 };
@@ -86,7 +86,6 @@ pub(in crate::format) fn check(file: &[u8], range: Range<usize>, expected: u64, 
 /// A segment between `low` and `high`.
 fn segment(entry: SegmentEntry, low: usize, high: usize) -> Result<ArrayInfo> {
     let SegmentEntry { name, dtype, shape, order, offset, nbytes, codec, stored, xxh3 } = entry;
-    let dtype: DType = dtype.parse()?;
     if offset % ALIGNMENT != 0 {
         return Err(Error::invalid(format!("begins at byte {offset}, which is no multiple of {ALIGNMENT}")));
     }

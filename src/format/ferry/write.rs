@@ -18,7 +18,7 @@ use crate::{
         compress::{Codec, Encoder},
         dump::{for_each_block, order_of},
     },
-    swap,
+    swap::Change,
 };
 
 /// Whose file it is, which decides the path that its header records.
@@ -68,7 +68,7 @@ impl<W: Write + Seek> Container<W> {
     }
 
     /// Dtype, offset and bytes of the one segment written.
-    pub(crate) fn only_segment(&self) -> (&str, u64, u64) {
+    pub(crate) fn only_segment(&self) -> (&DType, u64, u64) {
         let segment = &self.segments[0];
         (&segment.dtype, segment.offset, segment.nbytes)
     }
@@ -164,7 +164,7 @@ impl<W: Write + Seek> Container<W> {
         };
         self.segments.push(SegmentEntry {
             name: segment.name,
-            dtype: segment.dtype.to_string(),
+            dtype: segment.dtype,
             shape: shape.to_vec(),
             order,
             offset: segment.offset,
@@ -219,11 +219,11 @@ impl<W: Write + Seek> Sink for Container<W> {
         if dtype.is_native() {
             return self.put(elements).map_err(cannot_write);
         }
-        let width = dtype.scalar().swap_width();
+        let change = Change::to_order(dtype, ByteOrder::NATIVE);
         let mut swapped = std::mem::take(&mut self.scratch);
         swapped.clear();
         swapped.extend_from_slice(elements);
-        swap::in_place(&mut swapped, width);
+        change.in_place(&mut swapped);
         let put = self.put(&swapped);
         self.scratch = swapped;
         put.map_err(cannot_write)

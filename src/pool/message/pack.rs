@@ -337,6 +337,9 @@ impl Sink for Packer {
                 Segment { dtype: array.dtype.clone(), offset: range.start as u64, nbytes: range.len() as u64 };
             return Ok(self.refer(&array.layout, segment, place, source));
         }
+        // A field lies among others, which nobody asked for.
+        let apart = if array.memory.is_of_records() { Some(array.apart()?) } else { None };
+        let array = apart.as_ref().unwrap_or(array);
         // What came from the parent of this process is still there as long as it is lent, for this process's own workers too.
         let lent = array.memory.noted(self.store.id()).and_then(|note| note.downcast::<Lent>().ok());
         if let Some(lent) = lent.filter(|lent| lent.until.strong_count() > 0) {

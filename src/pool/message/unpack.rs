@@ -230,9 +230,8 @@ impl Segments for Unpacking<'_> {
             offset: origin.offset,
             byte_order: origin.big_endian.map(|big| if big { ByteOrder::Big } else { ByteOrder::Little }),
         });
-        let size = segment.dtype.item_size();
-        let available = usize::try_from(segment.nbytes).unwrap_or(0) / size;
-        let layout = Layout::strided(shape, strides, *start, available, size)?;
+        let available = usize::try_from(segment.nbytes).unwrap_or(0);
+        let layout = Layout::strided(shape, strides, *start, available, segment.dtype.item_size())?;
         let memory = match place {
             Place::Here { slot } => match self.message.arrays.get(*slot) {
                 Some(array) => return Ok(array.clone()),

@@ -1,14 +1,20 @@
 //! Reversing the bytes of numbers: in place, or on the way from one buffer to another.
 //!
 //! Only bits move, so NaN payloads and signalling bits survive. Large buffers are shared out over scoped threads: none is
-//! left behind when a call returns. What an element is, and how wide, is [`dtype`](crate::DType)'s business; a complex
-//! number is two units of half its size.
+//! left behind when a call returns. A complex number is two units of half its size, a structured element is reversed field by
+//! field ([`to_order`]).
+
+mod change;
 
 use std::{
     num::NonZero,
     sync::{Mutex, PoisonError},
     thread,
 };
+
+pub(crate) use change::Change;
+
+use crate::{ByteOrder, DType};
 
 /// Bytes below which one thread is faster than starting a second.
 const PARALLEL_FROM: usize = 4 << 20;
@@ -29,11 +35,7 @@ pub fn in_place(bytes: &mut [u8], width: usize) {
     if width == 1 {
         return;
     }
-    let part = part(bytes.len());
-    if part >= bytes.len() {
-        return reverse_in_place(bytes, width);
-    }
-    share_out(bytes.chunks_mut(part), |chunk| reverse_in_place(chunk, width));
+    parts_in_place(bytes, width, |part| reverse_in_place(part, width));
 }
 
 /// Copies `from` to `to`, reversing the bytes of every `width`-byte unit.
@@ -50,11 +52,45 @@ pub fn in_place(bytes: &mut [u8], width: usize) {
 pub fn copy(from: &[u8], to: &mut [u8], width: usize) {
     assert_eq!(from.len(), to.len(), "source and destination differ in length");
     check(from.len(), width);
-    let part = part(from.len());
-    if part >= from.len() {
-        return reverse_copy(from, to, width);
+    parts_copied(from, to, width, |from, to| reverse_copy(from, to, width));
+}
+
+/// Brings elements of `dtype` into `byte_order`, in place: each field of a structured dtype that is not in it yet. The elements are
+/// then of `dtype.with_byte_order(byte_order)`.
+///
+/// # Panics
+///
+/// Where the length is no whole number of elements.
+///
+/// ```
+/// use ndferry::{ByteOrder, DType, swap};
+///
+/// let mixed: DType = "[('a', '>u2'), ('b', '<u2'), ('c', '|S2')]".parse()?;
+/// let mut bytes = [1, 2, 3, 4, 5, 6];
+/// swap::to_order(&mut bytes, &mixed, ByteOrder::Big);
+/// assert_eq!(bytes, [1, 2, 4, 3, 5, 6]);
+/// # Ok::<(), ndferry::Error>(())
+/// ```
+pub fn to_order(bytes: &mut [u8], dtype: &DType, byte_order: ByteOrder) {
+    Change::to_order(dtype, byte_order).in_place(bytes);
+}
+
+/// Works on parts of whole units of `unit` bytes, in parallel where that pays.
+fn parts_in_place(bytes: &mut [u8], unit: usize, work: impl Fn(&mut [u8]) + Sync) {
+    let part = part(bytes.len(), unit);
+    if part >= bytes.len() {
+        return work(bytes);
     }
-    share_out(from.chunks(part).zip(to.chunks_mut(part)), |(from, to)| reverse_copy(from, to, width));
+    share_out(bytes.chunks_mut(part), work);
+}
+
+/// As [`parts_in_place`], from one buffer to another.
+fn parts_copied(from: &[u8], to: &mut [u8], unit: usize, work: impl Fn(&[u8], &mut [u8]) + Sync) {
+    let part = part(from.len(), unit);
+    if part >= from.len() {
+        return work(from, to);
+    }
+    share_out(from.chunks(part).zip(to.chunks_mut(part)), |(from, to)| work(from, to));
 }
 
 fn check(length: usize, width: usize) {
@@ -80,13 +116,13 @@ fn share_out<T: Send>(parts: impl Iterator<Item = T>, work: impl Fn(T) + Sync) {
     parts.iter().for_each(work);
 }
 
-/// Bytes for each thread: a whole number of pages, so that no unit is cut and no page is shared.
-fn part(length: usize) -> usize {
+/// Bytes for each thread: a whole number of units, so that none is cut, and of pages where it can be, so that none is shared.
+fn part(length: usize, unit: usize) -> usize {
     if length < PARALLEL_FROM {
         return length;
     }
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
-    length.div_ceil(threads).next_multiple_of(4096)
+    length.div_ceil(threads).next_multiple_of(if 4096 % unit == 0 { 4096 } else { unit })
 }
 
 fn reverse_in_place(bytes: &mut [u8], width: usize) {

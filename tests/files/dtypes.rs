@@ -1,0 +1,359 @@
+//! Elements that are no numbers: texts, times, bytes of no type, and records of any of these.
+
+use std::path::PathBuf;
+
+use ndferry::{
+    AnyArray, ByteOrder, DType, DumpOptions, ElementKind, Order, SharedArray, TimeUnit, WhyNotMapped,
+    ndarray::{Ix1, Ix2, Ix3, IxDyn},
+};
+use serde_json::{Value, json};
+
+use crate::common::{bits, folder};
+
+/// One file of `fixtures/dtypes` and what NumPy says of it.
+#[derive(serde::Deserialize)]
+pub struct Fixture {
+    pub file: String,
+    npy_version: [u8; 2],
+    pub dtype: DType,
+    pub shape: Vec<usize>,
+    pub order: Order,
+    byte_order: String,
+    parts: Vec<Part>,
+}
+
+/// What has no fields: the array, or a field of it.
+#[derive(serde::Deserialize)]
+struct Part {
+    path: String,
+    dtype: DType,
+    shape: Vec<usize>,
+    values: Vec<Value>,
+}
+
+impl Fixture {
+    pub fn path(&self) -> PathBuf {
+        folder().join("dtypes").join(&self.file)
+    }
+
+    pub fn any(&self) -> AnyArray {
+        ndferry::open(self.path()).unwrap().any("").unwrap()
+    }
+}
+
+/// Every fixture of `fixtures/dtypes`: adding a file adds a test.
+pub fn fixtures() -> Vec<Fixture> {
+    let entries = std::fs::read_dir(folder().join("dtypes")).unwrap().map(|entry| entry.unwrap().path());
+    let described = entries.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+    let fixtures: Vec<Fixture> =
+        described.map(|path| serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()).collect();
+    assert!(fixtures.len() >= 30, "the fixtures are there");
+    fixtures
+}
+
+fn part(array: &AnyArray, path: &str) -> AnyArray {
+    if path.is_empty() { array.clone() } else { array.field(path).unwrap() }
+}
+
+/// The values of an array without fields, as fixtures have them.
+fn values(array: &AnyArray) -> Vec<Value> {
+    match array.dtype().kind() {
+        ElementKind::Scalar(_) => bits(array).into_iter().map(Value::from).collect(),
+        ElementKind::Text(_) | ElementKind::Bytes(_) => {
+            array.texts().unwrap().map(|text| Value::from(text.unwrap())).collect()
+        }
+        ElementKind::DateTime(_) | ElementKind::TimeDelta(_) => {
+            array.counts::<IxDyn>().unwrap().iter().map(|&count| Value::from(count)).collect()
+        }
+        ElementKind::Void(_) => {
+            let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+            array.byte_strings().unwrap().map(|bytes| Value::from(hex(bytes))).collect()
+        }
+        other => panic!("{other} have parts"),
+    }
+}
+
+#[track_caller]
+fn assert_values(array: &AnyArray, fixture: &Fixture, what: &str) {
+    assert_eq!(array.shape(), fixture.shape, "{what}");
+    for expected in &fixture.parts {
+        let part = part(array, &expected.path);
+        assert_eq!(part.shape(), expected.shape, "{what}: {}", expected.path);
+        assert_eq!(part.dtype().kind(), expected.dtype.kind(), "{what}: {}", expected.path);
+        assert_eq!(values(&part), expected.values, "{what}: {}", expected.path);
+    }
+}
+
+/// Whether some value is NaN or NaT, which is not equal to itself.
+fn has_nan(array: &AnyArray, fixture: &Fixture) -> bool {
+    fixture.parts.iter().any(|expected| part(array, &expected.path) != part(array, &expected.path))
+}
+
+// B1 F8
+#[test]
+fn every_dtype_reads_as_numpy_wrote_it() {
+    for fixture in fixtures() {
+        let file = ndferry::open(fixture.path()).unwrap();
+        let info = &file.arrays()[0];
+        assert_eq!(info.dtype(), &fixture.dtype, "{}", fixture.file);
+        assert_eq!((info.shape(), info.order()), (&*fixture.shape, fixture.order), "{}", fixture.file);
+        let [major, minor] = fixture.npy_version;
+        assert_eq!(file.version().unwrap(), format!("{major}.{minor}"), "{}", fixture.file);
+        let byte_order = match &*fixture.byte_order {
+            "little" => Some(ByteOrder::Little),
+            "big" => Some(ByteOrder::Big),
+            _ => None,
+        };
+        assert_eq!(info.dtype().byte_order(), byte_order, "{}", fixture.file);
+        assert_eq!(info.dtype().is_mixed(), fixture.byte_order == "mixed", "{}", fixture.file);
+        for expected in &fixture.parts {
+            assert_eq!(part(&fixture.any(), &expected.path).dtype(), &expected.dtype, "{}", fixture.file);
+        }
+        assert_values(&fixture.any(), &fixture, &fixture.file);
+    }
+}
+
+// B1 F5 F7 F8
+#[test]
+fn every_dtype_goes_through_both_formats_in_all_orders() {
+    let folder = tempfile::tempdir().unwrap();
+    for fixture in fixtures() {
+        let any = fixture.any();
+        for byte_order in [None, Some(ByteOrder::Little), Some(ByteOrder::Big)] {
+            for order in [Order::C, Order::F] {
+                let mut options = DumpOptions::new().order(order);
+                let mut dtype = any.dtype().clone();
+                if let Some(byte_order) = byte_order {
+                    options = options.byte_order(byte_order);
+                    dtype = dtype.with_byte_order(byte_order);
+                }
+                let (ferry, npy) = (folder.path().join("a.ferry"), folder.path().join("a.npy"));
+                options.dump(&ferry, &any).unwrap();
+                options.write_npy(&npy, &any).unwrap();
+                for path in [&ferry, &npy] {
+                    let what = format!("{} as {byte_order:?} {order} {}", fixture.file, path.display());
+                    let file = ndferry::open(path).unwrap();
+                    file.verify().unwrap();
+                    let info = &file.arrays()[0];
+                    assert_eq!((info.dtype(), info.order()), (&dtype, order), "{what}");
+                    assert_values(&file.any("").unwrap(), &fixture, &what);
+                    let loaded: AnyArray = ndferry::load(path).unwrap();
+                    assert_values(&loaded, &fixture, &what);
+                    assert_eq!(loaded == any, !has_nan(&any, &fixture), "{what}");
+                }
+                let [major, minor] = fixture.npy_version;
+                assert_eq!(
+                    ndferry::open(&npy).unwrap().version().unwrap(),
+                    format!("{major}.{minor}"),
+                    "as NumPy does"
+                );
+            }
+        }
+    }
+}
+
+// B1 B2
+#[test]
+fn swapping_goes_field_by_field_and_keeps_the_source() {
+    for fixture in fixtures() {
+        let any = fixture.any();
+        assert_eq!(any.why_not_mapped(), None, "{}", fixture.file);
+        for byte_order in [ByteOrder::Little, ByteOrder::Big] {
+            let swapped = any.in_byte_order(byte_order).unwrap();
+            assert_eq!(swapped.dtype(), &any.dtype().with_byte_order(byte_order), "{}", fixture.file);
+            let same = swapped.dtype() == any.dtype();
+            assert_eq!(swapped.why_not_mapped(), (!same).then_some(WhyNotMapped::ForeignByteOrder), "{}", fixture.file);
+            assert_eq!(swapped.source(), any.source(), "{}", fixture.file);
+            assert_values(&swapped, &fixture, &fixture.file);
+        }
+    }
+}
+
+fn records(name: &str) -> AnyArray {
+    let order = if cfg!(target_endian = "big") { "big" } else { "little" };
+    let path = folder().join("dtypes").join(format!("{name}_{order}.npy"));
+    ndferry::open(path).unwrap().any("").unwrap()
+}
+
+// B2
+#[test]
+fn a_field_is_a_view_where_it_can_be_and_says_why_where_not() {
+    let why = |name: &str, field: &str| match field {
+        "x" => records(name).field(field).unwrap().to_array::<f64, IxDyn>().unwrap().why_not_mapped(),
+        "last" => records(name).field(field).unwrap().to_array::<i16, IxDyn>().unwrap().why_not_mapped(),
+        "flag" => records(name).field(field).unwrap().to_array::<bool, IxDyn>().unwrap().why_not_mapped(),
+        "at" => records(name).field(field).unwrap().counts::<IxDyn>().unwrap().why_not_mapped(),
+        other => panic!("{other}"),
+    };
+    for (name, field, expected) in [
+        ("aligned", "x", None),
+        ("aligned", "last", None),
+        ("aligned", "at", None),
+        ("aligned", "flag", Some(WhyNotMapped::Bool)),
+        // Records of 77 bytes.
+        ("flat", "x", Some(WhyNotMapped::Distance)),
+        ("flat", "last", Some(WhyNotMapped::Distance)),
+        ("flat_0d", "x", Some(WhyNotMapped::Misaligned)),
+    ] {
+        assert_eq!(why(name, field), expected, "{field} of {name}");
+    }
+
+    let aligned = records("aligned");
+    let x = aligned.field("x").unwrap();
+    let (one, other) = (x.to_array::<f64, Ix2>().unwrap(), x.to_array::<f64, Ix2>().unwrap());
+    assert_eq!(one.as_ptr(), other.as_ptr(), "two arrays over one map");
+    assert_eq!(one.strides()[0], aligned.dtype().item_size() as isize / 8);
+    let source = one.source().unwrap();
+    assert_eq!((source.byte_order(), source.path()), (Some(ByteOrder::NATIVE), aligned.source().unwrap().path()));
+}
+
+#[test]
+fn fields_of_records_know_the_byte_order_they_were_recorded_in() {
+    let mixed = ndferry::open(folder().join("dtypes/mixed.npy")).unwrap().any("").unwrap();
+    for (field, byte_order) in [("a", ByteOrder::Little), ("b", ByteOrder::Big), ("c.d", ByteOrder::Big)] {
+        assert_eq!(mixed.field(field).unwrap().source().unwrap().byte_order(), Some(byte_order), "{field}");
+    }
+    assert_eq!(mixed.source().unwrap().byte_order(), None);
+    let foreign = if cfg!(target_endian = "big") { "a" } else { "b" };
+    let native = mixed.in_byte_order(ByteOrder::NATIVE).unwrap().field(foreign).unwrap();
+    assert!(native.dtype().is_native());
+    assert_eq!(native.why_not_mapped(), Some(WhyNotMapped::ForeignByteOrder));
+}
+
+// B5
+#[test]
+fn records_are_cut_and_turned_without_a_copy() {
+    for fixture in fixtures().iter().filter(|fixture| fixture.shape.len() == 2 && !fixture.shape.contains(&0)) {
+        let any = fixture.any();
+        let (rows, columns) = (fixture.shape[0], fixture.shape[1]);
+        let turned = any.reversed_axes();
+        assert_eq!((turned.shape(), turned.why_not_mapped()), (&[columns, rows][..], None));
+        let cut = turned.slice_axis(0, columns - 1..columns).unwrap().slice_axis(1, 0..rows).unwrap();
+        for expected in &fixture.parts {
+            let each: usize = expected.shape[2..].iter().product();
+            let last: Vec<_> =
+                expected.values.chunks(each.max(1)).skip(columns - 1).step_by(columns).flatten().collect();
+            let found = values(&part(&cut, &expected.path));
+            assert_eq!(found.iter().collect::<Vec<_>>(), last, "{}: {}", fixture.file, expected.path);
+            let swapped = cut.in_byte_order(ByteOrder::NATIVE.opposite()).unwrap();
+            assert_eq!(values(&part(&swapped, &expected.path)), found, "{}: {}", fixture.file, expected.path);
+        }
+    }
+}
+
+#[test]
+fn a_field_of_fields_of_arrays_has_the_axes_of_all() {
+    let nested = records("array_of_nested");
+    let y = nested.field("inner.at.y").unwrap();
+    assert_eq!(y.shape(), [2, 3, 2, 2, 2, 2]);
+    let step_by_step = nested.field("inner").unwrap().slice_axis(3, 1..2).unwrap().field("at").unwrap();
+    let step_by_step = step_by_step.slice_axis(0, 1..2).unwrap().field("y").unwrap();
+    let at_once = y.slice_axis(0, 1..2).unwrap().slice_axis(3, 1..2).unwrap();
+    assert_eq!(values(&step_by_step), values(&at_once));
+    assert_eq!(nested.field("none").unwrap().to_array::<f64, ndferry::ndarray::Ix4>().unwrap().len(), 0);
+}
+
+#[test]
+fn what_is_asked_of_the_wrong_elements_is_an_error_that_names_them() {
+    let flat = records("flat");
+    let code = flat.field("code").unwrap();
+    for (error, reason) in [
+        (flat.field("y").err(), "has no field `y`; there are `flag`, `id`, `x`"),
+        (flat.field("x.y").err(), "holds f64, which have no field `y`"),
+        (flat.texts().err(), "holds structs of 11 fields"),
+        (code.counts::<Ix1>().err(), "holds strings of 5 bytes (|S5), not times"),
+        (code.to_array::<u8, Ix1>().err(), "holds elements of dtype |S5 (strings of 5 bytes), u8 was asked for"),
+        (flat.field("x").unwrap().byte_strings().err(), "not strings of bytes"),
+        (flat.field("at").unwrap().to_array::<i64, Ix1>().err(), "(datetimes), i64 was asked for"),
+        (flat.field("x").unwrap().to_array::<f64, Ix3>().err(), "has 1 axes"),
+    ] {
+        let message = error.expect("an error").to_string();
+        assert!(message.contains(reason), "{message}");
+    }
+    let not_json = serde_json::to_string(&flat).unwrap_err().to_string();
+    assert!(not_json.contains("structs of 11 fields"), "{not_json}");
+}
+
+#[test]
+fn what_is_no_text_is_an_error_of_its_own() {
+    let of = |dtype: &str, shape: usize, bytes: &[u8]| {
+        AnyArray::from_bytes(dtype.parse().unwrap(), &[shape], Order::C, bytes).unwrap()
+    };
+    let bytes = of("|S2", 3, b"a\0\xff\xfe\0b");
+    let texts: Vec<_> = bytes.texts().unwrap().map(|text| text.map_err(|error| error.to_string())).collect();
+    assert_eq!((texts[0].as_deref(), texts[2].as_deref()), (Ok("a"), Ok("\0b")));
+    assert!(texts[1].as_ref().unwrap_err().contains("element 1 is not text"), "{texts:?}");
+    let surrogate = of(">U1", 2, &[0, 0, 0xd8, 0, 0, 0, 0, 65]);
+    let texts: Vec<_> = surrogate.texts().unwrap().map(|text| text.map_err(|error| error.to_string())).collect();
+    assert_eq!(texts[0].as_ref().unwrap_err(), "element 0 is not text: 0xd800 is no character");
+    assert_eq!(texts[1].as_deref(), Ok("A"));
+}
+
+#[test]
+fn records_are_equal_by_value() {
+    let of = |dtype: &str, bytes: &[u8]| AnyArray::from_bytes(dtype.parse().unwrap(), &[1], Order::C, bytes).unwrap();
+    let one = of("[('a', '<u2'), ('b', '<U1'), ('c', '<M8[s]')]", b"\x01\0A\0\0\0\x07\0\0\0\0\0\0\0");
+    let padded =
+        of("[('a', '>u2'), ('', '|V1'), ('b', '>U1'), ('c', '>M8[s]')]", b"\0\x01\xff\0\0\0A\0\0\0\0\0\0\0\x07");
+    assert_eq!(one, padded);
+    for other in [
+        of("[('a', '<u2'), ('b', '<U1'), ('c', '<M8[s]')]", b"\x01\0B\0\0\0\x07\0\0\0\0\0\0\0"),
+        of("[('z', '<u2'), ('b', '<U1'), ('c', '<M8[s]')]", b"\x01\0A\0\0\0\x07\0\0\0\0\0\0\0"),
+        of("[('a', '<u2'), ('b', '<U1'), ('c', '<M8[D]')]", b"\x01\0A\0\0\0\x07\0\0\0\0\0\0\0"),
+        of("[('a', '<u2'), ('b', '<U1')]", b"\x01\0A\0\0\0"),
+    ] {
+        assert_ne!(one, other);
+    }
+    let nat = of("<m8[s]", &TimeUnit::NAT.to_le_bytes());
+    assert_ne!(nat, nat.clone(), "as NaN, NaT equals nothing");
+}
+
+// F7
+#[test]
+fn records_stand_in_a_value_beside_other_arrays() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.ferry");
+    let value = (
+        records("flat"),
+        "text",
+        SharedArray::from(vec![1.5; 10]),
+        vec![records("nested").slice_axis(0, 1..3).unwrap()],
+    );
+    ndferry::dump(&path, &value).unwrap();
+    let file = ndferry::open(&path).unwrap();
+    let names: Vec<_> = file.arrays().iter().map(ndferry::ArrayInfo::name).collect();
+    assert_eq!(names, ["0", "2", "3.0"]);
+    let (flat, text, numbers, cut): (AnyArray, String, SharedArray<f64, Ix1>, Vec<AnyArray>) = file.value().unwrap();
+    assert_eq!((text.as_str(), numbers.sum()), ("text", 15.0));
+    assert_eq!(values(&flat.field("id").unwrap()), values(&value.0.field("id").unwrap()));
+    assert_eq!(cut[0].shape(), [2]);
+    assert_eq!(values(&cut[0].field("inner.at.x").unwrap()), values(&value.3[0].field("inner.at.x").unwrap()));
+    let wrong = file.value::<(SharedArray<f64, Ix1>, String, AnyArray, Vec<AnyArray>)>().unwrap_err().to_string();
+    assert!(wrong.contains("structs of 11 fields"), "{wrong}");
+}
+
+// F7
+#[test]
+fn containers_written_before_are_read_for_ever() {
+    for name in ["mixed", "flat_big", "names_not_latin_little"] {
+        let ferry: AnyArray = ndferry::load(folder().join("ferry").join(format!("{name}.ferry"))).unwrap();
+        let npy = ndferry::open(folder().join("dtypes").join(format!("{name}.npy"))).unwrap().any("").unwrap();
+        assert_eq!(ferry.dtype(), npy.dtype(), "{name}");
+        for fixture in fixtures().iter().filter(|fixture| fixture.file == format!("{name}.npy")) {
+            assert_values(&ferry, fixture, name);
+        }
+    }
+}
+
+#[test]
+fn the_header_of_a_container_has_the_list_of_fields() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.ferry");
+    let dtype: DType = "[(('t', 'a'), '>f4', (2,)), ('', '|V3'), ('b', [('c', '|S2')])]".parse().unwrap();
+    ndferry::dump(&path, &AnyArray::from_bytes(dtype, &[0], Order::C, &[]).unwrap()).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    let header = bytes.windows(12).rposition(|window| window == b"{\"created_by").unwrap();
+    let header: Value = serde_json::from_slice(&bytes[header..]).unwrap();
+    let expected = json!([[["t", "a"], ">f4", [2]], ["", "|V3"], ["b", [["c", "|S2"]]]]);
+    assert_eq!(header["segments"][0]["dtype"], expected);
+}
