@@ -1,7 +1,7 @@
 //! Arrays between parent and workers: every path gives the same values, and large ones are mapped.
 
 use ndferry::{
-    AnyArray, ByteOrder, DumpOptions, SharedArray, WhyNotMapped,
+    AnyArray, ByteOrder, DumpOptions, Order, SharedArray, WhyNotMapped,
     ndarray::{Array2, Ix1, Ix2, s},
 };
 
@@ -230,5 +230,66 @@ fn every_layout_and_type_travels() {
         assert_eq!(back, views);
         let flags = SharedArray::from(vec![true, false, true]);
         assert_eq!(pool.map(|flags: SharedArray<bool, Ix1>| flags, [flags.clone()]).unwrap(), [flags]);
+    }
+}
+
+/// Records of mixed byte order with two fields.
+fn stars(count: u32) -> AnyArray {
+    let dtype = "[('id', '>u4'), ('name', '|S3'), ('', '|V1'), ('mass', '<f8')]".parse().unwrap();
+    let star = |at: u32| [&at.to_be_bytes()[..], b"abc\xff", &f64::from(at).to_le_bytes()].concat();
+    let bytes: Vec<u8> = (0..count).flat_map(star).collect();
+    AnyArray::from_bytes(dtype, &[count as usize], Order::C, &bytes).unwrap()
+}
+
+fn sum_of_masses(masses: &AnyArray) -> f64 {
+    masses.to_array::<f64, Ix1>().unwrap().sum()
+}
+
+fn last_id(ids: &AnyArray) -> u32 {
+    *ids.to_array::<u32, Ix1>().unwrap().last().unwrap()
+}
+
+// B1 B3
+#[test]
+fn records_and_their_fields_have_the_same_values_on_every_path() {
+    let _dog = Watchdog::new("records");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("stars.npy");
+    for count in [10, 100_000] {
+        let made = stars(count);
+        let sum = f64::from(count) * f64::from(count - 1) / 2.0;
+        DumpOptions::new().byte_order(ByteOrder::Big).write_npy(&path, &made).unwrap();
+        let from_file = ndferry::open(&path).unwrap().any("").unwrap();
+        for (byte_order, pool) in pools() {
+            let what = format!("{count} records, store {byte_order}, sealed: {}", pool.store().is_sealed());
+            for records in [&made, &from_file, &made.in_byte_order(ByteOrder::NATIVE).unwrap()] {
+                // The fields of one memory in any order, the whole between them.
+                let (ids, masses) = (records.field("id").unwrap(), records.field("mass").unwrap());
+                assert_eq!(pool.with(&masses).map(|masses, ()| sum_of_masses(masses), [()]).unwrap(), [sum], "{what}");
+                let whole = |records: &AnyArray, _: usize| {
+                    (sum_of_masses(&records.field("mass").unwrap()), last_id(&records.field("id").unwrap()))
+                };
+                assert_eq!(pool.with(records).map(whole, 0..2).unwrap(), [(sum, count - 1); 2], "{what}");
+                let both = pool.map(
+                    |(ids, masses): (AnyArray, AnyArray)| (last_id(&ids), sum_of_masses(&masses)),
+                    [(ids, masses)],
+                );
+                assert_eq!(both.unwrap(), [(count - 1, sum)], "{what}");
+                // A typed view of a field, and records and fields as results.
+                let typed: SharedArray<f64, Ix1> = records.field("mass").unwrap().to_array().unwrap();
+                assert!(typed.strides() == [2] || !records.field("mass").unwrap().dtype().is_native(), "{what}");
+                assert_eq!(pool.with(&typed).map(|masses, ()| masses.sum(), [()]).unwrap(), [sum], "{what}");
+                let back = pool
+                    .with(records)
+                    .map(|records, ()| (records.clone(), records.field("id").unwrap()), [()])
+                    .unwrap();
+                assert_eq!((&back[0].0, &back[0].1), (records, &records.field("id").unwrap()), "{what}");
+            }
+        }
+    }
+    for backend in [ndferry::Backend::Threads, ndferry::Backend::Serial] {
+        let pool = ndferry::Pool::builder().backend(backend).workers(1).build().unwrap();
+        let ids = stars(1000).field("id").unwrap();
+        assert_eq!(pool.with(&ids).map(|ids, ()| last_id(ids), [()]).unwrap(), [999]);
     }
 }
