@@ -102,6 +102,22 @@ fn people_get_the_fields_of_records_below_the_table() {
 }
 
 #[test]
+fn raw_records_are_described_by_the_list_of_their_fields() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("stars.raw");
+    fs::write(&path, [0; 36]).unwrap();
+    let path = path.to_str().unwrap();
+    let raw = ["--raw", "[('id', '<u4'), ('at', '>f4', (2,))]", "--shape", "3"];
+    let info = ndferry(["info", "--json", path].into_iter().chain(raw)).json();
+    assert_eq!(info["arrays"][0]["dtype"], json!([["id", "<u4"], ["at", ">f4", [2]]]));
+    let rows = ndferry(["stats", "--json", path].into_iter().chain(raw)).json();
+    assert_eq!(
+        (&rows[1]["array"], &rows[1]["count"], &rows[1]["byte_order"]),
+        (&json!("at"), &json!(6), &json!("big"))
+    );
+}
+
+#[test]
 fn people_get_a_table() {
     let volume = volume();
     let path = volume.path.to_str().unwrap();

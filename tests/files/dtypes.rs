@@ -208,6 +208,20 @@ fn a_field_is_a_view_where_it_can_be_and_says_why_where_not() {
 }
 
 #[test]
+fn distances_that_are_never_stepped_do_not_forbid_a_view() {
+    let dtype: DType = "[('a', '<u4'), ('b', '|u1')]".parse().unwrap();
+    let records = AnyArray::from_bytes(dtype.with_byte_order(ByteOrder::NATIVE), &[3, 1], Order::C, &[7; 15]).unwrap();
+    let a = |rows| {
+        let field = records.slice_axis(0, 0..rows).unwrap().field("a").unwrap();
+        (field.to_array::<u32, Ix2>().unwrap(), field.to_array::<u32, Ix2>().unwrap())
+    };
+    let ((first, again), (three, _)) = (a(1), a(3));
+    assert_eq!((first.as_ptr(), first[(0, 0)]), (again.as_ptr(), 0x0707_0707));
+    assert_eq!(three.why_not_mapped(), Some(WhyNotMapped::Distance));
+    assert_eq!(three.column(0).to_vec(), [0x0707_0707; 3]);
+}
+
+#[test]
 fn fields_of_records_know_the_byte_order_they_were_recorded_in() {
     let mixed = ndferry::open(folder().join("dtypes/mixed.npy")).unwrap().any("").unwrap();
     for (field, byte_order) in [("a", ByteOrder::Little), ("b", ByteOrder::Big), ("c.d", ByteOrder::Big)] {
