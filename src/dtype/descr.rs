@@ -5,11 +5,11 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeSeed};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
     ByteOrder, DType, ElementKind, Field, Literals, Quoted, Scalar, TimeUnit,
-    literal::{Literal, Within},
+    literal::{self, Literal},
 };
 use crate::{Error, Result};
 
@@ -94,7 +94,7 @@ impl Serialize for DType {
 
 impl<'de> Deserialize<'de> for DType {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        of(&Within::BOUNDS.deserialize(deserializer)?).map_err(serde::de::Error::custom)
+        of(&literal::deserialize(deserializer)?).map_err(serde::de::Error::custom)
     }
 }
 

@@ -7,6 +7,10 @@ use crate::{Error, Result};
 
 /// How deep structured dtypes may nest.
 pub(super) const DEPTH: usize = 32;
+/// How many strings, numbers and brackets a dtype may be written with: in memory each takes more than its few bytes of text.
+pub(super) const PARTS: usize = 1 << 18;
+/// Those of padding: a name and a dtype in brackets.
+const PADDING_PARTS: usize = 3;
 
 /// One field of a structured dtype.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -80,6 +84,14 @@ impl Field {
         self.shape.iter().product()
     }
 
+    /// How many strings, numbers and brackets the field is written with.
+    fn parts(&self) -> usize {
+        let title = if self.title.is_some() { 2 } else { 0 };
+        let shape = if self.shape.is_empty() { 0 } else { 1 + self.shape.len() };
+        let dtype = self.dtype.fields().map_or(1, |fields| fields.0.parts);
+        2 + title + dtype + shape
+    }
+
     /// Bytes of the field; `None` where memory cannot address them. As with arrays, an axis of length zero does not excuse the
     /// others.
     pub(super) fn nbytes(&self) -> Option<usize> {
@@ -115,6 +127,7 @@ struct Inner {
     item_size: usize,
     orders: Orders,
     depth: usize,
+    parts: usize,
 }
 
 /// The byte orders of the parts of an element.
@@ -140,6 +153,8 @@ impl Fields {
     /// Checks that there can be such elements.
     pub(super) fn new(fields: Vec<Field>, item_size: usize) -> Result<Self> {
         let mut names = HashSet::new();
+        // The list itself, and what `descr` writes for each field.
+        let mut parts = 1_usize;
         let mut before: Option<(&Field, usize)> = None;
         for field in &fields {
             let quoted = Quoted(&field.name);
@@ -166,10 +181,16 @@ impl Fields {
                     "field {quoted} reaches to byte {end} of an element that has {item_size}"
                 )));
             }
+            let padding = if field.offset > before.map_or(0, |(_, end)| end) { PADDING_PARTS } else { 0 };
+            parts = parts.saturating_add(field.parts() + padding);
             before = Some((field, end));
         }
         if isize::try_from(item_size).is_err() {
             return Err(Error::invalid(format!("elements of {item_size} bytes are larger than memory can address")));
+        }
+        parts += if item_size > before.map_or(0, |(_, end)| end) { PADDING_PARTS } else { 0 };
+        if parts > PARTS {
+            return Err(Error::invalid(format!("a dtype of {parts} parts; {PARTS} are the most")));
         }
         let nested = fields.iter().filter_map(|field| field.dtype.fields());
         let depth = nested.map(|fields| fields.0.depth + 1).max().unwrap_or(1);
@@ -177,7 +198,7 @@ impl Fields {
             return Err(Error::invalid(format!("fields nest {depth} deep; {DEPTH} is the most")));
         }
         let orders = fields.iter().fold(Orders::None, |orders, field| orders.and(field.dtype.orders()));
-        Ok(Self(Arc::new(Inner { fields, item_size, orders, depth })))
+        Ok(Self(Arc::new(Inner { fields, item_size, orders, depth, parts })))
     }
 
     /// The field called `name`.

@@ -1,14 +1,17 @@
 //! The literals of Python that dtypes and `.npy` headers are written in: strings, whole numbers, lists and tuples. Nothing of the
 //! language beyond.
 
-use std::fmt;
+use std::{cell::Cell, fmt};
 
 use serde::{
     Deserializer, Serialize, Serializer,
     de::{self, DeserializeSeed, SeqAccess, Visitor},
 };
 
-use super::{Quoted, fields::DEPTH};
+use super::{
+    Quoted,
+    fields::{DEPTH, PARTS},
+};
 use crate::{Error, Result};
 
 /// How deep brackets may nest: each structured dtype takes a list and a tuple, a shape one more.
@@ -69,22 +72,28 @@ impl Serialize for Literal {
     }
 }
 
-/// Reads a literal from any format that describes itself, brackets no deeper than so many.
-pub(super) struct Within(usize);
-
-impl Within {
-    pub(super) const BOUNDS: Self = Self(BRACKETS);
+/// Reads a literal from any format that describes itself.
+pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Literal, D::Error> {
+    Within { depth: BRACKETS, parts: &Cell::new(PARTS) }.deserialize(deserializer)
 }
 
-impl<'de> DeserializeSeed<'de> for Within {
+/// Reads a literal of brackets no deeper and parts no more than so many.
+#[derive(Clone, Copy)]
+struct Within<'a> {
+    depth: usize,
+    parts: &'a Cell<usize>,
+}
+
+impl<'de> DeserializeSeed<'de> for Within<'_> {
     type Value = Literal;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Literal, D::Error> {
+        self.parts.set(self.parts.get().checked_sub(1).ok_or_else(|| de::Error::custom(too_many()))?);
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Within {
+impl<'de> Visitor<'de> for Within<'_> {
     type Value = Literal;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -100,11 +109,11 @@ impl<'de> Visitor<'de> for Within {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Literal, A::Error> {
-        let Some(depth) = self.0.checked_sub(1) else {
+        let Some(depth) = self.depth.checked_sub(1) else {
             return Err(de::Error::custom(too_deep()));
         };
         let mut items = Vec::new();
-        while let Some(item) = sequence.next_element_seed(Within(depth))? {
+        while let Some(item) = sequence.next_element_seed(Within { depth, ..self })? {
             items.push(item);
         }
         Ok(Literal::List(items))
@@ -115,15 +124,20 @@ fn too_deep() -> Error {
     Error::invalid(format!("brackets nest deeper than {BRACKETS}"))
 }
 
+fn too_many() -> Error {
+    Error::invalid(format!("a dtype of more than {PARTS} parts"))
+}
+
 /// A reader of literals in `text`, from byte `at` on.
 pub(crate) struct Literals<'a> {
     text: &'a str,
     at: usize,
+    parts: usize,
 }
 
 impl<'a> Literals<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
-        Self { text, at: 0 }
+        Self { text, at: 0, parts: PARTS }
     }
 
     pub(crate) fn rest(&self) -> &'a str {
@@ -202,6 +216,7 @@ impl<'a> Literals<'a> {
     }
 
     fn literal_within(&mut self, depth: usize) -> Result<Literal> {
+        self.parts = self.parts.checked_sub(1).ok_or_else(too_many)?;
         self.skip_blank();
         match self.rest().as_bytes().first() {
             Some(b'\'' | b'"') => Ok(Literal::Text(self.string()?)),

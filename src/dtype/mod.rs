@@ -118,7 +118,8 @@ impl DType {
     ///
     /// # Errors
     ///
-    /// Where fields overlap, share a name or reach past the end, nest deeper than 32 levels, or are larger than memory.
+    /// Where fields overlap, share a name or reach past the end, nest deeper than 32 levels, are larger than memory, or too many to be
+    /// written (2¹⁸ names, dtypes, lengths and lists of them).
     pub fn structured(fields: Vec<Field>, item_size: usize) -> Result<Self> {
         Ok(Self::of_kind(ElementKind::Struct(Fields::new(fields, item_size)?), ByteOrder::NATIVE))
     }

@@ -151,6 +151,25 @@ fn fields_that_cannot_be_are_refused() {
 
 // F1
 #[test]
+fn what_can_be_made_can_be_written_and_read() {
+    let many = |count: usize| {
+        let fields =
+            (0..count).map(|at| Field::new(at.to_string(), DType::of::<u8>(), at * 2 + 1).with_title(format!("t{at}")));
+        DType::structured(fields.collect(), count * 2 + 1)
+    };
+    // A list, of each field a tuple, a name with a title in a tuple, and a dtype; padding before each and none behind.
+    let most = ((1 << 18) - 1) / 8;
+    let dtype = many(most).unwrap();
+    assert_eq!(dtype.to_string().parse::<DType>().unwrap(), dtype);
+    assert_eq!(serde_json::from_str::<DType>(&serde_json::to_string(&dtype).unwrap()).unwrap(), dtype);
+    assert!(many(most + 1).unwrap_err().to_string().contains("262144 are the most"));
+    let text =
+        format!("[{}]", (0..=most).map(|at| format!("('', '|V1'), (('t{at}', '{at}'), '|u1'), ")).collect::<String>());
+    assert_eq!(text.parse::<DType>().unwrap_err().to_string(), "a dtype of more than 262144 parts");
+}
+
+// F1
+#[test]
 fn nesting_is_bounded_whoever_nests() {
     let nested = |depth: usize| "[('a', ".repeat(depth) + "'<f4'" + &")]".repeat(depth);
     assert!(nested(32).parse::<DType>().is_ok());
