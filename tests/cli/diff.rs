@@ -239,3 +239,29 @@ fn what_cannot_be_compared_is_trouble() {
         assert!(outcome.stderr.starts_with(&start) && outcome.stderr.contains(reason), "{outcome:?}");
     }
 }
+
+#[test]
+fn records_are_compared_field_by_field_whatever_they_hold() {
+    let folder = tempfile::tempdir().unwrap();
+    let [a, b] = ["a.npy", "b.ferry"].map(|name| folder.path().join(name));
+    let dtype = "[('name', '<U2'), ('at', [('x', '<i2'), ('day', '<M8[D]')]), ('tag', '|S1')]";
+    let row = |name: char, x: i16, day: i64, tag: u8| {
+        [&u32::from(name).to_le_bytes()[..], &[0; 4], &x.to_le_bytes(), &day.to_le_bytes(), &[tag]].concat()
+    };
+    let records = |rows: [Vec<u8>; 2]| {
+        AnyArray::from_bytes(dtype.parse().unwrap(), &[2], Order::C, &rows.concat()).unwrap()
+    };
+    let written = records([row('a', 1, 10, b'x'), row('b', 2, 20, b'y')]);
+    DumpOptions::new().byte_order(ByteOrder::Big).write_npy(&a, &written).unwrap();
+    DumpOptions::new().byte_order(ByteOrder::Little).dump(&b, &written).unwrap();
+    assert_same(&a, &b, &[]);
+    let other = records([row('a', 1, 10, b'x'), row('c', 5, 24, b'z')]);
+    ndferry::dump(&b, &other).unwrap();
+    assert_eq!(
+        differing(&a, &b, &[]),
+        "array `name`: 1 of 2 elements differ, first at [1]: \"b\" and \"c\"\n\
+         array `at.x`: 1 of 2 elements differ, first at [1]: 2 and 5; at most by 3, relative 0.6\n\
+         array `at.day`: 1 of 2 elements differ, first at [1]: 20 and 24; at most by 4, relative 0.16666666666666666\n\
+         array `tag`: 1 of 2 elements differ, first at [1]: \"y\" and \"z\"\n"
+    );
+}
