@@ -141,11 +141,10 @@ impl DumpOptions {
     ///
     /// # Errors
     ///
-    /// Where the file cannot be written. What was at `path` then stays as it was.
+    /// Where the file cannot be written, or the elements are `bf16`, which NumPy does not have. What was at `path` then stays as it
+    /// was.
     pub fn write_npy(&self, path: impl AsRef<Path>, array: &AnyArray) -> Result<()> {
-        atomic::write(path.as_ref(), |file| {
-            npy::write(file, array, self.byte_order, self.order).map_err(atomic::cannot_write)
-        })
+        atomic::write(path.as_ref(), |file| npy::write(file, array, self.byte_order, self.order))
     }
 
     /// Writes a container whose segments and tree `fill` provides.

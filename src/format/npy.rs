@@ -7,8 +7,11 @@ use std::{io::Write, sync::Arc};
 
 use byteorder::{ByteOrder as _, LittleEndian};
 
-use super::file::{ArrayFile, ArrayInfo, Format, Tree};
-use crate::{AnyArray, DType, Error, Order, Result, dtype::Quoted, map::FileMap};
+use super::{
+    atomic::cannot_write,
+    file::{ArrayFile, ArrayInfo, Format, Tree},
+};
+use crate::{AnyArray, DType, Error, Order, Result, Scalar, dtype::Quoted, map::FileMap};
 
 pub(super) const MAGIC: &[u8] = b"\x93NUMPY";
 /// The data begins at a multiple of this, as NumPy itself has it.
@@ -136,7 +139,8 @@ impl<'a> Parser<'a> {
         if self.rest().starts_with(['[', '(', '{']) {
             return Err(Error::invalid("the dtype is structured; known are plain numbers"));
         }
-        self.string()?.parse()
+        let dtype = self.string()?.parse()?;
+        if is_known(&dtype) { Ok(dtype) } else { Err(Error::invalid(format!("`{dtype}` is no dtype of NumPy's"))) }
     }
 
     fn bool(&mut self) -> Result<bool> {
@@ -183,6 +187,11 @@ impl<'a> Parser<'a> {
     }
 }
 
+/// Whether NumPy has a type for these elements.
+fn is_known(dtype: &DType) -> bool {
+    dtype.scalar() != Scalar::BF16
+}
+
 /// The header for an array, magic included.
 pub(super) fn header_bytes(dtype: &DType, order: Order, shape: &[usize]) -> Vec<u8> {
     let fortran_order = if order == Order::F { "True" } else { "False" };
@@ -219,14 +228,19 @@ pub(super) fn write(
     array: &AnyArray,
     byte_order: Option<crate::ByteOrder>,
     order: Option<Order>,
-) -> std::io::Result<()> {
+) -> Result<()> {
     let dtype = match byte_order {
         Some(byte_order) => array.dtype().with_byte_order(byte_order),
         None => array.dtype().clone(),
     };
+    if !is_known(&dtype) {
+        let message =
+            format!("NumPy has no type for `{dtype}`, and so neither .npy nor .npz: write .safetensors or .ferry");
+        return Err(Error::usage(message));
+    }
     let order = super::dump::order_of(array, order);
-    file.write_all(&header_bytes(&dtype, order, array.shape()))?;
-    super::dump::for_each_block(array, &dtype, order, |block| file.write_all(block))
+    file.write_all(&header_bytes(&dtype, order, array.shape())).map_err(cannot_write)?;
+    super::dump::for_each_block(array, &dtype, order, |block| file.write_all(block)).map_err(cannot_write)
 }
 
 #[cfg(test)]
@@ -269,6 +283,7 @@ mod tests {
             ("{'descr': '<f8', 'descr': '<f8', ", "key `descr` stands twice"),
             ("{'descr': '<f8', 'extra': 1, ", "unknown key `extra`"),
             ("{'descr': '|O', 'fortran_order': False, 'shape': (3,), }", "Python objects"),
+            ("{'descr': '<bf2', 'fortran_order': False, 'shape': (3,), }", "`<bf2` is no dtype of NumPy's"),
             ("{'descr': '<q8', 'fortran_order': False, 'shape': (3,), }", "unknown dtype `<q8`"),
             ("{'descr': [('a', '<f8')], ", "structured"),
             ("{'shape': (-1,), ", "expected a length"),

@@ -2,7 +2,7 @@
 
 use std::{error::Error, ops::Range};
 
-use half::f16;
+use half::{bf16, f16};
 use ndarray::Ix1;
 use ndferry::{AnyArray, DType, Scalar};
 
@@ -76,6 +76,7 @@ fn walk(array: &AnyArray, block: Range<usize>, visitor: &mut impl Visitor) -> Ou
         Scalar::U32 => walk_as::<u32>(array, block, visitor),
         Scalar::U64 => walk_as::<u64>(array, block, visitor),
         Scalar::F16 => walk_as::<f16>(array, block, visitor),
+        Scalar::BF16 => walk_as::<bf16>(array, block, visitor),
         Scalar::F32 => walk_as::<f32>(array, block, visitor),
         Scalar::F64 => walk_as::<f64>(array, block, visitor),
         _ => Err(format!("there are no figures for elements of dtype {}", array.dtype()).into()),
