@@ -7,8 +7,8 @@ use ndferry::{ByteOrder, DType, Order};
 
 /// Look at, summarise and convert files of n-dimensional arrays.
 ///
-/// Reads .ferry and .npy files, and raw binary described by --raw and --shape; in either byte order. Files are mapped,
-/// not loaded, so they may be larger than memory.
+/// Reads .ferry, .npy and .safetensors files, and raw binary described by --raw and --shape; in either byte order. Files are
+/// mapped, not loaded, so they may be larger than memory.
 #[derive(Parser)]
 #[command(
     version,
@@ -102,15 +102,16 @@ pub struct StatsArgs {
     pub order: Option<Order>,
 }
 
-/// Write a file's arrays to another file: .npy or .ferry, by its extension
+/// Write a file's arrays to another file: .npy, .safetensors or .ferry, by its extension
 ///
 /// OUT appears whole or not at all, and may be IN itself. Elements keep their type, byte order and memory order unless an
-/// option says otherwise.
+/// option says otherwise or OUT's format has but one of them.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   ndferry convert survey.npy survey.ferry
   ndferry convert model.ferry weight.npy --array model.weight
+  ndferry convert model.safetensors model.ferry
   ndferry convert old-mac.npy ready.npy --byte-order native
   ndferry convert --raw '>i2' --shape 33,41,25 --order F --offset 352 brain.nii brain.npy")]
 pub struct ConvertArgs {
@@ -118,7 +119,7 @@ pub struct ConvertArgs {
     #[arg(value_name = "IN")]
     pub input: PathBuf,
 
-    /// The file to write, ending in .npy or .ferry
+    /// The file to write, ending in .npy, .safetensors or .ferry
     #[arg(value_name = "OUT", value_parser = target)]
     pub output: PathBuf,
 
@@ -246,8 +247,8 @@ fn target(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
     match extension.to_str() {
-        Some("npy" | "ferry") => Ok(path),
-        _ => Err("expected a file name ending in .npy or .ferry, which says the format to write".into()),
+        Some("npy" | "safetensors" | "ferry") => Ok(path),
+        _ => Err("expected a file name ending in .npy, .safetensors or .ferry, which says the format to write".into()),
     }
 }
 

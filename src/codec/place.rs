@@ -22,15 +22,20 @@ pub(super) fn name(steps: &[Step], tree: &[u8]) -> String {
         match step {
             Step::Field(field) => name.push_str(field),
             Step::Index(index) => name.push_str(&index.to_string()),
-            Step::Key(position) => {
-                for letter in super::de::key_text(&tree[*position..]).chars() {
-                    if matches!(letter, '.' | '\\') {
-                        name.push('\\');
-                    }
-                    name.push(letter);
-                }
-            }
+            Step::Key(position) => name.push_str(&key_name(&super::de::key_text(&tree[*position..]))),
         }
+    }
+    name
+}
+
+/// A map's key as part of a name.
+pub(crate) fn key_name(key: &str) -> String {
+    let mut name = String::with_capacity(key.len());
+    for letter in key.chars() {
+        if matches!(letter, '.' | '\\') {
+            name.push('\\');
+        }
+        name.push(letter);
     }
     name
 }

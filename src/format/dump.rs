@@ -48,7 +48,7 @@ pub fn dump<T: Serialize + ?Sized>(path: impl AsRef<Path>, value: &T) -> Result<
     DumpOptions::new().dump(path, value)
 }
 
-/// Reads the value of a `.ferry` file, or the array of a `.npy` file. A [`SharedArray`](crate::SharedArray) in it is a map of
+/// Reads the value of a `.ferry` file, the array of a `.npy` file, or the map from names to arrays that a `.safetensors` file is. A [`SharedArray`](crate::SharedArray) in it is a map of
 /// the file where its byte order is native; everything else is a copy.
 ///
 /// # Errors
@@ -127,12 +127,15 @@ impl DumpOptions {
     ///
     /// # Errors
     ///
-    /// As [`dump`]; also where `path` ends in `.npy`, which such a file is not.
+    /// As [`dump`]; also where `path` ends in `.npy` or `.safetensors`, which such a file is not.
     pub fn dump<T: Serialize + ?Sized>(&self, path: impl AsRef<Path>, value: &T) -> Result<()> {
         let path = path.as_ref();
-        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npy")) {
-            let message = "dump writes .ferry files; an array is written as .npy by DumpOptions::write_npy";
-            return Err(Error::usage(message).at(path));
+        for other in ["npy", "safetensors"] {
+            if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(other)) {
+                let message =
+                    format!("dump writes .ferry files; arrays go into .{other} by DumpOptions::write_{other}");
+                return Err(Error::usage(message).at(path));
+            }
         }
         self.write_ferry(path, |container| codec::encode(value, self.threshold, container))
     }

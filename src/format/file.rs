@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    collections::BTreeMap,
     fmt,
     ops::Range,
     path::{Path, PathBuf},
@@ -11,7 +12,7 @@ use std::{
 use ndarray::Dimension;
 use serde::de::DeserializeOwned;
 
-use super::{ferry, npy};
+use super::{ferry, npy, safetensors};
 use crate::{
     AnyArray, DType, Element, Error, Order, Result, Scalar, SharedArray, Source,
     array::{Layout, Memory, Storage},
@@ -28,6 +29,8 @@ pub enum Format {
     Ferry,
     /// NumPy's `.npy`: one array.
     Npy,
+    /// Named arrays behind a JSON header, as machine learning passes its models on.
+    Safetensors,
     /// Bytes without a header, described by a [`RawLayout`](crate::RawLayout).
     Raw,
 }
@@ -37,6 +40,7 @@ impl fmt::Display for Format {
         f.write_str(match self {
             Self::Ferry => "ferry",
             Self::Npy => "npy",
+            Self::Safetensors => "safetensors",
             Self::Raw => "raw",
         })
     }
@@ -165,6 +169,7 @@ pub struct ArrayFile {
     version: Option<String>,
     arrays: Vec<ArrayInfo>,
     tree: Tree,
+    metadata: BTreeMap<String, String>,
     /// Whether the file belongs to this program's own session.
     private: bool,
 }
@@ -174,9 +179,11 @@ pub(super) enum Tree {
     InFile(Range<usize>),
     /// The format knows none: the value is the one array.
     OfOne,
+    /// The format knows none: the value is a map from names to arrays.
+    OfNamed,
 }
 
-/// Opens a `.ferry` or `.npy` file, recognised by its content, and maps it.
+/// Opens a `.ferry`, `.npy` or `.safetensors` file, recognised by its content, and maps it.
 ///
 /// A map shows the file as it is now: whoever changes the file, this program included, changes what is read, and whoever
 /// truncates it ends this program with `SIGBUS` when the missing part is touched. Replace such files by renaming, as
@@ -184,7 +191,7 @@ pub(super) enum Tree {
 ///
 /// # Errors
 ///
-/// Where the file cannot be opened, is no regular file, is of neither format, or contradicts itself: truncated, a wrong
+/// Where the file cannot be opened, is no regular file, is of no known format, or contradicts itself: truncated, a wrong
 /// checksum, an array that reaches past its end. Raw binary is opened by [`RawLayout`](crate::RawLayout).
 pub fn open(path: impl AsRef<Path>) -> Result<ArrayFile> {
     let path = path.as_ref();
@@ -196,17 +203,20 @@ impl ArrayFile {
     /// The arrays of a mapped file.
     pub(crate) fn of(map: Arc<FileMap>, private: bool) -> Result<Self> {
         let bytes: &[u8] = map.as_ref().as_ref();
-        let start = &bytes[..bytes.len().min(8)];
+        let start = &bytes[..bytes.len().min(9)];
         if start.starts_with(ferry::MAGIC) {
             return ferry::read(map, private);
         }
         if start.starts_with(npy::MAGIC) {
             return npy::read(map);
         }
+        if safetensors::is_begun(start) {
+            return safetensors::read(map);
+        }
         Err(Error::invalid(match start {
-            [] => "is empty: neither a .ferry nor a .npy file".into(),
+            [] => "is empty, and so of no known format".into(),
             _ => format!(
-                "begins with bytes {start:02X?}: neither a .ferry nor a .npy file (raw binary is opened by giving its dtype and shape)"
+                "begins with bytes {start:02X?}: neither .ferry nor .npy nor .safetensors (raw binary is opened by giving its dtype and shape)"
             ),
         }))
     }
@@ -219,7 +229,11 @@ impl ArrayFile {
         tree: Tree,
         private: bool,
     ) -> Self {
-        Self { map, format, version, arrays, tree, private }
+        Self { map, format, version, arrays, tree, metadata: BTreeMap::new(), private }
+    }
+
+    pub(super) fn with_metadata(self, metadata: BTreeMap<String, String>) -> Self {
+        Self { metadata, ..self }
     }
 
     /// The path the file was opened by.
@@ -234,10 +248,16 @@ impl ArrayFile {
         self.format
     }
 
-    /// The version of its format (`1` for `.ferry`, `1.0` to `3.0` for `.npy`); raw binary has none.
+    /// The version of its format (`1` for `.ferry`, `1.0` to `3.0` for `.npy`); the others have none.
     #[must_use]
     pub fn version(&self) -> Option<&str> {
         self.version.as_deref()
+    }
+
+    /// What the file says of itself in words: the `__metadata__` of `.safetensors`; empty for every other format.
+    #[must_use]
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
     }
 
     /// Every array of the file, in the order in which they lie.
@@ -310,10 +330,13 @@ impl ArrayFile {
         match &self.tree {
             Tree::InFile(range) => Ok(Cow::Borrowed(&self.map.as_ref().as_ref()[range.clone()])),
             Tree::OfOne => codec::tree_of(self.arrays[0].shape()).map(Cow::Owned),
+            Tree::OfNamed => {
+                codec::tree_of_map(self.arrays.iter().map(|info| (info.name(), info.shape()))).map(Cow::Owned)
+            }
         }
     }
 
-    fn find(&self, name: &str) -> Result<&ArrayInfo> {
+    pub(super) fn find(&self, name: &str) -> Result<&ArrayInfo> {
         let mut found = self.arrays.iter().filter(|info| info.name == name);
         let error = match (found.next(), found.next()) {
             (Some(info), None) => return Ok(info),

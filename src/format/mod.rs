@@ -1,4 +1,4 @@
-//! Files: `.ferry`, `.npy` and raw binary are read and mapped; `.ferry` and `.npy` are written.
+//! Files: `.ferry`, `.npy`, `.safetensors` and raw binary are read and mapped; all but the last are written.
 //!
 //! A format is recognised by its content. Everything a header says is held against the file's real length before anything
 //! is made of it, and what passed is kept as types that cannot say anything else ([`ArrayInfo`]).
@@ -8,8 +8,10 @@ mod convert;
 mod dump;
 mod ferry;
 mod file;
+mod named;
 mod npy;
 mod raw;
+mod safetensors;
 
 pub use convert::convert;
 pub use dump::{DumpOptions, dump, load};

@@ -8,6 +8,7 @@ mod run;
 
 mod convert;
 mod info;
+mod named;
 mod stats;
 #[cfg(target_os = "linux")]
 mod sweep;

@@ -28,7 +28,7 @@ fn arguments_that_make_no_sense_end_with_2_and_say_what_was_expected() {
         (&["info", "a", "--raw", ">i2", "--shape", "3", "--order", "K"], "C (row-major) or F (column-major)"),
         (&["info", "a", "--raw", ">i2", "--shape", "3", "--offset", "-1"], "expected a number of bytes"),
         (&["convert", "a.npy"], "<OUT>"),
-        (&["convert", "a.npy", "b.txt"], ".npy or .ferry"),
+        (&["convert", "a.npy", "b.txt"], ".npy, .safetensors or .ferry"),
         (&["convert", "a.npy", "b"], ".npy or .ferry"),
         (&["convert", "a.npy", "b.npy", "--byte-order", "middle"], "little, big, native"),
         (&["sweep", "all"], "unexpected argument"),

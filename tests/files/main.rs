@@ -5,6 +5,8 @@ mod broken;
 mod common;
 mod interop;
 mod layouts;
+mod named;
+mod safetensors;
 
 use common::{bits, fixtures, folder};
 use ndferry::{

@@ -1,0 +1,199 @@
+//! Files that know their arrays by name, as their own libraries write them.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use ndferry::{
+    AnyArray, ArrayFile, DumpOptions, Order, SharedArray, WhyNotMapped,
+    ndarray::{Array2, Ix2, IxDyn, array},
+};
+
+use crate::common::{bits, folder};
+
+/// A file and what its writer says is in it.
+#[derive(serde::Deserialize)]
+struct Fixture {
+    file: String,
+    #[serde(default)]
+    metadata: BTreeMap<String, String>,
+    arrays: Vec<Array>,
+}
+
+#[derive(serde::Deserialize)]
+struct Array {
+    name: String,
+    dtype: String,
+    shape: Vec<usize>,
+    order: Order,
+    elements: Vec<String>,
+}
+
+/// Every fixture of the format, with its path: adding a file adds a test.
+fn fixtures(format: &str) -> Vec<(PathBuf, Fixture)> {
+    let folder = folder().join(format);
+    let entries = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut descriptions: Vec<_> = entries.filter(|path| path.extension().is_some_and(|end| end == "json")).collect();
+    descriptions.sort();
+    assert!(descriptions.len() > 2, "the fixtures are there");
+    let read = |path: &PathBuf| {
+        let fixture: Fixture = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        (folder.join(&fixture.file), fixture)
+    };
+    descriptions.iter().map(read).collect()
+}
+
+/// The formats under test.
+const FORMATS: [&str; 1] = ["safetensors"];
+
+/// Names, shapes and elements of every array, by name: what no way through a format may change.
+fn content(file: &ArrayFile) -> BTreeMap<String, (Vec<usize>, Vec<String>)> {
+    let content = |info: &ndferry::ArrayInfo| {
+        let array = file.any(info.name()).unwrap();
+        (info.name().to_owned(), (info.shape().to_vec(), bits(&array)))
+    };
+    file.arrays().iter().map(content).collect()
+}
+
+fn described(fixture: &Fixture) -> BTreeMap<String, (Vec<usize>, Vec<String>)> {
+    let described = |array: &Array| (array.name.clone(), (array.shape.clone(), array.elements.clone()));
+    fixture.arrays.iter().map(described).collect()
+}
+
+// B1 B6 F8
+#[test]
+fn every_array_reads_as_its_library_wrote_it() {
+    for format in FORMATS {
+        for (path, fixture) in fixtures(format) {
+            let file = ndferry::open(&path).unwrap();
+            assert_eq!(file.format().to_string(), format);
+            assert_eq!(file.metadata(), &fixture.metadata, "{}", fixture.file);
+            assert_eq!(file.arrays().len(), fixture.arrays.len(), "{}", fixture.file);
+            assert!(file.arrays().is_sorted_by_key(|info| info.offset()), "{}", fixture.file);
+            file.verify().unwrap();
+            for array in &fixture.arrays {
+                let info = file.arrays().iter().find(|info| info.name() == array.name).unwrap();
+                let title = format!("{} {}", fixture.file, array.name);
+                assert_eq!(info.dtype().to_string(), array.dtype, "{title}");
+                assert_eq!((info.shape(), info.order()), (&*array.shape, array.order), "{title}");
+                assert_eq!(bits(&file.any(&array.name).unwrap()), array.elements, "{title}");
+            }
+        }
+    }
+}
+
+// F5 F7 F8
+#[test]
+fn every_array_goes_through_a_container_and_back_with_its_bits_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let ferry = folder.path().join("a.ferry");
+    for format in FORMATS {
+        let back = folder.path().join(format!("a.{format}"));
+        for (path, fixture) in fixtures(format) {
+            let options = DumpOptions::new();
+            ndferry::convert(&ndferry::open(&path).unwrap(), None, &ferry, &options).unwrap();
+            ndferry::convert(&ndferry::open(&ferry).unwrap(), None, &back, &options).unwrap();
+            assert_eq!(content(&ndferry::open(&back).unwrap()), described(&fixture), "{}", fixture.file);
+            // Straight on, onto itself, metadata and all.
+            ndferry::convert(&ndferry::open(&path).unwrap(), None, &back, &options).unwrap();
+            ndferry::convert(&ndferry::open(&back).unwrap(), None, &back, &options).unwrap();
+            let file = ndferry::open(&back).unwrap();
+            assert_eq!(content(&file), described(&fixture), "{}", fixture.file);
+            assert_eq!(file.metadata(), &fixture.metadata);
+        }
+    }
+}
+
+fn write(path: &Path, arrays: &[(&str, AnyArray)]) {
+    let options = DumpOptions::new();
+    let arrays = arrays.iter().map(|(name, array)| (*name, array));
+    match path.extension().unwrap().to_str().unwrap() {
+        "safetensors" => options.write_safetensors(path, arrays, &BTreeMap::new()),
+        other => panic!("{other}"),
+    }
+    .unwrap();
+}
+
+fn any(values: Array2<f32>) -> AnyArray {
+    SharedArray::from(values).into()
+}
+
+// F9
+#[test]
+fn a_file_of_named_arrays_is_a_map_or_a_struct() {
+    #[derive(serde::Deserialize)]
+    struct Layer {
+        weight: SharedArray<f32, Ix2>,
+        #[serde(rename = "bias.0")]
+        bias: Array2<f32>,
+    }
+
+    let folder = tempfile::tempdir().unwrap();
+    for format in FORMATS {
+        let path = folder.path().join(format!("a.{format}"));
+        let (weight, bias) = (array![[1.0f32, 2.0], [3.0, 4.0]], array![[0.5f32]]);
+        write(&path, &[("weight", any(weight.clone())), ("bias.0", any(bias.clone()))]);
+        let map: BTreeMap<String, SharedArray<f32, Ix2>> = ndferry::load(&path).unwrap();
+        assert_eq!(map["weight"].to_owned(), weight);
+        let layer: Layer = ndferry::load(&path).unwrap();
+        assert_eq!((layer.weight.to_owned(), layer.bias), (weight, bias));
+        if ndferry::ByteOrder::NATIVE == ndferry::ByteOrder::Little {
+            assert_eq!(layer.weight.why_not_mapped(), None, "{format}");
+        }
+    }
+}
+
+// F8
+#[test]
+fn a_name_is_for_one_array_and_one_array_may_do_without() {
+    #[derive(serde::Serialize)]
+    struct Twice {
+        a: BTreeMap<&'static str, Array2<f32>>,
+        #[serde(rename = "a.b")]
+        other: Array2<f32>,
+    }
+
+    let folder = tempfile::tempdir().unwrap();
+    for format in FORMATS {
+        let (ferry, path) = (folder.path().join("a.ferry"), folder.path().join(format!("a.{format}")));
+        ndferry::dump(&ferry, &array![[1.0f32]]).unwrap();
+        ndferry::convert(&ndferry::open(&ferry).unwrap(), None, &path, &DumpOptions::new()).unwrap();
+        assert_eq!(ndferry::open(&path).unwrap().array_named::<f32, Ix2>("arr_0").unwrap()[(0, 0)], 1.0);
+
+        let old = std::fs::read(&path).unwrap();
+        ndferry::dump(&ferry, &Twice { a: [("b", array![[1.0]])].into(), other: array![[2.0]] }).unwrap();
+        let error = ndferry::convert(&ndferry::open(&ferry).unwrap(), None, &path, &DumpOptions::new()).unwrap_err();
+        assert!(error.to_string().contains("two arrays are called `a.b`"), "{error}");
+        assert_eq!(std::fs::read(&path).unwrap(), old);
+
+        // In a container a key's own dots are escaped.
+        ndferry::dump(&ferry, &BTreeMap::from([("a.b", array![[3.0f32]])])).unwrap();
+        assert_eq!(ndferry::open(&ferry).unwrap().arrays()[0].name(), r"a\.b");
+        ndferry::convert(&ndferry::open(&ferry).unwrap(), None, &path, &DumpOptions::new()).unwrap();
+        assert_eq!(ndferry::open(&path).unwrap().arrays()[0].name(), "a.b");
+        ndferry::convert(&ndferry::open(&path).unwrap(), None, &ferry, &DumpOptions::new()).unwrap();
+        assert_eq!(ndferry::open(&ferry).unwrap().arrays()[0].name(), r"a\.b");
+    }
+}
+
+// B2
+#[test]
+fn what_lies_native_and_aligned_is_a_map() {
+    for format in FORMATS {
+        for (path, fixture) in fixtures(format) {
+            let file = ndferry::open(&path).unwrap();
+            for info in file.arrays().iter().filter(|info| info.dtype().to_string().ends_with("f8")) {
+                let array = file.array_named::<f64, IxDyn>(info.name()).unwrap();
+                let expected = match info {
+                    _ if !info.dtype().is_native() => Some(WhyNotMapped::ForeignByteOrder),
+                    _ if info.alignment() < 8 => Some(WhyNotMapped::Misaligned),
+                    _ => None,
+                };
+                assert_eq!(array.why_not_mapped(), expected, "{} {}", fixture.file, info.name());
+                assert_eq!(info.mappable(), expected.is_none(), "{} {}", fixture.file, info.name());
+                assert_eq!(array.source().unwrap().offset(), info.offset());
+            }
+        }
+    }
+}
