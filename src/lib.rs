@@ -81,7 +81,7 @@ mod trace;
 pub use array::{AnyArray, Order, SharedArray, Source, WhyNotMapped};
 pub use dtype::{ByteOrder, DType, Element, Scalar};
 pub use error::{Error, Failure, Result, TaskError};
-pub use format::{ArrayFile, ArrayInfo, DumpOptions, Format, RawLayout, convert, dump, load, open};
+pub use format::{ArrayFile, ArrayInfo, DumpOptions, Format, OpenOptions, RawLayout, convert, dump, load, open};
 pub use ndarray;
 #[cfg(target_os = "linux")]
 pub use {

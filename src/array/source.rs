@@ -51,6 +51,8 @@ pub enum WhyNotMapped {
     Bool,
     /// In the file it does not lie at an address that elements of its type need.
     Misaligned,
+    /// In the file it is compressed.
+    Compressed,
 }
 
 impl fmt::Display for WhyNotMapped {
@@ -60,6 +62,7 @@ impl fmt::Display for WhyNotMapped {
             Self::Inline => "the array came inside a message, below the threshold for a segment",
             Self::ForeignByteOrder => "the elements were in the other byte order and had to be swapped",
             Self::Bool => "the bytes of a bool from a file must be checked, and may be changed after",
+            Self::Compressed => "the array is compressed in the file",
             Self::Misaligned => "the array's offset in the file is not a multiple of its elements' alignment",
         })
     }

@@ -7,7 +7,7 @@ use ndferry::{ByteOrder, DType, Order};
 
 /// Look at, summarise and convert files of n-dimensional arrays.
 ///
-/// Reads .ferry, .npy and .safetensors files, and raw binary described by --raw and --shape; in either byte order. Files are
+/// Reads .ferry, .npy, .npz and .safetensors files, and raw binary described by --raw and --shape; in either byte order. Files are
 /// mapped, not loaded, so they may be larger than memory.
 #[derive(Parser)]
 #[command(
@@ -90,6 +90,10 @@ pub struct StatsArgs {
     #[arg(long, value_name = "NAME")]
     pub array: Option<String>,
 
+    /// Bytes that a compressed array may have when it is decompressed [default: 4294967296]
+    #[arg(long, value_name = "BYTES", value_parser = bytes, allow_negative_numbers = true)]
+    pub decompressed_limit: Option<u64>,
+
     /// Print JSON for programs instead of a table for people
     #[arg(long)]
     pub json: bool,
@@ -102,7 +106,7 @@ pub struct StatsArgs {
     pub order: Option<Order>,
 }
 
-/// Write a file's arrays to another file: .npy, .safetensors or .ferry, by its extension
+/// Write a file's arrays to another file: .npy, .npz, .safetensors or .ferry, by its extension
 ///
 /// OUT appears whole or not at all, and may be IN itself. Elements keep their type, byte order and memory order unless an
 /// option says otherwise or OUT's format has but one of them.
@@ -119,7 +123,7 @@ pub struct ConvertArgs {
     #[arg(value_name = "IN")]
     pub input: PathBuf,
 
-    /// The file to write, ending in .npy, .safetensors or .ferry
+    /// The file to write, ending in .npy, .npz, .safetensors or .ferry
     #[arg(value_name = "OUT", value_parser = target)]
     pub output: PathBuf,
 
@@ -135,6 +139,10 @@ pub struct ConvertArgs {
     /// The array to write, where IN holds several
     #[arg(long, value_name = "NAME")]
     pub array: Option<String>,
+
+    /// Bytes that a compressed array may have when it is decompressed [default: 4294967296]
+    #[arg(long, value_name = "BYTES", value_parser = bytes, allow_negative_numbers = true)]
+    pub decompressed_limit: Option<u64>,
 
     #[command(flatten)]
     pub raw: RawArgs,
@@ -178,7 +186,7 @@ pub struct RawArgs {
     pub shape: Option<Shape>,
 
     /// Bytes before the first number [default: 0]
-    #[arg(long, value_name = "BYTES", requires = "raw", value_parser = offset, allow_negative_numbers = true, help_heading = RAW)]
+    #[arg(long, value_name = "BYTES", requires = "raw", value_parser = bytes, allow_negative_numbers = true, help_heading = RAW)]
     pub offset: Option<u64>,
 }
 
@@ -232,7 +240,7 @@ fn order(text: &str) -> Result<Order, String> {
     }
 }
 
-fn offset(text: &str) -> Result<u64, String> {
+fn bytes(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "expected a number of bytes, 0 or more".into())
 }
 
@@ -247,8 +255,11 @@ fn target(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
     match extension.to_str() {
-        Some("npy" | "safetensors" | "ferry") => Ok(path),
-        _ => Err("expected a file name ending in .npy, .safetensors or .ferry, which says the format to write".into()),
+        Some("npy" | "npz" | "safetensors" | "ferry") => Ok(path),
+        _ => {
+            Err("expected a file name ending in .npy, .npz, .safetensors or .ferry, which says the format to write"
+                .into())
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
 };
 
 pub fn run(args: &InfoArgs) -> Result<(), Failure> {
-    let file = input::open(&args.file, &args.raw, args.order)?;
+    let file = input::open(&args.file, &args.raw, args.order, None)?;
     let text = if args.json { json(&file) } else { table(&file, terminal::width()) };
     terminal::print(&text)
 }

@@ -2,18 +2,20 @@
 
 use std::path::Path;
 
-use ndferry::{ArrayFile, ArrayInfo, Order, RawLayout};
+use ndferry::{ArrayFile, ArrayInfo, OpenOptions, Order, RawLayout};
 
 use super::{args::RawArgs, failure::Failure, text::count};
 
-/// Opens the file at `path`: as raw binary where that is asked for, else as what it says it is.
-pub fn open(path: &Path, raw: &RawArgs, order: Option<Order>) -> Result<ArrayFile, Failure> {
+/// Opens the file at `path`: as raw binary where that is asked for, else as what it says it is, with a limit on what is
+/// decompressed.
+pub fn open(path: &Path, raw: &RawArgs, order: Option<Order>, limit: Option<u64>) -> Result<ArrayFile, Failure> {
+    let options = limit.into_iter().fold(OpenOptions::new(), OpenOptions::decompressed_limit);
     let file = match (&raw.raw, &raw.shape) {
         (Some(dtype), Some(shape)) => RawLayout::new(dtype.clone(), shape.0.clone())
             .order(order.unwrap_or(Order::C))
             .offset(raw.offset.unwrap_or(0))
             .open(path),
-        _ => ndferry::open(path),
+        _ => options.open(path),
     };
     file.map_err(|error| Failure::of(path, &error))
 }

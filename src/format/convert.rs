@@ -5,10 +5,10 @@ use std::path::Path;
 use super::{ArrayFile, DumpOptions, Format, named::Named};
 use crate::{Error, Result, codec};
 
-/// Writes what `file` holds to `out`, as `.npy`, `.safetensors` or `.ferry` by the extension: the array called `array`,
+/// Writes what `file` holds to `out`, as `.npy`, `.npz`, `.safetensors` or `.ferry` by the extension: the array called `array`,
 /// or else everything.
 ///
-/// A `.ferry` file becomes another with its value kept, arrays and all. `.safetensors` takes every array by its name, and
+/// A `.ferry` file becomes another with its value kept, arrays and all. `.npz` and `.safetensors` take every array by its name, and
 /// an array without one as `arr_` and its number; from such a file to a `.ferry` file they become a map. A `.npy` file takes one array.
 /// Byte order and memory order stay as they are unless `options` says otherwise or the format has but one. `out` may be the file
 /// itself.
@@ -32,6 +32,7 @@ pub fn convert(file: &ArrayFile, array: Option<&str>, out: impl AsRef<Path>, opt
             };
             options.write_npy(out, &array)
         }
+        (Some("npz"), _) => options.npz(out, &Named::of_file(file, array)?),
         (Some("safetensors"), _) => options.safetensors(out, &Named::of_file(file, array)?, file.metadata()),
         (Some("ferry"), Some(name)) => options.dump(out, &file.any(name)?),
         (Some("ferry"), None) => options.write_ferry(out, |container| {
@@ -44,6 +45,6 @@ pub fn convert(file: &ArrayFile, array: Option<&str>, out: impl AsRef<Path>, opt
             }
             Ok(file.tree()?.into_owned())
         }),
-        _ => Err(Error::usage("ends in none of .npy, .safetensors and .ferry").at(out)),
+        _ => Err(Error::usage("ends in none of .npy, .npz, .safetensors and .ferry").at(out)),
     }
 }

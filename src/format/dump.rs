@@ -48,8 +48,9 @@ pub fn dump<T: Serialize + ?Sized>(path: impl AsRef<Path>, value: &T) -> Result<
     DumpOptions::new().dump(path, value)
 }
 
-/// Reads the value of a `.ferry` file, the array of a `.npy` file, or the map from names to arrays that a `.safetensors` file is. A [`SharedArray`](crate::SharedArray) in it is a map of
-/// the file where its byte order is native; everything else is a copy.
+/// Reads the value of a `.ferry` file, the array of a `.npy` file, or the map from names to arrays that a `.npz` or
+/// `.safetensors` file is. A [`SharedArray`](crate::SharedArray) in it is a map of the file where its byte order is native;
+/// everything else is a copy.
 ///
 /// # Errors
 ///
@@ -127,10 +128,10 @@ impl DumpOptions {
     ///
     /// # Errors
     ///
-    /// As [`dump`]; also where `path` ends in `.npy` or `.safetensors`, which such a file is not.
+    /// As [`dump`]; also where `path` ends in `.npy`, `.npz` or `.safetensors`, which such a file is not.
     pub fn dump<T: Serialize + ?Sized>(&self, path: impl AsRef<Path>, value: &T) -> Result<()> {
         let path = path.as_ref();
-        for other in ["npy", "safetensors"] {
+        for other in ["npy", "npz", "safetensors"] {
             if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(other)) {
                 let message =
                     format!("dump writes .ferry files; arrays go into .{other} by DumpOptions::write_{other}");
@@ -147,7 +148,7 @@ impl DumpOptions {
     /// Where the file cannot be written, or the elements are `bf16`, which NumPy does not have. What was at `path` then stays as it
     /// was.
     pub fn write_npy(&self, path: impl AsRef<Path>, array: &AnyArray) -> Result<()> {
-        atomic::write(path.as_ref(), |file| npy::write(file, array, self.byte_order, self.order))
+        atomic::write(path.as_ref(), |file| npy::Outgoing::new(array, self)?.write(file).map_err(atomic::cannot_write))
     }
 
     /// Writes a container whose segments and tree `fill` provides.

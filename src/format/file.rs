@@ -12,9 +12,9 @@ use std::{
 use ndarray::Dimension;
 use serde::de::DeserializeOwned;
 
-use super::{ferry, npy, safetensors};
+use super::{OpenOptions, ferry, npy, npz, safetensors};
 use crate::{
-    AnyArray, DType, Element, Error, Order, Result, Scalar, SharedArray, Source,
+    AnyArray, DType, Element, Error, Order, Result, Scalar, SharedArray, Source, WhyNotMapped,
     array::{Layout, Memory, Storage},
     codec::{self, Segments},
     dtype::Quoted,
@@ -29,6 +29,8 @@ pub enum Format {
     Ferry,
     /// NumPy's `.npy`: one array.
     Npy,
+    /// NumPy's `.npz`: named arrays, each a `.npy` file, in a zip file.
+    Npz,
     /// Named arrays behind a JSON header, as machine learning passes its models on.
     Safetensors,
     /// Bytes without a header, described by a [`RawLayout`](crate::RawLayout).
@@ -40,6 +42,7 @@ impl fmt::Display for Format {
         f.write_str(match self {
             Self::Ferry => "ferry",
             Self::Npy => "npy",
+            Self::Npz => "npz",
             Self::Safetensors => "safetensors",
             Self::Raw => "raw",
         })
@@ -57,6 +60,8 @@ pub struct ArrayInfo {
     layout: Layout,
     offset: usize,
     pub(super) checksum: Option<u64>,
+    /// The member of the archive that the array is, in a format that is one.
+    pub(super) member: Option<npz::Member>,
 }
 
 impl ArrayInfo {
@@ -69,20 +74,26 @@ impl ArrayInfo {
         offset: u64,
         file_length: usize,
     ) -> Result<Self> {
-        let layout = Layout::contiguous(shape, order, dtype.item_size())?;
-        let nbytes = layout.len() * dtype.item_size();
+        let info = Self::unplaced(name, dtype, shape, order, offset)?;
+        let nbytes = info.nbytes();
         let held = usize::try_from(offset).ok().and_then(|offset| file_length.checked_sub(offset));
         match held {
-            Some(held) if nbytes <= held => {}
+            Some(held) if nbytes <= held as u64 => Ok(info),
             _ => {
                 let held = held.unwrap_or(0);
                 let shape = crate::array::Short(shape);
-                return Err(Error::invalid(format!(
-                    "{shape} of `{dtype}` needs {nbytes} bytes from byte {offset} on, the file holds {held} there"
-                )));
+                Err(Error::invalid(format!(
+                    "{shape} of `{}` needs {nbytes} bytes from byte {offset} on, the file holds {held} there",
+                    info.dtype
+                )))
             }
         }
-        Ok(Self { name, dtype, order, layout, offset: offset as usize, checksum: None })
+    }
+
+    /// An array that does not lie at `offset` as it is: what is there is for its `member` to say.
+    pub(super) fn unplaced(name: String, dtype: DType, shape: &[usize], order: Order, offset: u64) -> Result<Self> {
+        let layout = Layout::contiguous(shape, order, dtype.item_size())?;
+        Ok(Self { name, dtype, order, layout, offset: offset as usize, checksum: None, member: None })
     }
 
     /// Where in the file's value the array stands (`model.layers.0.weight`); empty where the array is the whole value.
@@ -109,7 +120,7 @@ impl ArrayInfo {
         self.order
     }
 
-    /// Bytes from the start of the file to the first element.
+    /// Bytes from the start of the file to the first element; of a compressed array, to the compressed bytes.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.offset as u64
@@ -127,11 +138,20 @@ impl ArrayInfo {
         1 << self.offset.trailing_zeros().min(12)
     }
 
-    /// Whether the array can be used as it lies in the file: native byte order, aligned, and not `bool`.
+    /// Whether the array can be used as it lies in the file: not compressed, native byte order, aligned, and not `bool`.
     #[must_use]
     pub fn mappable(&self) -> bool {
         let scalar = self.dtype.scalar();
-        self.dtype.is_native() && scalar != Scalar::Bool && self.alignment() >= scalar.alignment() as u64
+        !self.is_compressed()
+            && self.dtype.is_native()
+            && scalar != Scalar::Bool
+            && self.alignment() >= scalar.alignment() as u64
+    }
+
+    /// Whether the array lies compressed in the file. It is then inflated each time it is asked for.
+    #[must_use]
+    pub fn is_compressed(&self) -> bool {
+        self.member.as_ref().is_some_and(npz::Member::is_deflated)
     }
 
     pub(super) fn range(&self) -> Range<usize> {
@@ -147,7 +167,8 @@ impl ArrayInfo {
     }
 }
 
-/// A file of arrays, open and mapped. Nothing of an array is read before it is asked for.
+/// A file of arrays, open and mapped. Nothing of an array is read before it is asked for; of one that is compressed, its
+/// header is.
 ///
 /// ```
 /// use ndarray::{Ix2, array};
@@ -170,6 +191,8 @@ pub struct ArrayFile {
     arrays: Vec<ArrayInfo>,
     tree: Tree,
     metadata: BTreeMap<String, String>,
+    /// How its arrays are given.
+    options: OpenOptions,
     /// Whether the file belongs to this program's own session.
     private: bool,
 }
@@ -183,7 +206,7 @@ pub(super) enum Tree {
     OfNamed,
 }
 
-/// Opens a `.ferry`, `.npy` or `.safetensors` file, recognised by its content, and maps it.
+/// Opens a `.ferry`, `.npy`, `.npz` or `.safetensors` file, recognised by its content, and maps it.
 ///
 /// A map shows the file as it is now: whoever changes the file, this program included, changes what is read, and whoever
 /// truncates it ends this program with `SIGBUS` when the missing part is touched. Replace such files by renaming, as
@@ -194,9 +217,7 @@ pub(super) enum Tree {
 /// Where the file cannot be opened, is no regular file, is of no known format, or contradicts itself: truncated, a wrong
 /// checksum, an array that reaches past its end. Raw binary is opened by [`RawLayout`](crate::RawLayout).
 pub fn open(path: impl AsRef<Path>) -> Result<ArrayFile> {
-    let path = path.as_ref();
-    let map = FileMap::open(path)?;
-    ArrayFile::of(map, false).map_err(|error| error.at(path))
+    OpenOptions::new().open(path)
 }
 
 impl ArrayFile {
@@ -210,13 +231,16 @@ impl ArrayFile {
         if start.starts_with(npy::MAGIC) {
             return npy::read(map);
         }
+        if npz::is_begun(start) {
+            return npz::read(map);
+        }
         if safetensors::is_begun(start) {
             return safetensors::read(map);
         }
         Err(Error::invalid(match start {
             [] => "is empty, and so of no known format".into(),
             _ => format!(
-                "begins with bytes {start:02X?}: neither .ferry nor .npy nor .safetensors (raw binary is opened by giving its dtype and shape)"
+                "begins with bytes {start:02X?}: neither .ferry nor .npy nor .npz nor .safetensors (raw binary is opened by giving its dtype and shape)"
             ),
         }))
     }
@@ -229,7 +253,12 @@ impl ArrayFile {
         tree: Tree,
         private: bool,
     ) -> Self {
-        Self { map, format, version, arrays, tree, metadata: BTreeMap::new(), private }
+        Self { map, format, version, arrays, tree, metadata: BTreeMap::new(), options: OpenOptions::new(), private }
+    }
+
+    /// The same file, whose arrays are given as `options` say.
+    pub(super) fn with_options(self, options: OpenOptions) -> Self {
+        Self { options, ..self }
     }
 
     pub(super) fn with_metadata(self, metadata: BTreeMap<String, String>) -> Self {
@@ -292,11 +321,13 @@ impl ArrayFile {
         self.typed(self.find(name)?)
     }
 
-    /// The array called `name` as it lies in the file, whatever its element type: always a map.
+    /// The array called `name` as it lies in the file, whatever its element type: a map, unless it is
+    /// compressed.
     ///
     /// # Errors
     ///
-    /// Where there is none of that name or several.
+    /// Where there is none of that name or several; where it is compressed and damaged, or larger than
+    /// [`OpenOptions::decompressed_limit`].
     pub fn any(&self, name: &str) -> Result<AnyArray> {
         self.mapped(self.find(name)?).map_err(|error| error.at(self.path()))
     }
@@ -308,10 +339,13 @@ impl ArrayFile {
     ///
     /// Where some array's bytes are not those that were written.
     pub fn verify(&self) -> Result<()> {
+        let whole: &[u8] = self.map.as_ref().as_ref();
         for info in &self.arrays {
+            if let Some(member) = &info.member {
+                member.check(whole).map_err(|error| error.within(info.title()).at(self.path()))?;
+            }
             if let Some(expected) = info.checksum {
-                let bytes = &self.map.as_ref().as_ref()[info.range()];
-                ferry::check(bytes, expected, &info.title()).map_err(|error| error.at(self.path()))?;
+                ferry::check(&whole[info.range()], expected, &info.title()).map_err(|error| error.at(self.path()))?;
             }
         }
         Ok(())
@@ -355,12 +389,23 @@ impl ArrayFile {
         self.mapped(info).and_then(|array| array.to_array()).map_err(|error| error.within(info.title()).at(self.path()))
     }
 
-    /// The array as it lies in the file.
+    /// The array as it lies in the file, or inflated.
     pub(super) fn mapped(&self, info: &ArrayInfo) -> Result<AnyArray> {
         let source =
             Source { path: PathBuf::from(self.path()), offset: info.offset(), byte_order: info.dtype.byte_order() };
-        let storage = Storage::Map { map: Arc::clone(&self.map), range: info.range(), private: self.private };
-        AnyArray::new(Memory::new(storage, Some(source), None), info.dtype.clone(), info.layout.clone())
+        let memory = match &info.member {
+            Some(member) if member.is_deflated() => {
+                let buffer = member
+                    .inflate(self.map.as_ref().as_ref(), info.nbytes(), self.options.decompressed_limit)
+                    .map_err(|error| error.within(info.title()))?;
+                Memory::owned(buffer, Some(source), WhyNotMapped::Compressed)
+            }
+            _ => {
+                let storage = Storage::Map { map: Arc::clone(&self.map), range: info.range(), private: self.private };
+                Memory::new(storage, Some(source), None)
+            }
+        };
+        AnyArray::new(memory, info.dtype.clone(), info.layout.clone())
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Formats, each with the fixture that has most in it.
-const FILES: [(&str, &str); 1] = [("safetensors", "every.safetensors")];
+const FILES: [(&str, &str); 3] = [("npz", "stored.npz"), ("npz", "deflated.npz"), ("safetensors", "every.safetensors")];
 
 fn fixture(format: &str, file: &str) -> Fixture {
     fixtures(format).into_iter().find(|fixture| fixture.text("file") == file).unwrap()
@@ -68,6 +68,23 @@ fn stats_of_a_file_are_those_of_its_arrays_one_by_one() {
             for key in ["count", "nan", "min", "max", "mean", "std"] {
                 assert_eq!(one[0][key], of_many[key], "{key} of {name}");
             }
+        }
+    }
+}
+
+// F1
+#[test]
+fn what_is_larger_than_the_limit_is_not_decompressed() {
+    let fixture = fixture("npz", "deflated.npz");
+    let path = fixture.path.to_str().unwrap();
+    let array = ["--array", "f8_big_3d_c"];
+    for (limit, refused) in [("191", true), ("192", false)] {
+        let limit = ["--decompressed-limit", limit];
+        let outcome = ndferry(["stats", "--json", path].iter().chain(&array).chain(&limit));
+        if refused {
+            outcome.assert_failed(path, "is 192 bytes when decompressed, 191 are allowed");
+        } else {
+            assert_eq!(outcome.json()[0]["count"], 24);
         }
     }
 }

@@ -6,6 +6,7 @@ mod common;
 mod interop;
 mod layouts;
 mod named;
+mod npz;
 mod safetensors;
 
 use common::{bits, fixtures, folder};

@@ -17,6 +17,8 @@ use crate::common::{bits, folder};
 struct Fixture {
     file: String,
     #[serde(default)]
+    deflated: bool,
+    #[serde(default)]
     metadata: BTreeMap<String, String>,
     arrays: Vec<Array>,
 }
@@ -45,18 +47,21 @@ fn fixtures(format: &str) -> Vec<(PathBuf, Fixture)> {
 }
 
 /// The formats under test.
-const FORMATS: [&str; 1] = ["safetensors"];
+const FORMATS: [&str; 2] = ["npz", "safetensors"];
 
-/// Names, shapes and elements of every array, by name: what no way through a format may change.
-fn content(file: &ArrayFile) -> BTreeMap<String, (Vec<usize>, Vec<String>)> {
+/// Shapes and elements of every array, by name: what no way through a format may change.
+pub type Content = BTreeMap<String, (Vec<usize>, Vec<String>)>;
+
+/// What a file holds, verified.
+pub fn content(file: &ArrayFile) -> ndferry::Result<Content> {
+    file.verify()?;
     let content = |info: &ndferry::ArrayInfo| {
-        let array = file.any(info.name()).unwrap();
-        (info.name().to_owned(), (info.shape().to_vec(), bits(&array)))
+        Ok((info.name().to_owned(), (info.shape().to_vec(), bits(&file.any(info.name())?))))
     };
     file.arrays().iter().map(content).collect()
 }
 
-fn described(fixture: &Fixture) -> BTreeMap<String, (Vec<usize>, Vec<String>)> {
+fn described(fixture: &Fixture) -> Content {
     let described = |array: &Array| (array.name.clone(), (array.shape.clone(), array.elements.clone()));
     fixture.arrays.iter().map(described).collect()
 }
@@ -71,10 +76,10 @@ fn every_array_reads_as_its_library_wrote_it() {
             assert_eq!(file.metadata(), &fixture.metadata, "{}", fixture.file);
             assert_eq!(file.arrays().len(), fixture.arrays.len(), "{}", fixture.file);
             assert!(file.arrays().is_sorted_by_key(|info| info.offset()), "{}", fixture.file);
-            file.verify().unwrap();
             for array in &fixture.arrays {
                 let info = file.arrays().iter().find(|info| info.name() == array.name).unwrap();
                 let title = format!("{} {}", fixture.file, array.name);
+                assert_eq!(info.is_compressed(), fixture.deflated, "{title}");
                 assert_eq!(info.dtype().to_string(), array.dtype, "{title}");
                 assert_eq!((info.shape(), info.order()), (&*array.shape, array.order), "{title}");
                 assert_eq!(bits(&file.any(&array.name).unwrap()), array.elements, "{title}");
@@ -94,12 +99,12 @@ fn every_array_goes_through_a_container_and_back_with_its_bits_kept() {
             let options = DumpOptions::new();
             ndferry::convert(&ndferry::open(&path).unwrap(), None, &ferry, &options).unwrap();
             ndferry::convert(&ndferry::open(&ferry).unwrap(), None, &back, &options).unwrap();
-            assert_eq!(content(&ndferry::open(&back).unwrap()), described(&fixture), "{}", fixture.file);
+            assert_eq!(content(&ndferry::open(&back).unwrap()).unwrap(), described(&fixture), "{}", fixture.file);
             // Straight on, onto itself, metadata and all.
             ndferry::convert(&ndferry::open(&path).unwrap(), None, &back, &options).unwrap();
             ndferry::convert(&ndferry::open(&back).unwrap(), None, &back, &options).unwrap();
             let file = ndferry::open(&back).unwrap();
-            assert_eq!(content(&file), described(&fixture), "{}", fixture.file);
+            assert_eq!(content(&file).unwrap(), described(&fixture), "{}", fixture.file);
             assert_eq!(file.metadata(), &fixture.metadata);
         }
     }
@@ -109,6 +114,7 @@ fn write(path: &Path, arrays: &[(&str, AnyArray)]) {
     let options = DumpOptions::new();
     let arrays = arrays.iter().map(|(name, array)| (*name, array));
     match path.extension().unwrap().to_str().unwrap() {
+        "npz" => options.write_npz(path, arrays),
         "safetensors" => options.write_safetensors(path, arrays, &BTreeMap::new()),
         other => panic!("{other}"),
     }
@@ -187,6 +193,7 @@ fn what_lies_native_and_aligned_is_a_map() {
                 let array = file.array_named::<f64, IxDyn>(info.name()).unwrap();
                 let expected = match info {
                     _ if !info.dtype().is_native() => Some(WhyNotMapped::ForeignByteOrder),
+                    _ if info.is_compressed() => Some(WhyNotMapped::Compressed),
                     _ if info.alignment() < 8 => Some(WhyNotMapped::Misaligned),
                     _ => None,
                 };

@@ -7,7 +7,7 @@ use ndferry::{
     ndarray::{Array2, Ix1, Ix2, ShapeBuilder},
 };
 
-use crate::common::bits;
+use crate::{broken::flip, common::bits};
 
 /// A file of this header and data.
 fn file(header: &str, data: usize) -> Vec<u8> {
@@ -164,26 +164,10 @@ fn a_flipped_bit_of_the_header_is_an_error_or_changes_no_element() {
     let whole = std::fs::read(&path).unwrap();
     let arrays = |file: &ndferry::ArrayFile| {
         let arrays = file.arrays().iter().filter(|info| info.nbytes() > 0);
-        arrays.map(|info| (info.dtype().clone(), info.shape().to_vec(), info.offset())).collect::<Vec<_>>()
+        Ok(arrays.map(|info| (info.dtype().clone(), info.shape().to_vec(), info.offset())).collect::<Vec<_>>())
     };
-    let expected = arrays(&open(&path, &whole).unwrap());
-    let (mut refused, mut renamed) = (0, 0);
-    for byte in 0..expected[0].2 as usize {
-        for bit in 0..8 {
-            let mut broken = whole.clone();
-            broken[byte] ^= 1 << bit;
-            match open(&path, &broken) {
-                Ok(file) => {
-                    assert_eq!(arrays(&file), expected, "bit {bit} of byte {byte}");
-                    renamed += 1;
-                }
-                Err(error) => {
-                    assert!(error.is_invalid(), "bit {bit} of byte {byte}: {error}");
-                    refused += 1;
-                }
-            }
-        }
-    }
+    let header = ndferry::open(&path).unwrap().arrays()[0].offset() as usize;
+    let (refused, renamed) = flip(&path, &whole, header, arrays);
     assert!(refused > 10 * renamed, "{refused} refused, {renamed} renamed");
 }
 
