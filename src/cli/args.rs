@@ -3,7 +3,7 @@
 use std::{path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use ndferry::{ByteOrder, DType, Order};
+use ndferry::{ByteOrder, DType, OpenOptions, Order};
 
 /// Look at, summarise and convert files of n-dimensional arrays.
 ///
@@ -90,13 +90,12 @@ pub struct StatsArgs {
     #[arg(long, value_name = "NAME")]
     pub array: Option<String>,
 
-    /// Bytes that a compressed array may have when it is decompressed [default: 4294967296]
-    #[arg(long, value_name = "BYTES", value_parser = bytes, allow_negative_numbers = true)]
-    pub decompressed_limit: Option<u64>,
-
     /// Print JSON for programs instead of a table for people
     #[arg(long)]
     pub json: bool,
+
+    #[command(flatten)]
+    pub limit: LimitArgs,
 
     #[command(flatten)]
     pub raw: RawArgs,
@@ -140,9 +139,8 @@ pub struct ConvertArgs {
     #[arg(long, value_name = "NAME")]
     pub array: Option<String>,
 
-    /// Bytes that a compressed array may have when it is decompressed [default: 4294967296]
-    #[arg(long, value_name = "BYTES", value_parser = bytes, allow_negative_numbers = true)]
-    pub decompressed_limit: Option<u64>,
+    #[command(flatten)]
+    pub limit: LimitArgs,
 
     #[command(flatten)]
     pub raw: RawArgs,
@@ -172,6 +170,21 @@ pub struct SweepArgs {
 }
 
 const RAW: &str = "Raw binary input";
+
+/// What reading may cost.
+#[derive(Args)]
+pub struct LimitArgs {
+    /// Decompress no array of more than so many bytes [default: 4294967296]
+    #[arg(long, value_name = "BYTES", value_parser = bytes, allow_negative_numbers = true)]
+    limit: Option<u64>,
+}
+
+impl LimitArgs {
+    /// Opening within the limit.
+    pub fn options(&self) -> OpenOptions {
+        self.limit.into_iter().fold(OpenOptions::new(), OpenOptions::limit)
+    }
+}
 
 /// A file without a header, described from outside. Where its elements lie in memory order is said by an `--order` of each
 /// subcommand's own.

@@ -5,7 +5,7 @@ use ndferry::DumpOptions;
 use super::{args::ConvertArgs, failure::Failure, input};
 
 pub fn run(args: &ConvertArgs) -> Result<(), Failure> {
-    let file = input::open(&args.input, &args.raw, args.order, args.decompressed_limit)?;
+    let file = input::open(&args.input, &args.limit.options(), &args.raw, args.order)?;
     if args.array.is_some() {
         input::select(&file, args.array.as_deref())?;
     }

@@ -1,6 +1,6 @@
 //! `ndferry info`: what arrays a file holds.
 
-use ndferry::{ArrayFile, ArrayInfo, ByteOrder, DType};
+use ndferry::{ArrayFile, ArrayInfo, ByteOrder, DType, OpenOptions};
 use serde::Serialize;
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
 };
 
 pub fn run(args: &InfoArgs) -> Result<(), Failure> {
-    let file = input::open(&args.file, &args.raw, args.order, None)?;
+    let file = input::open(&args.file, &OpenOptions::new(), &args.raw, args.order)?;
     let text = if args.json { json(&file) } else { table(&file, terminal::width()) };
     terminal::print(&text)
 }

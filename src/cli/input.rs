@@ -6,10 +6,8 @@ use ndferry::{ArrayFile, ArrayInfo, OpenOptions, Order, RawLayout};
 
 use super::{args::RawArgs, failure::Failure, text::count};
 
-/// Opens the file at `path`: as raw binary where that is asked for, else as what it says it is, with a limit on what is
-/// decompressed.
-pub fn open(path: &Path, raw: &RawArgs, order: Option<Order>, limit: Option<u64>) -> Result<ArrayFile, Failure> {
-    let options = limit.into_iter().fold(OpenOptions::new(), OpenOptions::decompressed_limit);
+/// Opens the file at `path`: as raw binary where that is asked for, else as what it says it is.
+pub fn open(path: &Path, options: &OpenOptions, raw: &RawArgs, order: Option<Order>) -> Result<ArrayFile, Failure> {
     let file = match (&raw.raw, &raw.shape) {
         (Some(dtype), Some(shape)) => RawLayout::new(dtype.clone(), shape.0.clone())
             .order(order.unwrap_or(Order::C))

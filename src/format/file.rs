@@ -18,7 +18,7 @@ use crate::{
     array::{Layout, Memory, Storage},
     codec::{self, Segments},
     dtype::Quoted,
-    map::FileMap,
+    map::{Buffer, FileMap},
 };
 
 /// The format of a file.
@@ -142,20 +142,38 @@ impl ArrayInfo {
     #[must_use]
     pub fn mappable(&self) -> bool {
         let scalar = self.dtype.scalar();
-        !self.is_compressed()
+        self.deflated().is_none()
             && self.dtype.is_native()
             && scalar != Scalar::Bool
             && self.alignment() >= scalar.alignment() as u64
     }
 
-    /// Whether the array lies compressed in the file. It is then inflated each time it is asked for.
+    /// Bytes that the array takes in the file: [`nbytes`](Self::nbytes), unless it is compressed.
     #[must_use]
-    pub fn is_compressed(&self) -> bool {
-        self.member.as_ref().is_some_and(npz::Member::is_deflated)
+    pub fn stored_nbytes(&self) -> u64 {
+        self.range().len() as u64
+    }
+
+    /// How the array is compressed in the file: `deflate`, or not at all. It is then decompressed each time it is asked for.
+    #[must_use]
+    pub fn codec(&self) -> Option<&'static str> {
+        self.deflated().map(|_| "deflate")
+    }
+
+    /// The member that the array is, where it is deflated.
+    fn deflated(&self) -> Option<&npz::Member> {
+        self.member.as_ref().filter(|member| member.is_deflated())
+    }
+
+    /// Whether the file has a checksum of the array's bytes, which [`ArrayFile::verify`] compares.
+    #[must_use]
+    pub fn has_checksum(&self) -> bool {
+        self.checksum.is_some() || self.member.is_some()
     }
 
     pub(super) fn range(&self) -> Range<usize> {
-        self.offset..self.offset + self.layout.len() * self.dtype.item_size()
+        let length = self.deflated().map_or(self.layout.len() * self.dtype.item_size(), npz::Member::stored_nbytes);
+        self.offset..self.offset + length
     }
 
     /// What to call the array in a message.
@@ -327,7 +345,7 @@ impl ArrayFile {
     /// # Errors
     ///
     /// Where there is none of that name or several; where it is compressed and damaged, or larger than
-    /// [`OpenOptions::decompressed_limit`].
+    /// [`OpenOptions::limit`].
     pub fn any(&self, name: &str) -> Result<AnyArray> {
         self.mapped(self.find(name)?).map_err(|error| error.at(self.path()))
     }
@@ -351,13 +369,40 @@ impl ArrayFile {
         Ok(())
     }
 
+    /// All bytes of an array that is compressed.
+    fn decompressed(&self, info: &ArrayInfo) -> Result<Option<Buffer>> {
+        let Some(member) = info.deflated() else {
+            return Ok(None);
+        };
+        self.within_limit(&info.title(), info.nbytes())?;
+        let buffer = member.inflate(self.map.as_ref().as_ref(), info.nbytes());
+        buffer.map(Some).map_err(|error| error.within(info.title()))
+    }
+
+    fn within_limit(&self, what: &str, nbytes: u64) -> Result<()> {
+        let limit = self.options.limit;
+        if nbytes <= limit {
+            return Ok(());
+        }
+        let message = format!(
+            "{what}: {nbytes} bytes when decompressed, beyond the limit of {limit}, which OpenOptions::limit raises"
+        );
+        Err(Error::usage(message))
+    }
+
     /// The value the file was made from.
     ///
     /// # Errors
     ///
-    /// Where the value is not a `T`.
+    /// Where the value is not a `T`, or its compressed arrays are together larger than [`OpenOptions::limit`].
     pub fn value<T: DeserializeOwned>(&self) -> Result<T> {
-        self.tree().and_then(|tree| codec::decode(&tree, self)).map_err(|error| error.at(self.path()))
+        let compressed = self.arrays.iter().filter(|info| info.codec().is_some());
+        let nbytes = compressed.fold(0_u64, |nbytes, info| nbytes.saturating_add(info.nbytes()));
+        let value = self
+            .within_limit("the compressed arrays of the value", nbytes)
+            .and_then(|()| self.tree())
+            .and_then(|tree| codec::decode(&tree, self));
+        value.map_err(|error| error.at(self.path()))
     }
 
     pub(super) fn tree(&self) -> Result<Cow<'_, [u8]>> {
@@ -393,14 +438,9 @@ impl ArrayFile {
     pub(super) fn mapped(&self, info: &ArrayInfo) -> Result<AnyArray> {
         let source =
             Source { path: PathBuf::from(self.path()), offset: info.offset(), byte_order: info.dtype.byte_order() };
-        let memory = match &info.member {
-            Some(member) if member.is_deflated() => {
-                let buffer = member
-                    .inflate(self.map.as_ref().as_ref(), info.nbytes(), self.options.decompressed_limit)
-                    .map_err(|error| error.within(info.title()))?;
-                Memory::owned(buffer, Some(source), WhyNotMapped::Compressed)
-            }
-            _ => {
+        let memory = match self.decompressed(info)? {
+            Some(buffer) => Memory::owned(buffer, Some(source), WhyNotMapped::Compressed),
+            None => {
                 let storage = Storage::Map { map: Arc::clone(&self.map), range: info.range(), private: self.private };
                 Memory::new(storage, Some(source), None)
             }

@@ -25,7 +25,8 @@ pub(super) fn read(map: Arc<FileMap>) -> Result<ArrayFile> {
     let bytes: &[u8] = map.as_ref().as_ref();
     let Header { version, dtype, order, shape, length } = header(bytes)?;
     let info = ArrayInfo::checked(String::new(), dtype, &shape, order, length as u64, bytes.len())?;
-    Ok(ArrayFile::new(map, Format::Npy, Some(version), vec![info], Tree::OfOne, false))
+    let version = Some(format!("{version}.0"));
+    Ok(ArrayFile::new(map, Format::Npy, version, vec![info], Tree::OfOne, false))
 }
 
 /// The header that `bytes`, a file or its beginning, begin with.
@@ -37,8 +38,8 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header> {
     Ok(Header { version, dtype, order, shape, length })
 }
 
-/// Version, start of the header's text and its end, where the data begins: by the first twelve bytes.
-pub(super) fn extent(bytes: &[u8]) -> Result<(String, usize, usize)> {
+/// Version (the greater part), start of the header's text and its end, where the data begins: by the first twelve bytes.
+pub(super) fn extent(bytes: &[u8]) -> Result<(u8, usize, usize)> {
     if bytes.len() < 10 {
         return Err(cut(bytes, 10));
     }
@@ -54,7 +55,7 @@ pub(super) fn extent(bytes: &[u8]) -> Result<(String, usize, usize)> {
         _ if bytes.len() < 12 => return Err(cut(bytes, 12)),
         _ => (12, LittleEndian::read_u32(&bytes[8..]) as usize),
     };
-    Ok((format!("{major}.{minor}"), start, start.saturating_add(length)))
+    Ok((major, start, start.saturating_add(length)))
 }
 
 fn cut(bytes: &[u8], needed: usize) -> Error {
@@ -64,7 +65,8 @@ fn cut(bytes: &[u8], needed: usize) -> Error {
 /// What a header says.
 #[derive(Debug, PartialEq)]
 pub(super) struct Header {
-    version: String,
+    /// The greater part of it; the lesser is zero.
+    version: u8,
     pub(super) dtype: DType,
     pub(super) order: Order,
     pub(super) shape: Vec<usize>,
@@ -297,7 +299,7 @@ mod tests {
             let written = header_bytes(&said.0, order, shape);
             assert_eq!(written.len() % 64, 0);
             let read = header(&written).unwrap();
-            assert_eq!((read.version.as_str(), read.length), ("1.0", written.len()));
+            assert_eq!((read.version, read.length), (1, written.len()));
             assert_eq!((read.dtype, read.order, read.shape), said);
         }
         let long = header_bytes(&"<f8".parse().unwrap(), Order::C, &[1; 30_000]);

@@ -38,14 +38,11 @@ pub(super) fn is_begun(start: &[u8]) -> bool {
 pub(super) fn read(map: Arc<FileMap>) -> Result<ArrayFile> {
     let file: &[u8] = map.as_ref().as_ref();
     let mut arrays = Vec::new();
-    for mut member in zip::members(file)? {
-        let title = format!("member {}", Quoted(&member.name));
-        if member.name.ends_with(SUFFIX) {
-            member.name.truncate(member.name.len() - SUFFIX.len());
-        }
-        arrays.push(array(file, member).map_err(|error| error.within(title))?);
+    for member in zip::members(file)? {
+        let array = array(file, &member);
+        arrays.push(array.map_err(|error| error.within(format_args!("member {}", Quoted(&member.name))))?);
     }
-    let mut names = HashSet::new();
+    let mut names = HashSet::with_capacity(arrays.len());
     if let Some(twice) = arrays.iter().map(ArrayInfo::name).find(|name| !names.insert(*name)) {
         return Err(Error::invalid(format!("two arrays are called {}", Quoted(twice))));
     }
@@ -53,8 +50,9 @@ pub(super) fn read(map: Arc<FileMap>) -> Result<ArrayFile> {
 }
 
 /// The array that a member is.
-fn array(file: &[u8], member: zip::Member) -> Result<ArrayInfo> {
-    let zip::Member { name, data, deflated, size, crc } = member;
+fn array(file: &[u8], member: &zip::Member) -> Result<ArrayInfo> {
+    let &zip::Member { ref name, ref data, deflated, size, crc } = member;
+    let name = name.strip_suffix(SUFFIX).unwrap_or(name).to_owned();
     let content = &file[data.clone()];
     if deflated && size > MOST.saturating_mul(content.len() as u64) {
         let message = format!("is said to inflate from {} bytes to {size}, more than deflate can make", content.len());
@@ -73,7 +71,7 @@ fn array(file: &[u8], member: zip::Member) -> Result<ArrayInfo> {
             info.nbytes()
         )));
     }
-    info.member = Some(Member { data, deflated, header, size, crc });
+    info.member = Some(Member { data: data.clone(), deflated, header, size, crc });
     Ok(info)
 }
 
@@ -113,6 +111,11 @@ impl Member {
         self.deflated
     }
 
+    /// Bytes that it takes in the file.
+    pub(super) fn stored_nbytes(&self) -> usize {
+        self.data.len()
+    }
+
     /// Compares header and elements with their checksum.
     pub(super) fn check(&self, file: &[u8]) -> Result<()> {
         let content = &file[self.data.clone()];
@@ -131,12 +134,7 @@ impl Member {
     }
 
     /// The `nbytes` of the elements, inflated and compared with their checksum.
-    pub(super) fn inflate(&self, file: &[u8], nbytes: u64, limit: u64) -> Result<Buffer> {
-        if nbytes > limit {
-            return Err(Error::usage(format!(
-                "is {nbytes} bytes when decompressed, {limit} are allowed (OpenOptions::decompressed_limit)"
-            )));
-        }
+    pub(super) fn inflate(&self, file: &[u8], nbytes: u64) -> Result<Buffer> {
         let mut inflater = Inflater::new(&file[self.data.clone()]);
         inflater.fill(&mut vec![0; self.header])?;
         let mut buffer = Buffer::zeroed(nbytes as usize)?;

@@ -10,32 +10,35 @@ use crate::{Result, map::FileMap};
 /// ```no_run
 /// use ndferry::OpenOptions;
 ///
-/// let file = OpenOptions::new().decompressed_limit(64 << 30).open("survey.npz")?;
+/// let file = OpenOptions::new().limit(64 << 30).open("survey.npz")?;
 /// # Ok::<(), ndferry::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct OpenOptions {
-    pub(super) decompressed_limit: u64,
+    pub(super) limit: u64,
 }
+
+/// Bytes beyond which nothing is decompressed unless told otherwise.
+const LIMIT: u64 = 4 << 30;
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { decompressed_limit: 4 << 30 }
+        Self { limit: LIMIT }
     }
 }
 
 impl OpenOptions {
-    /// No array of more than 4 GiB is decompressed.
+    /// Nothing of more than 4 GiB is decompressed.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Bytes that a compressed array may have when it is decompressed, 4 GiB unless set. A larger one is an error, when it is asked
-    /// for: a file of a few kilobytes can say that it holds gigabytes, and be right. Arrays that are not compressed have no limit.
+    /// Bytes to which one array may be decompressed, or all those of a value; 4 GiB unless set. What an array needs its file
+    /// says, and nothing beyond that is ever made of it; but a small file can say much.
     #[must_use]
-    pub fn decompressed_limit(mut self, bytes: u64) -> Self {
-        self.decompressed_limit = bytes;
+    pub fn limit(mut self, bytes: u64) -> Self {
+        self.limit = bytes;
         self
     }
 

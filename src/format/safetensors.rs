@@ -77,8 +77,8 @@ pub(super) fn read(map: Arc<FileMap>) -> Result<ArrayFile> {
     let mut arrays = Vec::with_capacity(tensors.len());
     let mut end = 0;
     for (name, tensor) in tensors {
-        let title = format!("array {}", Quoted(&name));
-        let info = tensor.placed(name, end, start, bytes.len()).map_err(|error| error.within(title))?;
+        let info = tensor.placed(&name, end, start, bytes.len());
+        let info = info.map_err(|error| error.within(format_args!("array {}", Quoted(&name))))?;
         end += info.nbytes();
         arrays.push(info);
     }
@@ -105,7 +105,7 @@ struct Tensor {
 
 impl Tensor {
     /// The array, where it begins at `expected` of the data, which begins at `start` of the file.
-    fn placed(self, name: String, expected: u64, start: usize, file_length: usize) -> Result<ArrayInfo> {
+    fn placed(self, name: &str, expected: u64, start: usize, file_length: usize) -> Result<ArrayInfo> {
         let dtype = dtype(&self.dtype)?;
         let (begin, end) = self.data_offsets;
         if begin != expected {
@@ -114,7 +114,8 @@ impl Tensor {
             return Err(Error::invalid(message));
         }
         // `begin` is where an array within the file ended.
-        let info = ArrayInfo::checked(name, dtype, &self.shape, Order::C, start as u64 + begin, file_length)?;
+        let info =
+            ArrayInfo::checked(name.to_owned(), dtype, &self.shape, Order::C, start as u64 + begin, file_length)?;
         match end.checked_sub(begin) {
             Some(nbytes) if nbytes == info.nbytes() => Ok(info),
             _ => Err(Error::invalid(format!(
@@ -156,7 +157,7 @@ impl<'de> Deserialize<'de> for Header {
                         return Err(twice(METADATA));
                     }
                 }
-                let mut names = HashSet::new();
+                let mut names = HashSet::with_capacity(tensors.len());
                 if let Some((name, _)) = tensors.iter().find(|(name, _)| !names.insert(name.as_str())) {
                     return Err(twice(name));
                 }

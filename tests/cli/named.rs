@@ -79,10 +79,10 @@ fn what_is_larger_than_the_limit_is_not_decompressed() {
     let path = fixture.path.to_str().unwrap();
     let array = ["--array", "f8_big_3d_c"];
     for (limit, refused) in [("191", true), ("192", false)] {
-        let limit = ["--decompressed-limit", limit];
+        let limit = ["--limit", limit];
         let outcome = ndferry(["stats", "--json", path].iter().chain(&array).chain(&limit));
         if refused {
-            outcome.assert_failed(path, "is 192 bytes when decompressed, 191 are allowed");
+            outcome.assert_failed(path, "array `f8_big_3d_c`: 192 bytes when decompressed, beyond the limit of 191");
         } else {
             assert_eq!(outcome.json()[0]["count"], 24);
         }

@@ -13,7 +13,7 @@ fn arguments_that_make_no_sense_end_with_2_and_say_what_was_expected() {
         (&["stats"], "<FILE>"),
         (&["stats", "a.npy", "--workers", "0"], "expected a number of processes, 1 or more"),
         (&["stats", "a.npy", "--workers", "-1"], "expected a number of processes, 1 or more"),
-        (&["stats", "a.npz", "--decompressed-limit", "-1"], "expected a number of bytes, 0 or more"),
+        (&["stats", "a.npz", "--limit", "-1"], "expected a number of bytes, 0 or more"),
         (&["stats", "a.npy", "--workers", "many"], "expected a number of processes, 1 or more"),
         (&["info", "a", "--raw", ">i2"], "--shape"),
         (&["info", "a", "--shape", "3"], "--raw"),

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use ndferry::ndarray::Array2;
 
-fn write(path: &Path, bytes: &[u8]) {
+/// A new file each time: some file systems wait for the disk where an old one is cut and written anew.
+pub fn write(path: &Path, bytes: &[u8]) {
+    let _ = std::fs::remove_file(path);
     std::fs::write(path, bytes).unwrap();
 }
 

@@ -79,7 +79,7 @@ fn every_array_reads_as_its_library_wrote_it() {
             for array in &fixture.arrays {
                 let info = file.arrays().iter().find(|info| info.name() == array.name).unwrap();
                 let title = format!("{} {}", fixture.file, array.name);
-                assert_eq!(info.is_compressed(), fixture.deflated, "{title}");
+                assert_eq!(info.codec().is_some(), fixture.deflated, "{title}");
                 assert_eq!(info.dtype().to_string(), array.dtype, "{title}");
                 assert_eq!((info.shape(), info.order()), (&*array.shape, array.order), "{title}");
                 assert_eq!(bits(&file.any(&array.name).unwrap()), array.elements, "{title}");
@@ -193,7 +193,7 @@ fn what_lies_native_and_aligned_is_a_map() {
                 let array = file.array_named::<f64, IxDyn>(info.name()).unwrap();
                 let expected = match info {
                     _ if !info.dtype().is_native() => Some(WhyNotMapped::ForeignByteOrder),
-                    _ if info.is_compressed() => Some(WhyNotMapped::Compressed),
+                    _ if info.codec().is_some() => Some(WhyNotMapped::Compressed),
                     _ if info.alignment() < 8 => Some(WhyNotMapped::Misaligned),
                     _ => None,
                 };
@@ -202,5 +202,48 @@ fn what_lies_native_and_aligned_is_a_map() {
                 assert_eq!(array.source().unwrap().offset(), info.offset());
             }
         }
+    }
+}
+
+// F1
+#[test]
+fn no_file_however_scrambled_makes_a_reader_panic() {
+    // Reproducible numbers: splitmix64 (G. Steele, D. Lea, C. Flood, 2014).
+    let mut state = 0_u64;
+    let mut draw = move |below: usize| {
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (state ^ state >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((mixed ^ mixed >> 31) % below as u64) as usize
+    };
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("a");
+    let files = ["npz/streamed_deflated.npz", "npz/positional.npz", "safetensors/numpy.safetensors"];
+    for whole in files.map(|file| std::fs::read(folder().join(file)).unwrap()) {
+        let mut refused = 0;
+        for _ in 0..1000 {
+            let mut bytes = whole.clone();
+            for _ in 0..=draw(4) {
+                // Whatever a number may be at its limits, or a piece of the file in another place.
+                let at = draw(bytes.len() - 8);
+                match draw(4) {
+                    0 => bytes[at] = draw(256) as u8,
+                    1 => bytes[at..at + 4].fill(0xFF),
+                    2 => bytes[at..at + 1 + draw(8)].fill(0),
+                    _ => {
+                        let from = draw(whole.len() - 8);
+                        let piece = &whole[from..whole.len().min(from + draw(64))];
+                        bytes.splice(at..at, piece.iter().copied());
+                    }
+                }
+            }
+            crate::broken::write(&path, &bytes);
+            let read = ndferry::open(&path).and_then(|file| {
+                file.verify()?;
+                file.arrays().iter().try_for_each(|info| file.any(info.name()).map(drop))
+            });
+            refused += usize::from(read.is_err_and(|error| error.is_invalid()));
+        }
+        assert!(refused > 500, "{refused} of 1000 refused");
     }
 }

@@ -1,6 +1,6 @@
 //! `.npz`: what is written, what is inflated, and zip files that say two things or too much.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use ndferry::{
     AnyArray, ArrayFile, ByteOrder, DumpOptions, OpenOptions, Order, SharedArray, WhyNotMapped,
@@ -8,13 +8,13 @@ use ndferry::{
 };
 
 use crate::{
-    broken::flip,
+    broken::{flip, write},
     common::{bits, folder},
     named::content,
 };
 
 fn open(path: &Path, bytes: &[u8]) -> ndferry::Result<ArrayFile> {
-    std::fs::write(path, bytes).unwrap();
+    write(path, bytes);
     ndferry::open(path)
 }
 
@@ -126,7 +126,7 @@ fn what_is_written_is_mapped_aligned_and_as_it_was() {
                 assert_eq!(info.name(), *name);
                 assert_eq!(info.dtype(), &array.dtype().with_byte_order(byte_order), "{name}");
                 assert_eq!(info.order(), order.or(array.order()).unwrap(), "{name}");
-                assert!(info.alignment() >= 64 && !info.is_compressed(), "{info:?}");
+                assert!(info.alignment() >= 64 && info.codec().is_none(), "{info:?}");
                 assert_eq!(bits(&file.any(name).unwrap()), bits(array), "{name}");
             }
             let matrix = file.array_named::<f64, Ix2>("matrix").unwrap();
@@ -345,12 +345,20 @@ fn a_bomb_is_refused_before_memory_is_taken_for_it() {
     let file = zip(&[zeros()]);
     assert!(file.len() < 4096);
     std::fs::write(&path, &file).unwrap();
-    let limited = |bytes: u64| OpenOptions::new().decompressed_limit(bytes).open(&path).unwrap();
+    let limited = |bytes: u64| OpenOptions::new().limit(bytes).open(&path).unwrap();
     let array = limited(1 << 20).array::<u8, Ix1>().unwrap();
     assert_eq!((array.len(), array.why_not_mapped()), (1 << 20, Some(WhyNotMapped::Compressed)));
     let error = limited((1 << 20) - 1).array::<u8, Ix1>().unwrap_err();
-    assert!(error.is_usage() && error.to_string().contains("1048575 are allowed"), "{error}");
+    assert!(error.is_usage() && error.to_string().contains("beyond the limit of 1048575"), "{error}");
     assert!(limited(0).verify().is_ok(), "verifying keeps nothing");
+    // Those of a value count together.
+    let pair = [zeros(), Member { name: b"b.npy".into(), ..zeros() }];
+    std::fs::write(&path, zip(&pair)).unwrap();
+    assert!(limited(1 << 20).array_named::<u8, Ix1>("b").is_ok());
+    let value = |bytes: u64| limited(bytes).value::<BTreeMap<String, AnyArray>>();
+    assert_eq!(value(2 << 20).unwrap().len(), 2);
+    let error = value((2 << 20) - 1).unwrap_err();
+    assert!(error.is_usage() && error.to_string().contains("compressed arrays of the value: 2097152 bytes"), "{error}");
 
     // One that says more than deflate can make of so few bytes.
     let huge = Member { size: 2_000_000_000, ..zeros() };

@@ -7,7 +7,10 @@ use ndferry::{
     ndarray::{Array2, Ix1, Ix2, ShapeBuilder},
 };
 
-use crate::{broken::flip, common::bits};
+use crate::{
+    broken::{flip, write},
+    common::bits,
+};
 
 /// A file of this header and data.
 fn file(header: &str, data: usize) -> Vec<u8> {
@@ -15,7 +18,7 @@ fn file(header: &str, data: usize) -> Vec<u8> {
 }
 
 fn open(path: &Path, bytes: &[u8]) -> ndferry::Result<ndferry::ArrayFile> {
-    std::fs::write(path, bytes).unwrap();
+    write(path, bytes);
     ndferry::open(path)
 }
 

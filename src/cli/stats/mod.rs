@@ -37,7 +37,7 @@ pub fn run(args: &StatsArgs, failures: &mut Failures) -> Result<(), Failure> {
     let mut summariser = Summariser { workers: args.workers, pool: None, draws: !args.json && stdout().is_terminal() };
     let mut rows = Vec::new();
     for path in &args.files {
-        let done = input::open(path, &args.raw, args.order, args.decompressed_limit).and_then(|file| {
+        let done = input::open(path, &args.limit.options(), &args.raw, args.order).and_then(|file| {
             for array in input::select(&file, args.array.as_deref())? {
                 match summariser.row(&file, array) {
                     Ok(row) => rows.push(row),

@@ -50,9 +50,9 @@ pub(in crate::format) fn members(file: &[u8]) -> Result<Vec<Member>> {
     if let Some(first) = edges.next().filter(|&first| first != 0) {
         return Err(Error::invalid(format!("the first {first} bytes of the zip file belong to no member")));
     }
-    let placed = entries.into_iter().zip(edges).map(|(entry, end)| {
-        let title = format!("member {}", Quoted(&entry.name));
-        entry.placed(file, end, start).map_err(|error| error.within(title))
+    let placed = entries.into_iter().zip(edges).map(|(entry, end)| match entry.placed(file, end, start) {
+        Ok(data) => Ok(entry.member(data)),
+        Err(error) => Err(error.within(format_args!("member {}", Quoted(&entry.name)))),
     });
     placed.collect()
 }
@@ -247,8 +247,8 @@ fn long_field(mut extra: &[u8]) -> Result<Option<&[u8]>> {
 }
 
 impl Entry {
-    /// The member, which ends at byte `end` of the file, before the directory at `limit`.
-    fn placed(self, file: &[u8], end: u64, limit: usize) -> Result<Member> {
+    /// Where the bytes of the member lie, which ends at byte `end` of the file, before the directory at `limit`.
+    fn placed(&self, file: &[u8], end: u64, limit: usize) -> Result<Range<usize>> {
         if self.flags & UNREADABLE != 0 {
             return Err(Error::invalid("is encrypted, or a patch of something else"));
         }
@@ -270,7 +270,11 @@ impl Entry {
         let packed = usize::try_from(self.packed).ok().filter(|&packed| packed <= local.bytes.len());
         let data = start..start + packed.ok_or_else(outside)?;
         self.check_behind(&file[data.end..end])?;
-        Ok(Member { name: self.name, data, deflated: self.method == DEFLATED, size: self.size, crc: self.crc })
+        Ok(data)
+    }
+
+    fn member(self, data: Range<usize>) -> Member {
+        Member { name: self.name, data, deflated: self.method == DEFLATED, size: self.size, crc: self.crc }
     }
 
     /// Reads the record before the member's bytes and holds it against the directory.
