@@ -6,6 +6,7 @@
 //! |---|---|
 //! | write any serde value with arrays in it, read it back | [`dump`], [`load`], [`DumpOptions`] |
 //! | look into a file of arrays, map one of them | [`open`], [`ArrayFile`], [`RawLayout`] for bytes without a header |
+//! | write named arrays for NumPy, or as a model | [`DumpOptions::write_npz`], [`DumpOptions::write_safetensors`] |
 //! | share an array instead of copying it | [`SharedArray`]; [`AnyArray`] where its type is known only at run time |
 //! | make an array where it is shared | [`Store::zeros`], [`Store::from_shape_fn`], [`SharedArrayMut`] |
 //! | run tasks in worker processes over shared arrays | [`init`], [`Pool`] |
