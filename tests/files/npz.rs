@@ -335,6 +335,51 @@ fn a_zip_file_that_says_two_things_or_too_much_is_refused() {
     assert_eq!(open(&path, &zip(&[inner])).unwrap().arrays().len(), 1);
 }
 
+/// The long end of a directory, which lies before the short one.
+fn long_end(counts: [u64; 2], size: usize, offset: usize) -> Vec<u8> {
+    let numbers = [counts[0], counts[1], size as u64, offset as u64].map(u64::to_le_bytes).concat();
+    let record = [b"PK\x06\x06".as_slice(), &44_u64.to_le_bytes(), b"\x2d\0\x2d\0", &[0; 8], &numbers].concat();
+    let at = ((offset + size) as u64).to_le_bytes();
+    [&*record, b"PK\x06\x07", &[0; 4], &at, &[1, 0, 0, 0]].concat()
+}
+
+// F1 F2
+#[test]
+fn a_long_end_is_believed_where_it_agrees_with_the_short_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.npz");
+    let (file, directory) = parts(&[Member::new("a.npy", &[1])]);
+    let (length, at) = (directory.len(), file.len());
+    let zip = |long: &[u8], short: &[u8]| [&*file, &*directory, long, short].concat();
+    let elsewhere = end(u16::MAX, u32::MAX as usize, u32::MAX as usize, b"");
+    let short = end(1, length, at, b"");
+    let long = long_end([1, 1], length, at);
+    for short in [&elsewhere, &short] {
+        assert_eq!(open(&path, &zip(&long, short)).unwrap().arrays().len(), 1);
+    }
+    let changed = |at: usize, byte: u8| {
+        let mut long = long.clone();
+        long[at] = byte;
+        long
+    };
+    for (title, bytes, reason) in [
+        ("no long end", zip(&[], &elsewhere), "bytes were put before it, or between"),
+        ("another count", zip(&long, &end(2, length, at, b"")), "the short one and the long one, differ"),
+        ("another place", zip(&long, &end(1, length, at - 1, b"")), "the short one and the long one, differ"),
+        ("two counts", zip(&long_end([1, 2], length, at), &elsewhere), "one of several parts"),
+        ("too high a count", zip(&long_end([u64::MAX; 2], length, at), &elsewhere), "entry 1 of the directory: needs"),
+        ("a size beyond", zip(&changed(47, 0xFF), &elsewhere), "bytes were put before it, or between"),
+        ("an offset beyond", zip(&changed(55, 0xFF), &elsewhere), "bytes were put before it, or between"),
+        ("a length of its own", zip(&changed(4, 45), &elsewhere), "does not end before byte"),
+        ("a locator that points elsewhere", zip(&changed(64, 0), &elsewhere), "does not end before byte"),
+        ("a locator that points beyond", zip(&changed(71, 0xFF), &elsewhere), "does not end before byte"),
+        ("another disk", zip(&changed(16, 1), &elsewhere), "one of several parts"),
+    ] {
+        let error = open(&path, &bytes).map(|file| panic!("{title}: {file:?}")).unwrap_err();
+        assert!(error.is_invalid() && error.to_string().contains(reason), "{title}: {error}");
+    }
+}
+
 // F1
 #[test]
 fn a_bomb_is_refused_before_memory_is_taken_for_it() {
