@@ -224,6 +224,16 @@ pub(super) enum Tree {
     OfNamed,
 }
 
+impl Tree {
+    /// Why the file's value is not of the type asked for, where the format and not the file says what it is.
+    fn explain(&self, error: Error) -> Error {
+        match self {
+            Self::OfNamed => error.within("read as a map from names to arrays"),
+            Self::InFile(_) | Self::OfOne => error,
+        }
+    }
+}
+
 /// Opens a `.ferry`, `.npy`, `.npz` or `.safetensors` file, recognised by its content, and maps it.
 ///
 /// A map shows the file as it is now: whoever changes the file, this program included, changes what is read, and whoever
@@ -258,7 +268,7 @@ impl ArrayFile {
         Err(Error::invalid(match start {
             [] => "is empty, and so of no known format".into(),
             _ => format!(
-                "begins with bytes {start:02X?}: neither .ferry nor .npy nor .npz nor .safetensors (raw binary is opened by giving its dtype and shape)"
+                "begins with bytes {start:02X?}: none of .ferry, .npy, .npz and .safetensors (raw binary is opened by giving its dtype and shape)"
             ),
         }))
     }
@@ -398,11 +408,10 @@ impl ArrayFile {
     pub fn value<T: DeserializeOwned>(&self) -> Result<T> {
         let compressed = self.arrays.iter().filter(|info| info.codec().is_some());
         let nbytes = compressed.fold(0_u64, |nbytes, info| nbytes.saturating_add(info.nbytes()));
-        let value = self
-            .within_limit("the compressed arrays of the value", nbytes)
+        self.within_limit("the compressed arrays of the value", nbytes)
             .and_then(|()| self.tree())
-            .and_then(|tree| codec::decode(&tree, self));
-        value.map_err(|error| error.at(self.path()))
+            .and_then(|tree| codec::decode(&tree, self).map_err(|error| self.tree.explain(error)))
+            .map_err(|error| error.at(self.path()))
     }
 
     pub(super) fn tree(&self) -> Result<Cow<'_, [u8]>> {

@@ -144,6 +144,8 @@ fn a_file_of_named_arrays_is_a_map_or_a_struct() {
         assert_eq!(map["weight"].to_owned(), weight);
         let layer: Layer = ndferry::load(&path).unwrap();
         assert_eq!((layer.weight.to_owned(), layer.bias), (weight, bias));
+        let error = ndferry::load::<SharedArray<f32, Ix2>>(&path).unwrap_err().to_string();
+        assert!(error.contains(": read as a map from names to arrays: "), "{error}");
         if ndferry::ByteOrder::NATIVE == ndferry::ByteOrder::Little {
             assert_eq!(layer.weight.why_not_mapped(), None, "{format}");
         }

@@ -141,7 +141,7 @@ fn a_header_that_breaks_a_rule_is_refused_with_the_rule() {
         let message = open(&path, &long).unwrap_err().to_string();
         assert!(message.contains(reason), "{message}");
     }
-    assert!(open(&path, &file(" {}", 0)).unwrap_err().to_string().contains("neither .ferry"), "the first byte is `{{`");
+    assert!(open(&path, &file(" {}", 0)).unwrap_err().to_string().contains("none of .ferry"), "the first byte is `{{`");
 }
 
 // F2
