@@ -6,6 +6,7 @@
 //! |---|---|
 //! | write any serde value with arrays in it, read it back | [`dump`], [`load`], [`DumpOptions`]; [`to_writer`], [`from_slice`], [`from_reader`] |
 //! | look into a file of arrays, map one of them | [`open`], [`OpenOptions`], [`ArrayFile`], [`RawLayout`] for bytes without a header |
+//! | write named arrays for NumPy, or as a model | [`DumpOptions::write_npz`], [`DumpOptions::write_safetensors`] |
 //! | share an array instead of copying it | [`SharedArray`]; [`AnyArray`] where its type is known only at run time |
 //! | make an array where it is shared | [`Store::zeros`], [`Store::from_shape_fn`], [`SharedArrayMut`] |
 //! | make an array in its file, larger than memory too | [`create`], [`DumpOptions::create`], [`Call::fill_axis`] |

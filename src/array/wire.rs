@@ -141,22 +141,31 @@ plain!(bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64);
 
 impl<'de> ElementValue<'de> for half::f16 {
     fn value(self) -> impl Deserializer<'de, Error = Error> {
-        Half(self)
+        Half { bits: self.to_bits(), value: self.to_f32() }
+    }
+}
+
+impl<'de> ElementValue<'de> for half::bf16 {
+    fn value(self) -> impl Deserializer<'de, Error = Error> {
+        Half { bits: self.to_bits(), value: self.to_f32() }
     }
 }
 
 /// `half` serialises its bits in a newtype; whoever wants a float gets that.
-struct Half(half::f16);
+struct Half {
+    bits: u16,
+    value: f32,
+}
 
 impl<'de> Deserializer<'de> for Half {
     type Error = Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_f32(self.0.to_f32())
+        visitor.visit_f32(self.value)
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_newtype_struct(IntoDeserializer::<Error>::into_deserializer(self.0.to_bits()))
+        visitor.visit_newtype_struct(IntoDeserializer::<Error>::into_deserializer(self.bits))
     }
 
     serde::forward_to_deserialize_any! {

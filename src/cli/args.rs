@@ -7,8 +7,8 @@ use ndferry::{ByteOrder, Compression, DType, OpenOptions, Order, RawLayout};
 
 /// Look at, summarise, compare, check and convert files of n-dimensional arrays.
 ///
-/// Reads .ferry and .npy files, and raw binary described by --raw and --shape; in either byte order. Files are mapped,
-/// not loaded, so they may be larger than memory.
+/// Reads .ferry, .npy, .npz and .safetensors files, and raw binary described by --raw and --shape; in either byte order. Files are
+/// mapped, not loaded, so they may be larger than memory.
 #[derive(Parser)]
 #[command(
     version,
@@ -101,15 +101,16 @@ pub struct StatsArgs {
     pub input: InputArgs,
 }
 
-/// Write a file's arrays to another file: .npy or .ferry, by its extension
+/// Write a file's arrays to another file: .npy, .npz, .safetensors or .ferry, by its extension
 ///
 /// OUT appears whole or not at all, and may be IN itself. Elements keep their type, byte order and memory order unless an
-/// option says otherwise.
+/// option says otherwise or OUT's format has but one of them.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   ndferry convert survey.npy survey.ferry
   ndferry convert model.ferry weight.npy --array model.weight
+  ndferry convert model.safetensors model.ferry
   ndferry convert old-mac.npy ready.npy --byte-order native
   ndferry convert survey.npy archive.ferry --compress zstd:19
   ndferry convert --raw '>i2' --shape 33,41,25 --order F --offset 352 brain.nii brain.npy")]
@@ -118,7 +119,7 @@ pub struct ConvertArgs {
     #[arg(value_name = "IN")]
     pub input: PathBuf,
 
-    /// The file to write, ending in .npy or .ferry
+    /// The file to write, ending in .npy, .npz, .safetensors or .ferry
     #[arg(value_name = "OUT", value_parser = target)]
     pub output: PathBuf,
 
@@ -153,8 +154,8 @@ pub struct ConvertArgs {
 
 /// Check files: their structure, then every array against its checksum
 ///
-/// Every file is read to its end, and all that is wrong is told: of which array, and where in the file. A .npy file carries
-/// no checksums, so of its elements only bool can be seen to be wrong.
+/// Every file is read to its end, and all that is wrong is told: of which array, and where in the file. .npy and .safetensors
+/// files carry no checksums, so of their elements only bool can be seen to be wrong.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -195,7 +196,7 @@ pub struct DiffArgs {
     #[arg(value_name = "A")]
     pub a: PathBuf,
 
-    /// The other file, .npy or .ferry
+    /// The other file, .ferry, .npy, .npz or .safetensors
     #[arg(value_name = "B")]
     pub b: PathBuf,
 
@@ -367,8 +368,11 @@ fn target(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
     match extension.to_str() {
-        Some("npy" | "ferry") => Ok(path),
-        _ => Err("expected a file name ending in .npy or .ferry, which says the format to write".into()),
+        Some("npy" | "npz" | "safetensors" | "ferry") => Ok(path),
+        _ => {
+            Err("expected a file name ending in .npy, .npz, .safetensors or .ferry, which says the format to write"
+                .into())
+        }
     }
 }
 

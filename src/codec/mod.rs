@@ -12,6 +12,8 @@ mod ser;
 pub(crate) use de::decode;
 pub(crate) use ser::{encode, encode_into};
 
+use std::sync::Arc;
+
 use crate::{
     AnyArray, ByteOrder, DType, Result, Scalar, WhyNotMapped,
     array::{Layout, Memory},
@@ -54,35 +56,63 @@ pub(crate) trait Segments {
 
 /// The tree of a value that is nothing but one array of `shape`, in segment 0.
 pub(crate) fn tree_of(shape: &[usize]) -> Result<Vec<u8>> {
-    struct One;
+    encode(&Shapes::new()?.array(shape)?, usize::MAX, &mut Numbers(0))
+}
 
-    impl Sink for One {
-        fn begin(&mut self, _: String, _: Scalar, _: Option<usize>) -> Result<()> {
-            unreachable!("an array goes as a whole")
-        }
+/// The tree of a map from names to arrays, given by their shapes, in segments 0, 1, ….
+pub(crate) fn tree_of_map<'a>(arrays: impl IntoIterator<Item = (&'a str, &'a [usize])>) -> Result<Vec<u8>> {
+    struct Map<'a>(Vec<(&'a str, AnyArray)>);
 
-        fn write(&mut self, _: &[u8]) -> Result<()> {
-            unreachable!("an array goes as a whole")
-        }
-
-        fn end(&mut self, _: &[usize]) -> Result<usize> {
-            unreachable!("an array goes as a whole")
-        }
-
-        fn array(&mut self, _: String, _: &AnyArray) -> Result<usize> {
-            Ok(0)
-        }
-
-        fn restart(&mut self) -> Result<()> {
-            Ok(())
+    impl serde::Serialize for Map<'_> {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_map(self.0.iter().map(|(name, array)| (name, array)))
         }
     }
 
-    // One byte, looked at from every index: the tree does not know the elements.
-    let memory = Memory::owned(Buffer::zeroed(1)?, None, WhyNotMapped::InMemory);
-    let layout = Layout::strided(shape, &vec![0; shape.len()], 0, 1, 1)?;
-    let array = AnyArray::new(memory, DType::new(Scalar::U8, ByteOrder::NATIVE), layout)?;
-    encode(&array, usize::MAX, &mut One)
+    let shapes = Shapes::new()?;
+    let arrays = arrays.into_iter().map(|(name, shape)| Ok((name, shapes.array(shape)?))).collect::<Result<_>>()?;
+    encode(&Map(arrays), usize::MAX, &mut Numbers(0))
+}
+
+/// Arrays of any shape over one byte, looked at from every index: a tree does not know the elements.
+struct Shapes(Arc<Memory>);
+
+impl Shapes {
+    fn new() -> Result<Self> {
+        Ok(Self(Memory::owned(Buffer::zeroed(1)?, None, WhyNotMapped::InMemory)))
+    }
+
+    fn array(&self, shape: &[usize]) -> Result<AnyArray> {
+        let layout = Layout::strided(shape, &vec![0; shape.len()], 0, 1, 1)?;
+        AnyArray::new(Arc::clone(&self.0), DType::new(Scalar::U8, ByteOrder::NATIVE), layout)
+    }
+}
+
+/// Gives arrays their numbers and keeps nothing of them.
+struct Numbers(usize);
+
+impl Sink for Numbers {
+    fn begin(&mut self, _: String, _: Scalar, _: Option<usize>) -> Result<()> {
+        unreachable!("an array goes as a whole")
+    }
+
+    fn write(&mut self, _: &[u8]) -> Result<()> {
+        unreachable!("an array goes as a whole")
+    }
+
+    fn end(&mut self, _: &[usize]) -> Result<usize> {
+        unreachable!("an array goes as a whole")
+    }
+
+    fn array(&mut self, _: String, _: &AnyArray) -> Result<usize> {
+        self.0 += 1;
+        Ok(self.0 - 1)
+    }
+
+    fn restart(&mut self) -> Result<()> {
+        self.0 = 0;
+        Ok(())
+    }
 }
 
 #[cfg(test)]

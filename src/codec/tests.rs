@@ -175,6 +175,8 @@ fn what_looks_alike_to_serde_is_told_apart_by_type() {
     assert!(names(&desk).is_empty());
     let half: Vec<_> = (0..1000).map(half::f16::from_bits).collect();
     assert_eq!(round_trip(&half).1.get(0).unwrap().dtype(), &DType::of::<half::f16>());
+    let half: Vec<_> = (0..1000).map(half::bf16::from_bits).collect();
+    assert_eq!(round_trip(&half).1.get(0).unwrap().dtype(), &DType::of::<half::bf16>());
 }
 
 // B6

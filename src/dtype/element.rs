@@ -1,7 +1,7 @@
 //! The Rust types that are elements, and the one place that turns a run-time dtype into one of them.
 
 use bytemuck::PodCastError;
-use half::f16;
+use half::{bf16, f16};
 use num_complex::Complex;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -11,8 +11,8 @@ mod private {
     pub trait Sealed {}
 }
 
-/// A Rust type that can be an element of an array: `bool`, `i8` … `i64`, `u8` … `u64`, [`half::f16`], `f32`, `f64`, and
-/// [`num_complex::Complex`] of `f32` and `f64`.
+/// A Rust type that can be an element of an array: `bool`, `i8` … `i64`, `u8` … `u64`, [`half::f16`], [`half::bf16`],
+/// `f32`, `f64`, and [`num_complex::Complex`] of `f32` and `f64`.
 ///
 /// The trait is sealed: the crate's soundness rests on knowing every one of them.
 pub trait Element:
@@ -79,7 +79,7 @@ macro_rules! elements {
 elements! {
     i8 => I8, i16 => I16, i32 => I32, i64 => I64,
     u8 => U8, u16 => U16, u32 => U32, u64 => U64,
-    f16 => F16, f32 => F32, f64 => F64,
+    f16 => F16, bf16 => BF16, f32 => F32, f64 => F64,
     Complex<f32> => C64, Complex<f64> => C128,
 }
 
@@ -138,6 +138,10 @@ macro_rules! dispatch {
             }
             $crate::Scalar::F16 => {
                 type $A = half::f16;
+                $body
+            }
+            $crate::Scalar::BF16 => {
+                type $A = half::bf16;
                 $body
             }
             $crate::Scalar::F32 => {

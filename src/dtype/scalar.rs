@@ -26,6 +26,8 @@ pub enum Scalar {
     U64,
     /// [`half::f16`]
     F16,
+    /// [`half::bf16`], which NumPy has no type for
+    BF16,
     /// `f32`
     F32,
     /// `f64`
@@ -38,7 +40,7 @@ pub enum Scalar {
 
 impl Scalar {
     /// Every scalar there is, in the order of the type codes' usual listing.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Bool,
         Self::I8,
         Self::I16,
@@ -49,13 +51,14 @@ impl Scalar {
         Self::U32,
         Self::U64,
         Self::F16,
+        Self::BF16,
         Self::F32,
         Self::F64,
         Self::C64,
         Self::C128,
     ];
 
-    /// NumPy's code without the byte order: kind and size in bytes (`f8`).
+    /// NumPy's code without the byte order: kind and size in bytes (`f8`). That of `bf16`, `bf2`, NumPy does not know.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
@@ -69,6 +72,7 @@ impl Scalar {
             Self::U32 => "u4",
             Self::U64 => "u8",
             Self::F16 => "f2",
+            Self::BF16 => "bf2",
             Self::F32 => "f4",
             Self::F64 => "f8",
             Self::C64 => "c8",
@@ -81,7 +85,7 @@ impl Scalar {
     pub const fn size(self) -> usize {
         match self {
             Self::Bool | Self::I8 | Self::U8 => 1,
-            Self::I16 | Self::U16 | Self::F16 => 2,
+            Self::I16 | Self::U16 | Self::F16 | Self::BF16 => 2,
             Self::I32 | Self::U32 | Self::F32 => 4,
             Self::I64 | Self::U64 | Self::F64 | Self::C64 => 8,
             Self::C128 => 16,
@@ -123,6 +127,7 @@ impl Scalar {
             Self::U32 => "u32",
             Self::U64 => "u64",
             Self::F16 => "f16",
+            Self::BF16 => "bf16",
             Self::F32 => "f32",
             Self::F64 => "f64",
             Self::C64 => "Complex<f32>",

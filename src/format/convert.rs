@@ -2,39 +2,49 @@
 
 use std::path::Path;
 
-use super::{ArrayFile, DumpOptions, Format};
-use crate::{AnyArray, Error, Result};
+use super::{ArrayFile, DumpOptions, Format, named::Named};
+use crate::{Error, Result, dtype};
 
-/// Writes what `file` holds to `out`, as `.npy` or `.ferry` by the extension: the array called `array`, or else everything.
+/// Writes what `file` holds to `out`, as `.npy`, `.npz`, `.safetensors` or `.ferry` by the extension: the array called `array`,
+/// or else everything.
 ///
-/// A `.ferry` file becomes another with its value kept, arrays and all; a `.npy` file takes one array. Byte order and memory
-/// order stay as they are unless `options` says otherwise. `out` may be the file itself.
+/// A `.ferry` file becomes another with its value kept, arrays and all. `.npz` and `.safetensors` take every array by its name, and
+/// an array without one as `arr_` and its number; from such a file to a `.ferry` file they become a map. A `.npy` file takes one array.
+/// Byte order and memory order stay as they are unless `options` says otherwise or the format has but one. `out` may be the file
+/// itself.
 ///
 /// # Errors
 ///
-/// Where the extension is neither, there is no such array, a `.npy` file would have to hold several, or writing fails.
+/// Where the extension is none of these, there is no such array, a `.npy` file would have to hold several, the format has no type
+/// for some array's elements, or writing fails.
 pub fn convert(file: &ArrayFile, array: Option<&str>, out: impl AsRef<Path>, options: &DumpOptions) -> Result<()> {
     let out = out.as_ref();
     let extension = out.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
     match (extension.as_deref(), array) {
-        (Some("npy"), _) => options.write_npy(out, &only(file, array)?),
-        (Some("ferry"), None) if file.format() == Format::Ferry => options.write_ferry(out, |container| {
+        (Some("npy"), _) => {
+            let array = match (array, file.arrays()) {
+                (Some(name), _) => file.any(name)?,
+                (None, [only]) => file.any_of(only)?,
+                (None, arrays) => {
+                    let message = format!("holds {} arrays, a .npy file holds one: name it", arrays.len());
+                    return Err(Error::usage(message).at(file.path()));
+                }
+            };
+            options.write_npy(out, &array)
+        }
+        (Some("npz"), _) => options.npz(out, &Named::of_file(file, array)?),
+        (Some("safetensors"), _) => options.safetensors(out, &Named::of_file(file, array)?, file.metadata()),
+        (Some("ferry"), Some(name)) => options.dump(out, &file.any(name)?),
+        (Some("ferry"), None) => options.write_ferry(out, |container| {
             for info in file.arrays() {
-                container.array(info.name().to_owned(), &file.any_of(info)?)?;
+                let name = match file.format() {
+                    Format::Ferry => info.name().to_owned(),
+                    _ => dtype::step(info.name()),
+                };
+                container.array(name, &file.any_of(info)?)?;
             }
             Ok(file.tree().map_err(|error| error.at(file.path()))?.into_owned())
         }),
-        (Some("ferry"), _) => options.dump(out, &only(file, array)?),
-        _ => Err(Error::usage("ends neither in .npy nor in .ferry").at(out)),
-    }
-}
-
-fn only(file: &ArrayFile, array: Option<&str>) -> Result<AnyArray> {
-    match (array, file.arrays()) {
-        (Some(name), _) => file.any(name),
-        (None, [info]) => file.any_of(info),
-        (None, arrays) => {
-            Err(Error::usage(format!("holds {} arrays, a .npy file holds one: name it", arrays.len())).at(file.path()))
-        }
+        _ => Err(Error::usage("ends in none of .npy, .npz, .safetensors and .ferry").at(out)),
     }
 }

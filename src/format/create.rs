@@ -35,6 +35,9 @@ impl Unfilled {
     fn make(options: &DumpOptions, path: &Path, dtype: DType, shape: &[usize], order: Order) -> Result<Self> {
         let format = format(path)?;
         options.check_filled_in_place(format)?;
+        if format == Format::Npy {
+            npy::check_dtype(&dtype)?;
+        }
         let nbytes = shape.iter().product::<usize>() * dtype.item_size();
         let header = npy::header_bytes(&dtype, order, shape);
         let offset = match format {

@@ -4,7 +4,7 @@ use std::{io, path::Path};
 
 use serde::Serialize;
 
-use super::{Compression, atomic, ferry, npy};
+use super::{Compression, Format, atomic, ferry, npy};
 use crate::{AnyArray, ByteOrder, DType, Error, Order, Result, codec, dtype::Quoted, swap::Change};
 
 /// Bytes handled at a time on the way to a file: what swapping and reordering need beside the array itself.
@@ -182,12 +182,15 @@ impl DumpOptions {
     ///
     /// # Errors
     ///
-    /// As [`dump`]; also where `path` ends in `.npy`, which such a file is not.
+    /// As [`dump`]; also where `path` ends in `.npy`, `.npz` or `.safetensors`, which such a file is not.
     pub fn dump<T: Serialize + ?Sized>(&self, path: impl AsRef<Path>, value: &T) -> Result<()> {
         let path = path.as_ref();
-        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npy")) {
-            let message = "dump writes .ferry files; an array is written as .npy by DumpOptions::write_npy";
-            return Err(Error::usage(message).at(path));
+        for other in ["npy", "npz", "safetensors"] {
+            if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(other)) {
+                let message =
+                    format!("dump writes .ferry files; arrays go into .{other} by DumpOptions::write_{other}");
+                return Err(Error::usage(message).at(path));
+            }
         }
         self.write_ferry(path, |container| codec::encode(value, self.threshold, container))
     }
@@ -213,17 +216,12 @@ impl DumpOptions {
     ///
     /// # Errors
     ///
-    /// Where the file cannot be written. What was at `path` then stays as it was.
+    /// Where the file cannot be written, or the elements are `bf16`, which NumPy does not have. What was at `path` then stays as it
+    /// was.
     pub fn write_npy(&self, path: impl AsRef<Path>, array: &AnyArray) -> Result<()> {
-        let plain = self.compression.is_none() && self.compressions.is_empty() && self.alignment == ferry::ALIGNMENT;
-        if !plain {
-            let message =
-                "a .npy file is never compressed and aligned to 64 bytes: for anything else, write a .ferry file";
-            return Err(Error::usage(message).at(path));
-        }
-        atomic::write(path.as_ref(), |file| {
-            npy::write(file, array, self.byte_order, self.order).map_err(atomic::cannot_write)
-        })
+        let path = path.as_ref();
+        self.check_plain(Format::Npy).map_err(|error| error.at(path))?;
+        atomic::write(path, |file| npy::Outgoing::new(array, self)?.write(file).map_err(atomic::cannot_write))
     }
 
     /// How the array called `name` is to be compressed.
@@ -253,18 +251,19 @@ impl DumpOptions {
         self.compression.into_iter().chain(named).try_for_each(Compression::check)
     }
 
-    /// Whether a `.npy` file can be as is asked for.
-    fn check_npy(&self) -> Result<()> {
+    /// Whether a file of another format than the container's can be as is asked for.
+    pub(super) fn check_plain(&self, format: Format) -> Result<()> {
         if self.compression.is_none() && self.compressions.is_empty() && self.alignment == ferry::ALIGNMENT {
             return Ok(());
         }
-        let message = "a .npy file is never compressed and aligned to 64 bytes: for anything else, write a .ferry file";
-        Err(Error::usage(message))
+        Err(Error::usage(format!(
+            "a .{format} file is never compressed when it is written, and aligned to 64 bytes: for anything else, write a .ferry file"
+        )))
     }
 
     /// Whether an array that is filled where it lies in a file can be as is asked for.
     #[cfg(target_os = "linux")]
-    pub(super) fn check_filled_in_place(&self, format: super::Format) -> Result<()> {
+    pub(super) fn check_filled_in_place(&self, format: Format) -> Result<()> {
         if self.compression.is_some() || !self.compressions.is_empty() {
             return Err(Error::usage(
                 "an array that is filled where it lies cannot be compressed: convert the file after",
@@ -280,7 +279,7 @@ impl DumpOptions {
                 "the memory order of an array that is filled where it lies is said by its shape, as `(3, 4).f()`";
             return Err(Error::usage(message));
         }
-        if format == super::Format::Npy { self.check_npy() } else { self.check() }
+        if format == Format::Npy { self.check_plain(format) } else { self.check() }
     }
 
     /// Writes a container whose segments and tree `fill` provides.

@@ -1,11 +1,11 @@
 //! An open file of arrays, whatever its format.
 
-use std::{borrow::Cow, fmt, ops::Range, path::Path, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, fmt, ops::Range, path::Path, sync::Arc};
 
 use ndarray::Dimension;
 use serde::de::DeserializeOwned;
 
-use super::{Mapping, OpenOptions, compress::Codec, ferry, names, npy};
+use super::{Mapping, OpenOptions, compress::Codec, ferry, names, npy, npz, safetensors};
 use crate::{
     AnyArray, DType, Element, Error, Order, Result, Scalar, SharedArray, Source, WhyNotMapped,
     array::{Layout, Memory, Storage},
@@ -24,6 +24,10 @@ pub enum Format {
     Ferry,
     /// NumPy's `.npy`: one array.
     Npy,
+    /// NumPy's `.npz`: named arrays, each a `.npy` file, in a zip file.
+    Npz,
+    /// Named arrays behind a JSON header, as machine learning passes its models on.
+    Safetensors,
     /// Bytes without a header, described by a [`RawLayout`](crate::RawLayout).
     Raw,
 }
@@ -33,6 +37,8 @@ impl fmt::Display for Format {
         f.write_str(match self {
             Self::Ferry => "ferry",
             Self::Npy => "npy",
+            Self::Npz => "npz",
+            Self::Safetensors => "safetensors",
             Self::Raw => "raw",
         })
     }
@@ -51,6 +57,8 @@ pub struct ArrayInfo {
     /// Codec and length of what is in the file of a compressed array.
     stored: Option<(Codec, usize)>,
     pub(super) checksum: Option<u64>,
+    /// The member of the archive that the array is, in a format that is one.
+    pub(super) member: Option<npz::Member>,
 }
 
 impl ArrayInfo {
@@ -63,21 +71,20 @@ impl ArrayInfo {
         offset: u64,
         file_length: usize,
     ) -> Result<Self> {
-        let layout = Layout::contiguous(shape, order, dtype.item_size())?;
-        let nbytes = layout.len() * dtype.item_size();
+        let info = Self::unplaced(name, dtype, shape, order, offset)?;
+        let nbytes = info.nbytes();
         let held = usize::try_from(offset).ok().and_then(|offset| file_length.checked_sub(offset));
         match held {
-            Some(held) if nbytes <= held => {}
+            Some(held) if nbytes <= held as u64 => Ok(info),
             _ => {
                 let held = held.unwrap_or(0);
                 let shape = crate::array::Short(shape);
-                return Err(Error::invalid(format!(
+                Err(Error::invalid(format!(
                     "{shape} of {} needs {nbytes} bytes from byte {offset} on, the file holds {held} there",
-                    Quoted(&dtype.to_string())
-                )));
+                    Quoted(&info.dtype.to_string())
+                )))
             }
         }
-        Ok(Self { name, dtype, order, layout, offset: offset as usize, stored: None, checksum: None })
     }
 
     /// Checks a description of an array that is compressed in `range` of its file.
@@ -89,9 +96,14 @@ impl ArrayInfo {
         range: Range<usize>,
         codec: Codec,
     ) -> Result<Self> {
+        let info = Self::unplaced(name, dtype, shape, order, range.start as u64)?;
+        Ok(Self { stored: Some((codec, range.len())), ..info })
+    }
+
+    /// An array that may not lie at `offset` as it is: what is there is for others to say.
+    pub(super) fn unplaced(name: String, dtype: DType, shape: &[usize], order: Order, offset: u64) -> Result<Self> {
         let layout = Layout::contiguous(shape, order, dtype.item_size())?;
-        let stored = Some((codec, range.len()));
-        Ok(Self { name, dtype, order, layout, offset: range.start, stored, checksum: None })
+        Ok(Self { name, dtype, order, layout, offset: offset as usize, stored: None, checksum: None, member: None })
     }
 
     /// Where in the file's value the array stands (`model.layers.0.weight`); empty where the array is the whole value.
@@ -118,7 +130,7 @@ impl ArrayInfo {
         self.order
     }
 
-    /// Bytes from the start of the file to the first of the array's bytes.
+    /// Bytes from the start of the file to the first of the array's bytes; of a compressed array, to the compressed ones.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.offset as u64
@@ -136,10 +148,15 @@ impl ArrayInfo {
         self.range().len() as u64
     }
 
-    /// How the array is compressed in the file: `zstd`, `lz4`, or not at all.
+    /// How the array is compressed in the file: `zstd`, `lz4`, `deflate`, or not at all. It is decompressed each time it is asked for.
     #[must_use]
     pub fn codec(&self) -> Option<&'static str> {
-        self.stored.map(|(codec, _)| codec.name())
+        self.stored.map(|(codec, _)| codec.name()).or_else(|| self.deflated().map(|_| "deflate"))
+    }
+
+    /// The member that the array is, where it is deflated.
+    fn deflated(&self) -> Option<&npz::Member> {
+        self.member.as_ref().filter(|member| member.is_deflated())
     }
 
     /// The largest power of two that divides the offset, at most a page of 4096 bytes: how a map of the array is aligned.
@@ -148,8 +165,8 @@ impl ArrayInfo {
         1 << self.offset.trailing_zeros().min(12)
     }
 
-    /// Whether the array can be used as it lies in the file: native byte order, aligned, and not `bool`. Of records the byte order
-    /// alone counts: how its fields are aligned is each field's matter.
+    /// Whether the array can be used as it lies in the file: not compressed, native byte order, aligned, and not `bool`. Of records the
+    /// byte order alone counts: how its fields are aligned is each field's matter.
     #[must_use]
     pub fn mappable(&self) -> bool {
         self.why_not_mappable().is_none()
@@ -158,7 +175,7 @@ impl ArrayInfo {
     /// The rule by which the array cannot be used as it lies in the file; `None` where it can.
     #[must_use]
     pub fn why_not_mappable(&self) -> Option<WhyNotMapped> {
-        if self.stored.is_some() {
+        if self.codec().is_some() {
             Some(WhyNotMapped::Compressed)
         } else if self.dtype.scalar() == Some(Scalar::Bool) {
             Some(WhyNotMapped::Bool)
@@ -174,7 +191,7 @@ impl ArrayInfo {
     /// Whether the file has a checksum of the array's bytes, which [`ArrayFile::verify`] compares.
     #[must_use]
     pub fn has_checksum(&self) -> bool {
-        self.checksum.is_some()
+        self.checksum.is_some() || self.member.is_some()
     }
 
     /// Whether the array's `bytes` are values of its type, which any are but those of `bool`.
@@ -186,15 +203,20 @@ impl ArrayInfo {
             Some(at) => Err(Error::invalid(format!(
                 "{} is bool, and byte {} {} is {}, neither 0 nor 1",
                 self.title(),
-                if self.stored.is_some() { at } else { self.offset + at },
-                if self.stored.is_some() { "of what is decompressed" } else { "of the file" },
+                if self.codec().is_some() { at } else { self.offset + at },
+                if self.codec().is_some() { "of what is decompressed" } else { "of the file" },
                 bytes[at]
             ))),
         }
     }
 
     pub(super) fn range(&self) -> Range<usize> {
-        let length = self.stored.map_or(self.layout.len() * self.dtype.item_size(), |(_, length)| length);
+        let whole = self.layout.len() * self.dtype.item_size();
+        let length = match (&self.stored, self.deflated()) {
+            (Some((_, length)), _) => *length,
+            (None, Some(member)) => member.stored_nbytes(),
+            (None, None) => whole,
+        };
         self.offset..self.offset + length
     }
 
@@ -207,7 +229,8 @@ impl ArrayInfo {
     }
 }
 
-/// A file of arrays, open and mapped. Nothing of an array is read before it is asked for.
+/// A file of arrays, open and mapped. Nothing of an array is read before it is asked for; of one that is compressed, its
+/// header is.
 ///
 /// ```
 /// use ndarray::{Ix2, array};
@@ -229,6 +252,7 @@ pub struct ArrayFile {
     version: Option<String>,
     arrays: Vec<ArrayInfo>,
     tree: Tree,
+    metadata: BTreeMap<String, String>,
     /// Whether the file belongs to this program's own session.
     private: bool,
     /// How its arrays are given.
@@ -240,23 +264,41 @@ pub(super) enum Tree {
     InFile(Range<usize>),
     /// The format knows none: the value is the one array.
     OfOne,
+    /// The format knows none: the value is a map from names to arrays.
+    OfNamed,
+}
+
+impl Tree {
+    /// Why the file's value is not of the type asked for, where the format and not the file says what it is.
+    fn explain(&self, error: Error) -> Error {
+        match self {
+            Self::OfNamed => error.within("read as a map from names to arrays"),
+            Self::InFile(_) | Self::OfOne => error,
+        }
+    }
 }
 
 impl ArrayFile {
     /// The arrays of a mapped file.
     pub(crate) fn of(map: Arc<FileMap>, private: bool) -> Result<Self> {
         let bytes: &[u8] = map.as_ref().as_ref();
-        let start = &bytes[..bytes.len().min(8)];
+        let start = &bytes[..bytes.len().min(9)];
         if start.starts_with(ferry::MAGIC) {
             return ferry::read(map, private);
         }
         if start.starts_with(npy::MAGIC) {
             return npy::read(map);
         }
+        if npz::is_begun(start) {
+            return npz::read(map);
+        }
+        if safetensors::is_begun(start) {
+            return safetensors::read(map);
+        }
         Err(Error::invalid(match start {
-            [] => "is empty: neither a .ferry nor a .npy file".into(),
+            [] => "is empty, and so of no known format".into(),
             _ => format!(
-                "begins with bytes {start:02X?}: neither a .ferry nor a .npy file (raw binary is opened by giving its dtype and shape)"
+                "begins with bytes {start:02X?}: none of .ferry, .npy, .npz and .safetensors (raw binary is opened by giving its dtype and shape)"
             ),
         }))
     }
@@ -269,12 +311,16 @@ impl ArrayFile {
         tree: Tree,
         private: bool,
     ) -> Self {
-        Self { map, format, version, arrays, tree, private, options: OpenOptions::new() }
+        Self { map, format, version, arrays, tree, metadata: BTreeMap::new(), private, options: OpenOptions::new() }
     }
 
     /// The same file, whose arrays are given as `options` say.
     pub(super) fn with_options(self, options: OpenOptions) -> Self {
         Self { options, ..self }
+    }
+
+    pub(super) fn with_metadata(self, metadata: BTreeMap<String, String>) -> Self {
+        Self { metadata, ..self }
     }
 
     /// The path the file was opened by; empty where it was bytes in memory.
@@ -289,10 +335,16 @@ impl ArrayFile {
         self.format
     }
 
-    /// The version of its format (`1` for `.ferry`, `1.0` to `3.0` for `.npy`); raw binary has none.
+    /// The version of its format (`1` for `.ferry`, `1.0` to `3.0` for `.npy`); the others have none.
     #[must_use]
     pub fn version(&self) -> Option<&str> {
         self.version.as_deref()
+    }
+
+    /// What the file says of itself in words: the `__metadata__` of `.safetensors`; empty for every other format.
+    #[must_use]
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
     }
 
     /// Every array of the file, in the order in which they lie.
@@ -343,7 +395,7 @@ impl ArrayFile {
         self.typed(self.info(name)?)
     }
 
-    /// The array called `name` as it lies in the file, whatever its element type.
+    /// The array called `name` as it lies in the file, whatever its element type; decompressed, where it is compressed.
     ///
     /// # Errors
     ///
@@ -398,8 +450,12 @@ impl ArrayFile {
 
     /// Reads an array for what is wrong with its bytes.
     fn check(&self, info: &ArrayInfo) -> Result<()> {
-        if info.checksum.is_some() {
+        if info.has_checksum() {
             self.check_sum(info)?;
+        }
+        if info.member.is_some() && info.dtype.scalar() != Some(Scalar::Bool) {
+            // Its checksum is that of the elements, and was compared without holding them all.
+            return Ok(());
         }
         match self.decompressed(info)? {
             Some(buffer) => info.check_values(buffer.as_ref()),
@@ -410,9 +466,11 @@ impl ArrayFile {
     /// Compares an array's checksum, which it has to have.
     fn check_sum(&self, info: &ArrayInfo) -> Result<()> {
         let title = info.title();
-        match info.checksum {
-            Some(expected) => ferry::check(self.map.as_ref().as_ref(), info.range(), expected, &title),
-            None => {
+        let whole = self.map.as_ref().as_ref();
+        match (info.checksum, &info.member) {
+            (Some(expected), _) => ferry::check(whole, info.range(), expected, &title),
+            (None, Some(member)) => member.check(whole).map_err(|error| error.within(title)),
+            (None, None) => {
                 let message = format!("{title} cannot be verified, as was asked: the file has no checksum of it");
                 Err(Error::usage(message))
             }
@@ -421,14 +479,19 @@ impl ArrayFile {
 
     /// All bytes of an array that is compressed.
     fn decompressed(&self, info: &ArrayInfo) -> Result<Option<Buffer>> {
-        let Some((codec, _)) = info.stored else {
-            return Ok(None);
+        if info.codec().is_some() {
+            self.within_limit(&info.title(), info.nbytes())?;
+        }
+        let whole: &[u8] = self.map.as_ref().as_ref();
+        let buffer = match (info.stored, info.deflated()) {
+            (Some((codec, _)), _) => {
+                let mut buffer = Buffer::zeroed(info.nbytes() as usize)?;
+                codec.decode(&whole[info.range()], buffer.as_mut()).map(|()| buffer)
+            }
+            (None, Some(member)) => member.inflate(whole, info.nbytes()),
+            (None, None) => return Ok(None),
         };
-        self.within_limit(&info.title(), info.nbytes())?;
-        let mut buffer = Buffer::zeroed(info.nbytes() as usize)?;
-        let stored = &self.map.as_ref().as_ref()[info.range()];
-        codec.decode(stored, buffer.as_mut()).map_err(|error| error.within(info.title()))?;
-        Ok(Some(buffer))
+        buffer.map(Some).map_err(|error| error.within(info.title()))
     }
 
     fn within_limit(&self, what: &str, nbytes: u64) -> Result<()> {
@@ -484,15 +547,15 @@ impl ArrayFile {
     ///
     /// # Errors
     ///
-    /// Where the value is not a `T`.
+    /// Where the value is not a `T`, or its compressed arrays are together larger than [`OpenOptions::limit`].
     pub fn value<T: DeserializeOwned>(&self) -> Result<T> {
-        let compressed = self.arrays.iter().filter(|info| info.stored.is_some());
+        let compressed = self.arrays.iter().filter(|info| info.codec().is_some());
         // No sum of what a file of that many segments can say, each below half of what memory can address, is silently small.
         let nbytes = compressed.fold(0_u64, |nbytes, info| nbytes.saturating_add(info.nbytes()));
         let value = self
             .within_limit("the compressed arrays of the value", nbytes)
             .and_then(|()| self.tree())
-            .and_then(|tree| codec::decode(&tree, self));
+            .and_then(|tree| codec::decode(&tree, self).map_err(|error| self.tree.explain(error)));
         value.map_err(|error| error.at(self.path()))
     }
 
@@ -500,6 +563,9 @@ impl ArrayFile {
         match &self.tree {
             Tree::InFile(range) => Ok(Cow::Borrowed(&self.map.as_ref().as_ref()[range.clone()])),
             Tree::OfOne => codec::tree_of(self.arrays[0].shape()).map(Cow::Owned),
+            Tree::OfNamed => {
+                codec::tree_of_map(self.arrays.iter().map(|info| (info.name(), info.shape()))).map(Cow::Owned)
+            }
         }
     }
 
@@ -518,7 +584,8 @@ impl ArrayFile {
         if let (Mapping::Required, Some(why)) = (mapping, info.why_not_mappable()) {
             return Err(Error::usage(format!("{} cannot be mapped, which was required: {why}", info.title())));
         }
-        if verify {
+        // What is inflated is compared then.
+        if verify && info.deflated().is_none() {
             self.check_sum(info)?;
         }
         let source = (!self.path().as_os_str().is_empty()).then(|| self.source(info));

@@ -1,4 +1,4 @@
-//! Files: `.ferry`, `.npy` and raw binary are read and mapped; `.ferry` and `.npy` are written.
+//! Files: `.ferry`, `.npy`, `.npz`, `.safetensors` and raw binary are read and mapped; all but the last are written.
 //!
 //! A format is recognised by its content. Everything a header says is held against the file's real length before anything
 //! is made of it, and what passed is kept as types that cannot say anything else ([`ArrayInfo`]).
@@ -11,10 +11,14 @@ mod create;
 mod dump;
 mod ferry;
 mod file;
+mod named;
 mod names;
 mod npy;
+mod npz;
 mod open;
 mod raw;
+mod safetensors;
+mod zip;
 
 pub use compress::Compression;
 pub use convert::convert;

@@ -3,13 +3,21 @@
 //! Format: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>. The header is a Python dictionary in
 //! one line; the parser below knows the three keys it may have, and what dtypes are written in.
 
-use std::{borrow::Cow, io::Write, sync::Arc};
+use std::{
+    borrow::Cow,
+    io::{self, Write},
+    sync::Arc,
+};
 
 use byteorder::{ByteOrder as _, LittleEndian};
 
-use super::file::{ArrayFile, ArrayInfo, Format, Tree};
+use super::{
+    DumpOptions,
+    dump::{for_each_block, order_of},
+    file::{ArrayFile, ArrayInfo, Format, Tree},
+};
 use crate::{
-    AnyArray, DType, Error, Order, Result,
+    AnyArray, DType, ElementKind, Error, Order, Result, Scalar,
     dtype::{Literals, Quoted},
     map::FileMap,
 };
@@ -20,19 +28,33 @@ const ALIGNMENT: usize = 64;
 
 pub(super) fn read(map: Arc<FileMap>) -> Result<ArrayFile> {
     let bytes: &[u8] = map.as_ref().as_ref();
-    let (version, text, offset) = header(bytes)?;
-    let Header { dtype, order, shape } = parse(&text).map_err(|error| error.within("npy header"))?;
-    let info = ArrayInfo::checked(String::new(), dtype, &shape, order, offset as u64, bytes.len())?;
-    Ok(ArrayFile::new(map, Format::Npy, Some(version), vec![info], Tree::OfOne, false))
+    let Header { version, dtype, order, shape, length } = header(bytes)?;
+    let info = ArrayInfo::checked(String::new(), dtype, &shape, order, length as u64, bytes.len())?;
+    let version = Some(format!("{version}.0"));
+    Ok(ArrayFile::new(map, Format::Npy, version, vec![info], Tree::OfOne, false))
 }
 
-/// Version, header text and offset of the data.
-fn header(bytes: &[u8]) -> Result<(String, Cow<'_, str>, usize)> {
-    let cut = |needed: usize| {
-        Error::invalid(format!("npy header needs {needed} bytes, the file has {}: truncated", bytes.len()))
+/// The header that `bytes`, a file or its beginning, begin with.
+pub(super) fn header(bytes: &[u8]) -> Result<Header> {
+    let (version, start, length) = extent(bytes)?;
+    let text = bytes.get(start..length).ok_or_else(|| cut(bytes, length))?;
+    let text = match std::str::from_utf8(text) {
+        // Before 3.0 headers are Latin-1, whose codes are those of Unicode.
+        _ if version < 3 && !text.is_ascii() => Cow::Owned(text.iter().copied().map(char::from).collect()),
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => return Err(Error::invalid("npy header is not text")),
     };
+    let (dtype, order, shape) = parse(&text).map_err(|error| error.within("npy header"))?;
+    Ok(Header { version, dtype, order, shape, length })
+}
+
+/// Version (the greater part), start of the header's text and its end, where the data begins: by the first twelve bytes.
+pub(super) fn extent(bytes: &[u8]) -> Result<(u8, usize, usize)> {
     if bytes.len() < 10 {
-        return Err(cut(10));
+        return Err(cut(bytes, 10));
+    }
+    if !bytes.starts_with(MAGIC) {
+        return Err(Error::invalid("does not begin as a .npy file does"));
     }
     let (major, minor) = (bytes[6], bytes[7]);
     if !matches!((major, minor), (1..=3, 0)) {
@@ -40,29 +62,30 @@ fn header(bytes: &[u8]) -> Result<(String, Cow<'_, str>, usize)> {
     }
     let (start, length) = match major {
         1 => (10_usize, LittleEndian::read_u16(&bytes[8..]).into()),
-        _ if bytes.len() < 12 => return Err(cut(12)),
+        _ if bytes.len() < 12 => return Err(cut(bytes, 12)),
         _ => (12, LittleEndian::read_u32(&bytes[8..]) as usize),
     };
-    let end = start.saturating_add(length);
-    let text = bytes.get(start..end).ok_or_else(|| cut(end))?;
-    let text = match std::str::from_utf8(text) {
-        // Before 3.0 headers are Latin-1, whose codes are those of Unicode.
-        _ if major < 3 && !text.is_ascii() => Cow::Owned(text.iter().copied().map(char::from).collect()),
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => return Err(Error::invalid("npy header is not text")),
-    };
-    Ok((format!("{major}.{minor}"), text, end))
+    Ok((major, start, start.saturating_add(length)))
 }
 
+fn cut(bytes: &[u8], needed: usize) -> Error {
+    Error::invalid(format!("npy header needs {needed} bytes, there are {}: truncated", bytes.len()))
+}
+
+/// What a header says.
 #[derive(Debug, PartialEq)]
-struct Header {
-    dtype: DType,
-    order: Order,
-    shape: Vec<usize>,
+pub(super) struct Header {
+    /// The greater part of it; the lesser is zero.
+    version: u8,
+    pub(super) dtype: DType,
+    pub(super) order: Order,
+    pub(super) shape: Vec<usize>,
+    /// Bytes from the start of the file to the data.
+    pub(super) length: usize,
 }
 
 /// `{'descr': '<f8', 'fortran_order': False, 'shape': (3, 4), }`, the keys in any order, each once.
-fn parse(text: &str) -> Result<Header> {
+fn parse(text: &str) -> Result<(DType, Order, Vec<usize>)> {
     let mut text = Literals::new(text);
     let (mut descr, mut fortran_order, mut shape) = (None, None, None);
     text.expect("{")?;
@@ -70,7 +93,7 @@ fn parse(text: &str) -> Result<Header> {
         let key = text.string()?;
         text.expect(":")?;
         let doubled = match &*key {
-            "descr" => descr.replace(DType::read(&mut text)?).is_some(),
+            "descr" => descr.replace(dtype_in(&mut text)?).is_some(),
             "fortran_order" => fortran_order.replace(bool_in(&mut text)?).is_some(),
             "shape" => shape.replace(shape_in(&mut text)?).is_some(),
             _ => return Err(Error::invalid(format!("unknown key {}", Quoted(&key)))),
@@ -85,11 +108,19 @@ fn parse(text: &str) -> Result<Header> {
     }
     text.end()?;
     let missing = |key: &str| Error::invalid(format!("key `{key}` is missing"));
-    Ok(Header {
-        dtype: descr.ok_or_else(|| missing("descr"))?,
-        order: if fortran_order.ok_or_else(|| missing("fortran_order"))? { Order::F } else { Order::C },
-        shape: shape.ok_or_else(|| missing("shape"))?,
-    })
+    Ok((
+        descr.ok_or_else(|| missing("descr"))?,
+        if fortran_order.ok_or_else(|| missing("fortran_order"))? { Order::F } else { Order::C },
+        shape.ok_or_else(|| missing("shape"))?,
+    ))
+}
+
+fn dtype_in(text: &mut Literals<'_>) -> Result<DType> {
+    let dtype = DType::read(text)?;
+    if is_known(&dtype) {
+        return Ok(dtype);
+    }
+    Err(Error::invalid(format!("{} is no dtype of NumPy's", Quoted(&dtype.to_string()))))
 }
 
 fn bool_in(text: &mut Literals<'_>) -> Result<bool> {
@@ -115,6 +146,26 @@ fn shape_in(text: &mut Literals<'_>) -> Result<Vec<usize>> {
         break;
     }
     Ok(shape)
+}
+
+/// Whether NumPy has a type for these elements, all fields included.
+fn is_known(dtype: &DType) -> bool {
+    match dtype.kind() {
+        ElementKind::Scalar(scalar) => *scalar != Scalar::BF16,
+        ElementKind::Struct(fields) => fields.iter().all(|field| is_known(field.dtype())),
+        _ => true,
+    }
+}
+
+/// Whether NumPy's formats can hold these elements.
+pub(super) fn check_dtype(dtype: &DType) -> Result<()> {
+    if is_known(dtype) {
+        return Ok(());
+    }
+    Err(Error::usage(format!(
+        "NumPy has no type for {}, and so neither .npy nor .npz: write .safetensors or .ferry",
+        Quoted(&dtype.to_string())
+    )))
 }
 
 /// The header for an array, magic included.
@@ -150,20 +201,38 @@ pub(super) fn header_bytes(dtype: &DType, order: Order, shape: &[usize]) -> Vec<
     bytes
 }
 
-/// Writes an array as `.npy`.
-pub(super) fn write(
-    file: &mut impl Write,
-    array: &AnyArray,
-    byte_order: Option<crate::ByteOrder>,
-    order: Option<Order>,
-) -> std::io::Result<()> {
-    let dtype = match byte_order {
-        Some(byte_order) => array.dtype().with_byte_order(byte_order),
-        None => array.dtype().clone(),
-    };
-    let order = super::dump::order_of(array, order);
-    file.write_all(&header_bytes(&dtype, order, array.shape()))?;
-    super::dump::for_each_block(array, &dtype, order, |block| file.write_all(block))
+/// An array on its way to a `.npy` file.
+pub(super) struct Outgoing<'a> {
+    array: &'a AnyArray,
+    dtype: DType,
+    order: Order,
+    header: Vec<u8>,
+}
+
+impl<'a> Outgoing<'a> {
+    /// # Errors
+    ///
+    /// Where NumPy has no type for the elements.
+    pub(super) fn new(array: &'a AnyArray, options: &DumpOptions) -> Result<Self> {
+        let dtype = match options.byte_order {
+            Some(byte_order) => array.dtype().with_byte_order(byte_order),
+            None => array.dtype().clone(),
+        };
+        check_dtype(&dtype)?;
+        let order = order_of(array, options.order);
+        let header = header_bytes(&dtype, order, array.shape());
+        Ok(Self { array, dtype, order, header })
+    }
+
+    /// Bytes of the whole file.
+    pub(super) fn size(&self) -> u64 {
+        (self.header.len() + self.array.nbytes()) as u64
+    }
+
+    pub(super) fn write(&self, file: &mut impl Write) -> io::Result<()> {
+        file.write_all(&self.header)?;
+        for_each_block(self.array, &self.dtype, self.order, |block| file.write_all(block))
+    }
 }
 
 #[cfg(test)]
@@ -178,17 +247,17 @@ mod tests {
             ("{'shape': (), \"fortran_order\": False, 'descr': '|u1'}\n", "|u1", Order::C, &[]),
             ("{'descr': '<f4', 'fortran_order': False, 'shape': (3L, 0L), }", "<f4", Order::C, &[3, 0]),
         ] {
-            let header = parse(text).unwrap();
-            assert_eq!(header, Header { dtype: dtype.parse().unwrap(), order, shape: shape.to_vec() });
-            let written = header_bytes(&header.dtype, order, shape);
+            let said = parse(text).unwrap();
+            assert_eq!(said, (dtype.parse().unwrap(), order, shape.to_vec()));
+            let written = header_bytes(&said.0, order, shape);
             assert_eq!(written.len() % 64, 0);
-            let (version, text, offset) = super::header(&written).unwrap();
-            assert_eq!((version.as_str(), offset), ("1.0", written.len()));
-            assert_eq!(parse(&text).unwrap(), header);
+            let read = header(&written).unwrap();
+            assert_eq!((read.version, read.length), (1, written.len()));
+            assert_eq!((read.dtype, read.order, read.shape), said);
         }
         let long = header_bytes(&"<f8".parse().unwrap(), Order::C, &[1; 30_000]);
         assert_eq!((long[6], long.len() % 64), (2, 0));
-        assert_eq!(parse(&super::header(&long).unwrap().1).unwrap().shape.len(), 30_000);
+        assert_eq!(header(&long).unwrap().shape.len(), 30_000);
     }
 
     // F1
@@ -202,6 +271,7 @@ mod tests {
             ("{'descr': '<f8', 'descr': '<f8', ", "key `descr` stands twice"),
             ("{'descr': '<f8', 'extra': 1, ", "unknown key `extra`"),
             ("{'descr': '|O', 'fortran_order': False, 'shape': (3,), }", "Python objects"),
+            ("{'descr': '<bf2', 'fortran_order': False, 'shape': (3,), }", "`<bf2` is no dtype of NumPy's"),
             ("{'descr': '<q8', 'fortran_order': False, 'shape': (3,), }", "unknown dtype `<q8`"),
             ("{'descr': [('a', '|O')], ", "field `a`: dtype `|O` holds Python objects"),
             ("{'descr': ('<f8', (2,)), ", "expected a type string or a list of fields, found `('<f8', (2,))`"),

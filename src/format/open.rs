@@ -16,7 +16,7 @@ use crate::{
     sys,
 };
 
-/// Opens a `.ferry` or `.npy` file, recognised by its content, and maps it.
+/// Opens a `.ferry`, `.npy`, `.npz` or `.safetensors` file, recognised by its content, and maps it.
 ///
 /// A map shows the file as it is now: whoever changes the file, this program included, changes what is read, and whoever
 /// truncates it ends this program with `SIGBUS` when the missing part is touched. Replace such files by renaming, as
@@ -24,14 +24,15 @@ use crate::{
 ///
 /// # Errors
 ///
-/// Where the file cannot be opened, is no regular file, is of neither format, or contradicts itself: truncated, a wrong
+/// Where the file cannot be opened, is no regular file, is of no known format, or contradicts itself: truncated, a wrong
 /// checksum, an array that reaches past its end. Raw binary is opened by [`RawLayout`](crate::RawLayout).
 pub fn open(path: impl AsRef<Path>) -> Result<ArrayFile> {
     OpenOptions::new().open(path)
 }
 
-/// Reads the value of a `.ferry` file, or the array of a `.npy` file. A [`SharedArray`](crate::SharedArray) in it is a map of
-/// the file where its byte order is native; everything else is a copy.
+/// Reads the value of a `.ferry` file, the array of a `.npy` file, or the map from names to arrays that a `.npz` or
+/// `.safetensors` file is. A [`SharedArray`](crate::SharedArray) in it is a map of the file where its byte order is native;
+/// everything else is a copy.
 ///
 /// # Errors
 ///

@@ -230,7 +230,7 @@ fn what_cannot_be_compared_is_trouble() {
     fs::write(file("b.ferry"), "text").unwrap();
     for (b, options, named, reason) in [
         ("missing.ferry", &[][..], "missing.ferry", "No such file"),
-        ("b.ferry", &[], "b.ferry", "neither"),
+        ("b.ferry", &[], "b.ferry", "none of .ferry"),
         ("a.ferry", &["--array", "7"], "a.ferry", "no array `7`"),
     ] {
         let outcome = diff(&file("a.ferry"), &file(b), options);
@@ -248,9 +248,8 @@ fn records_are_compared_field_by_field_whatever_they_hold() {
     let row = |name: char, x: i16, day: i64, tag: u8| {
         [&u32::from(name).to_le_bytes()[..], &[0; 4], &x.to_le_bytes(), &day.to_le_bytes(), &[tag]].concat()
     };
-    let records = |rows: [Vec<u8>; 2]| {
-        AnyArray::from_bytes(dtype.parse().unwrap(), &[2], Order::C, &rows.concat()).unwrap()
-    };
+    let records =
+        |rows: [Vec<u8>; 2]| AnyArray::from_bytes(dtype.parse().unwrap(), &[2], Order::C, &rows.concat()).unwrap();
     let written = records([row('a', 1, 10, b'x'), row('b', 2, 20, b'y')]);
     DumpOptions::new().byte_order(ByteOrder::Big).write_npy(&a, &written).unwrap();
     DumpOptions::new().byte_order(ByteOrder::Little).dump(&b, &written).unwrap();

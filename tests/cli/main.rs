@@ -9,6 +9,7 @@ mod run;
 mod convert;
 mod diff;
 mod info;
+mod named;
 mod stats;
 #[cfg(target_os = "linux")]
 mod sweep;

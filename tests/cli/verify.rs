@@ -93,5 +93,5 @@ fn what_cannot_be_read_is_trouble_and_what_is_no_array_file_is_not_sound() {
     assert_eq!((outcome.code, outcome.stderr.lines().count()), (Some(2), 2), "{outcome:?}");
     let expected = format!("{}: unreadable\n{}: damaged\n", missing.display(), text.display());
     assert_eq!(outcome.stdout, expected);
-    ndferry(["verify".as_ref(), text.as_os_str()]).assert_failed(&text, "neither");
+    ndferry(["verify".as_ref(), text.as_os_str()]).assert_failed(&text, "none of .ferry");
 }

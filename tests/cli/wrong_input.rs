@@ -227,6 +227,31 @@ fn a_dtype_that_is_no_number_is_refused() {
     }
 }
 
+// F1, F2
+#[test]
+fn a_file_of_named_arrays_cut_or_changed_is_refused() {
+    let folder = Folder::new();
+    for (format, file) in
+        [("npz", "streamed_deflated.npz"), ("npz", "stored.npz"), ("safetensors", "every.safetensors")]
+    {
+        let fixtures = fixtures(format);
+        let whole = fixtures.iter().find(|fixture| fixture.text("file") == file).unwrap();
+        let bytes = fs::read(&whole.path).unwrap();
+        for length in [5, 9, 30, 100, bytes.len() / 2, bytes.len() - 22, bytes.len() - 1] {
+            assert_refused(&folder.file("cut", &bytes[..length]), &[], "");
+        }
+        assert_refused(&folder.file("longer", [&*bytes, &[0]].concat()), &[], "");
+    }
+    let header = |text: &str| [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat();
+    for (text, reason) in [
+        (r#"{"a":{"dtype":"U8","shape":[1000000000000],"data_offsets":[0,1000000000000]}}"#, "the file holds 0"),
+        (r#"{"a":{"dtype":"U8","shape":[0,9223372036854775807,3],"data_offsets":[0,0]}}"#, ""),
+        (r#"{"\u001b[2J":{"dtype":"?","shape":[],"data_offsets":[0,0]}}"#, "is of dtype `?`"),
+    ] {
+        assert_refused(&folder.file("header.safetensors", header(text)), &[], reason);
+    }
+}
+
 #[test]
 fn a_raw_file_that_does_not_hold_what_it_should_is_refused() {
     let folder = Folder::new();

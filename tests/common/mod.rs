@@ -69,6 +69,7 @@ pub fn bits(array: &AnyArray) -> Vec<String> {
         "u4" => of!(u32),
         "u8" => of!(u64),
         "f2" => of!(half::f16),
+        "bf2" => of!(half::bf16),
         "f4" => of!(f32),
         "f8" => of!(f64),
         "c8" => of!(num_complex::Complex<f32>),

@@ -4,8 +4,39 @@ use std::path::Path;
 
 use ndferry::ndarray::Array2;
 
-fn write(path: &Path, bytes: &[u8]) {
+/// A new file each time: some file systems wait for the disk where an old one is cut and written anew.
+pub fn write(path: &Path, bytes: &[u8]) {
+    let _ = std::fs::remove_file(path);
     std::fs::write(path, bytes).unwrap();
+}
+
+/// Flips every bit of the first `bytes` of a file, one at a time: what `read` makes of each is an error of the file, or what it makes
+/// of the whole one. Gives how many are errors, and how many the same.
+pub fn flip<T: PartialEq + std::fmt::Debug>(
+    path: &Path,
+    whole: &[u8],
+    bytes: usize,
+    read: impl Fn(&ndferry::ArrayFile) -> ndferry::Result<T>,
+) -> (usize, usize) {
+    write(path, whole);
+    let expected = read(&ndferry::open(path).unwrap()).unwrap();
+    let (mut refused, mut same) = (0, 0);
+    for (byte, bit) in (0..bytes).flat_map(|byte| (0..8).map(move |bit| (byte, bit))) {
+        let mut broken = whole.to_vec();
+        broken[byte] ^= 1 << bit;
+        write(path, &broken);
+        match ndferry::open(path).and_then(|file| read(&file)) {
+            Ok(found) => {
+                assert_eq!(found, expected, "bit {bit} of byte {byte}");
+                same += 1;
+            }
+            Err(error) => {
+                assert!(error.is_invalid(), "bit {bit} of byte {byte}: {error}");
+                refused += 1;
+            }
+        }
+    }
+    (refused, same)
 }
 
 fn sample(path: &Path) -> Vec<u8> {

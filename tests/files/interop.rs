@@ -3,13 +3,14 @@
 use std::{path::Path, process::Command};
 
 use ndferry::{
-    AnyArray, ByteOrder, DumpOptions, SharedArray,
+    AnyArray, ByteOrder, DumpOptions, Order, SharedArray,
     ndarray::{Array2, ShapeBuilder},
 };
 
 use crate::{
-    common::{bits, fixtures},
+    common::{bits, fixtures, folder as fixture_folder},
     dtypes,
+    named::content,
 };
 
 /// Runs a Python program; `None` where there is no Python to run it.
@@ -189,4 +190,77 @@ fn numpy_reads_every_dtype_that_we_write_and_we_what_it_writes() {
     let scripts = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts");
     let printed = python(&["-c", COMPARE, &path("list.json"), scripts]).unwrap();
     assert_eq!(printed.trim(), pairs.len().to_string());
+}
+
+/// Reads every array of the first file with NumPy and writes them to the others: as they are, and deflated.
+const THROUGH_NUMPY: &str = "\
+import sys, zipfile, numpy as np
+ours, plain, deflated = sys.argv[1:]
+assert zipfile.ZipFile(ours).testzip() is None
+assert all(member.compress_type == zipfile.ZIP_STORED for member in zipfile.ZipFile(ours).infolist())
+with np.load(ours, allow_pickle=False) as read:
+    arrays = {name: read[name] for name in read.files}
+np.savez(plain, **arrays)
+np.savez_compressed(deflated, **arrays)
+print(len(arrays))";
+
+// F8
+#[test]
+fn numpy_reads_the_npz_we_write_and_we_read_what_it_makes_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let [ours, plain, deflated] = ["ours.npz", "plain.npz", "deflated.npz"].map(path);
+    let given = ndferry::open(fixture_folder().join("npz/deflated.npz")).unwrap();
+    let new = DumpOptions::new;
+    for options in
+        [new(), new().byte_order(ByteOrder::Big).order(Order::F), new().byte_order(ByteOrder::Little).order(Order::C)]
+    {
+        ndferry::convert(&given, None, &ours, &options).unwrap();
+        let Some(printed) = python(&["-c", THROUGH_NUMPY, &ours, &plain, &deflated]) else {
+            eprintln!("left out: NDFERRY_PYTHON is not set");
+            return;
+        };
+        assert_eq!(printed.trim(), given.arrays().len().to_string());
+        let [ours, plain, deflated] = [&ours, &plain, &deflated].map(|path| ndferry::open(path).unwrap());
+        for (file, compressed) in [(&plain, false), (&deflated, true)] {
+            assert_eq!(content(file).unwrap(), content(&given).unwrap());
+            for (ours, theirs) in ours.arrays().iter().zip(file.arrays()) {
+                assert_eq!((ours.name(), ours.dtype()), (theirs.name(), theirs.dtype()));
+                assert_eq!(theirs.codec().is_some(), compressed);
+            }
+        }
+    }
+}
+
+/// Compares two files with the reference library, byte by byte; writes the arrays that NumPy has types for to a third, from big-endian
+/// memory.
+const THROUGH_SAFETENSORS: &str = "\
+import sys, numpy as np, safetensors, safetensors.numpy
+ours, theirs, back = sys.argv[1:]
+read = lambda path: {name: (a['shape'], a['dtype'], bytes(a['data'])) for name, a in safetensors.deserialize(open(path, 'rb').read())}
+assert read(ours) == read(theirs)
+with safetensors.safe_open(ours, 'np') as a, safetensors.safe_open(theirs, 'np') as b:
+    assert a.metadata() == b.metadata()
+    arrays = {name: a.get_tensor(name) for name in a.keys() if not name.startswith('bf2')}
+big = {name: array.astype(array.dtype.newbyteorder('>')) for name, array in arrays.items()}
+safetensors.numpy.save_file(big, back)
+print(len(arrays))";
+
+// F8
+#[test]
+fn safetensors_reads_what_we_write_and_we_read_what_it_makes_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (ours, back) = (path("ours.safetensors"), path("back.safetensors"));
+    let theirs = fixture_folder().join("safetensors/every.safetensors");
+    let given = ndferry::open(&theirs).unwrap();
+    ndferry::convert(&given, None, &ours, &DumpOptions::new()).unwrap();
+    let Some(printed) = python(&["-c", THROUGH_SAFETENSORS, &ours, theirs.to_str().unwrap(), &back]) else {
+        eprintln!("left out: NDFERRY_PYTHON is not set");
+        return;
+    };
+    let mut expected = content(&given).unwrap();
+    expected.retain(|name, _| !name.starts_with("bf2"));
+    assert_eq!(printed.trim(), expected.len().to_string());
+    assert_eq!(content(&ndferry::open(&back).unwrap()).unwrap(), expected);
 }

@@ -13,6 +13,9 @@ mod interop;
 #[cfg(target_os = "linux")]
 mod killed;
 mod layouts;
+mod named;
+mod npz;
+mod safetensors;
 mod sources;
 
 use common::{bits, fixtures, folder};

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use half::f16;
+use half::{bf16, f16};
 use ndarray::{Dimension, IxDyn, Zip};
 use ndferry::{AnyArray, ElementKind, Scalar, SharedArray};
 use num_complex::Complex;
@@ -49,6 +49,7 @@ pub fn compare(one: &AnyArray, other: &AnyArray, nan_differs: bool) -> Result<Di
         Scalar::U32 => by(compare_as::<u32>),
         Scalar::U64 => by(compare_as::<u64>),
         Scalar::F16 => by(compare_as::<f16>),
+        Scalar::BF16 => by(compare_as::<bf16>),
         Scalar::F32 => by(compare_as::<f32>),
         Scalar::F64 => by(compare_as::<f64>),
         Scalar::C64 => by(compare_as::<Complex<f32>>),

@@ -1,6 +1,6 @@
 //! How far two elements are from each other, for each element type.
 
-use half::f16;
+use half::{bf16, f16};
 use ndferry::Element;
 use num_complex::Complex;
 
@@ -94,23 +94,28 @@ macro_rules! floats {
 }
 floats!(f32 f64);
 
-impl Compared for f16 {
-    fn same(self, other: Self) -> bool {
-        self.to_f32().same(other.to_f32())
-    }
+macro_rules! halves {
+    ($($type:ty)*) => {$(
+        impl Compared for $type {
+            fn same(self, other: Self) -> bool {
+                self.to_f32().same(other.to_f32())
+            }
 
-    fn is_nan(self) -> bool {
-        f16::is_nan(self)
-    }
+            fn is_nan(self) -> bool {
+                <$type>::is_nan(self)
+            }
 
-    fn apart(self, other: Self) -> (Value, f64) {
-        self.to_f32().apart(other.to_f32())
-    }
+            fn apart(self, other: Self) -> (Value, f64) {
+                self.to_f32().apart(other.to_f32())
+            }
 
-    fn told(self) -> String {
-        self.to_f32().told()
-    }
+            fn told(self) -> String {
+                self.to_f32().told()
+            }
+        }
+    )*};
 }
+halves!(f16 bf16);
 
 fn apart(one: Complex<f64>, other: Complex<f64>) -> (Value, f64) {
     let larger = one.norm().max(other.norm());
@@ -162,6 +167,7 @@ mod tests {
         let payload = f32::from_bits(0x7fc0_1234);
         assert!(payload.same(f32::NAN) && !payload.same(1.0) && 0.0_f32.same(-0.0));
         assert!(f16::NAN.same(-f16::NAN) && f16::ZERO.same(f16::NEG_ZERO));
+        assert!(bf16::NAN.same(-bf16::NAN) && bf16::ZERO.same(bf16::NEG_ZERO));
         assert!(Complex::new(f64::NAN, 1.0).same(Complex::new(f64::NAN, 1.0)));
         assert!(!Complex::new(f64::NAN, 1.0).same(Complex::new(f64::NAN, 2.0)));
         assert!(matches!(Complex::new(f64::NAN, 1.0).distance(Complex::new(f64::NAN, 2.0)), Distance::Nan));

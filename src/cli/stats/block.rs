@@ -2,7 +2,7 @@
 
 use std::{error::Error, ops::Range};
 
-use half::f16;
+use half::{bf16, f16};
 use ndarray::IxDyn;
 use ndferry::{AnyArray, DType, Scalar};
 
@@ -85,6 +85,7 @@ fn walk(array: &AnyArray, block: Range<usize>, visitor: &mut impl Visitor) -> Ou
         Scalar::U32 => walk_as::<u32>(&block, visitor),
         Scalar::U64 => walk_as::<u64>(&block, visitor),
         Scalar::F16 => walk_as::<f16>(&block, visitor),
+        Scalar::BF16 => walk_as::<bf16>(&block, visitor),
         Scalar::F32 => walk_as::<f32>(&block, visitor),
         Scalar::F64 => walk_as::<f64>(&block, visitor),
         _ => Err(format!("there are no figures for elements of dtype {}", array.dtype()).into()),

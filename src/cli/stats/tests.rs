@@ -1,6 +1,6 @@
 //! The numerics as a whole: figures of known numbers, against exact arithmetic.
 
-use half::f16;
+use half::{bf16, f16};
 
 use super::{
     kernel::{Number, STRETCH},
@@ -181,6 +181,9 @@ fn short_floats_are_widened_exactly() {
     let summary = summarise(&[f16::MAX, f16::MIN_POSITIVE_SUBNORMAL, f16::NAN]);
     assert_eq!(summary.min(), Some(Value::Float(2f64.powi(-24))));
     assert_eq!((summary.max(), summary.nan), (Some(Value::Float(65504.0)), 1));
+    let summary = summarise(&[bf16::MAX, bf16::MIN_POSITIVE, bf16::NAN]);
+    assert_eq!(summary.min(), Some(Value::Float(2f64.powi(-126))));
+    assert_eq!((summary.max(), summary.nan), (Some(Value::Float(255.0 * 2f64.powi(120))), 1));
 }
 
 #[test]

@@ -115,7 +115,7 @@ impl ser::SerializeSeq for Sequence<'_, '_> {
                 }
             )*};
         }
-        numbers!(f64 f32 u8 i32 i64 u16 i16 u32 u64 i8 bool half::f16);
+        numbers!(f64 f32 u8 i32 i64 u16 i16 u32 u64 i8 bool half::f16 half::bf16);
         numbers!(num_complex::Complex<f32> num_complex::Complex<f64>);
         self.other(element)
     }

@@ -1,6 +1,6 @@
 //! Floating-point numbers. All are widened to `f64`, which is exact.
 
-use half::{f16, slice::HalfFloatSliceExt};
+use half::{bf16, f16, slice::HalfFloatSliceExt};
 
 use super::{Number, STRETCH};
 use crate::cli::{
@@ -36,15 +36,20 @@ impl Number for f32 {
     }
 }
 
-impl Number for f16 {
-    fn summarise(stretch: &[Self]) -> Summary {
-        widened(stretch)
-    }
+macro_rules! halves {
+    ($($type:ty)*) => {$(
+        impl Number for $type {
+            fn summarise(stretch: &[Self]) -> Summary {
+                widened(stretch)
+            }
 
-    fn widen(stretch: &[Self], to: &mut [f64]) {
-        stretch.convert_to_f64_slice(to);
-    }
+            fn widen(stretch: &[Self], to: &mut [f64]) {
+                stretch.convert_to_f64_slice(to);
+            }
+        }
+    )*};
 }
+halves!(f16 bf16);
 
 fn widened<A: Number>(stretch: &[A]) -> Summary {
     let mut buffer = [0.0; STRETCH];

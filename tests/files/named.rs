@@ -1,0 +1,251 @@
+//! Files that know their arrays by name, as their own libraries write them.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use ndferry::{
+    AnyArray, ArrayFile, DumpOptions, Order, SharedArray, WhyNotMapped,
+    ndarray::{Array2, Ix2, IxDyn, array},
+};
+
+use crate::common::{bits, folder};
+
+/// A file and what its writer says is in it.
+#[derive(serde::Deserialize)]
+struct Fixture {
+    file: String,
+    #[serde(default)]
+    deflated: bool,
+    #[serde(default)]
+    metadata: BTreeMap<String, String>,
+    arrays: Vec<Array>,
+}
+
+#[derive(serde::Deserialize)]
+struct Array {
+    name: String,
+    dtype: String,
+    shape: Vec<usize>,
+    order: Order,
+    elements: Vec<String>,
+}
+
+/// Every fixture of the format, with its path: adding a file adds a test.
+fn fixtures(format: &str) -> Vec<(PathBuf, Fixture)> {
+    let folder = folder().join(format);
+    let entries = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut descriptions: Vec<_> = entries.filter(|path| path.extension().is_some_and(|end| end == "json")).collect();
+    descriptions.sort();
+    assert!(descriptions.len() > 2, "the fixtures are there");
+    let read = |path: &PathBuf| {
+        let fixture: Fixture = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        (folder.join(&fixture.file), fixture)
+    };
+    descriptions.iter().map(read).collect()
+}
+
+/// The formats under test.
+const FORMATS: [&str; 2] = ["npz", "safetensors"];
+
+/// Shapes and elements of every array, by name: what no way through a format may change.
+pub type Content = BTreeMap<String, (Vec<usize>, Vec<String>)>;
+
+/// What a file holds, verified.
+pub fn content(file: &ArrayFile) -> ndferry::Result<Content> {
+    file.verify()?;
+    let content = |info: &ndferry::ArrayInfo| {
+        Ok((info.name().to_owned(), (info.shape().to_vec(), bits(&file.any(info.name())?))))
+    };
+    file.arrays().iter().map(content).collect()
+}
+
+fn described(fixture: &Fixture) -> Content {
+    let described = |array: &Array| (array.name.clone(), (array.shape.clone(), array.elements.clone()));
+    fixture.arrays.iter().map(described).collect()
+}
+
+// B1 B6 F8
+#[test]
+fn every_array_reads_as_its_library_wrote_it() {
+    for format in FORMATS {
+        for (path, fixture) in fixtures(format) {
+            let file = ndferry::open(&path).unwrap();
+            assert_eq!(file.format().to_string(), format);
+            assert_eq!(file.metadata(), &fixture.metadata, "{}", fixture.file);
+            assert_eq!(file.arrays().len(), fixture.arrays.len(), "{}", fixture.file);
+            assert!(file.arrays().is_sorted_by_key(|info| info.offset()), "{}", fixture.file);
+            for array in &fixture.arrays {
+                let info = file.arrays().iter().find(|info| info.name() == array.name).unwrap();
+                let title = format!("{} {}", fixture.file, array.name);
+                assert_eq!(info.codec().is_some(), fixture.deflated, "{title}");
+                assert_eq!(info.dtype().to_string(), array.dtype, "{title}");
+                assert_eq!((info.shape(), info.order()), (&*array.shape, array.order), "{title}");
+                assert_eq!(bits(&file.any(&array.name).unwrap()), array.elements, "{title}");
+            }
+        }
+    }
+}
+
+// F5 F7 F8
+#[test]
+fn every_array_goes_through_a_container_and_back_with_its_bits_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let ferry = folder.path().join("a.ferry");
+    for format in FORMATS {
+        let back = folder.path().join(format!("a.{format}"));
+        for (path, fixture) in fixtures(format) {
+            let options = DumpOptions::new();
+            ndferry::convert(&ndferry::open(&path).unwrap(), None, &ferry, &options).unwrap();
+            ndferry::convert(&ndferry::open(&ferry).unwrap(), None, &back, &options).unwrap();
+            assert_eq!(content(&ndferry::open(&back).unwrap()).unwrap(), described(&fixture), "{}", fixture.file);
+            // Straight on, onto itself, metadata and all.
+            ndferry::convert(&ndferry::open(&path).unwrap(), None, &back, &options).unwrap();
+            ndferry::convert(&ndferry::open(&back).unwrap(), None, &back, &options).unwrap();
+            let file = ndferry::open(&back).unwrap();
+            assert_eq!(content(&file).unwrap(), described(&fixture), "{}", fixture.file);
+            assert_eq!(file.metadata(), &fixture.metadata);
+        }
+    }
+}
+
+fn write(path: &Path, arrays: &[(&str, AnyArray)]) {
+    let options = DumpOptions::new();
+    let arrays = arrays.iter().map(|(name, array)| (*name, array));
+    match path.extension().unwrap().to_str().unwrap() {
+        "npz" => options.write_npz(path, arrays),
+        "safetensors" => options.write_safetensors(path, arrays, &BTreeMap::new()),
+        other => panic!("{other}"),
+    }
+    .unwrap();
+}
+
+fn any(values: Array2<f32>) -> AnyArray {
+    SharedArray::from(values).into()
+}
+
+// F9
+#[test]
+fn a_file_of_named_arrays_is_a_map_or_a_struct() {
+    #[derive(serde::Deserialize)]
+    struct Layer {
+        weight: SharedArray<f32, Ix2>,
+        #[serde(rename = "bias.0")]
+        bias: Array2<f32>,
+    }
+
+    let folder = tempfile::tempdir().unwrap();
+    for format in FORMATS {
+        let path = folder.path().join(format!("a.{format}"));
+        let (weight, bias) = (array![[1.0f32, 2.0], [3.0, 4.0]], array![[0.5f32]]);
+        write(&path, &[("weight", any(weight.clone())), ("bias.0", any(bias.clone()))]);
+        let map: BTreeMap<String, SharedArray<f32, Ix2>> = ndferry::load(&path).unwrap();
+        assert_eq!(map["weight"].to_owned(), weight);
+        let layer: Layer = ndferry::load(&path).unwrap();
+        assert_eq!((layer.weight.to_owned(), layer.bias), (weight, bias));
+        let error = ndferry::load::<SharedArray<f32, Ix2>>(&path).unwrap_err().to_string();
+        assert!(error.contains(": read as a map from names to arrays: "), "{error}");
+        if ndferry::ByteOrder::NATIVE == ndferry::ByteOrder::Little {
+            assert_eq!(layer.weight.why_not_mapped(), None, "{format}");
+        }
+    }
+}
+
+// F8
+#[test]
+fn a_name_is_for_one_array_and_one_array_may_do_without() {
+    #[derive(serde::Serialize)]
+    struct Twice {
+        a: BTreeMap<&'static str, Array2<f32>>,
+        #[serde(rename = "a.b")]
+        other: Array2<f32>,
+    }
+
+    let folder = tempfile::tempdir().unwrap();
+    for format in FORMATS {
+        let (ferry, path) = (folder.path().join("a.ferry"), folder.path().join(format!("a.{format}")));
+        ndferry::dump(&ferry, &array![[1.0f32]]).unwrap();
+        ndferry::convert(&ndferry::open(&ferry).unwrap(), None, &path, &DumpOptions::new()).unwrap();
+        assert_eq!(ndferry::open(&path).unwrap().array_named::<f32, Ix2>("arr_0").unwrap()[(0, 0)], 1.0);
+
+        let old = std::fs::read(&path).unwrap();
+        ndferry::dump(&ferry, &Twice { a: [("b", array![[1.0]])].into(), other: array![[2.0]] }).unwrap();
+        let error = ndferry::convert(&ndferry::open(&ferry).unwrap(), None, &path, &DumpOptions::new()).unwrap_err();
+        assert!(error.to_string().contains("two arrays are called `a.b`"), "{error}");
+        assert_eq!(std::fs::read(&path).unwrap(), old);
+
+        // In a container a key's own dots are escaped.
+        ndferry::dump(&ferry, &BTreeMap::from([("a.b", array![[3.0f32]])])).unwrap();
+        assert_eq!(ndferry::open(&ferry).unwrap().arrays()[0].name(), r"a\.b");
+        ndferry::convert(&ndferry::open(&ferry).unwrap(), None, &path, &DumpOptions::new()).unwrap();
+        assert_eq!(ndferry::open(&path).unwrap().arrays()[0].name(), "a.b");
+        ndferry::convert(&ndferry::open(&path).unwrap(), None, &ferry, &DumpOptions::new()).unwrap();
+        assert_eq!(ndferry::open(&ferry).unwrap().arrays()[0].name(), r"a\.b");
+    }
+}
+
+// B2
+#[test]
+fn what_lies_native_and_aligned_is_a_map() {
+    for format in FORMATS {
+        for (path, fixture) in fixtures(format) {
+            let file = ndferry::open(&path).unwrap();
+            for info in file.arrays().iter().filter(|info| info.dtype().to_string().ends_with("f8")) {
+                let array = file.array_named::<f64, IxDyn>(info.name()).unwrap();
+                let expected = match info {
+                    _ if !info.dtype().is_native() => Some(WhyNotMapped::ForeignByteOrder),
+                    _ if info.codec().is_some() => Some(WhyNotMapped::Compressed),
+                    _ if info.alignment() < 8 => Some(WhyNotMapped::Misaligned),
+                    _ => None,
+                };
+                assert_eq!(array.why_not_mapped(), expected, "{} {}", fixture.file, info.name());
+                assert_eq!(info.mappable(), expected.is_none(), "{} {}", fixture.file, info.name());
+                assert_eq!(array.source().unwrap().offset(), info.offset());
+            }
+        }
+    }
+}
+
+// F1
+#[test]
+fn no_file_however_scrambled_makes_a_reader_panic() {
+    // Reproducible numbers: splitmix64 (G. Steele, D. Lea, C. Flood, 2014).
+    let mut state = 0_u64;
+    let mut draw = move |below: usize| {
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (state ^ state >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((mixed ^ mixed >> 31) % below as u64) as usize
+    };
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("a");
+    let files = ["npz/streamed_deflated.npz", "npz/positional.npz", "safetensors/numpy.safetensors"];
+    for whole in files.map(|file| std::fs::read(folder().join(file)).unwrap()) {
+        let mut refused = 0;
+        for _ in 0..1000 {
+            let mut bytes = whole.clone();
+            for _ in 0..=draw(4) {
+                // Whatever a number may be at its limits, or a piece of the file in another place.
+                let at = draw(bytes.len() - 8);
+                match draw(4) {
+                    0 => bytes[at] = draw(256) as u8,
+                    1 => bytes[at..at + 4].fill(0xFF),
+                    2 => bytes[at..at + 1 + draw(8)].fill(0),
+                    _ => {
+                        let from = draw(whole.len() - 8);
+                        let piece = &whole[from..whole.len().min(from + draw(64))];
+                        bytes.splice(at..at, piece.iter().copied());
+                    }
+                }
+            }
+            crate::broken::write(&path, &bytes);
+            let read = ndferry::open(&path).and_then(|file| {
+                file.verify()?;
+                file.arrays().iter().try_for_each(|info| file.any(info.name()).map(drop))
+            });
+            refused += usize::from(read.is_err_and(|error| error.is_invalid()));
+        }
+        assert!(refused > 500, "{refused} of 1000 refused");
+    }
+}

@@ -1,0 +1,479 @@
+//! `.npz`: what is written, what is inflated, and zip files that say two things or too much.
+
+use std::{collections::BTreeMap, path::Path};
+
+use ndferry::{
+    AnyArray, ArrayFile, ByteOrder, DumpOptions, OpenOptions, Order, SharedArray, WhyNotMapped,
+    ndarray::{Array2, Ix1, Ix2, ShapeBuilder},
+};
+
+use crate::{
+    broken::{flip, write},
+    common::{bits, folder},
+    named::content,
+};
+
+fn open(path: &Path, bytes: &[u8]) -> ndferry::Result<ArrayFile> {
+    write(path, bytes);
+    ndferry::open(path)
+}
+
+fn sample() -> Vec<(&'static str, AnyArray)> {
+    vec![
+        ("bytes", SharedArray::from(vec![1u8, 2, 3]).into()),
+        ("matrix", SharedArray::from(Array2::from_shape_fn((4, 3).f(), |(i, j)| (10 * i + j) as f64)).into()),
+        ("flags", SharedArray::from(vec![true, false, true]).into()),
+        ("größe", SharedArray::from(vec![num_complex::Complex::new(1.5f64, -0.0)]).into()),
+        ("nothing", SharedArray::from(Array2::<i32>::zeros((0, 4))).into()),
+    ]
+}
+
+/// A member, made by hand to say whatever a test wants.
+struct Member {
+    name: Vec<u8>,
+    /// Its bytes in the file.
+    content: Vec<u8>,
+    method: u16,
+    flags: u16,
+    size: u32,
+    crc: u32,
+    /// Of the member itself.
+    extra: Vec<u8>,
+    behind: Vec<u8>,
+}
+
+impl Member {
+    /// A stored array of these bytes.
+    fn new(name: &str, elements: &[u8]) -> Self {
+        let content = npy(elements);
+        let (size, crc) = (content.len() as u32, crc32fast::hash(&content));
+        let name = name.as_bytes().to_vec();
+        Self { name, content, method: 0, flags: 0, size, crc, extra: Vec::new(), behind: Vec::new() }
+    }
+
+    /// The same, deflated.
+    fn deflated(self) -> Self {
+        use std::io::Write;
+        let mut deflated = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+        deflated.write_all(&self.content).unwrap();
+        Self { content: deflated.finish().unwrap(), method: 8, ..self }
+    }
+
+    fn local(&self) -> Vec<u8> {
+        let lengths = [self.name.len() as u16, self.extra.len() as u16];
+        [b"PK\x03\x04\x14\x00", &*self.common(), &bytes_of(&lengths), &self.name, &self.extra].concat()
+    }
+
+    fn common(&self) -> Vec<u8> {
+        let shorts = bytes_of(&[self.flags, self.method, 0, 0]);
+        let longs = [self.crc, self.content.len() as u32, self.size].map(u32::to_le_bytes).concat();
+        [shorts, longs].concat()
+    }
+
+    fn central(&self, offset: usize) -> Vec<u8> {
+        let lengths = bytes_of(&[self.name.len() as u16, 0, 0, 0, 0]);
+        let offset = (offset as u32).to_le_bytes();
+        [b"PK\x01\x02\x14\x00\x14\x00", &*self.common(), &lengths, &[0; 4], &offset, &self.name].concat()
+    }
+}
+
+fn bytes_of(shorts: &[u16]) -> Vec<u8> {
+    shorts.iter().flat_map(|short| short.to_le_bytes()).collect()
+}
+
+/// A `.npy` file of these bytes.
+fn npy(elements: &[u8]) -> Vec<u8> {
+    let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({},), }}", elements.len());
+    let header = format!("{header:117}\n");
+    [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), elements].concat()
+}
+
+fn end(count: u16, size: usize, offset: usize, comment: &[u8]) -> Vec<u8> {
+    let counts = bytes_of(&[0, 0, count, count]);
+    let lengths = [size as u32, offset as u32].map(u32::to_le_bytes).concat();
+    [b"PK\x05\x06", &*counts, &lengths, &(comment.len() as u16).to_le_bytes(), comment].concat()
+}
+
+/// Members and their directory, without its end.
+fn parts(members: &[Member]) -> (Vec<u8>, Vec<u8>) {
+    let (mut file, mut directory) = (Vec::new(), Vec::new());
+    for member in members {
+        directory.extend(member.central(file.len()));
+        file.extend([member.local(), member.content.clone(), member.behind.clone()].concat());
+    }
+    (file, directory)
+}
+
+fn zip(members: &[Member]) -> Vec<u8> {
+    let (file, directory) = parts(members);
+    let end = end(members.len() as u16, directory.len(), file.len(), b"");
+    [file, directory, end].concat()
+}
+
+// F5 F8
+#[test]
+fn what_is_written_is_mapped_aligned_and_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, again) = (folder.path().join("a.npz"), folder.path().join("b.npz"));
+    for byte_order in [ByteOrder::Little, ByteOrder::Big] {
+        for order in [None, Some(Order::C), Some(Order::F)] {
+            let options = DumpOptions::new().byte_order(byte_order);
+            let options = order.into_iter().fold(options, DumpOptions::order);
+            options.write_npz(&path, sample()).unwrap();
+            let file = ndferry::open(&path).unwrap();
+            file.verify().unwrap();
+            for ((name, array), info) in sample().iter().zip(file.arrays()) {
+                assert_eq!(info.name(), *name);
+                assert_eq!(info.dtype(), &array.dtype().with_byte_order(byte_order), "{name}");
+                assert_eq!(info.order(), order.or(array.order()).unwrap(), "{name}");
+                assert!(info.alignment() >= 64 && info.codec().is_none(), "{info:?}");
+                assert_eq!(bits(&file.any(name).unwrap()), bits(array), "{name}");
+            }
+            let matrix = file.array_named::<f64, Ix2>("matrix").unwrap();
+            assert_eq!(matrix.why_not_mapped().is_none(), byte_order == ByteOrder::NATIVE);
+            options.write_npz(&again, sample()).unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), std::fs::read(&again).unwrap(), "equal content, equal bytes");
+        }
+    }
+}
+
+// F4 F8
+#[test]
+fn what_the_format_cannot_hold_is_refused_and_an_old_file_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.npz");
+    std::fs::write(&path, "old").unwrap();
+    let bytes = || SharedArray::from(vec![1u8]).to_any();
+    let bf16 = SharedArray::from(vec![half::bf16::ONE]).to_any();
+    let options = DumpOptions::new();
+    for (written, reason) in [
+        (options.write_npz(&path, [("a", bytes()), ("b", bf16)]), "array `b`: NumPy has no type for `"),
+        (options.write_npz(&path, [("a", bytes()), ("a", bytes())]), "two arrays are called `a`"),
+        (options.write_npz(&path, [("a\0b", bytes())]), "it has a zero"),
+        (options.write_npz(&path, [("a".repeat(65_532), bytes())]), "more than 65531 bytes"),
+        (options.dump(&path, &vec![1.0]), "write_npz"),
+    ] {
+        let error = written.unwrap_err();
+        assert!(error.is_usage() && error.path() == Some(&path), "{error}");
+        assert!(error.to_string().contains(reason), "{reason}: {error}");
+        assert_eq!(std::fs::read(&path).unwrap(), b"old", "{reason}");
+    }
+    options.write_npz(&path, [("a".repeat(65_531), bytes())]).unwrap();
+    assert_eq!(ndferry::open(&path).unwrap().arrays()[0].name().len(), 65_531);
+}
+
+#[test]
+fn what_other_zip_writers_do_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.npz");
+    let check = |title: &str, bytes: &[u8], names: &[&str]| {
+        let file = open(&path, bytes).unwrap_or_else(|error| panic!("{title}: {error}"));
+        assert_eq!(file.arrays().iter().map(|info| info.name()).collect::<Vec<_>>(), names, "{title}");
+        file.verify().unwrap();
+        for name in names {
+            assert_eq!(file.array_named::<u8, Ix1>(name).unwrap().to_vec(), [1, 2, 3], "{title}");
+        }
+    };
+    let member = |name: &str| Member::new(name, &[1, 2, 3]);
+    check("plain", &zip(&[member("a.npy"), member("b")]), &["a", "b"]);
+    check("mixed", &zip(&[member("a.npy").deflated(), member("b.npy")]), &["a", "b"]);
+    // A time, as Info-ZIP puts before a member alone; and padding too short to be a field.
+    let timed = Member { extra: b"UT\x05\x00\x01\0\0\0\0\0\0\0".to_vec(), ..member("a.npy") };
+    check("extra field of its own", &zip(&[timed]), &["a"]);
+    let (file, directory) = parts(&[member("a.npy")]);
+    let commented = [file.clone(), directory.clone(), end(1, directory.len(), file.len(), b"a comment")].concat();
+    check("comment", &commented, &["a"]);
+    // What lies behind a member whose writer could not go back: four forms of it.
+    for deflated in [false, true] {
+        let whole = || if deflated { member("a.npy").deflated() } else { member("a.npy") };
+        let numbers = [whole().crc, whole().content.len() as u32, whole().size];
+        let short = numbers.map(u32::to_le_bytes).concat();
+        let long = [&short[..8], &[0; 4], &short[8..], &[0; 4]].concat();
+        let marked = |numbers: &[u8]| [b"PK\x07\x08", numbers].concat();
+        for behind in [marked(&short), marked(&long), short, long] {
+            check("descriptor", &zip(&[Member { flags: 8, behind, ..whole() }, member("b.npy")]), &["a", "b"]);
+        }
+    }
+}
+
+// F1 F2
+#[test]
+fn a_zip_file_that_says_two_things_or_too_much_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.npz");
+    let member = |name: &str| Member::new(name, &[1, 2, 3]);
+    let plain = || zip(&[member("a.npy")]);
+    let (file, directory) = parts(&[member("a.npy")]);
+    let (length, at) = (directory.len(), file.len());
+    // The file with one byte or more changed, where the directory's entry or the member's own record begins.
+    let changed = |start: usize, offset: usize, bytes: &[u8]| {
+        let mut file = plain();
+        file[start + offset..][..bytes.len()].copy_from_slice(bytes);
+        file
+    };
+    let (entry, local) = (at, 0);
+    let far = u32::MAX.to_le_bytes();
+    for (title, bytes, reason) in [
+        ("no end", [file.clone(), directory.clone()].concat(), "no end of its directory"),
+        ("appended to", [plain(), vec![0]].concat(), "no end of its directory"),
+        ("two files, one after the other", [plain(), plain()].concat(), "bytes were put before it, or between"),
+        (
+            "a second directory behind the first",
+            [&*file, &*directory, &*directory, &end(1, length, at + length, b"")].concat(),
+            "is followed by",
+        ),
+        (
+            "a second directory of which the end knows nothing",
+            [&*file, &*directory, &*directory, &end(1, length, at, b"")].concat(),
+            "bytes were put before it, or between",
+        ),
+        (
+            "an end within the comment of another",
+            [&*file, &*directory, &end(1, length, at, &end(0, 0, 0, b""))].concat(),
+            "two ends of its directory",
+        ),
+        (
+            "a member before the first",
+            {
+                let (file, _) = parts(&[member("hidden.npy"), member("a.npy")]);
+                let directory = member("a.npy").central(parts(&[member("hidden.npy")]).0.len());
+                [&*file, &*directory, &end(1, directory.len(), file.len(), b"")].concat()
+            },
+            "belong to no member",
+        ),
+        ("bytes between members", zip(&[Member { behind: vec![0; 7], ..member("a.npy") }]), "followed by 7 bytes"),
+        (
+            "a descriptor that says something else",
+            zip(&[Member { flags: 8, behind: vec![0; 12], ..member("a.npy") }]),
+            "followed by 12 bytes",
+        ),
+        (
+            "too high a count",
+            [&*file, &*directory, &end(2, length, at, b"")].concat(),
+            "entry 1 of the directory: needs",
+        ),
+        ("too low a count", [&*file, &*directory, &end(0, length, at, b"")].concat(), "bytes come after them"),
+        (
+            "a directory elsewhere",
+            [&*file, &*directory, &end(1, length, at - 1, b"")].concat(),
+            "the directory is said",
+        ),
+        (
+            "a directory beyond",
+            [&*file, &*directory, &end(1, length, usize::MAX, b"")].concat(),
+            "the directory is said",
+        ),
+        ("an offset beyond", changed(entry, 42, &1_000_000_u32.to_le_bytes()), "belong to no member"),
+        ("an offset elsewhere that is nowhere", changed(entry, 42, &far), "an extra field that is not there"),
+        ("a size elsewhere that is nowhere", changed(entry, 24, &far), "an extra field that is not there"),
+        ("one size of two", changed(entry, 20, &[9]), "not compressed, but has"),
+        ("a name in the member alone", changed(local, 30, b"b"), "not what the directory says"),
+        ("a method in the member alone", changed(local, 8, &[8]), "not what the directory says"),
+        ("a checksum in the member alone", changed(local, 14, &[0; 4]), "not what the directory says"),
+        ("an encrypted member", zip(&[Member { flags: 1, ..member("a.npy") }]), "encrypted"),
+        ("an unknown method", zip(&[Member { method: 12, ..member("a.npy") }]), "by method 12; known are"),
+        ("a name twice", zip(&[member("a.npy"), member("a.npy")]), "two arrays are called `a`"),
+        ("a name with and without suffix", zip(&[member("a.npy"), member("a")]), "two arrays are called `a`"),
+        (
+            "a name that is no UTF-8",
+            zip(&[Member { name: b"\xff.npy".into(), flags: 1 << 11, ..member("a") }]),
+            "UTF-8",
+        ),
+        ("a name of another code page", zip(&[Member { name: "ö.npy".into(), ..member("a") }]), "UTF-8"),
+        ("a name with a zero", zip(&[member("a.npy\0.txt")]), "has no zeros"),
+        ("no name", zip(&[member("")]), "has the name ``"),
+        (
+            "another member that is no array",
+            zip(&[Member { content: b"readme".into(), size: 6, ..member("a") }]),
+            "npy header",
+        ),
+        (
+            "a file in place of an array",
+            zip(&[Member { content: vec![b'x'; 99], size: 99, ..member("a") }]),
+            "as a .npy file",
+        ),
+        (
+            "more bytes than the array",
+            zip(&[Member { content: [npy(&[1]), vec![0]].concat(), size: 130, ..member("a") }]),
+            "its header has 128",
+        ),
+        (
+            "fewer bytes than the array",
+            zip(&[Member { content: npy(&[1])[..128].into(), size: 128, ..member("a") }]),
+            "the file holds 0 there",
+        ),
+        (
+            "two members in one place",
+            {
+                let directory = [member("a.npy").central(0), member("b.npy").central(0)].concat();
+                [&*file, &*directory, &end(2, directory.len(), at, b"")].concat()
+            },
+            "needs 30 bytes more, there are 0",
+        ),
+        (
+            "a member within another",
+            {
+                let outer = Member::new("a.npy", &zip(&[member("b.npy")]));
+                let inner = outer.local().len() + 128;
+                let (file, _) = parts(std::slice::from_ref(&outer));
+                let directory = [outer.central(0), member("b.npy").central(inner)].concat();
+                [&*file, &*directory, &end(2, directory.len(), file.len(), b"")].concat()
+            },
+            "reaches beyond byte",
+        ),
+    ] {
+        let error = match open(&path, &bytes) {
+            Ok(file) => panic!("{title}: {file:?}"),
+            Err(error) => error,
+        };
+        assert!(error.is_invalid() && error.path() == Some(&path), "{title}: {error}");
+        let message = error.to_string();
+        assert!(message.contains(reason) && message.len() < 400, "{title}: {message}");
+    }
+    // A zip file that is an array's content is nobody's business.
+    let inner = Member::new("a.npy", &plain());
+    assert_eq!(open(&path, &zip(&[inner])).unwrap().arrays().len(), 1);
+}
+
+/// The long end of a directory, which lies before the short one.
+fn long_end(counts: [u64; 2], size: usize, offset: usize) -> Vec<u8> {
+    let numbers = [counts[0], counts[1], size as u64, offset as u64].map(u64::to_le_bytes).concat();
+    let record = [b"PK\x06\x06".as_slice(), &44_u64.to_le_bytes(), b"\x2d\0\x2d\0", &[0; 8], &numbers].concat();
+    let at = ((offset + size) as u64).to_le_bytes();
+    [&*record, b"PK\x06\x07", &[0; 4], &at, &[1, 0, 0, 0]].concat()
+}
+
+// F1 F2
+#[test]
+fn a_long_end_is_believed_where_it_agrees_with_the_short_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.npz");
+    let (file, directory) = parts(&[Member::new("a.npy", &[1])]);
+    let (length, at) = (directory.len(), file.len());
+    let zip = |long: &[u8], short: &[u8]| [&*file, &*directory, long, short].concat();
+    let elsewhere = end(u16::MAX, u32::MAX as usize, u32::MAX as usize, b"");
+    let short = end(1, length, at, b"");
+    let long = long_end([1, 1], length, at);
+    for short in [&elsewhere, &short] {
+        assert_eq!(open(&path, &zip(&long, short)).unwrap().arrays().len(), 1);
+    }
+    let changed = |at: usize, byte: u8| {
+        let mut long = long.clone();
+        long[at] = byte;
+        long
+    };
+    for (title, bytes, reason) in [
+        ("no long end", zip(&[], &elsewhere), "bytes were put before it, or between"),
+        ("another count", zip(&long, &end(2, length, at, b"")), "the short one and the long one, differ"),
+        ("another place", zip(&long, &end(1, length, at - 1, b"")), "the short one and the long one, differ"),
+        ("two counts", zip(&long_end([1, 2], length, at), &elsewhere), "one of several parts"),
+        ("too high a count", zip(&long_end([u64::MAX; 2], length, at), &elsewhere), "entry 1 of the directory: needs"),
+        ("a size beyond", zip(&changed(47, 0xFF), &elsewhere), "bytes were put before it, or between"),
+        ("an offset beyond", zip(&changed(55, 0xFF), &elsewhere), "bytes were put before it, or between"),
+        ("a length of its own", zip(&changed(4, 45), &elsewhere), "does not end before byte"),
+        ("a locator that points elsewhere", zip(&changed(64, 0), &elsewhere), "does not end before byte"),
+        ("a locator that points beyond", zip(&changed(71, 0xFF), &elsewhere), "does not end before byte"),
+        ("another disk", zip(&changed(16, 1), &elsewhere), "one of several parts"),
+    ] {
+        let error = open(&path, &bytes).map(|file| panic!("{title}: {file:?}")).unwrap_err();
+        assert!(error.is_invalid() && error.to_string().contains(reason), "{title}: {error}");
+    }
+}
+
+// F1
+#[test]
+fn a_bomb_is_refused_before_memory_is_taken_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.npz");
+    let zeros = || Member::new("a.npy", &vec![0; 1 << 20]).deflated();
+    // An honest one: as large as it says, and within the limit or not.
+    let file = zip(&[zeros()]);
+    assert!(file.len() < 4096);
+    std::fs::write(&path, &file).unwrap();
+    let limited = |bytes: u64| OpenOptions::new().limit(bytes).open(&path).unwrap();
+    let array = limited(1 << 20).array::<u8, Ix1>().unwrap();
+    assert_eq!((array.len(), array.why_not_mapped()), (1 << 20, Some(WhyNotMapped::Compressed)));
+    let error = limited((1 << 20) - 1).array::<u8, Ix1>().unwrap_err();
+    assert!(error.is_usage() && error.to_string().contains("beyond the limit of 1048575"), "{error}");
+    assert!(limited(0).verify().is_ok(), "verifying keeps nothing");
+    // Those of a value count together.
+    let pair = [zeros(), Member { name: b"b.npy".into(), ..zeros() }];
+    std::fs::write(&path, zip(&pair)).unwrap();
+    assert!(limited(1 << 20).array_named::<u8, Ix1>("b").is_ok());
+    let value = |bytes: u64| limited(bytes).value::<BTreeMap<String, AnyArray>>();
+    assert_eq!(value(2 << 20).unwrap().len(), 2);
+    let error = value((2 << 20) - 1).unwrap_err();
+    assert!(error.is_usage() && error.to_string().contains("compressed arrays of the value: 2097152 bytes"), "{error}");
+
+    // One that says more than deflate can make of so few bytes.
+    let huge = Member { size: 2_000_000_000, ..zeros() };
+    let error = open(&path, &zip(&[huge])).unwrap_err();
+    assert!(error.is_invalid() && error.to_string().contains("more than deflate can make"), "{error}");
+
+    // Ones whose bytes are more, or fewer, than they say: neither is believed.
+    let large = npy(&vec![0; 1 << 20]);
+    for (said, reason) in [((1 << 20) - 1, "go on after"), ((1 << 20) + 1, "end before")] {
+        let mut header = npy(&[]);
+        header.truncate(10);
+        let text = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({said},), }}");
+        let content = [&*header, format!("{text:117}\n").as_bytes(), &large[128..]].concat();
+        let lying = Member { crc: crc32fast::hash(&content), content, ..zeros() }.deflated();
+        let file = open(&path, &zip(&[Member { size: 128 + said, ..lying }])).unwrap();
+        for error in [file.verify().unwrap_err(), file.array::<u8, Ix1>().unwrap_err()] {
+            assert!(error.is_invalid() && error.to_string().contains(reason), "{error}");
+        }
+    }
+
+    // A header of a gigabyte, which is inflated when the file is opened.
+    let header = [b"\x93NUMPY\x02\x00".as_slice(), &(1_u32 << 30).to_le_bytes(), &vec![b' '; 1 << 21]].concat();
+    let long = Member { content: header, size: 1 << 30, ..zeros() }.deflated();
+    let error = open(&path, &zip(&[Member { size: 2_000_000, ..long }])).unwrap_err();
+    assert!(error.to_string().contains("npy header is said to have 1073741836 bytes; 1048576 are"), "{error}");
+}
+
+// F2
+#[test]
+fn a_file_cut_anywhere_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.npz");
+    DumpOptions::new().write_npz(&path, sample()).unwrap();
+    let deflated = std::fs::read(self::folder().join("npz/streamed_deflated.npz")).unwrap();
+    for whole in [std::fs::read(&path).unwrap(), deflated] {
+        for length in 0..whole.len() {
+            let error = open(&path, &whole[..length]).unwrap_err();
+            assert!(error.is_invalid(), "cut to {length} bytes: {error}");
+        }
+    }
+}
+
+// F2: times, versions and permissions are nobody's business; all else is an error, when opened or verified, or changes nothing.
+#[test]
+fn a_flipped_bit_is_an_error_or_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.npz");
+    let members = || [Member::new("a.npy", &[1, 2, 3]), Member::new("b.npy", &[4; 300]).deflated()];
+    let mut streamed = members();
+    for member in &mut streamed {
+        let numbers = [member.crc, member.content.len() as u32, member.size];
+        member.behind = [b"PK\x07\x08", &*numbers.map(u32::to_le_bytes).concat()].concat();
+        member.flags = 8;
+    }
+    DumpOptions::new().write_npz(&path, [("ö", SharedArray::from(vec![1.5f64, 2.5]).to_any())]).unwrap();
+    for whole in [std::fs::read(&path).unwrap(), zip(&members()), zip(&streamed)] {
+        let (refused, same) = flip(&path, &whole, whole.len(), content);
+        assert!(refused > 4 * same, "{refused} refused, {same} without effect");
+    }
+}
+
+// F6
+#[test]
+fn a_file_of_many_arrays_is_one_map() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.npz");
+    let one = SharedArray::from(vec![7u8]).to_any();
+    let names = (0..20_000).map(|number| (format!("layer.{number}"), &one));
+    DumpOptions::new().write_npz(&path, names).unwrap();
+    let file = ndferry::open(&path).unwrap();
+    assert_eq!(file.arrays().len(), 20_000);
+    assert_eq!(file.array_named::<u8, Ix1>("layer.19999").unwrap()[0], 7);
+}
