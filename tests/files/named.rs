@@ -5,12 +5,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use half::bf16;
 use ndferry::{
-    AnyArray, ArrayFile, DumpOptions, Order, SharedArray, WhyNotMapped,
+    AnyArray, ArrayFile, ByteOrder, DType, DumpOptions, Field, OpenOptions, Order, SharedArray, WhyNotMapped,
     ndarray::{Array2, Ix2, IxDyn, array},
 };
 
-use crate::common::{bits, folder};
+use crate::{
+    common::{bits, folder},
+    dtypes,
+};
 
 /// A file and what its writer says is in it.
 #[derive(serde::Deserialize)]
@@ -183,6 +187,106 @@ fn a_name_is_for_one_array_and_one_array_may_do_without() {
         ndferry::convert(&ndferry::open(&path).unwrap(), None, &ferry, &DumpOptions::new()).unwrap();
         assert_eq!(ndferry::open(&ferry).unwrap().arrays()[0].name(), r"a\.b");
     }
+}
+
+// B1 F8
+#[test]
+fn npz_takes_every_dtype_of_numpy_and_safetensors_says_which_it_has_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let (npz, safetensors) = (path("a.npz"), path("a.safetensors"));
+    for fixture in dtypes::fixtures() {
+        let array = fixture.any();
+        for byte_order in [ByteOrder::Little, ByteOrder::Big] {
+            let options = DumpOptions::new().byte_order(byte_order);
+            options.write_npz(&npz, [("a", &array)]).unwrap();
+            let file = ndferry::open(&npz).unwrap();
+            file.verify().unwrap();
+            // A member is the .npy file that is written of the array, alone.
+            let [plain, member] = [path("plain.npy"), path("member.npy")];
+            options.write_npy(&plain, &array).unwrap();
+            DumpOptions::new().write_npy(&member, &file.any("a").unwrap()).unwrap();
+            assert_eq!(std::fs::read(member).unwrap(), std::fs::read(plain).unwrap(), "{}", fixture.file);
+        }
+        if array.dtype().scalar().is_none() {
+            let error = DumpOptions::new().write_safetensors(&safetensors, [("a", &array)], &BTreeMap::new());
+            let error = error.unwrap_err();
+            let reason = "array `a`: .safetensors has no type for `";
+            assert!(error.is_usage() && error.to_string().contains(reason), "{}: {error}", fixture.file);
+            assert!(error.to_string().len() < 300 && !safetensors.exists(), "{error}");
+        }
+    }
+}
+
+// F8
+#[test]
+fn bf16_goes_into_no_file_of_numpys_not_even_in_a_field() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let field = Field::new("weight", DType::of::<bf16>(), 0);
+    let inner = DType::structured(vec![field], 2).unwrap();
+    let record = DType::structured(vec![Field::new("inner", inner, 2)], 4).unwrap();
+    let records = AnyArray::from_bytes(record, &[1], Order::C, &[0; 4]).unwrap();
+    let options = DumpOptions::new();
+    for error in [
+        options.write_npy(path("a.npy"), &records).unwrap_err(),
+        options.write_npz(path("a.npz"), [("a", &records)]).unwrap_err(),
+        options.write_npy(path("a.npy"), &SharedArray::from(vec![bf16::ONE]).into()).unwrap_err(),
+        ndferry::create::<bf16, _>(path("a.npy"), 3).map(drop).unwrap_err(),
+    ] {
+        assert!(error.is_usage() && error.to_string().contains("NumPy has no type for `"), "{error}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    options.dump(path("a.ferry"), &records).unwrap();
+    let back = ndferry::open(path("a.ferry")).unwrap().any("").unwrap();
+    assert_eq!(bits(&back.field("inner.weight").unwrap()), ["0000"]);
+}
+
+// F4
+#[test]
+fn compression_and_alignment_are_for_containers() {
+    let folder = tempfile::tempdir().unwrap();
+    let array = any(array![[1.0f32]]);
+    for options in [DumpOptions::new().compress_array("a", None), DumpOptions::new().alignment(4096)] {
+        for format in FORMATS {
+            let path = folder.path().join(format!("a.{format}"));
+            let written = match format {
+                "npz" => options.write_npz(&path, [("a", &array)]),
+                _ => options.write_safetensors(&path, [("a", &array)], &BTreeMap::new()),
+            };
+            let error = written.unwrap_err();
+            assert!(error.is_usage() && error.path() == Some(&path), "{error}");
+            assert!(error.to_string().contains(&format!("a .{format} file is never compressed")), "{error}");
+            assert!(!path.exists());
+        }
+    }
+}
+
+// F1
+#[test]
+fn arrays_are_verified_when_they_are_asked_for_where_the_format_has_a_checksum() {
+    let scratch = tempfile::tempdir().unwrap();
+    let verified = |path: &Path| OpenOptions::new().verify(true).open(path).unwrap();
+    for file in ["stored.npz", "deflated.npz"] {
+        let file = verified(&folder().join("npz").join(file));
+        assert!(file.arrays().iter().all(|info| info.has_checksum() && file.any_of(info).is_ok()));
+    }
+    let path = scratch.path().join("a.npz");
+    write(&path, &[("a", any(array![[1.0]])), ("b", any(array![[2.0]]))]);
+    let at = ndferry::open(&path).unwrap().info("b").unwrap().offset() as usize;
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[at] ^= 1;
+    let damaged = scratch.path().join("damaged.npz");
+    std::fs::write(&damaged, bytes).unwrap();
+    let file = verified(&damaged);
+    assert!(file.any("a").is_ok());
+    let error = file.any("b").unwrap_err().to_string();
+    assert!(error.contains("array `b`: is damaged: its CRC-32 is "), "{error}");
+    assert_eq!(file.damage().map(|(info, _)| info.name()).collect::<Vec<_>>(), ["b"]);
+
+    let error = verified(&folder().join("safetensors/numpy.safetensors"));
+    let error = error.any_of(&error.arrays()[0]).unwrap_err();
+    assert!(error.is_usage() && error.to_string().contains("the file has no checksum of it"), "{error}");
 }
 
 // B2
