@@ -179,7 +179,8 @@ pub struct VerifyArgs {
 
 /// Compare the arrays of two files, whatever their formats, byte orders and memory orders
 ///
-/// Arrays are compared by name; the only arrays of two files are compared whatever their names. NaN equals NaN, unless an
+/// Arrays are compared by name, between two formats without the backslashes of a .ferry file's names; the only arrays of two
+/// files are compared whatever their names. NaN equals NaN, unless an
 /// option says otherwise; 0 equals -0. Of elements that differ the first is told by its index, and the largest difference:
 /// absolute, and relative to the larger of the two. Nothing is printed where all are the same. What a .ferry file holds
 /// besides arrays is not compared.

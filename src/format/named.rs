@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::HashSet};
 
-use super::{ArrayFile, Format};
+use super::{ArrayFile, ArrayInfo, Format};
 use crate::{AnyArray, DType, Error, Result, dtype::Quoted};
 
 /// Arrays, each under a name of its own. What they are is known at once; each is got when its turn comes, so that those of a file
@@ -45,13 +45,10 @@ impl<'a> Named<'a> {
             Some(name) => vec![file.info(name)?],
             None => file.arrays().iter().collect(),
         };
-        let name = |name: &'a str| match file.format() {
-            Format::Ferry => unescaped(name),
-            _ => name.into(),
-        };
         let entries = infos.iter().enumerate();
-        let entries =
-            entries.map(|(number, info)| Entry::new(name(info.name()), number, info.dtype(), info.shape())).collect();
+        let entries = entries
+            .map(|(number, info)| Entry::new(file.plain_name(info), number, info.dtype(), info.shape()))
+            .collect();
         Self::checked(entries, Box::new(move |index| file.any_of(infos[index]))).map_err(|error| error.at(file.path()))
     }
 
@@ -67,6 +64,29 @@ impl<'a> Named<'a> {
 
     pub(super) fn get(&self, index: usize) -> Result<AnyArray> {
         (self.get)(index)
+    }
+}
+
+impl ArrayFile {
+    /// The name of one of this file's arrays as `.npz` and `.safetensors` have it: that in a container without its backslashes, any
+    /// other as it is. Two arrays of a container may have one such name.
+    ///
+    /// ```
+    /// # use ndarray::array;
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path().join("a.ferry");
+    /// ndferry::dump(&path, &std::collections::BTreeMap::from([("bias.0", array![0.5])]))?;
+    /// let file = ndferry::open(&path)?;
+    /// let [bias] = file.arrays() else { panic!("one array") };
+    /// assert_eq!((bias.name(), &*file.plain_name(bias)), (r"bias\.0", "bias.0"));
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
+    #[must_use]
+    pub fn plain_name<'a>(&self, info: &'a ArrayInfo) -> Cow<'a, str> {
+        match self.format() {
+            Format::Ferry => unescaped(info.name()),
+            _ => info.name().into(),
+        }
     }
 }
 

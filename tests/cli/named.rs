@@ -1,7 +1,8 @@
 //! Every subcommand over files of named arrays.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
+use ndarray::array;
 use ndferry::AnyArray;
 use serde_json::Value;
 
@@ -116,4 +117,36 @@ fn convert_takes_all_or_one_and_says_what_a_format_cannot_hold() {
     let outcome = ndferry(["convert", every.path.to_str().unwrap(), &text, "--array", "bf2.3d"]);
     outcome.assert_failed(&npy, "NumPy has no type for `<bf2`");
     assert!(!npy.exists());
+}
+
+// F8
+#[test]
+fn diff_finds_an_array_by_its_name_in_every_format() {
+    let folder = tempfile::tempdir().unwrap();
+    for (format, file) in FILES {
+        let fixture = fixture(format, file);
+        let given = fixture.path.to_str().unwrap();
+        let (_, ferry) = output(&folder, "a.ferry");
+        let (_, back) = output(&folder, &format!("a.{format}"));
+        ndferry(["convert", given, &ferry]).success();
+        ndferry(["convert", &ferry, &back]).success();
+        for [a, b] in [[given, &ferry], [&ferry, given], [&ferry, &back], [given, &back]] {
+            assert_eq!(ndferry(["diff", a, b]).success(), "", "{a} {b}");
+        }
+    }
+    // Keys with dots of their own, which a container's names escape.
+    let tensors = BTreeMap::from([("layers.0.weight", array![1.0f32]), ("layers.0.bias", array![2.0])]);
+    let (ferry, ferry_text) = output(&folder, "b.ferry");
+    let (_, other) = output(&folder, "b.safetensors");
+    ndferry::dump(&ferry, &tensors).unwrap();
+    ndferry(["convert", &ferry_text, &other]).success();
+    for array in [&[][..], &["--array", "layers.0.weight"]] {
+        let paths = [&*other, &ferry_text];
+        assert_eq!(ndferry(["diff"].iter().chain(&paths).chain(array)).success(), "");
+    }
+    ndferry::dump(&ferry, &BTreeMap::from([("layers.0.weight", array![1.0f32]), ("layers.0.bias", array![3.0])]))
+        .unwrap();
+    let outcome = ndferry(["diff", &other, &ferry_text]);
+    assert_eq!(outcome.code, Some(1));
+    assert!(outcome.stdout.starts_with("array `layers.0.bias`: 1 of 1 elements differ"), "{outcome:?}");
 }

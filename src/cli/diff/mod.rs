@@ -6,7 +6,7 @@ mod compare;
 mod distance;
 mod tiles;
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use ndferry::{AnyArray, ArrayFile, ArrayInfo, DType};
 use serde::Serialize;
@@ -71,8 +71,7 @@ fn rows(args: &DiffArgs) -> Result<Vec<Row>, Failure> {
     let b = input::open(&args.b, args.limit.options(), None)?;
     let pairs = match &args.array {
         Some(name) => {
-            let [a, b] = [&a, &b].map(|file| file.info(name).map_err(|error| Failure::of(file.path(), &error)));
-            vec![[Some(a?), Some(b?)]]
+            vec![[Some(called(&a, name)?), Some(called(&b, name)?)]]
         }
         None => pairs(&a, &b),
     };
@@ -131,25 +130,39 @@ fn read(file: &ArrayFile, info: &ArrayInfo) -> Result<AnyArray, Failure> {
     file.any_of(info).map_err(|error| Failure::of(file.path(), &error))
 }
 
+/// The array of this name, or of which others would have it.
+fn called<'a>(file: &'a ArrayFile, name: &str) -> Result<&'a ArrayInfo, Failure> {
+    file.info(name).or_else(|error| {
+        let mut plain = file.arrays().iter().filter(|info| file.plain_name(info) == name);
+        match (plain.next(), plain.next()) {
+            (Some(only), None) => Ok(only),
+            _ => Err(Failure::of(file.path(), &error)),
+        }
+    })
+}
+
 /// The arrays of two files that are to be compared: by name, those of one name in their order; an only array with an only
 /// array, whatever their names.
 fn pairs<'a>(a: &'a ArrayFile, b: &'a ArrayFile) -> Vec<[Option<&'a ArrayInfo>; 2]> {
     if let ([one], [other]) = (a.arrays(), b.arrays()) {
         return vec![[Some(one), Some(other)]];
     }
-    let mut of_b: HashMap<_, _> = numbered(b).collect();
-    let mut pairs: Vec<_> = numbered(a).map(|(key, one)| [Some(one), of_b.remove(&key)]).collect();
-    pairs.extend(numbered(b).filter(|(key, _)| of_b.contains_key(key)).map(|(_, other)| [None, Some(other)]));
+    // Of two formats but one may know escaped names.
+    let plain = a.format() != b.format();
+    let mut of_b: HashMap<_, _> = numbered(b, plain).collect();
+    let mut pairs: Vec<_> = numbered(a, plain).map(|(key, one)| [Some(one), of_b.remove(&key)]).collect();
+    pairs.extend(numbered(b, plain).filter(|(key, _)| of_b.contains_key(key)).map(|(_, other)| [None, Some(other)]));
     pairs
 }
 
 /// The arrays of a file, each with its name and how many of that name were before it.
-fn numbered(file: &ArrayFile) -> impl Iterator<Item = ((&str, usize), &ArrayInfo)> {
+fn numbered(file: &ArrayFile, plain: bool) -> impl Iterator<Item = ((Cow<'_, str>, usize), &ArrayInfo)> {
     let mut seen = HashMap::new();
     file.arrays().iter().map(move |info| {
-        let before = seen.entry(info.name()).or_insert(0);
+        let name = if plain { file.plain_name(info) } else { info.name().into() };
+        let before = seen.entry(name.clone()).or_insert(0);
         *before += 1;
-        ((info.name(), *before), info)
+        ((name, *before), info)
     })
 }
 
