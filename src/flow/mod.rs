@@ -293,6 +293,10 @@ impl Flow {
             Kind::Collect(_) | Kind::Fold { .. } => path = path[..path.len().saturating_sub(1)].into(),
             Kind::Input(_) | Kind::Step(_) | Kind::Group(_) => {}
         }
+        if path.len() != L::DEPTH {
+            // A handle of another flow, or a group without members, has no fan-out to be in.
+            self.problem(format!("node {name:?} is said to be per element, and is made from nothing that is"), added);
+        }
         self.nodes.push(Node {
             name,
             added,

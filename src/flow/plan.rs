@@ -32,6 +32,8 @@ pub(super) struct Stage {
     /// Places of the parent's nodes whose values go to elements in here.
     pub(super) borrowed: BTreeSet<usize>,
     pub(super) taps: Vec<Tap>,
+    /// For each of the nodes, which of the taps its values leave by.
+    pub(super) taps_of: Vec<Vec<usize>>,
     /// Whether something in here waits for all elements, so that all have to be there at a time.
     pub(super) whole: bool,
 }
@@ -91,9 +93,8 @@ impl Plan {
         for (number, &output) in outputs.iter().enumerate() {
             plan.bring_out(&flow.nodes[output], output, number, &stage_of);
         }
-        for stage in 1..plan.stages.len() {
-            plan.stages[stage].whole = plan.waits_for_itself(flow, stage);
-        }
+        plan.find_whole();
+        plan.stages.iter_mut().for_each(Stage::sort_taps);
         plan.check_lengths(flow, set)?;
         Ok(plan)
     }
@@ -104,6 +105,15 @@ impl Plan {
         self.stages[parent].children.push(stage);
         self.stages.push(Stage { expand: Some(expand), parent, ..Stage::default() });
         stage
+    }
+
+    /// Whether a stage is within another.
+    pub(super) fn is_inside(&self, mut stage: usize, outer: usize) -> bool {
+        // A stage comes after those that it is inside of.
+        while stage > outer {
+            stage = self.stages[stage].parent;
+        }
+        stage == outer
     }
 
     /// The place of a node that is needed.
@@ -151,40 +161,31 @@ impl Plan {
         }
     }
 
-    /// Whether something inside of a stage needs what all its elements give.
-    fn waits_for_itself(&self, flow: &Flow, stage: usize) -> bool {
-        let Some(expand) = self.stages[stage].expand else { return false };
-        let is_inside = |node: usize| flow.nodes[node].path.contains(&expand);
-        let Some(last) = (0..flow.nodes.len()).rfind(|&node| self.places[node].is_some() && is_inside(node)) else {
-            return false;
-        };
-        let leaves = |tap: &Tap| match tap.to {
-            Target::Node(node) => Some(node),
-            Target::Tap(_) | Target::Output(_) => None,
-        };
-        let mut inner = vec![stage];
-        let mut reached = Vec::new();
-        while let Some(stage) = inner.pop() {
-            inner.extend(&self.stages[stage].children);
-            reached.extend(self.stages[stage].taps.iter().filter_map(leaves).filter(|&node| !is_inside(node)));
+    /// Finds the stages of which something waits for all elements, also by way of another stage.
+    ///
+    /// What depends on what is a graph of nodes, and of the ends of stages: an end needs all that is inside, and what collects or folds needs the end.
+    /// Ends on a cycle of it are those stages. Whatever is on no cycle is peeled off, from either side; what is left is on one, or
+    /// between two.
+    fn find_whole(&mut self) {
+        let end = |stage: usize| self.places.len() + stage;
+        let mut edges: Vec<(usize, usize)> = Vec::new();
+        for (node, place) in self.places.iter().enumerate() {
+            edges.extend(self.consumers[node].iter().map(|&consumer| (node, consumer)));
+            edges.extend(place.iter().map(|&(stage, _)| (node, end(stage))));
         }
-        // A node comes after all that it is made from: what comes after the last inside leads nowhere.
-        let mut seen = BTreeSet::new();
-        while let Some(node) = reached.pop() {
-            if node > last {
-                continue;
-            }
-            if is_inside(node) {
-                return true;
-            }
-            if seen.insert(node) {
-                reached.extend(&self.consumers[node]);
-                let (stage, slot) = self.place(node);
-                let taps = self.stages[stage].taps.iter().filter(|tap| tap.node == Some(slot));
-                reached.extend(taps.filter_map(leaves));
-            }
+        for (at, stage) in self.stages.iter().enumerate().skip(1) {
+            edges.push((end(at), end(stage.parent)));
+            edges.extend(stage.taps.iter().filter_map(|tap| match tap.to {
+                Target::Node(node) => Some((end(at), node)),
+                Target::Tap(_) | Target::Output(_) => None,
+            }));
         }
-        false
+        let mut left = vec![true; self.places.len() + self.stages.len()];
+        peel(&mut left, edges.iter().copied());
+        peel(&mut left, edges.iter().map(|&(from, to)| (to, from)));
+        for (at, stage) in self.stages.iter_mut().enumerate() {
+            stage.whole = left[self.places.len() + at];
+        }
     }
 
     /// Whether values that were set for one fan-out are equally many.
@@ -200,6 +201,37 @@ impl Plan {
             }
         }
         Ok(())
+    }
+}
+
+impl Stage {
+    fn sort_taps(&mut self) {
+        self.taps_of = vec![Vec::new(); self.nodes.len()];
+        for (at, tap) in self.taps.iter().enumerate() {
+            if let Some(slot) = tap.node {
+                self.taps_of[slot].push(at);
+            }
+        }
+    }
+}
+
+/// Takes what no edge leads to from what is `left`, and again, until an edge leads to each.
+fn peel(left: &mut [bool], edges: impl Iterator<Item = (usize, usize)>) {
+    let mut after = vec![Vec::new(); left.len()];
+    let mut before = vec![0_usize; left.len()];
+    for (from, to) in edges.filter(|&(from, to)| left[from] && left[to]) {
+        after[from].push(to);
+        before[to] += 1;
+    }
+    let mut free: Vec<_> = (0..left.len()).filter(|&at| left[at] && before[at] == 0).collect();
+    while let Some(at) = free.pop() {
+        left[at] = false;
+        for &to in &after[at] {
+            before[to] -= 1;
+            if before[to] == 0 {
+                free.push(to);
+            }
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     state::{State, Tally},
 };
 use crate::{
-    Error, Result, TaskError,
+    Error, Failure, Result, TaskError,
     pool::{Call, FailFast, Mode, NoContext},
 };
 
@@ -26,7 +26,8 @@ pub struct Run<'r, M = FailFast> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Ran<K> {
-    /// What was asked for, as far as it came to be: for each handle an `Option<T>`, or one of a list of them for each fan-out that it is in.
+    /// What was asked for, as far as it came to be: for each handle an `Option<T>`, or one of a list of them for each fan-out that it is in. Of a
+    /// fan-out whose elements were not all taken, because the run was ended before, those that were.
     pub outputs: K,
     /// What failed. Without [`keep_going`](Call::keep_going), the first failure.
     pub failures: Vec<TaskError>,
@@ -47,8 +48,9 @@ impl Flow {
 impl<M: Mode> Run<'_, M> {
     /// Gives a node its value: an input, or any other, which then is not computed, nor what only that needs.
     ///
-    /// Of a node that is per element, all values, as the elements are nested. As many as there are elements: anything else is an error, before the run
-    /// where it can be told, and else when the fan-out turns out to have another number of them.
+    /// Of a node that is per element, all values, as the elements are nested. As many as there are elements, which are taken all the same: anything
+    /// else is an error, before the run where it can be told, and else when the fan-out turns out to have another number of them. (To replace
+    /// the elements, set the [`expand`](Flow::expand) itself.)
     pub fn set<T: Data, L: Level>(mut self, node: Handle<T, L>, values: L::Shape<T>) -> Self {
         if node.flow == self.flow.id {
             self.set.insert(node.node, L::given::<T>(values));
@@ -122,8 +124,8 @@ impl<M: Mode> Run<'_, M> {
         problem.map_or(Ok(()), Err)?;
         let plan = Plan::new(flow, wanted, &set)?;
         let keeps_going = call.keeps_going();
-        let label = call.takes_label();
-        let mut state = State::new(flow, &plan, &set, wanted.len(), detailed);
+        let label = call.label_or("(a flow)");
+        let mut state = State::new(flow, &plan, set, wanted.len(), detailed);
         let mut run = call.run_nodes(call_site)?;
         let mut failures = Vec::new();
         let mut decided = Vec::new();
@@ -142,13 +144,13 @@ impl<M: Mode> Run<'_, M> {
             }
             state.problem().map_or(Ok(()), Err)?;
             if run.is_interrupted() {
-                if failures.is_empty() {
+                if !failures.iter().any(|failure: &TaskError| failure.failure() == Failure::Cancelled) {
                     let (_, error) = run.skip();
-                    failures.push(error.of_node("(the flow)".into(), String::new(), call_site.to_string()));
+                    failures.push(error.of_node("(a flow)".into(), String::new(), call_site.to_string()));
                 }
                 break;
             }
-            if !more && !news && !state.is_done() {
+            if !more && !news && state.is_stuck() {
                 return Err(Error::invalid("a flow has come to no end, and nothing of it can run"));
             }
         }
@@ -164,7 +166,7 @@ impl<M: Mode> Run<'_, M> {
             let state = match plan.places[at] {
                 None => NodeState::NotNeeded,
                 Some(_) if failed + skipped > 0 => NodeState::Failed,
-                Some(_) if set.contains_key(&at) || matches!(node.kind, Kind::Input(_)) => NodeState::Given,
+                Some(_) if state.is_set(at) || matches!(node.kind, Kind::Input(_)) => NodeState::Given,
                 Some(_) if state.is_finished(at) => NodeState::Done,
                 Some(_) => NodeState::Unfinished,
             };
@@ -172,8 +174,6 @@ impl<M: Mode> Run<'_, M> {
         });
         let nodes = nodes.collect();
         let outputs = state.outputs(wanted);
-        // What was set goes with what was asked for, and not with whoever asked.
-        drop(set);
         Ok((outputs, failures, FlowReport { nodes, elapsed: began.elapsed() }))
     }
 }

@@ -328,8 +328,11 @@ impl<'p, M: Mode> Call<'p, NoContext, M> {
         self.options.keep_going
     }
 
-    pub(crate) fn takes_label(&mut self) -> Option<String> {
-        self.options.label.take()
+    /// The label, which from here on is `otherwise` if there is none.
+    pub(crate) fn label_or(&mut self, otherwise: &str) -> Option<String> {
+        let label = self.options.label.clone();
+        self.options.label.get_or_insert_with(|| otherwise.into());
+        label
     }
 }
 

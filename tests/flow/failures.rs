@@ -129,3 +129,52 @@ fn a_list_that_fails_takes_its_fan_out_along_and_nothing_else() {
         assert_eq!(on(3).outputs, (Some(vec![Some(vec![6]), Some(vec![6])]), Some(6), every, Some(2)));
     }
 }
+
+#[test]
+fn what_was_done_when_the_time_was_over_is_there_and_that_it_was_over_is_told() {
+    let _dog = Watchdog::new("partly");
+    let mut flow = Flow::new();
+    let list = flow.input::<Vec<u64>>("list");
+    let x = flow.expand("x", list);
+    let slow = flow.try_node("slow", x, |x: &u64| {
+        if *x == 0 {
+            return Err("zero");
+        }
+        std::thread::sleep(Duration::from_millis(if *x > 10 { 60_000 } else { 0 }));
+        Ok(*x)
+    });
+    let pool = pool();
+    let call = pool.call().keep_going().batch(1).deadline(Duration::from_secs(2));
+    let ran = flow.on(call).set(list, (0..1000).collect()).run(slow).unwrap();
+    let done = ran.outputs.unwrap();
+    assert_eq!(done[..11], (0..11).map(|x| (x > 0).then_some(x)).collect::<Vec<_>>());
+    assert!(done.len() < 1000 && done[11..].iter().all(Option::is_none), "{done:?}");
+    let told: Vec<_> = ran.failures.iter().map(ndferry::TaskError::failure).collect();
+    assert!(told.contains(&Failure::Error) && told.contains(&Failure::Cancelled), "{told:?}");
+}
+
+/// A list without an end.
+#[derive(Clone, serde::Serialize, serde::Deserialize)]
+struct Endless;
+
+impl IntoIterator for Endless {
+    type Item = u64;
+    type IntoIter = std::ops::RangeFrom<u64>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        0..
+    }
+}
+
+#[test]
+fn a_flow_ends_when_it_is_told_to_also_without_steps() {
+    let _dog = Watchdog::new("no steps");
+    let mut flow = Flow::new();
+    let list = flow.input_or("list", Endless);
+    let x = flow.expand("x", list);
+    let sum = flow.fold("sum", x, 0_u64, |sum, x| sum.wrapping_add(*x));
+    for pool in pools() {
+        let error = flow.on(pool.call().deadline(Duration::from_millis(50))).get(sum).unwrap_err();
+        assert_eq!(error.task_error().unwrap().failure(), Failure::Cancelled);
+    }
+}

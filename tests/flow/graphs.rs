@@ -113,6 +113,33 @@ fn what_is_per_element_may_need_what_all_elements_give() {
     }
 }
 
+// G2
+#[test]
+fn fan_outs_may_each_need_what_the_other_gives() {
+    let _dog = Watchdog::new("mutual");
+    let mut flow = Flow::new();
+    let range = flow.input_or("range", 0..50_i64);
+    let [x, y] = ["x", "y"].map(|name| flow.expand(name, range));
+    let [one, other] = [("one", x), ("other", y)].map(|(name, each)| flow.node(name, each, |x| x + 1));
+    let [ones, others] =
+        [("ones", one), ("others", other)].map(|(name, each)| flow.fold(name, each, 0, |sum, x| sum + x));
+    let crossed = flow.node("crossed", (one, others), |one, others| one - others);
+    let back = flow.node("back", (other, ones), |other, ones| other - ones);
+    // One that waits for itself by way of another, also where nothing of that is computed.
+    let list = flow.collect("list", one);
+    let z = flow.expand("z", list);
+    let third = flow.node("third", z, |z| *z);
+    let thirds = flow.collect("thirds", third);
+    let around = flow.node("around", (x, thirds), |x, thirds: &Vec<i64>| x + thirds[0]);
+    for pool in pools() {
+        let on = || flow.on(pool.call().batch(1).prefetch(0));
+        let expected: Vec<_> = (1..=50).map(|x| x - 1275).collect();
+        assert_eq!(on().get((crossed, back)).unwrap(), (expected.clone(), expected));
+        assert_eq!(on().get(around).unwrap(), (1..=50).collect::<Vec<_>>());
+        assert_eq!(on().set(third, vec![7; 50]).get(around).unwrap(), (7..57).collect::<Vec<_>>());
+    }
+}
+
 #[test]
 fn a_node_can_have_no_inputs_or_eight_and_be_a_function_a_method_or_a_closure() {
     let _dog = Watchdog::new("arity");
@@ -188,6 +215,10 @@ fn what_types_cannot_say_is_found_before_anything_runs() {
     for part in ["\"same\"", &format!("graphs.rs:{first}:"), &format!("graphs.rs:{}:", first + 2)] {
         assert!(error.contains(part), "{error}");
     }
+
+    let mut empty = Flow::new();
+    empty.group::<i64, Each>("none", [""; 0]);
+    assert!(empty.check().unwrap_err().to_string().contains("\"none\" is said to be per element"));
 
     let mut foreign = Flow::new();
     foreign.node("far", x, square);

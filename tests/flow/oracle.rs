@@ -304,7 +304,9 @@ fn try_graph(seed: u64, pool: &Pool) {
     };
     let changed = change(&mut chance, &made, &all(None));
     let expected = all(changed.as_ref());
-    let mut run = flow.on(pool.call().keep_going());
+    let call = pool.call().keep_going();
+    // With few elements at a time, what waits for elements that are not there yet would wait for ever.
+    let mut run = flow.on(if seed % 2 == 0 { call } else { call.batch(1).prefetch(0) });
     for (at, made) in made.iter().enumerate() {
         if let Made::Input(shape) = made {
             run = set(run, handles[at], shape);

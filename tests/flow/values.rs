@@ -82,6 +82,21 @@ fn a_value_goes_when_its_last_step_has_it_and_lies_in_the_store_once() {
     assert!((one..one + one / 2).contains(&peak), "{peak} bytes at a time, of {one} each");
 }
 
+#[test]
+fn a_value_that_was_set_goes_like_any_other() {
+    let _dog = Watchdog::new("set");
+    let mut flow = Flow::new();
+    let large = flow.input::<Large>("large");
+    let length = flow.node("length", large, |large| large.len());
+    let again = flow.node("again", length, |length| Large::from(Array1::zeros(*length)));
+    let last = flow.node("last", again, |again| again.len());
+    let pool = pool();
+    let given = Large::from(Array1::zeros(LENGTH));
+    assert_eq!(flow.on(&pool).set(large, given).get(last).unwrap(), LENGTH);
+    let (peak, one) = (pool.store().usage().unwrap().peak, (LENGTH * size_of::<f64>()) as u64);
+    assert!(peak < one + one / 2, "{peak} bytes at a time, of {one} each");
+}
+
 /// A list that is read while it is worked on, and says how far it is.
 #[derive(Clone, serde::Serialize, serde::Deserialize)]
 struct Records {

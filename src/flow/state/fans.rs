@@ -1,12 +1,17 @@
 //! Fan-outs: elements are taken, and what is made of them leaves.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use super::{Fan, Gathered, Kind, Leaving, Scope, State, Tree, Value};
 use crate::flow::plan::Target;
 
 /// Elements that may wait to be folded while one before them is not done, as a multiple of those at a time.
 const OUT_OF_TURN: usize = 4;
+/// How long elements are taken at a time.
+const FILLING: Duration = Duration::from_millis(1);
 
 impl State<'_> {
     /// Opens the fan-out `stage` of a scope; without elements it is lost.
@@ -26,11 +31,12 @@ impl State<'_> {
                 Some(Kind::Fold { start, .. }) => Gathered::Folded(Some(start.clone()), 0, BTreeMap::new()),
                 _ => Gathered::All(Vec::new()),
             };
-            Leaving { gathered, come: 0 }
+            Leaving { gathered, come: 0, gone: false }
         });
         let leaving = leaving.collect();
-        let fan = self.fans.insert(Fan { stage, parent, elements, taken: 0, open: 0, leaving });
-        self.active.push(fan);
+        let fan = self.fans.insert(Fan { stage, parent, elements, taken: 0, open: Vec::new(), leaving });
+        self.scopes.get_mut(parent).fans.push(fan);
+        self.active[stage].push(fan);
     }
 
     /// Nothing in the fan-out `stage` will be.
@@ -45,26 +51,24 @@ impl State<'_> {
         let fan = self.fans.get_mut(at);
         let Some(value) = fan.elements.as_mut().and_then(Iterator::next) else {
             fan.elements = None;
-            let (stage, taken, parent, done) = (fan.stage, fan.taken, fan.parent, fan.open == 0);
-            self.active.retain(|active| *active != at);
+            let (stage, taken, parent) = (fan.stage, fan.taken, fan.parent);
+            if let Some(place) = self.active[stage].iter().rposition(|active| *active == at) {
+                self.active[stage].remove(place);
+            }
             let expand = self.plan.stages[stage].expand;
             let within = |node: usize| expand.is_some_and(|expand| self.flow.nodes[node].path.contains(&expand));
-            let misfit = self.set.iter().filter(|(node, _)| within(**node)).find(|(_, found)| {
+            let misfits = self.set.iter().filter(|(node, _)| within(**node)).filter(|(_, found)| {
                 !matches!(self.given_tree(found, parent), Some(Tree::Many(trees)) if trees.len() as u64 == taken)
             });
-            if let Some((&node, _)) = misfit {
+            if let Some(node) = misfits.map(|(node, _)| *node).min() {
                 self.complain(node, stage, taken);
             }
             (0..self.plan.stages[stage].taps.len()).for_each(|tap| self.leave_if_all(at, tap));
-            if done {
-                self.fans.remove(at);
-                self.close_fan(parent, stage);
-            }
+            self.remove_if_done(at);
             return;
         };
         let (stage, index) = (fan.stage, fan.taken);
         fan.taken += 1;
-        fan.open += 1;
         for leaving in &mut fan.leaving {
             if let Gathered::All(trees) = &mut leaving.gathered {
                 trees.push(Tree::Lost);
@@ -80,7 +84,7 @@ impl State<'_> {
     pub(super) fn gather(&mut self, scope: usize, tap: usize, tree: Tree) {
         let Scope { stage, fan: at, index, .. } = *self.scopes.get(scope);
         let to = self.plan.stages[stage].taps[tap].to;
-        let Leaving { gathered, come } = &mut self.fans.get_mut(at).leaving[tap];
+        let Leaving { gathered, come, .. } = &mut self.fans.get_mut(at).leaving[tap];
         *come += 1;
         match gathered {
             Gathered::All(trees) => trees[index as usize] = tree,
@@ -104,10 +108,11 @@ impl State<'_> {
     /// Has the values leave a fan, if there are as many as there will be.
     fn leave_if_all(&mut self, at: usize, tap: usize) {
         let fan = self.fans.get_mut(at);
-        let Leaving { gathered, come } = &mut fan.leaving[tap];
-        if fan.elements.is_some() || *come < fan.taken {
+        let Leaving { gathered, come, gone } = &mut fan.leaving[tap];
+        if *gone || fan.elements.is_some() || *come < fan.taken {
             return;
         }
+        *gone = true;
         let gathered = std::mem::replace(gathered, Gathered::All(Vec::new()));
         let (to, parent) = (self.plan.stages[fan.stage].taps[tap].to, fan.parent);
         self.leave(parent, to, Some(gathered));
@@ -138,29 +143,71 @@ impl State<'_> {
         }
     }
 
+    /// Has what was asked for leave the fans that are open, as far as it is there: the run ends before they do.
+    pub(super) fn salvage(&mut self) {
+        let mut open: Vec<_> = self.fans.numbers().collect();
+        // From the inside out.
+        open.sort_unstable_by_key(|&at| std::cmp::Reverse(self.fans.get(at).stage));
+        for at in open {
+            let (stage, parent) = (self.fans.get(at).stage, self.fans.get(at).parent);
+            for (tap, to) in self.plan.stages[stage].taps.iter().map(|tap| tap.to).enumerate() {
+                let leaving = &mut self.fans.get_mut(at).leaving[tap];
+                if !matches!(to, Target::Node(_)) && !std::mem::replace(&mut leaving.gone, true) {
+                    let gathered = std::mem::replace(&mut leaving.gathered, Gathered::All(Vec::new()));
+                    self.leave(parent, to, Some(gathered));
+                }
+            }
+        }
+    }
+
+    /// Removes a fan whose elements are all done with.
+    pub(super) fn remove_if_done(&mut self, at: usize) {
+        let fan = self.fans.get(at);
+        if fan.elements.is_some() || !fan.open.is_empty() {
+            return;
+        }
+        let Fan { parent, stage, .. } = self.fans.remove(at);
+        self.scopes.get_mut(parent).fans.retain(|fan| *fan != at);
+        self.close_fan(parent, stage);
+    }
+
     /// All elements of a fan-out of a scope are done with.
     pub(super) fn close_fan(&mut self, parent: usize, stage: usize) {
         self.plan.stages[stage].borrowed.iter().for_each(|&slot| self.release(parent, slot));
         self.less_open(parent);
     }
 
-    /// Takes elements while there is too little to do, and room for them.
+    /// Takes elements while there is too little to do, and room for them; not for long, as others have to be seen to as well.
     pub(super) fn fill(&mut self) {
+        let mut began = None;
         while self.count < self.ahead && self.problem.is_none() {
-            let Some(&fan) = self.active.iter().rev().find(|fan| self.has_room(**fan)) else { return };
+            let Some(fan) = self.next_fan() else { return };
+            let began = *began.get_or_insert_with(Instant::now);
             self.take_element(fan);
             self.settle();
+            if began.elapsed() >= FILLING {
+                return;
+            }
         }
     }
 
-    /// Whether a fan may have another element now.
-    fn has_room(&self, fan: usize) -> bool {
+    /// The fan that is next to have an element taken: what is furthest inside goes first.
+    pub(super) fn next_fan(&self) -> Option<usize> {
+        let stages = self.active.iter().enumerate().rev();
+        let mut with_room = stages.filter(|(stage, fans)| {
+            !fans.is_empty() && (self.plan.stages[*stage].whole || self.live[*stage] < self.ahead)
+        });
+        with_room.find_map(|(_, fans)| fans.iter().rev().copied().find(|&fan| self.is_in_turn(fan)))
+    }
+
+    /// Whether what is folded in a fan is not too far behind.
+    fn is_in_turn(&self, fan: usize) -> bool {
         let Fan { stage, taken, leaving, .. } = self.fans.get(fan);
         let most = OUT_OF_TURN.saturating_mul(self.ahead) as u64;
         let in_turn = |leaving: &Leaving| match leaving.gathered {
             Gathered::Folded(_, next, _) => taken - next < most,
             Gathered::All(_) => true,
         };
-        self.plan.stages[*stage].whole || (self.live[*stage].len() < self.ahead && leaving.iter().all(in_turn))
+        self.plan.stages[*stage].whole || leaving.iter().all(in_turn)
     }
 }

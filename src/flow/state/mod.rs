@@ -26,13 +26,14 @@ use crate::{Error, Result, TaskError};
 pub(super) struct State<'f> {
     flow: &'f Flow,
     plan: &'f Plan,
-    set: &'f HashMap<usize, Found>,
+    /// What was set; single values have gone on from here.
+    set: HashMap<usize, Found>,
     scopes: Slab<Scope>,
     fans: Slab<Fan>,
-    /// The scopes of each stage, in no order.
-    live: Vec<Vec<usize>>,
-    /// Fans that may have more elements, what was opened last at the end.
-    active: Vec<usize>,
+    /// How many scopes each stage has.
+    live: Vec<usize>,
+    /// Fans that may have more elements, by stage, what was opened last at the end.
+    active: Vec<Vec<usize>>,
     /// Steps that can run, by node, each with its scope. What is furthest along goes first, so that values can go.
     ready: BTreeMap<usize, VecDeque<usize>>,
     /// How many of them there are.
@@ -67,8 +68,10 @@ struct Scope {
     fan: usize,
     index: u64,
     slots: Vec<Slot>,
-    /// The place among the live scopes of the stage.
+    /// The place among the open scopes of the fan.
     place: usize,
+    /// The open fans of it.
+    fans: Vec<usize>,
     /// Values and fans in it that are not there yet.
     open: usize,
 }
@@ -98,7 +101,8 @@ struct Fan {
     parent: usize,
     elements: Option<Box<dyn Iterator<Item = Value>>>,
     taken: u64,
-    open: u64,
+    /// The scopes of its elements, in no order, but for those that are closed.
+    open: Vec<usize>,
     /// What leaves it, by tap of the stage.
     leaving: Vec<Leaving>,
 }
@@ -108,6 +112,8 @@ struct Leaving {
     gathered: Gathered,
     /// How many have come.
     come: u64,
+    /// Whether they have gone.
+    gone: bool,
 }
 
 enum Gathered {
@@ -122,7 +128,7 @@ impl<'f> State<'f> {
     pub(super) fn new(
         flow: &'f Flow,
         plan: &'f Plan,
-        set: &'f HashMap<usize, Found>,
+        set: HashMap<usize, Found>,
         outputs: usize,
         detailed: bool,
     ) -> Self {
@@ -132,8 +138,8 @@ impl<'f> State<'f> {
             set,
             scopes: Slab::default(),
             fans: Slab::default(),
-            live: vec![Vec::new(); plan.stages.len()],
-            active: Vec::new(),
+            live: vec![0; plan.stages.len()],
+            active: vec![Vec::new(); plan.stages.len()],
             ready: BTreeMap::new(),
             count: 0,
             ahead: 1,
@@ -146,6 +152,11 @@ impl<'f> State<'f> {
             detailed,
         };
         state.open_scope(0, usize::MAX, 0);
+        for node in &plan.stages[0].nodes {
+            if let Some(found) = state.set.get_mut(node) {
+                *found = Found(Tree::Lost);
+            }
+        }
         state.settle();
         state
     }
@@ -158,6 +169,16 @@ impl<'f> State<'f> {
     /// Whether everything has its value, or lost it.
     pub(super) fn is_done(&self) -> bool {
         self.scopes.get(ROOT).open == 0
+    }
+
+    /// Whether nothing can be done, now or later.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.count == 0 && !self.is_done() && self.next_fan().is_none()
+    }
+
+    /// Whether a node's values were set.
+    pub(super) fn is_set(&self, node: usize) -> bool {
+        self.set.contains_key(&node)
     }
 
     /// Whether a node has all the values that it is to have.
@@ -173,6 +194,7 @@ impl<'f> State<'f> {
 
     /// The values that were asked for, outputs at these nodes.
     pub(super) fn outputs(mut self, wanted: &[(u64, usize)]) -> Vec<Found> {
+        self.salvage();
         let root = self.scopes.get(ROOT);
         for (output, &(_, node)) in self.outputs.iter_mut().zip(wanted) {
             if self.flow.nodes[node].path.is_empty() {
@@ -249,12 +271,15 @@ impl<'f> State<'f> {
         self.tallies[node].done += u64::from(!lost);
         let place = &mut self.scopes.get_mut(scope).slots[slot];
         place.phase = if lost { Phase::Lost } else { Phase::Done };
-        // A value that is used nowhere but in what leaves the fan-out is not kept.
-        place.value = value.clone().filter(|_| place.uses > 0);
-        for (tap, _) in plan.stages[stage].taps.iter().enumerate().filter(|(_, tap)| tap.node == Some(slot)) {
-            self.gather(scope, tap, value.clone().map_or(Tree::Lost, Tree::One));
+        // Whoever is the last to get the value is its only owner: what is then taken apart is not copied.
+        let mut value = value;
+        place.value = if place.uses > 0 { value.clone() } else { None };
+        let taps = &plan.stages[stage].taps_of[slot];
+        for (at, &tap) in taps.iter().enumerate() {
+            let last = at + 1 == taps.len();
+            let leaving = if last { value.take() } else { value.clone() };
+            self.gather(scope, tap, leaving.map_or(Tree::Lost, Tree::One));
         }
-        // A list that is taken apart should have no other owner.
         drop(value);
         for &consumer in &plan.consumers[node] {
             let (within, _) = plan.place(consumer);
@@ -265,12 +290,23 @@ impl<'f> State<'f> {
             } else if within == stage {
                 self.supply(consumer, scope, lost);
             } else {
-                let mut below = self.live[within].clone();
-                below.retain(|&inner| self.outer(inner, stage) == scope);
+                let mut below = Vec::new();
+                self.find_inside(scope, within, &mut below);
                 below.into_iter().for_each(|inner| self.supply(consumer, inner, lost));
             }
         }
         self.less_open(scope);
+    }
+
+    /// All scopes of `stage` that are inside of `scope`.
+    fn find_inside(&self, scope: usize, stage: usize, found: &mut Vec<usize>) {
+        for fan in self.scopes.get(scope).fans.iter().map(|&fan| self.fans.get(fan)) {
+            if fan.stage == stage {
+                found.extend(&fan.open);
+            } else if self.plan.is_inside(stage, fan.stage) {
+                fan.open.iter().for_each(|&inner| self.find_inside(inner, stage, found));
+            }
+        }
     }
 
     /// The scope of `stage` that `scope` is in.
@@ -360,16 +396,19 @@ impl<'f> State<'f> {
 
     /// Opens the scope of an element.
     fn open_scope(&mut self, stage: usize, fan: usize, index: u64) -> usize {
-        let (flow, plan, set) = (self.flow, self.plan, self.set);
+        let (flow, plan) = (self.flow, self.plan);
         let within = &plan.stages[stage];
         let slot = |&uses: &u32| Slot { phase: Phase::Waiting, value: None, missing: 0, uses };
         let slots = within.uses.iter().map(slot).collect();
         let open = within.nodes.len() + within.children.len();
-        let place = self.live[stage].len();
-        let scope = self.scopes.insert(Scope { stage, fan, index, slots, place, open });
-        self.live[stage].push(scope);
+        let place = if stage == 0 { 0 } else { self.fans.get(fan).open.len() };
+        let scope = self.scopes.insert(Scope { stage, fan, index, slots, place, fans: Vec::new(), open });
+        if stage > 0 {
+            self.fans.get_mut(fan).open.push(scope);
+        }
+        self.live[stage] += 1;
         for (slot, &node) in within.nodes.iter().enumerate() {
-            if let Some(found) = set.get(&node).filter(|_| within.expand != Some(node)) {
+            if let Some(found) = self.set.get(&node).filter(|_| within.expand != Some(node)) {
                 match self.given(found, scope) {
                     Some(value) => self.give(node, scope, value),
                     None => self.complain(node, stage, index + 1),
@@ -399,7 +438,7 @@ impl<'f> State<'f> {
             }
         }
         for &child in &within.children {
-            let found = plan.stages[child].expand.and_then(|expand| set.get(&expand));
+            let found = plan.stages[child].expand.and_then(|expand| self.set.get(&expand));
             let Some(found) = found else { continue };
             let Some(Tree::Many(elements)) = self.given_tree(found, scope) else {
                 self.complain(plan.stages[child].expand.unwrap_or_default(), stage, index + 1);
@@ -436,11 +475,11 @@ impl<'f> State<'f> {
         }
     }
 
-    /// What was set for `node` is for another number of elements than the fan-out `stage` has, which are `count`, or more.
+    /// What was set for `node` is for another number of elements than the fan-out `stage` has, of which so many are known.
     fn complain(&mut self, node: usize, stage: usize, count: u64) {
         let names = [node, self.plan.stages[stage].expand.unwrap_or(node)].map(|node| &self.flow.nodes[node].name);
         let what = format!(
-            "the values set for {:?} are for another number of elements than {:?} has: there are {count} of them or more",
+            "the values set for {:?} are for another number of elements than {:?} has, which has at least {count}",
             names[0], names[1]
         );
         self.problem.get_or_insert(Error::usage(what));
@@ -454,15 +493,12 @@ impl<'f> State<'f> {
             return;
         }
         let Scope { stage, fan: of, place, .. } = self.scopes.remove(at);
-        self.live[stage].swap_remove(place);
-        if let Some(&moved) = self.live[stage].get(place) {
+        self.live[stage] -= 1;
+        let fan = self.fans.get_mut(of);
+        fan.open.swap_remove(place);
+        if let Some(&moved) = fan.open.get(place) {
             self.scopes.get_mut(moved).place = place;
         }
-        let fan = self.fans.get_mut(of);
-        fan.open -= 1;
-        if fan.open == 0 && fan.elements.is_none() {
-            let Fan { parent, stage, .. } = self.fans.remove(of);
-            self.close_fan(parent, stage);
-        }
+        self.remove_if_done(of);
     }
 }

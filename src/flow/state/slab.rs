@@ -34,6 +34,11 @@ impl<T> Slab<T> {
         self.items[at].as_mut().expect("it is there until it is removed")
     }
 
+    /// The numbers of all that are there.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = usize> + '_ {
+        self.items.iter().enumerate().filter(|(_, item)| item.is_some()).map(|(at, _)| at)
+    }
+
     pub(super) fn remove(&mut self, at: usize) -> T {
         self.free.push(at);
         self.items[at].take().expect("it is removed once")

@@ -28,7 +28,7 @@ impl Work<(u64, Value)> for State<'_> {
     }
 
     fn has_ended(&self) -> bool {
-        self.count == 0 && self.active.is_empty()
+        self.count == 0 && self.active.iter().all(Vec::is_empty)
     }
 
     fn left(&self) -> Option<usize> {
