@@ -242,8 +242,11 @@ impl Member {
         }
         let wait = match self.looked {
             None => patience.saturating_sub(self.heard.elapsed()),
-            // At a task for that long, it sends what it has when it ends it.
-            Some((_, doing @ Doing::Task(..))) if doing == notes::doing(self.hand.page()) => return None,
+            // Once it is at a task for that long, it sends what it has when it ends it.
+            Some((_, doing @ Doing::Task(_, since))) if doing == notes::doing(self.hand.page()) => {
+                let left = patience.saturating_sub(Duration::from_nanos(clock::now().saturating_sub(since)));
+                return Some(left).filter(|left| !left.is_zero());
+            }
             Some((when, Doing::Task(..))) => patience.saturating_sub(when.elapsed()),
             // It starts, or builds.
             Some((when, _)) => (10 * patience).saturating_sub(when.elapsed()),
