@@ -43,10 +43,12 @@ pub(crate) fn parent() -> Option<u32> {
     rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get().unsigned_abs())
 }
 
-/// Kills a process group this process started. One that has gone is no error.
+/// Kills a process group this process started, and its leader also where that has only just been started and leads none yet. What has gone is
+/// no error.
 pub(crate) fn kill_group(leader: u32) {
     if let Some(pid) = i32::try_from(leader).ok().and_then(Pid::from_raw) {
         let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+        let _ = rustix::process::kill_process(pid, Signal::KILL);
     }
 }
 
@@ -192,6 +194,13 @@ mod tests {
         hold(child.id(), true);
         assert_eq!(life(child.id()), Life::Ended);
         child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_child_that_leads_no_group_yet_is_killed_as_well() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        kill_group(child.id());
+        assert!(!child.wait().unwrap().success());
     }
 
     #[test]
