@@ -8,7 +8,8 @@ use std::{
 };
 
 use memmap2::{MmapOptions, MmapRaw};
-use rustix::fs::{MemfdFlags, SealFlags};
+
+use crate::sys::memfd::{self, Seals};
 
 /// Bytes of a page.
 const LENGTH: usize = 64 << 10;
@@ -31,10 +32,10 @@ impl Page {
     ///
     /// Where the system gives no such memory.
     pub(crate) fn new() -> io::Result<Self> {
-        let file = rustix::fs::memfd_create("ndferry-page", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-        rustix::fs::ftruncate(&file, LENGTH as u64)?;
-        rustix::fs::fcntl_add_seals(&file, fixed())?;
-        Self::of(file.into())
+        let file = memfd::create("ndferry-page")?;
+        file.set_len(LENGTH as u64)?;
+        memfd::seal(&file, Seals::Length)?;
+        Self::of(file)
     }
 
     /// The page that another process has made.
@@ -43,8 +44,7 @@ impl Page {
     ///
     /// Where `file` is no page.
     pub(crate) fn of(file: File) -> io::Result<Self> {
-        let seals = rustix::fs::fcntl_get_seals(&file)?;
-        if !seals.contains(fixed()) || file.metadata()?.len() != LENGTH as u64 {
+        if !memfd::is_of_fixed_length(&file) || file.metadata()?.len() != LENGTH as u64 {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no page of shared memory"));
         }
         let map = MmapOptions::new().len(LENGTH).map_raw(&file)?;
@@ -110,10 +110,6 @@ impl AsFd for Page {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
-}
-
-fn fixed() -> SealFlags {
-    SealFlags::SHRINK | SealFlags::GROW
 }
 
 #[cfg(test)]

@@ -266,12 +266,15 @@ fn resolve(offset: u64) -> Option<*const ()> {
     Some(std::ptr::with_exposed_provenance(address))
 }
 
+/// As [`resolve`], of a function of the user's.
+fn function_at(offset: u64) -> Result<*const (), Report> {
+    resolve(offset).ok_or_else(|| Report::Argument { message: "the function is not in this program".into() })
+}
+
 /// A function of the user's, as a `$type`.
 macro_rules! function {
     ($offset:expr, $type:ty) => {{
-        let Some(address) = resolve($offset) else {
-            return Err(Report::Argument { message: "the function is not in this program".into() });
-        };
+        let address = function_at($offset)?;
         // SAFETY: as in `trampoline`; and the type is the function's own, because the only places that name this trampoline
         // are the constructors of `Remote`, which take a function of that very type beside it.
         unsafe { std::mem::transmute::<*const (), $type>(address) }
@@ -375,9 +378,7 @@ where
     R: Serialize,
     T: Returns<R>,
 {
-    let Some(address) = resolve(job.function()) else {
-        return Err(Report::Argument { message: "the function is not in this program".into() });
-    };
+    let address = function_at(job.function())?;
     // SAFETY: as in `trampoline`; and `Remote::node`, which alone names this trampoline, takes a function of that very type beside it.
     let function = unsafe { A::at::<T::Out>(address) };
     let arguments: A = job.item()?;

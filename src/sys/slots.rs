@@ -10,9 +10,10 @@ use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
 };
 
-use rustix::fs::{MemfdFlags, SealFlags};
-
-use super::unshared::Unshared;
+use super::{
+    memfd::{self, Seals},
+    unshared::Unshared,
+};
 
 /// Slots, as many as the file is long.
 pub(crate) struct Slots(File);
@@ -27,10 +28,10 @@ impl Slots {
     ///
     /// Where the system gives no memory file.
     pub(crate) fn new(count: usize) -> io::Result<Self> {
-        let file = rustix::fs::memfd_create("ndferry-slots", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-        rustix::fs::ftruncate(&file, count as u64)?;
-        rustix::fs::fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
-        Ok(Self(file.into()))
+        let file = memfd::create("ndferry-slots")?;
+        file.set_len(count as u64)?;
+        memfd::seal(&file, Seals::Length)?;
+        Ok(Self(file))
     }
 
     /// The slots that another process has told of.

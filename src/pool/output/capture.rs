@@ -2,7 +2,9 @@
 
 use std::{fs::File, io, os::unix::fs::FileExt as _, sync::OnceLock};
 
-use rustix::fs::{FallocateFlags, MemfdFlags, OFlags};
+use rustix::fs::{FallocateFlags, OFlags};
+
+use crate::sys::memfd;
 
 /// Bytes of the end of a stream that are told.
 const TOLD: u64 = 8 << 10;
@@ -14,9 +16,9 @@ static OWN: OnceLock<Vec<File>> = OnceLock::new();
 
 /// A stream to be kept. Whoever writes to it writes at its end.
 pub(super) fn file() -> io::Result<File> {
-    let file = rustix::fs::memfd_create("ndferry-output", MemfdFlags::CLOEXEC)?;
+    let file = memfd::create("ndferry-output")?;
     rustix::fs::fcntl_setfl(&file, OFlags::APPEND)?;
-    Ok(file.into())
+    Ok(file)
 }
 
 /// The end of what was written from byte `since` on.
