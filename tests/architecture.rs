@@ -8,7 +8,7 @@ use std::{
 
 /// The modules, lowest first.
 const ORDER: [&str; 12] =
-    ["trace", "error", "dtype", "swap", "sys", "map", "array", "codec", "format", "store", "pool", "flow"];
+    ["trace", "error", "dtype", "sys", "swap", "map", "array", "codec", "format", "store", "pool", "flow"];
 
 /// Where `unsafe` may stand.
 const UNSAFE: [&str; 4] = ["src/sys/", "src/map/", "src/array/cast.rs", "src/pool/remote.rs"];

@@ -29,3 +29,4 @@ pub(crate) mod socket;
 pub(crate) mod space;
 #[cfg(target_os = "linux")]
 pub(crate) mod unshared;
+pub(crate) mod vector;
