@@ -176,22 +176,16 @@ impl AnyArray {
         }
     }
 
-    /// The same elements under `shape`: itself where that is its shape already; a row of elements is taken in C order.
-    pub(crate) fn shaped(self, shape: &[usize]) -> Result<Self> {
+    /// Itself, if that is its shape.
+    pub(crate) fn of_shape(self, shape: &[usize]) -> Result<Self> {
         if self.shape() == shape {
             return Ok(self);
         }
-        let layout = Layout::contiguous(shape, Order::C, self.dtype.item_size())?;
-        if self.shape().len() != 1 || layout.len() != self.len() || self.layout.order().is_none() {
-            return Err(Error::invalid(format!(
-                "the value says shape {}, its elements have shape {}",
-                Short(shape),
-                Short(self.shape())
-            )));
-        }
-        let start = self.layout.start();
-        let layout = Layout::strided(shape, layout.strides(), start, isize::MAX as usize, self.dtype.item_size())?;
-        Self::new(self.memory, self.dtype, layout)
+        Err(Error::invalid(format!(
+            "the value says shape {}, its elements have shape {}",
+            Short(shape),
+            Short(self.shape())
+        )))
     }
 
     /// The bytes from the first to the last element touched.

@@ -6,14 +6,14 @@
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
-use ndarray::{Array, Dimension, Ix1, IxDyn};
+use ndarray::{ArrayD, Dimension, IxDyn};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{self, Error as _, IgnoredAny, IntoDeserializer, MapAccess, SeqAccess, Visitor},
     ser::{SerializeSeq, SerializeStruct},
 };
 
-use super::{AnyArray, SharedArray, identical};
+use super::{AnyArray, SharedArray, Short, identical};
 use crate::{Element, Error, dtype::dispatch};
 
 /// Name of the struct as which an array is serialised.
@@ -277,11 +277,16 @@ impl<'de, A: Element> Deserialize<'de> for Parts<A> {
 
 impl<A: Element> Parts<A> {
     fn into_any(self) -> crate::Result<AnyArray> {
-        let any = match self.data {
-            Data::Whole(any) => any,
-            Data::Elements(elements) => SharedArray::from(Array::<A, Ix1>::from_vec(elements)).to_any(),
-        };
-        any.shaped(&self.dim)
+        match self.data {
+            Data::Whole(any) => any.of_shape(&self.dim),
+            Data::Elements(elements) => {
+                let found = elements.len();
+                let array = ArrayD::from_shape_vec(self.dim.as_slice(), elements);
+                array.map(|array| SharedArray::from(array).to_any()).map_err(|_| {
+                    Error::invalid(format!("the value says shape {}, and has {found} elements", Short(&self.dim)))
+                })
+            }
+        }
     }
 }
 

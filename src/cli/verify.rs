@@ -69,8 +69,8 @@ fn look(path: &Path, options: &OpenOptions) -> Row {
         }
     };
     let damage = file.damage().map(|(array, error)| Problem {
-        array: Some(array.name().to_owned()),
-        offset: Some(array.offset()),
+        array: array.map(|array| array.name().to_owned()),
+        offset: array.map(|array| array.offset()),
         message: reason(&error),
     });
     let problems: Vec<_> = damage.collect();

@@ -9,7 +9,7 @@ mod de;
 mod place;
 mod ser;
 
-pub(crate) use de::decode;
+pub(crate) use de::{check, decode};
 pub(crate) use ser::{encode, encode_into};
 
 use std::sync::Arc;
@@ -52,6 +52,11 @@ pub(crate) trait Sink {
 pub(crate) trait Segments {
     /// The array in segment number `index`.
     fn get(&self, index: u64) -> Result<AnyArray>;
+
+    /// Whether an array that serde wants element by element is refused.
+    fn maps_alone(&self) -> bool {
+        false
+    }
 }
 
 /// The tree of a value that is nothing but one array of `shape`, in segment 0.

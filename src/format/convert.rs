@@ -10,21 +10,22 @@ use crate::{Error, Result, dtype};
 ///
 /// A `.ferry` file becomes another with its value kept, arrays and all. `.npz` and `.safetensors` take every array by its name, and
 /// an array without one as `arr_` and its number; from such a file to a `.ferry` file they become a map. A `.npy` file takes one array.
+/// What is damaged is not carried on: every array with a checksum is compared with it, and `bool` are looked at.
 /// Byte order and memory order stay as they are unless `options` says otherwise or the format has but one. `out` may be the file
 /// itself.
 ///
 /// # Errors
 ///
 /// Where the extension is none of these, there is no such array, a `.npy` file would have to hold several, the format has no type
-/// for some array's elements, or writing fails.
+/// for some array's elements, `file` is damaged, or writing fails.
 pub fn convert(file: &ArrayFile, array: Option<&str>, out: impl AsRef<Path>, options: &DumpOptions) -> Result<()> {
     let out = out.as_ref();
     let extension = out.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
     match (extension.as_deref(), array) {
         (Some("npy"), _) => {
             let array = match (array, file.arrays()) {
-                (Some(name), _) => file.any(name)?,
-                (None, [only]) => file.any_of(only)?,
+                (Some(name), _) => file.sound(file.info(name)?)?,
+                (None, [only]) => file.sound(only)?,
                 (None, arrays) => {
                     let message = format!("holds {} arrays, a .npy file holds one: name it", arrays.len());
                     return Err(Error::usage(message).at(file.path()));
@@ -34,15 +35,16 @@ pub fn convert(file: &ArrayFile, array: Option<&str>, out: impl AsRef<Path>, opt
         }
         (Some("npz"), _) => options.npz(out, &Named::of_file(file, array)?),
         (Some("safetensors"), _) => options.safetensors(out, &Named::of_file(file, array)?, file.metadata()),
-        (Some("ferry"), Some(name)) => options.dump(out, &file.any(name)?),
+        (Some("ferry"), Some(name)) => options.dump(out, &file.sound(file.info(name)?)?),
         (Some("ferry"), None) => options.write_ferry(out, |container| {
             for info in file.arrays() {
                 let name = match file.format() {
                     Format::Ferry => info.name().to_owned(),
                     _ => dtype::step(info.name()),
                 };
-                container.array(name, &file.any_of(info)?)?;
+                container.array(name, &file.sound(info)?)?;
             }
+            file.check_tree().map_err(|error| error.at(file.path()))?;
             Ok(file.tree().map_err(|error| error.at(file.path()))?.into_owned())
         }),
         _ => Err(Error::usage("ends in none of .npy, .npz, .safetensors and .ferry").at(out)),

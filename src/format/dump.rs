@@ -253,12 +253,18 @@ impl DumpOptions {
 
     /// Whether a file of another format than the container's can be as is asked for.
     pub(super) fn check_plain(&self, format: Format) -> Result<()> {
-        if self.compression.is_none() && self.compressions.is_empty() && self.alignment == ferry::ALIGNMENT {
-            return Ok(());
+        if self.compression.is_some() || !self.compressions.is_empty() || self.alignment != ferry::ALIGNMENT {
+            return Err(Error::usage(format!(
+                "a .{format} file is never compressed when it is written, and aligned to 64 bytes: for anything else, write a .ferry file"
+            )));
         }
-        Err(Error::usage(format!(
-            "a .{format} file is never compressed when it is written, and aligned to 64 bytes: for anything else, write a .ferry file"
-        )))
+        if self.threshold != codec::THRESHOLD {
+            return Err(Error::usage(format!("a .{format} file holds arrays alone, for which there is no threshold")));
+        }
+        if format == Format::Npz && !self.checksums {
+            return Err(Error::usage("a .npz file has a checksum of every array, by its own rules"));
+        }
+        Ok(())
     }
 
     /// Whether an array that is filled where it lies in a file can be as is asked for.

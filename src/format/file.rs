@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::{Mapping, OpenOptions, compress::Codec, ferry, names, npy, npz, safetensors};
 use crate::{
-    AnyArray, DType, Element, Error, Order, Result, Scalar, SharedArray, Source, WhyNotMapped,
+    AnyArray, DType, Element, ElementKind, Error, Field, Order, Result, Scalar, SharedArray, Source, WhyNotMapped,
     array::{Layout, Memory, Storage},
     codec::{self, Segments},
     dtype::Quoted,
@@ -196,18 +196,14 @@ impl ArrayInfo {
 
     /// Whether the array's `bytes` are values of its type, which any are but those of `bool`.
     fn check_values(&self, bytes: &[u8]) -> Result<()> {
-        let wrong =
-            (self.dtype.scalar() == Some(Scalar::Bool)).then(|| bytes.iter().position(|&byte| byte > 1)).flatten();
-        match wrong {
-            None => Ok(()),
-            Some(at) => Err(Error::invalid(format!(
-                "{} is bool, and byte {} {} is {}, neither 0 nor 1",
-                self.title(),
-                if self.codec().is_some() { at } else { self.offset + at },
-                if self.codec().is_some() { "of what is decompressed" } else { "of the file" },
-                bytes[at]
-            ))),
-        }
+        let Some(at) = not_bool(&self.dtype, bytes) else { return Ok(()) };
+        let what = if self.dtype.scalar().is_some() { "is bool" } else { "has a field of bool" };
+        let found = bytes[at];
+        let (at, of) = match self.codec() {
+            Some(_) => (at, "of what is decompressed"),
+            None => (self.offset + at, "of the file"),
+        };
+        Err(Error::invalid(format!("{} {what}, and byte {at} {of} is {found}, neither 0 nor 1", self.title())))
     }
 
     pub(super) fn range(&self) -> Range<usize> {
@@ -227,6 +223,33 @@ impl ArrayInfo {
             name => format!("array {}", Quoted(name)),
         }
     }
+}
+
+/// Whether elements of `dtype` are, or have in a field, what not every byte is.
+fn has_bool(dtype: &DType) -> bool {
+    match dtype.kind() {
+        ElementKind::Scalar(scalar) => *scalar == Scalar::Bool,
+        ElementKind::Struct(fields) => fields.iter().any(|field| has_bool(field.dtype())),
+        _ => false,
+    }
+}
+
+/// The first byte of elements of `dtype` that should be a `bool` and is none.
+fn not_bool(dtype: &DType, bytes: &[u8]) -> Option<usize> {
+    let ElementKind::Struct(fields) = dtype.kind() else {
+        return if has_bool(dtype) { bytes.iter().position(|&byte| byte > 1) } else { None };
+    };
+    let size = dtype.item_size();
+    let fields: Vec<_> = fields.iter().filter(|field| has_bool(field.dtype())).collect();
+    if fields.is_empty() || size == 0 {
+        return None;
+    }
+    let in_field = |start: usize, field: &Field| {
+        let start = start + field.offset();
+        let part = &bytes[start..start + field.count() * field.dtype().item_size()];
+        not_bool(field.dtype(), part).map(|at| start + at)
+    };
+    (0..bytes.len()).step_by(size).find_map(|start| fields.iter().find_map(|field| in_field(start, field)))
 }
 
 /// A file of arrays, open and mapped. Nothing of an array is read before it is asked for; of one that is compressed, its
@@ -282,18 +305,28 @@ impl ArrayFile {
     /// The arrays of a mapped file.
     pub(crate) fn of(map: Arc<FileMap>, private: bool) -> Result<Self> {
         let bytes: &[u8] = map.as_ref().as_ref();
+        match Self::recognised(bytes)? {
+            Format::Npy => npy::read(map),
+            Format::Npz => npz::read(map),
+            Format::Safetensors => safetensors::read(map),
+            _ => ferry::read(map, private),
+        }
+    }
+
+    /// The format of a file that begins with `bytes`.
+    pub(super) fn recognised(bytes: &[u8]) -> Result<Format> {
         let start = &bytes[..bytes.len().min(9)];
         if start.starts_with(ferry::MAGIC) {
-            return ferry::read(map, private);
+            return Ok(Format::Ferry);
         }
         if start.starts_with(npy::MAGIC) {
-            return npy::read(map);
+            return Ok(Format::Npy);
         }
         if npz::is_begun(start) {
-            return npz::read(map);
+            return Ok(Format::Npz);
         }
         if safetensors::is_begun(start) {
-            return safetensors::read(map);
+            return Ok(Format::Safetensors);
         }
         Err(Error::invalid(match start {
             [] => "is empty, and so of no known format".into(),
@@ -417,8 +450,8 @@ impl ArrayFile {
         self.mapped(info).map_err(|error| error.at(self.path()))
     }
 
-    /// Reads every array, and compares with its checksum where it has one. (Those of prelude, header and tree were compared when
-    /// the file was opened.)
+    /// Reads every array, and compares with its checksum where it has one, and goes through the tree of the value. (Checksums of prelude,
+    /// header and tree were compared when the file was opened.)
     ///
     /// # Errors
     ///
@@ -427,8 +460,9 @@ impl ArrayFile {
         self.damage().next().map_or(Ok(()), |(_, error)| Err(error))
     }
 
-    /// The arrays whose bytes are not those that were written, by their checksum, and `bool` that are neither 0 nor 1: each with
-    /// what is wrong and where. Arrays are read as the iterator gets on.
+    /// What is wrong with the file: with its value (no array then), where that refers to arrays that are not there, to one twice or to one of another
+    /// shape; and with arrays whose bytes are not those that were written, by their checksum, or are `bool` and neither 0 nor 1, in a field too. Arrays are read as
+    /// the iterator gets on; one that is compressed and larger than [`OpenOptions::limit`] counts as damaged, because it is not read.
     ///
     /// ```
     /// # use ndarray::array;
@@ -440,20 +474,45 @@ impl ArrayFile {
     /// std::fs::write(&path, bytes).unwrap();
     ///
     /// let file = ndferry::open(&path)?;
-    /// let damaged: Vec<_> = file.damage().map(|(array, _)| array.name()).collect();
+    /// let damaged: Vec<_> = file.damage().filter_map(|(array, _)| array.map(|array| array.name())).collect();
     /// assert_eq!(damaged, ["0"]);
     /// # Ok::<(), ndferry::Error>(())
     /// ```
-    pub fn damage(&self) -> impl Iterator<Item = (&ArrayInfo, Error)> {
-        self.arrays.iter().filter_map(|info| Some((info, self.check(info).err()?.at(self.path()))))
+    pub fn damage(&self) -> impl Iterator<Item = (Option<&ArrayInfo>, Error)> {
+        let value = std::iter::once_with(|| (None, self.check_tree()));
+        let arrays = self.arrays.iter().map(|info| (Some(info), self.check(info)));
+        value.chain(arrays).filter_map(|(info, checked)| Some((info, checked.err()?.at(self.path()))))
+    }
+
+    /// Goes through the value for what is wrong with it; that of other formats is made of the arrays themselves.
+    pub(super) fn check_tree(&self) -> Result<()> {
+        let Tree::InFile(range) = &self.tree else { return Ok(()) };
+        let shape = |index| self.arrays.get(usize::try_from(index).ok()?).map(|info| info.shape().to_vec());
+        codec::check(&self.map.as_ref().as_ref()[range.clone()], &shape)
+    }
+
+    /// The array that `info` describes, read for what is wrong with its bytes.
+    pub(super) fn sound(&self, info: &ArrayInfo) -> Result<AnyArray> {
+        let sound = || {
+            // What is inflated is compared then.
+            if info.has_checksum() && info.deflated().is_none() {
+                self.check_sum(info)?;
+            }
+            let array = self.mapped(info)?;
+            info.check_values(array.occupied()).map(|()| array)
+        };
+        sound().map_err(|error| error.at(self.path()))
     }
 
     /// Reads an array for what is wrong with its bytes.
     fn check(&self, info: &ArrayInfo) -> Result<()> {
+        if info.codec().is_some() {
+            self.within_limit(&info.title(), info.nbytes())?;
+        }
         if info.has_checksum() {
             self.check_sum(info)?;
         }
-        if info.member.is_some() && info.dtype.scalar() != Some(Scalar::Bool) {
+        if info.member.is_some() && !has_bool(&info.dtype) {
             // Its checksum is that of the elements, and was compared without holding them all.
             return Ok(());
         }
@@ -500,7 +559,7 @@ impl ArrayFile {
             return Ok(());
         }
         let message = format!(
-            "{what}: {nbytes} bytes when decompressed, beyond the limit of {limit}, which OpenOptions::limit raises"
+            "{what}: {nbytes} bytes when decompressed, beyond the limit of {limit}, which `OpenOptions::limit` or `--limit` raises"
         );
         Err(Error::usage(message))
     }
@@ -612,6 +671,10 @@ impl Segments for ArrayFile {
             Some(info) => self.mapped(info),
             None => Err(Error::invalid(format!("the value refers to segment {index} of {}", self.arrays.len()))),
         }
+    }
+
+    fn maps_alone(&self) -> bool {
+        self.options.mapping == Mapping::Required
     }
 }
 

@@ -49,7 +49,7 @@ impl<'a> Named<'a> {
         let entries = entries
             .map(|(number, info)| Entry::new(file.plain_name(info), number, info.dtype(), info.shape()))
             .collect();
-        Self::checked(entries, Box::new(move |index| file.any_of(infos[index]))).map_err(|error| error.at(file.path()))
+        Self::checked(entries, Box::new(move |index| file.sound(infos[index]))).map_err(|error| error.at(file.path()))
     }
 
     fn checked(entries: Vec<Entry>, get: Box<dyn Fn(usize) -> Result<AnyArray> + 'a>) -> Result<Self> {

@@ -9,7 +9,7 @@ use std::{
 
 use serde::de::DeserializeOwned;
 
-use super::{ArrayFile, RawLayout};
+use super::{ArrayFile, Format, RawLayout, ferry};
 use crate::{
     Error, Result,
     map::{Buffer, FileMap},
@@ -179,14 +179,29 @@ impl OpenOptions {
         self.look(FileMap::read(buffer, PathBuf::new()))
     }
 
-    /// A file that comes from `reader`, which is read to its end.
+    /// A file that comes from `reader`, which is read to its end; but no further than a `.ferry` file says it is long or raw binary has to be, and not beyond its
+    /// start where that is of no known format.
     ///
     /// # Errors
     ///
     /// As [`bytes`](Self::bytes), and where reading fails.
     pub fn read(&self, mut reader: impl Read) -> Result<ArrayFile> {
         let mut bytes = Vec::new();
-        reader.read_to_end(&mut bytes).map_err(|error| Error::io("cannot read", error))?;
+        let mut up_to = |bytes: &mut Vec<u8>, length: u64| {
+            let left = length.saturating_sub(bytes.len() as u64);
+            reader.by_ref().take(left).read_to_end(bytes).map_err(|error| Error::io("cannot read", error))
+        };
+        let length = match &self.raw {
+            Some(layout) => layout.end()?,
+            None => {
+                up_to(&mut bytes, ferry::PRELUDE as u64)?;
+                match ArrayFile::recognised(&bytes)? {
+                    Format::Ferry => ferry::length(&bytes)?.saturating_add(1),
+                    _ => u64::MAX,
+                }
+            }
+        };
+        up_to(&mut bytes, length)?;
         self.bytes(bytes)
     }
 

@@ -111,3 +111,23 @@ fn a_bool_that_is_neither_true_nor_false_is_an_error() {
     let error = layout(3).open(&path).unwrap().array::<bool, Ix1>().unwrap_err().to_string();
     assert!(error.contains("neither 0 nor 1"), "{error}");
 }
+
+// F2
+#[test]
+fn a_bool_in_a_field_is_verified_wherever_it_stands() {
+    let dtype: ndferry::DType =
+        "[('a', '<u2'), ('b', '|b1', (2,)), ('', '|V1'), ('c', [('x', '|u1'), ('y', '|b1')], (3,)), ('d', '|S0')]"
+            .parse()
+            .unwrap();
+    assert_eq!(dtype.item_size(), 11);
+    for (at, wrong) in (0..22).map(|at| (at, [2, 3, 6, 8, 10].contains(&(at % 11)))) {
+        let mut bytes = vec![1; 22];
+        bytes[at] = 2;
+        let raw = ndferry::OpenOptions::new().raw(ndferry::RawLayout::new(dtype.clone(), [2]));
+        let verified = raw.bytes(bytes).unwrap().verify();
+        assert_eq!(verified.is_err(), wrong, "byte {at}");
+        if let Err(error) = verified {
+            assert!(error.to_string().contains(&format!("a field of bool, and byte {at} of the file is 2")), "{error}");
+        }
+    }
+}

@@ -8,7 +8,8 @@ mod common;
 mod compression;
 mod corpus;
 mod dtypes;
-mod hostile;
+#[path = "../common/forge.rs"]
+mod forge;
 mod interop;
 #[cfg(target_os = "linux")]
 mod killed;
@@ -147,6 +148,33 @@ fn conversion_keeps_a_value_and_may_replace_its_own_input() {
 }
 
 // F7
+// F2
+#[test]
+fn what_is_damaged_is_not_converted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let array = || SharedArray::from(vec![1.5; 1000]);
+    ndferry::dump(path("a.ferry"), &[array()]).unwrap();
+    DumpOptions::new().write_npz(path("a.npz"), [("a", array())]).unwrap();
+    let flags = SharedArray::from(vec![true; 1000]);
+    DumpOptions::new().write_npy(path("a.npy"), &flags.to_any()).unwrap();
+    DumpOptions::new().write_safetensors(path("a.safetensors"), [("a", flags)], &Default::default()).unwrap();
+    for name in ["a.ferry", "a.npz", "a.npy", "a.safetensors"] {
+        let mut bytes = std::fs::read(path(name)).unwrap();
+        let info = ndferry::open(path(name)).unwrap().arrays()[0].clone();
+        bytes[info.offset() as usize + 500] ^= 0x10;
+        broken::write(&path(name), &bytes);
+        let file = ndferry::open(path(name)).unwrap();
+        for out in ["out.ferry", "out.npy", "out.npz", "out.safetensors"] {
+            for one in [None, Some(info.name())] {
+                let error = ndferry::convert(&file, one, path(out), &DumpOptions::new()).unwrap_err();
+                assert!(error.is_invalid() && error.path() == Some(&path(name)), "{name} to {out}: {error}");
+                assert!(!path(out).exists(), "{name} to {out}");
+            }
+        }
+    }
+}
+
 #[test]
 fn equal_content_makes_equal_files() {
     let folder = tempfile::tempdir().unwrap();

@@ -8,6 +8,7 @@ use ndferry::{
     ndarray::{Array2, Ix1, Ix2, ShapeBuilder, array},
     to_writer,
 };
+use serde::{Deserialize, Serialize};
 
 type Value = (String, SharedArray<f64, Ix2>, Vec<u16>);
 
@@ -181,4 +182,49 @@ fn raw_bytes_are_what_they_are_said_to_be_wherever_they_come_from() {
     let file = OpenOptions::new().raw(layout.clone()).read(&*bytes).unwrap();
     assert_eq!(*file.array::<u16, Ix2>().unwrap(), array![[0x0102, 0x0506, 0x090a], [0x0304, 0x0708, 0x0b0c]]);
     assert!(OpenOptions::new().raw(layout).bytes(&bytes[..12]).is_err());
+}
+
+// F9
+#[test]
+fn a_required_map_is_an_error_where_serde_buffers_the_array() {
+    #[derive(Debug, Serialize, Deserialize)]
+    #[serde(tag = "kind")]
+    enum Tagged {
+        One { array: SharedArray<f64, Ix1> },
+    }
+    #[derive(Debug, Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Untagged {
+        One { array: SharedArray<f64, Ix1>, list: Vec<f64> },
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.ferry");
+    let array = || SharedArray::from(vec![1.5; 1000]);
+    let required = || OpenOptions::new().mapping(Mapping::Required).open(&path).unwrap();
+    let refused = |error: ndferry::Error| {
+        assert!(error.is_usage() && error.to_string().contains("a map was required"), "{error}");
+    };
+    ndferry::dump(&path, &Tagged::One { array: array() }).unwrap();
+    refused(required().value::<Tagged>().unwrap_err());
+    let Tagged::One { array: copy } = ndferry::load(&path).unwrap();
+    assert_eq!(copy.why_not_mapped(), Some(WhyNotMapped::InMemory));
+    ndferry::dump(&path, &Untagged::One { array: array(), list: vec![2.5; 1000] }).unwrap();
+    refused(required().value::<Untagged>().unwrap_err());
+    // A list that is no array is a copy by its type, whatever is required.
+    ndferry::dump(&path, &(array(), vec![2.5; 1000])).unwrap();
+    assert_eq!(required().value::<(SharedArray<f64, Ix1>, Vec<f64>)>().unwrap().1.len(), 1000);
+}
+
+// F1
+#[test]
+fn a_reader_without_end_is_read_no_further_than_its_start_says() {
+    let error = ndferry::from_reader::<Value>(io::repeat(0)).unwrap_err();
+    assert!(error.is_invalid() && error.to_string().contains("none of .ferry"), "{error}");
+    let mut bytes = Vec::new();
+    ndferry::to_writer(&mut bytes, &value()).unwrap();
+    assert_eq!(ndferry::from_reader::<Value>(&*bytes).unwrap(), value());
+    let error = ndferry::from_reader::<Value>(bytes.chain(io::repeat(0))).unwrap_err();
+    assert!(error.to_string().contains("appended to"), "{error}");
+    let raw = OpenOptions::new().raw(RawLayout::new("<u2".parse().unwrap(), [3]).offset(1));
+    assert_eq!(raw.read(io::repeat(1)).unwrap().array::<u16, Ix1>().unwrap().to_vec(), [0x0101; 3]);
 }

@@ -3,9 +3,12 @@
 //! Trees come from files of unknown origin: every length is held against the bytes that are there before anything is
 //! allocated for it, and nesting has a bound.
 
+mod check;
 mod item;
 
 use std::{borrow::Cow, collections::HashSet};
+
+pub(crate) use check::check;
 
 use item::Item;
 use serde::{
@@ -47,6 +50,10 @@ pub(super) fn key_text(tree: &[u8]) -> Cow<'_, str> {
     }
 }
 
+/// The keys of an array's shape and elements, as the tree has them.
+const DIM: &[u8] = b"\xa3dim";
+const DATA: &[u8] = b"\xa4data";
+
 struct NoSegments;
 
 impl Segments for NoSegments {
@@ -64,20 +71,26 @@ struct Decoder<'de, 's> {
     segments: &'s dyn Segments,
     /// Segments that were referred to.
     used: HashSet<u64>,
+    /// Whether what comes next are the elements of an array: the `data` of a map that has a `dim`.
+    of_array: bool,
 }
 
 impl<'de, 's> Decoder<'de, 's> {
     fn new(input: &'de [u8], segments: &'s dyn Segments) -> Self {
-        Self { input, at: 0, depth: 0, stalls: (0, 0), segments, used: HashSet::new() }
+        Self { input, at: 0, depth: 0, stalls: (0, 0), segments, used: HashSet::new(), of_array: false }
     }
 
     /// A segment. A value refers to each once: a small tree must not make many copies of one array.
     fn segment(&mut self, index: u64) -> Result<Handover> {
+        self.refer(index)?;
+        self.segments.get(index).map(Handover)
+    }
+
+    fn refer(&mut self, index: u64) -> Result<()> {
         if self.used.insert(index) {
-            self.segments.get(index).map(Handover)
-        } else {
-            Err(Error::invalid(format!("the value refers to segment {index} more than once")))
+            return Ok(());
         }
+        Err(Error::invalid(format!("the value refers to segment {index} more than once")))
     }
 
     /// Bounds the options and newtypes around one place of the tree: they take none of it, and a type can nest them for ever.
@@ -104,7 +117,7 @@ impl<'de, 's> Decoder<'de, 's> {
 
     fn array<V: Visitor<'de>>(&mut self, count: usize, visitor: V) -> Result<V::Value> {
         self.deeper(|decoder| {
-            let mut entries = Entries { decoder, left: count, at: 0, key: 0 };
+            let mut entries = Entries { decoder, left: count, at: 0, key: 0, has_dim: false };
             let value = visitor.visit_seq(&mut entries)?;
             match entries.left {
                 0 => Ok(value),
@@ -115,7 +128,7 @@ impl<'de, 's> Decoder<'de, 's> {
 
     fn map<V: Visitor<'de>>(&mut self, count: usize, visitor: V) -> Result<V::Value> {
         self.deeper(|decoder| {
-            let mut entries = Entries { decoder, left: count, at: 0, key: 0 };
+            let mut entries = Entries { decoder, left: count, at: 0, key: 0, has_dim: false };
             let value = visitor.visit_map(&mut entries)?;
             match entries.left {
                 0 => Ok(value),
@@ -157,6 +170,9 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de, '_> {
             Item::Bytes(value) => visitor.visit_borrowed_bytes(value),
             Item::Array(count) => self.array(count, visitor),
             Item::Map(count) => self.map(count, visitor),
+            Item::Segment(_) if self.of_array && self.segments.maps_alone() => Err(Error::usage(
+                "an array cannot be mapped where serde buffers it (untagged, internally tagged, flattened), and a map was required",
+            )),
             Item::Segment(index) => self.segment(index)?.deserialize_any(visitor),
         }
     }
@@ -263,6 +279,8 @@ struct Entries<'d, 'de, 's> {
     left: usize,
     at: usize,
     key: usize,
+    /// Whether there was an entry `dim`.
+    has_dim: bool,
 }
 
 impl<'de> SeqAccess<'de> for &mut Entries<'_, 'de, '_> {
@@ -297,7 +315,11 @@ impl<'de> MapAccess<'de> for &mut Entries<'_, 'de, '_> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value> {
         let (input, key) = (self.decoder.input, self.key);
-        seed.deserialize(&mut *self.decoder).map_err(|error| error.within(Escaped(&key_text(&input[key..]))))
+        self.decoder.of_array = self.has_dim && &input[key..self.decoder.at] == DATA;
+        self.has_dim |= &input[key..self.decoder.at] == DIM;
+        let value = seed.deserialize(&mut *self.decoder);
+        self.decoder.of_array = false;
+        value.map_err(|error| error.within(Escaped(&key_text(&input[key..]))))
     }
 
     fn size_hint(&self) -> Option<usize> {

@@ -6,7 +6,7 @@ mod write;
 
 use super::compress::Codec;
 pub(super) use forward::Rehearsal;
-pub(super) use read::{check, read};
+pub(super) use read::{check, length, read};
 #[cfg(target_os = "linux")]
 pub(super) use write::first_offset;
 pub(crate) use write::{Container, Target};
@@ -16,7 +16,7 @@ pub(super) const MAGIC: &[u8; 8] = b"\x89NDFR\x0D\x0A\x1A";
 /// The version this crate writes and reads.
 const VERSION: u32 = 1;
 /// Bytes of the prelude.
-const PRELUDE: usize = 64;
+pub(super) const PRELUDE: usize = 64;
 /// Every segment begins at a multiple of this.
 pub(super) const ALIGNMENT: u64 = 64;
 /// From this size on, a segment begins at a multiple of a page.

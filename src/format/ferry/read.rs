@@ -14,7 +14,7 @@ use crate::{
 
 pub(in crate::format) fn read(map: Arc<FileMap>, private: bool) -> Result<ArrayFile> {
     let bytes: &[u8] = map.as_ref().as_ref();
-    let header = prelude(bytes)?;
+    let header = header(bytes)?;
     let header: Header = serde_json::from_slice(&bytes[header])
         .map_err(|error| Error::invalid(format!("the header is not what a version 1 header is: {error}")))?;
 
@@ -31,28 +31,32 @@ pub(in crate::format) fn read(map: Arc<FileMap>, private: bool) -> Result<ArrayF
     Ok(ArrayFile::new(map, Format::Ferry, Some(VERSION.to_string()), arrays, Tree::InFile(tree), private))
 }
 
-/// Where the header lies, by a prelude that was checked.
-fn prelude(bytes: &[u8]) -> Result<Range<usize>> {
+/// Bytes of a file that begins with `bytes`, by a prelude that was checked.
+pub(in crate::format) fn length(bytes: &[u8]) -> Result<u64> {
     let Some(prelude) = bytes.get(..PRELUDE) else {
         return Err(Error::invalid(format!("the file has {} bytes, a prelude has {PRELUDE}: truncated", bytes.len())));
     };
     // Version first: in another version everything after it may be different.
     let version = LittleEndian::read_u32(&prelude[8..]);
-    let field = |at: usize| LittleEndian::read_u64(&prelude[at..]);
-    check(bytes, 0..56, field(56), "the prelude")?;
+    check(bytes, 0..56, LittleEndian::read_u64(&prelude[56..]), "the prelude")?;
     if version != VERSION {
         return Err(Error::invalid(format!("the file is of version {version}, this ndferry reads version {VERSION}")));
     }
     if &prelude[..8] != MAGIC || prelude[12..16] != [0; 4] || prelude[48..56] != [0; 8] {
         return Err(Error::invalid("the prelude has bytes set that are zero in version 1"));
     }
-    if field(16) != bytes.len() as u64 {
-        return Err(Error::invalid(format!(
-            "the file has {} bytes, its prelude says {}: truncated or appended to",
-            bytes.len(),
-            field(16)
-        )));
+    Ok(LittleEndian::read_u64(&prelude[16..]))
+}
+
+/// Where the header lies, by a prelude that was checked.
+fn header(bytes: &[u8]) -> Result<Range<usize>> {
+    let length = length(bytes)?;
+    if length != bytes.len() as u64 {
+        let held = bytes.len();
+        let message = format!("the file has {held} bytes, its prelude says {length}: truncated or appended to");
+        return Err(Error::invalid(message));
     }
+    let field = |at: usize| LittleEndian::read_u64(&bytes[at..]);
     let header = within(bytes, field(24), field(32), "header")?;
     check(bytes, header.clone(), field(40), "the header")?;
     Ok(header)
