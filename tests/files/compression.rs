@@ -7,9 +7,11 @@ use ndferry::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
-use xxhash_rust::xxh3::xxh3_64;
 
-use crate::common::{bits, fixtures};
+use crate::{
+    common::{bits, fixtures},
+    forge,
+};
 
 const CODECS: [(Compression, &str); 3] =
     [(Compression::Zstd(1), "zstd"), (Compression::Zstd(19), "zstd"), (Compression::Lz4, "lz4")];
@@ -135,23 +137,6 @@ fn a_flipped_bit_of_a_compressed_array_is_found() {
     }
 }
 
-/// The container with its header changed, and everything that vouches for it.
-fn forged(bytes: &[u8], change: impl FnOnce(&mut Json)) -> Vec<u8> {
-    let field = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap()) as usize;
-    let (offset, length) = (field(24), field(32));
-    let mut header: Json = serde_json::from_slice(&bytes[offset..offset + length]).unwrap();
-    change(&mut header);
-    let header = serde_json::to_vec(&header).unwrap();
-    let mut forged = [&bytes[..offset], &header].concat();
-    let whole = forged.len() as u64;
-    for (at, value) in [(16, whole), (32, header.len() as u64), (40, xxh3_64(&header))] {
-        forged[at..at + 8].copy_from_slice(&value.to_le_bytes());
-    }
-    let checksum = xxh3_64(&forged[..56]);
-    forged[56..64].copy_from_slice(&checksum.to_le_bytes());
-    forged
-}
-
 // F1
 #[test]
 fn what_a_header_says_of_a_compressed_array_is_not_believed() {
@@ -160,7 +145,7 @@ fn what_a_header_says_of_a_compressed_array_is_not_believed() {
         bytes.clear();
         DumpOptions::new().compress(compression).to_writer(&mut bytes, &vec![7_u8; 10_000]).unwrap();
         let open = |change: &dyn Fn(&mut Json)| {
-            OpenOptions::new().bytes(forged(&bytes, |header| change(&mut header["segments"][0])))
+            OpenOptions::new().bytes(forge::changed(&bytes, |header| change(&mut header["segments"][0])))
         };
         assert_eq!(open(&|_| {}).unwrap().value::<Vec<u8>>().unwrap(), [7; 10_000]);
         for change in [
@@ -203,7 +188,7 @@ fn nothing_is_decompressed_beyond_the_limit() {
     }
     let error = open(19_999).value::<[Vec<u8>; 2]>().unwrap_err();
     assert!(error.message().contains("20000 bytes when decompressed"), "{error}");
-    let huge = forged(&bytes, |header| {
+    let huge = forge::changed(&bytes, |header| {
         header["segments"][0]["shape"] = json!([1_u64 << 50]);
         header["segments"][0]["nbytes"] = json!(1_u64 << 50);
     });

@@ -371,3 +371,47 @@ fn the_header_of_a_container_has_the_list_of_fields() {
     let expected = json!([[["t", "a"], ">f4", [2]], ["", "|V3"], ["b", [["c", "|S2"]]]]);
     assert_eq!(header["segments"][0]["dtype"], expected);
 }
+
+// F1
+#[test]
+fn a_header_changed_anywhere_is_an_error_or_an_array_that_can_be_gone_through() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut state = 1_u64;
+    let mut draw = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let (mut read, mut refused) = (0, 0);
+    for fixture in fixtures() {
+        let whole = std::fs::read(fixture.path()).unwrap();
+        let end = whole.iter().position(|&byte| byte == b'\n').unwrap();
+        for _ in 0..100 {
+            let mut bytes = whole.clone();
+            for _ in 0..=draw(2) {
+                let at = 10 + draw(end - 10);
+                // A digit for a digit often makes another header that can be.
+                let letters = if bytes[at].is_ascii_digit() { &b"0123456789"[..] } else { b"'\\()[],<>|bcfiuSUVMm" };
+                bytes[at] = letters[draw(letters.len())];
+            }
+            // A file that replaces another may have to wait for the disk.
+            let path = folder.path().join(format!("{}.npy", read + refused));
+            std::fs::write(&path, &bytes).unwrap();
+            let Ok(file) = ndferry::open(&path) else {
+                refused += 1;
+                continue;
+            };
+            read += 1;
+            let any = file.any("").unwrap();
+            let native = any.in_byte_order(ndferry::ByteOrder::NATIVE).unwrap();
+            assert_eq!(native.nbytes(), any.nbytes());
+            for field in any.dtype().fields().into_iter().flat_map(|fields| fields.iter()) {
+                let _ =
+                    any.field(&field.step()).map(|part| (part.texts().map(Iterator::count).ok(), part == part.clone()));
+            }
+            let again = path.with_extension("again.npy");
+            DumpOptions::new().order(Order::F).write_npy(&again, &any).unwrap();
+            assert_eq!(ndferry::open(&again).unwrap().arrays()[0].dtype(), any.dtype());
+        }
+    }
+    assert!(read > 100 && refused > 100, "{read} read, {refused} refused");
+}

@@ -10,11 +10,12 @@ use ndferry::{
 use crate::{
     broken::{flip, write},
     common::bits,
+    forge,
 };
 
-/// A file of this header and data.
+/// A file of this header and so many bytes of data.
 fn file(header: &str, data: usize) -> Vec<u8> {
-    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![0; data]].concat()
+    forge::safetensors(header, &vec![0; data])
 }
 
 fn open(path: &Path, bytes: &[u8]) -> ndferry::Result<ndferry::ArrayFile> {

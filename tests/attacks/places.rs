@@ -1,0 +1,161 @@
+//! Paths that lead elsewhere: links, directories, pipes, devices, files that change while they are mapped.
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    os::unix::{fs::symlink, process::ExitStatusExt},
+    path::Path,
+    process::Command,
+};
+
+use ndferry::{DumpOptions, Mapping, OpenOptions, RawLayout, SharedArray, ndarray::Ix1};
+
+use crate::{
+    actor::{Actor, emulated, role, say, wait_to_be_told},
+    scene::pipe,
+};
+
+fn array() -> SharedArray<f64, Ix1> {
+    SharedArray::from(vec![1.0; 100_000])
+}
+
+type Writer = fn(&Path) -> ndferry::Result<()>;
+
+/// Every way to write a file, with the name it is written under.
+fn writers() -> [(&'static str, Writer); 5] {
+    [
+        ("a.ferry", |path| ndferry::dump(path, &array())),
+        ("a.npy", |path| DumpOptions::new().write_npy(path, &array().into())),
+        ("a.npz", |path| DumpOptions::new().write_npz(path, [("a", array())])),
+        ("a.safetensors", |path| DumpOptions::new().write_safetensors(path, [("a", array())], &BTreeMap::new())),
+        ("created.ferry", |path| ndferry::create::<f64, _>(path, 10)?.freeze().map(drop)),
+    ]
+}
+
+// F4
+#[test]
+fn a_link_in_the_place_of_the_output_is_followed_to_a_file_and_to_nothing_else() {
+    for (name, write) in writers() {
+        let folder = tempfile::tempdir().unwrap();
+        let (link, file) = (folder.path().join(name), folder.path().join("file"));
+        fs::write(&file, "old").unwrap();
+        symlink(&file, &link).unwrap();
+        write(&link).unwrap();
+        assert_eq!(fs::read_link(&link).unwrap(), file, "{name}: the link stays");
+        assert!(ndferry::open(&file).is_ok(), "{name}: and what it names was replaced");
+        fs::remove_file(&link).unwrap();
+
+        // Another name of a file keeps the old content: nothing is written into a file that is there.
+        fs::write(&file, "old").unwrap();
+        fs::hard_link(&file, &link).unwrap();
+        write(&link).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "old", "{name}");
+        assert!(ndferry::open(&link).is_ok(), "{name}");
+        fs::remove_file(&link).unwrap();
+
+        for target in ["nowhere", name, ".", "/dev/full"] {
+            symlink(target, &link).unwrap();
+            let error = write(&link).unwrap_err();
+            assert_eq!(error.path(), Some(&*link), "{name}, a link to {target}: {error}");
+            assert_eq!(fs::read_link(&link).unwrap(), Path::new(target), "{name}, a link to {target}");
+            fs::remove_file(&link).unwrap();
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "{name}: nothing else was made");
+    }
+}
+
+// F4
+#[test]
+fn what_is_no_file_is_not_replaced_by_one() {
+    for (name, write) in writers() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        let refused = |what: &str| {
+            let error = write(&path).unwrap_err();
+            assert!(error.is_invalid() && error.to_string().contains(what), "{name}: {error}");
+        };
+        fs::create_dir(&path).unwrap();
+        refused("directory");
+        fs::remove_dir(&path).unwrap();
+        pipe(&path);
+        refused("pipe");
+        fs::remove_file(&path).unwrap();
+        let error = write(&folder.path().join("missing").join(name)).unwrap_err();
+        assert!(error.is_io() && error.to_string().contains("missing"), "{name}: {error}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{name}");
+    }
+}
+
+// F1 F3
+#[test]
+fn what_is_no_file_is_refused_and_never_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("fifo");
+    pipe(&fifo);
+    let link = folder.path().join("link");
+    symlink(&fifo, &link).unwrap();
+    let circle = folder.path().join("circle");
+    symlink(&circle, &circle).unwrap();
+    let raw = || RawLayout::new("<f8".parse().unwrap(), [1]);
+    for (path, what) in [
+        (folder.path(), "directory"),
+        (&fifo, "pipe"),
+        (&link, "pipe"),
+        (&circle, "symbolic links"),
+        (Path::new("/dev/zero"), "device"),
+        (Path::new("/dev/null"), "device"),
+        (Path::new("/proc/self/mem"), ""),
+        (Path::new("/proc/self/status"), ""),
+    ] {
+        for mapping in [Mapping::Allowed, Mapping::Required, Mapping::Forbidden] {
+            let options = || OpenOptions::new().mapping(mapping);
+            for error in [options().open(path).unwrap_err(), options().raw(raw()).open(path).unwrap_err()] {
+                assert!(error.to_string().contains(what) && error.path() == Some(path), "{error}");
+            }
+        }
+    }
+}
+
+const TARGET: &str = "NDFERRY_TEST_TARGET";
+
+/// Not a test: what an [`Actor`] runs. It opens a file, and sums its array up when told to.
+#[test]
+fn an_actor() {
+    let Some(role) = role() else { return };
+    let mapping = if role == "forbidden" { Mapping::Forbidden } else { Mapping::Allowed };
+    let path = env::var_os(TARGET).unwrap();
+    let array = OpenOptions::new().mapping(mapping).open(path).unwrap().array::<f64, Ix1>().unwrap();
+    say(array.len());
+    wait_to_be_told();
+    say(array.sum());
+}
+
+// F1
+#[test]
+fn a_file_that_shrinks_while_it_is_mapped_ends_its_reader_unless_maps_are_forbidden() {
+    for (mapping, survives) in [("allowed", false), ("forbidden", true)] {
+        for extension in ["npy", "ferry", "safetensors"] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("a").with_extension(extension);
+            match extension {
+                "npy" => DumpOptions::new().write_npy(&path, &array().into()).unwrap(),
+                "ferry" => ndferry::dump(&path, &array()).unwrap(),
+                _ => DumpOptions::new().write_safetensors(&path, [("a", array())], &BTreeMap::new()).unwrap(),
+            }
+            let mut command = Command::new(env::current_exe().unwrap());
+            let mut reader = Actor::start(command.env(TARGET, &path), "places::an_actor", mapping);
+            assert_eq!(reader.says(), "100000");
+            fs::File::options().write(true).open(&path).unwrap().set_len(8192).unwrap();
+            reader.tell("now");
+            if survives {
+                assert_eq!(reader.says(), "100000", "{extension}");
+            } else if !emulated() {
+                // The one thing that opening a file cannot promise anything about, and says so.
+                assert_eq!(reader.may_say(), None, "{extension}");
+                assert_eq!(reader.wait().signal(), Some(7), "{extension}: SIGBUS");
+            }
+            let error = ndferry::open(&path).unwrap_err().to_string();
+            assert!(error.contains("truncated") || error.contains("the file holds"), "{error}");
+        }
+    }
+}
