@@ -89,7 +89,7 @@ pub use array::{AnyArray, Order, SharedArray, Source, WhyNotMapped};
 pub use dtype::{ByteOrder, DType, Element, ElementKind, Field, Fields, Scalar, TimeBase, TimeUnit};
 pub use error::{Error, Failure, Result, TaskError};
 pub use format::{
-    ArrayFile, ArrayInfo, Compression, DumpOptions, Format, Mapping, OpenOptions, RawLayout, convert, dump,
+    ArrayFile, ArrayInfo, Compression, DumpOptions, Format, Mapping, OpenOptions, RawLayout, Unreadable, convert, dump,
     from_reader, from_slice, load, open, to_writer,
 };
 pub use ndarray;

@@ -20,6 +20,9 @@ use crate::{Error, Result, dtype};
 /// for some array's elements, `file` is damaged, or writing fails.
 pub fn convert(file: &ArrayFile, array: Option<&str>, out: impl AsRef<Path>, options: &DumpOptions) -> Result<()> {
     let out = out.as_ref();
+    if array.is_none() {
+        file.check_readable()?;
+    }
     let extension = out.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
     match (extension.as_deref(), array) {
         (Some("npy"), _) => {

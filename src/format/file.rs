@@ -225,6 +225,49 @@ impl ArrayInfo {
     }
 }
 
+/// Something in a file of named arrays that cannot be given as an array, and why: [`ArrayFile::unreadable`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    name: String,
+    reason: String,
+    range: Range<usize>,
+}
+
+impl Unreadable {
+    /// What is called `name` and lies in `range` of the file, and what is wrong with it.
+    pub(super) fn new(name: String, range: Range<usize>, wrong: &Error) -> Self {
+        Self { name, reason: wrong.message(), range }
+    }
+
+    /// What it is called, as an array would be.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Why it cannot be given.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// Bytes from the start of the file to where it begins.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.range.start as u64
+    }
+
+    /// Bytes that it takes in the file.
+    #[must_use]
+    pub fn stored_nbytes(&self) -> u64 {
+        self.range.len() as u64
+    }
+
+    fn error(&self) -> Error {
+        Error::invalid(format!("{} cannot be read: {}", Quoted(&self.name), self.reason))
+    }
+}
+
 /// Whether elements of `dtype` are, or have in a field, what not every byte is.
 fn has_bool(dtype: &DType) -> bool {
     match dtype.kind() {
@@ -274,6 +317,7 @@ pub struct ArrayFile {
     format: Format,
     version: Option<String>,
     arrays: Vec<ArrayInfo>,
+    unreadable: Vec<Unreadable>,
     tree: Tree,
     metadata: BTreeMap<String, String>,
     /// Whether the file belongs to this program's own session.
@@ -344,12 +388,26 @@ impl ArrayFile {
         tree: Tree,
         private: bool,
     ) -> Self {
-        Self { map, format, version, arrays, tree, metadata: BTreeMap::new(), private, options: OpenOptions::new() }
+        Self {
+            map,
+            format,
+            version,
+            arrays,
+            unreadable: Vec::new(),
+            tree,
+            metadata: BTreeMap::new(),
+            private,
+            options: OpenOptions::new(),
+        }
     }
 
     /// The same file, whose arrays are given as `options` say.
     pub(super) fn with_options(self, options: OpenOptions) -> Self {
         Self { options, ..self }
+    }
+
+    pub(super) fn with_unreadable(self, unreadable: Vec<Unreadable>) -> Self {
+        Self { unreadable, ..self }
     }
 
     pub(super) fn with_metadata(self, metadata: BTreeMap<String, String>) -> Self {
@@ -386,6 +444,18 @@ impl ArrayFile {
         &self.arrays
     }
 
+    /// What else the file has under names, that is no array this crate can give: Python objects in a `.npz` file, or a text beside its arrays; elements
+    /// of 8 bits and less in a `.safetensors` file. The rest of the file is not the worse for it, but its value as a whole cannot be had.
+    #[must_use]
+    pub fn unreadable(&self) -> &[Unreadable] {
+        &self.unreadable
+    }
+
+    /// Whether every array of the file can be given.
+    pub(super) fn check_readable(&self) -> Result<()> {
+        self.unreadable.first().map_or(Ok(()), |first| Err(first.error().at(self.path())))
+    }
+
     /// The file's only array.
     ///
     /// # Errors
@@ -394,7 +464,7 @@ impl ArrayFile {
     pub fn array<A: Element, D: Dimension>(&self) -> Result<SharedArray<A, D>> {
         match &*self.arrays {
             [only] => self.typed(only),
-            [] => Err(Error::invalid("holds no array").at(self.path())),
+            [] => self.check_readable().and(Err(Error::invalid("holds no array").at(self.path()))),
             several => Err(names::unsaid(several).at(self.path())),
         }
     }
@@ -414,7 +484,10 @@ impl ArrayFile {
                 one.offset,
                 other.offset
             )),
-            (None, _) => names::unknown(name, &self.arrays),
+            (None, _) => match self.unreadable.iter().find(|other| other.name == name) {
+                Some(unreadable) => unreadable.error(),
+                None => names::unknown(name, &self.arrays),
+            },
         };
         Err(error.at(self.path()))
     }
@@ -462,7 +535,8 @@ impl ArrayFile {
 
     /// What is wrong with the file: with its value (no array then), where that refers to arrays that are not there, to one twice or to one of another
     /// shape; and with arrays whose bytes are not those that were written, by their checksum, or are `bool` and neither 0 nor 1, in a field too. Arrays are read as
-    /// the iterator gets on; one that is compressed and larger than [`OpenOptions::limit`] counts as damaged, because it is not read.
+    /// the iterator gets on; one that is compressed and larger than [`OpenOptions::limit`] counts as damaged, because it is not read, and so does what is
+    /// [`unreadable`](Self::unreadable) (no array either).
     ///
     /// ```
     /// # use ndarray::array;
@@ -480,8 +554,9 @@ impl ArrayFile {
     /// ```
     pub fn damage(&self) -> impl Iterator<Item = (Option<&ArrayInfo>, Error)> {
         let value = std::iter::once_with(|| (None, self.check_tree()));
+        let unreadable = self.unreadable.iter().map(|unreadable| (None, Err(unreadable.error())));
         let arrays = self.arrays.iter().map(|info| (Some(info), self.check(info)));
-        value.chain(arrays).filter_map(|(info, checked)| Some((info, checked.err()?.at(self.path()))))
+        value.chain(unreadable).chain(arrays).filter_map(|(info, checked)| Some((info, checked.err()?.at(self.path()))))
     }
 
     /// Goes through the value for what is wrong with it; that of other formats is made of the arrays themselves.
@@ -613,6 +688,7 @@ impl ArrayFile {
         let nbytes = compressed.fold(0_u64, |nbytes, info| nbytes.saturating_add(info.nbytes()));
         let value = self
             .within_limit("the compressed arrays of the value", nbytes)
+            .and_then(|()| self.check_readable())
             .and_then(|()| self.tree())
             .and_then(|tree| codec::decode(&tree, self).map_err(|error| self.tree.explain(error)));
         value.map_err(|error| error.at(self.path()))

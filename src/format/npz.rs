@@ -11,7 +11,7 @@ use flate2::{Decompress, FlushDecompress, Status};
 use super::{
     DumpOptions,
     atomic::{self, cannot_write},
-    file::{ArrayFile, ArrayInfo, Format, Tree},
+    file::{ArrayFile, ArrayInfo, Format, Tree, Unreadable},
     named::Named,
     npy, zip,
 };
@@ -37,29 +37,52 @@ pub(super) fn is_begun(start: &[u8]) -> bool {
 
 pub(super) fn read(map: Arc<FileMap>) -> Result<ArrayFile> {
     let file: &[u8] = map.as_ref().as_ref();
-    let mut arrays = Vec::new();
+    let (mut arrays, mut unreadable) = (Vec::new(), Vec::new());
     for member in zip::members(file)? {
-        let array = array(file, &member);
-        arrays.push(array.map_err(|error| error.within(format_args!("member {}", Quoted(&member.name))))?);
+        // A folder is no array that is missing.
+        if member.size == 0 && member.name.ends_with('/') {
+            continue;
+        }
+        let wrong = |error: Error| error.within(format_args!("member {}", Quoted(&member.name)));
+        match header(file, &member).map_err(wrong)? {
+            Ok(header) => arrays.push(array(&member, header).map_err(wrong)?),
+            Err(reason) => unreadable.push(Unreadable::new(member.array_name(), member.data, &reason)),
+        }
     }
+    let all = arrays.iter().map(ArrayInfo::name).chain(unreadable.iter().map(Unreadable::name));
     let mut names = HashSet::with_capacity(arrays.len());
-    if let Some(twice) = arrays.iter().map(ArrayInfo::name).find(|name| !names.insert(*name)) {
+    if let Some(twice) = all.into_iter().find(|name| !names.insert(*name)) {
         return Err(Error::invalid(format!("two arrays are called {}", Quoted(twice))));
     }
-    Ok(ArrayFile::new(map, Format::Npz, None, arrays, Tree::OfNamed, false))
+    Ok(ArrayFile::new(map, Format::Npz, None, arrays, Tree::OfNamed, false).with_unreadable(unreadable))
+}
+
+impl zip::Member {
+    fn array_name(&self) -> String {
+        self.name.strip_suffix(SUFFIX).unwrap_or(&self.name).to_owned()
+    }
+}
+
+/// The `.npy` header that a member begins with, or why that is none.
+fn header(file: &[u8], member: &zip::Member) -> Result<Result<npy::Header>> {
+    let content = &file[member.data.clone()];
+    if !member.deflated {
+        return Ok(npy::header(content));
+    }
+    if member.size > MOST.saturating_mul(content.len() as u64) {
+        let (from, to) = (content.len(), member.size);
+        return Err(Error::invalid(format!(
+            "is said to inflate from {from} bytes to {to}, more than deflate can make"
+        )));
+    }
+    Ok(inflated_header(content, member.size).and_then(|header| npy::header(&header)))
 }
 
 /// The array that a member is.
-fn array(file: &[u8], member: &zip::Member) -> Result<ArrayInfo> {
-    let &zip::Member { ref name, ref data, deflated, size, crc } = member;
-    let name = name.strip_suffix(SUFFIX).unwrap_or(name).to_owned();
-    let content = &file[data.clone()];
-    if deflated && size > MOST.saturating_mul(content.len() as u64) {
-        let message = format!("is said to inflate from {} bytes to {size}, more than deflate can make", content.len());
-        return Err(Error::invalid(message));
-    }
-    let header = if deflated { npy::header(&inflated_header(content, size)?)? } else { npy::header(content)? };
+fn array(member: &zip::Member, header: npy::Header) -> Result<ArrayInfo> {
+    let &zip::Member { ref data, deflated, size, crc, .. } = member;
     let npy::Header { dtype, order, shape, length: header, .. } = header;
+    let name = member.array_name();
     let mut info = if deflated {
         ArrayInfo::unplaced(name, dtype, &shape, order, data.start as u64)?
     } else {

@@ -7,6 +7,7 @@ use std::{
     collections::{BTreeMap, HashSet},
     fmt,
     io::Write,
+    ops::Range,
     path::Path,
     sync::Arc,
 };
@@ -22,7 +23,7 @@ use super::{
     DumpOptions,
     atomic::{self, cannot_write},
     dump::for_each_block,
-    file::{ArrayFile, ArrayInfo, Format, Tree},
+    file::{ArrayFile, ArrayInfo, Format, Tree, Unreadable},
     named::{Entry, Named},
 };
 use crate::{AnyArray, ByteOrder, DType, Error, Order, Result, dtype::Quoted, map::FileMap};
@@ -54,6 +55,9 @@ const DTYPES: [(&str, &str); 14] = [
     ("C64", "c8"),
 ];
 
+/// Those of 8 bits and less that no element type here is like.
+const NARROW: [&str; 8] = ["F4", "F6_E2M3", "F6_E3M2", "F8_E4M3", "F8_E4M3FNUZ", "F8_E5M2", "F8_E5M2FNUZ", "F8_E8M0"];
+
 /// Whether a file that begins so is of this format: a header's length that is less than 4 GiB, and the header's first byte.
 pub(super) fn is_begun(start: &[u8]) -> bool {
     start.len() > PREFIX && start[4..PREFIX] == [0; 4] && start[PREFIX] == b'{'
@@ -74,19 +78,31 @@ pub(super) fn read(map: Arc<FileMap>) -> Result<ArrayFile> {
         .map_err(|error| Error::invalid(format!("the header is not what a safetensors header is: {error}")))?;
 
     tensors.sort_by_key(|(_, tensor)| tensor.data_offsets);
-    let mut arrays = Vec::with_capacity(tensors.len());
+    let (mut arrays, mut unreadable) = (Vec::with_capacity(tensors.len()), Vec::new());
     let mut end = 0;
     for (name, tensor) in tensors {
-        let info = tensor.placed(&name, end, start, bytes.len());
-        let info = info.map_err(|error| error.within(format_args!("array {}", Quoted(&name))))?;
-        end += info.nbytes();
-        arrays.push(info);
+        let wrong = |error: Error| error.within(format_args!("array {}", Quoted(&name)));
+        let nbytes = match dtype(&tensor.dtype).map_err(wrong)? {
+            Ok(dtype) => {
+                let info = tensor.placed(&name, dtype, end, start, bytes.len()).map_err(wrong)?;
+                arrays.push(info);
+                arrays[arrays.len() - 1].nbytes()
+            }
+            Err(reason) => {
+                let range = tensor.range(end, start, bytes.len()).map_err(wrong)?;
+                let nbytes = range.len() as u64;
+                unreadable.push(Unreadable::new(name, range, &reason));
+                nbytes
+            }
+        };
+        end += nbytes;
     }
     let held = (bytes.len() - start) as u64;
     if end != held {
         return Err(Error::invalid(format!("the arrays end at byte {end} of the data, which has {held} bytes")));
     }
-    Ok(ArrayFile::new(map, Format::Safetensors, None, arrays, Tree::OfNamed, false).with_metadata(metadata))
+    let file = ArrayFile::new(map, Format::Safetensors, None, arrays, Tree::OfNamed, false);
+    Ok(file.with_unreadable(unreadable).with_metadata(metadata))
 }
 
 struct Header {
@@ -104,15 +120,10 @@ struct Tensor {
 }
 
 impl Tensor {
-    /// The array, where it begins at `expected` of the data, which begins at `start` of the file.
-    fn placed(self, name: &str, expected: u64, start: usize, file_length: usize) -> Result<ArrayInfo> {
-        let dtype = dtype(&self.dtype)?;
+    /// The array of `dtype`, where it begins at `expected` of the data, which begins at `start` of the file.
+    fn placed(self, name: &str, dtype: DType, expected: u64, start: usize, file_length: usize) -> Result<ArrayInfo> {
+        self.begins_at(expected)?;
         let (begin, end) = self.data_offsets;
-        if begin != expected {
-            let fault = if begin < expected { "overlaps what precedes it" } else { "leaves a hole before it" };
-            let message = format!("begins at byte {begin} of the data and {fault}, which ends at byte {expected}");
-            return Err(Error::invalid(message));
-        }
         // `begin` is where an array within the file ended.
         let info =
             ArrayInfo::checked(name.to_owned(), dtype, &self.shape, Order::C, start as u64 + begin, file_length)?;
@@ -124,17 +135,38 @@ impl Tensor {
             ))),
         }
     }
+
+    /// Where in the file the bytes lie, of whatever type.
+    fn range(&self, expected: u64, start: usize, file_length: usize) -> Result<Range<usize>> {
+        self.begins_at(expected)?;
+        let (begin, end) = self.data_offsets;
+        let held = (file_length - start) as u64;
+        if begin > end || end > held {
+            let message = format!("lies from byte {begin} to {end} of the data, which has {held} bytes");
+            return Err(Error::invalid(message));
+        }
+        Ok(start + begin as usize..start + end as usize)
+    }
+
+    fn begins_at(&self, expected: u64) -> Result<()> {
+        let begin = self.data_offsets.0;
+        if begin == expected {
+            return Ok(());
+        }
+        let fault = if begin < expected { "overlaps what precedes it" } else { "leaves a hole before it" };
+        Err(Error::invalid(format!("begins at byte {begin} of the data and {fault}, which ends at byte {expected}")))
+    }
 }
 
-fn dtype(name: &str) -> Result<DType> {
-    match DTYPES.iter().find(|(known, _)| *known == name) {
-        Some((_, code)) => format!("<{code}").parse(),
-        None => {
-            let known: Vec<_> = DTYPES.iter().map(|(known, _)| *known).collect();
-            let message = format!("is of dtype {}; those that can be read are {}", Quoted(name), known.join(" "));
-            Err(Error::invalid(message))
-        }
+/// The type of that name, or why it can only be passed over.
+fn dtype(name: &str) -> Result<Result<DType>> {
+    if let Some((_, code)) = DTYPES.iter().find(|(known, _)| *known == name) {
+        return format!("<{code}").parse().map(Ok);
     }
+    let known: Vec<_> = DTYPES.iter().map(|(known, _)| *known).collect();
+    let message = format!("is of dtype {}; those that can be read are {}", Quoted(name), known.join(" "));
+    let error = Error::invalid(message);
+    if NARROW.contains(&name) { Ok(Err(error)) } else { Err(error) }
 }
 
 impl<'de> Deserialize<'de> for Header {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use ndferry::{
-    AnyArray, ArrayFile, ByteOrder, DumpOptions, OpenOptions, Order, SharedArray, WhyNotMapped,
+    AnyArray, ArrayFile, ArrayInfo, ByteOrder, DumpOptions, OpenOptions, Order, SharedArray, WhyNotMapped,
     ndarray::{Array2, Ix1, Ix2, ShapeBuilder},
 };
 
@@ -202,16 +202,6 @@ fn a_zip_file_that_says_two_things_or_too_much_is_refused() {
         ("a name with a zero", zip(&[member("a.npy\0.txt")]), "has no zeros"),
         ("no name", zip(&[member("")]), "has the name ``"),
         (
-            "another member that is no array",
-            zip(&[Member { content: b"readme".into(), size: 6, ..member("a") }]),
-            "npy header",
-        ),
-        (
-            "a file in place of an array",
-            zip(&[Member { content: vec![b'x'; 99], size: 99, ..member("a") }]),
-            "as a .npy file",
-        ),
-        (
             "more bytes than the array",
             zip(&[Member { content: [forge::bytes(&[1]), vec![0]].concat(), size: 130, ..member("a") }]),
             "its header has 128",
@@ -346,8 +336,49 @@ fn a_bomb_is_refused_before_memory_is_taken_for_it() {
     // A header of a gigabyte, which is inflated when the file is opened.
     let header = [b"\x93NUMPY\x02\x00".as_slice(), &(1_u32 << 30).to_le_bytes(), &vec![b' '; 1 << 21]].concat();
     let long = Member { content: header, size: 1 << 30, ..zeros() }.deflated();
-    let error = open(&path, &zip(&[Member { size: 2_000_000, ..long }])).unwrap_err();
-    assert!(error.to_string().contains("npy header is said to have 1073741836 bytes; 1048576 are"), "{error}");
+    let file = open(&path, &zip(&[Member { size: 2_000_000, ..long }])).unwrap();
+    let reason = file.unreadable()[0].reason();
+    assert!(reason.contains("npy header is said to have 1073741836 bytes; 1048576 are"), "{reason}");
+}
+
+// F8
+#[test]
+fn a_member_that_is_no_array_does_not_keep_others_from_being_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.npz");
+    let objects = forge::npy_of("'|O'", "(1,)", b"pickled");
+    for (title, other, reason) in [
+        ("Python objects", Member::stored("other.npy", objects.clone()), "Python objects"),
+        ("Python objects, deflated", Member::stored("other.npy", objects).deflated(), "Python objects"),
+        ("a text", Member::stored("other", b"readme".into()), "npy header needs"),
+        ("a longer text", Member::stored("other", vec![b'x'; 99]), "as a .npy file"),
+        ("a long text, deflated", Member::stored("other", vec![b'x'; 9999]).deflated(), "as a .npy file"),
+    ] {
+        let folders = [Member::stored("sub/", Vec::new()), Member::new("sub/b.npy", &[4])];
+        let members: Vec<_> = [Member::new("a.npy", &[1, 2, 3]), other].into_iter().chain(folders).collect();
+        let file = open(&path, &zip(&members)).unwrap();
+        let names = file.arrays().iter().map(ArrayInfo::name).collect::<Vec<_>>();
+        assert_eq!(names, ["a", "sub/b"], "{title}");
+        assert_eq!(file.array_named::<u8, Ix1>("a").unwrap().to_vec(), [1, 2, 3], "{title}");
+        let [unreadable] = file.unreadable() else { panic!("{title}") };
+        assert_eq!((unreadable.name(), unreadable.stored_nbytes()), ("other", members[1].content.len() as u64));
+        assert!(unreadable.reason().contains(reason), "{title}: {}", unreadable.reason());
+        // What would take it with the rest is refused, and says why.
+        let out = folder.path().join("out.npz");
+        for error in [
+            file.any("other").unwrap_err(),
+            file.value::<BTreeMap<String, AnyArray>>().unwrap_err(),
+            ndferry::convert(&file, None, &out, &DumpOptions::new()).unwrap_err(),
+            file.verify().unwrap_err(),
+        ] {
+            assert!(error.is_invalid() && error.path() == Some(&path), "{title}: {error}");
+            assert!(
+                error.message().contains("`other` cannot be read: ") && error.message().contains(reason),
+                "{title}: {error}"
+            );
+        }
+        ndferry::convert(&file, Some("sub/b"), &out, &DumpOptions::new()).unwrap();
+    }
 }
 
 // F2

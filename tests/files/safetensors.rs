@@ -121,7 +121,9 @@ fn a_header_that_breaks_a_rule_is_refused_with_the_rule() {
         (r#"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"more":1}}"#.into(), 1, "unknown field `more`"),
         (r#"{"a":{"dtype":"U8","dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#.into(), 1, "duplicate field"),
         (r#"{"a":{"dtype":"U8","shape":[1]}}"#.into(), 1, "missing field `data_offsets`"),
-        (r#"{"a":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}}"#.into(), 1, "of dtype `F8_E4M3`; those that"),
+        (r#"{"a":{"dtype":"F9_E4M3","shape":[1],"data_offsets":[0,1]}}"#.into(), 1, "of dtype `F9_E4M3`; those that"),
+        (r#"{"a":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,2]}}"#.into(), 1, "which has 1 bytes"),
+        (r#"{"a":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[1,2]}}"#.into(), 2, "leaves a hole before it"),
         (r#"{"a":{"dtype":"f32","shape":[1],"data_offsets":[0,4]}}"#.into(), 4, "of dtype `f32`"),
         (format!("{{{a}}} x"), 4, "trailing characters"),
         (format!("{{{a}"), 4, "EOF"),
@@ -143,6 +145,29 @@ fn a_header_that_breaks_a_rule_is_refused_with_the_rule() {
         assert!(message.contains(reason), "{message}");
     }
     assert!(open(&path, &file(" {}", 0)).unwrap_err().to_string().contains("none of .ferry"), "the first byte is `{{`");
+}
+
+// F8
+#[test]
+fn arrays_of_narrow_floats_do_not_keep_others_from_being_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.safetensors");
+    let narrow =
+        |dtype: &str, bytes: u64| format!(r#""n":{{"dtype":"{dtype}","shape":[4],"data_offsets":[0,{bytes}]}}"#);
+    for (dtype, bytes) in [("F8_E4M3", 4), ("F8_E5M2FNUZ", 4), ("F6_E2M3", 3), ("F4", 2)] {
+        let header = format!(
+            r#"{{{},"a":{{"dtype":"U8","shape":[2],"data_offsets":[{bytes},{}]}}}}"#,
+            narrow(dtype, bytes),
+            bytes + 2
+        );
+        let opened = open(&path, &file(&header, bytes as usize + 2)).unwrap();
+        assert_eq!(opened.array_named::<u8, Ix1>("a").unwrap().to_vec(), [0, 0], "{dtype}");
+        let [unreadable] = opened.unreadable() else { panic!("{dtype}") };
+        assert_eq!((unreadable.name(), unreadable.stored_nbytes()), ("n", bytes));
+        assert_eq!(unreadable.offset() + bytes, opened.arrays()[0].offset());
+        let error = opened.any("n").unwrap_err().to_string();
+        assert!(error.contains(&format!("`n` cannot be read: is of dtype `{dtype}`")), "{error}");
+    }
 }
 
 // F2
