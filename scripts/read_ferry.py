@@ -4,10 +4,13 @@
 Written from docs/format.md alone and to be read beside it: a reader in another language does what this one does. Needs
 NumPy, msgpack and xxhash, and for compressed arrays zstandard and lz4, which scripts/python-env installs. As a module: `read(path)`, arrays mapped, not copied.
 
+Bfloat16, which NumPy has not, becomes float32. `Some(None)`, which Python has not, becomes `Somes`.
+
 In the output an array has its entry of the header and `sum_of_bytes`, the sum of its elements' bytes modulo 2**32; in
 the value it is {"array": its number}. A broken file gives one line on stderr and exit code 1.
 """
 
+import dataclasses
 import json
 import math
 import os
@@ -22,6 +25,14 @@ from xxhash import xxh3_64_hexdigest, xxh3_64_intdigest
 MAGIC = b"\x89NDFR\r\n\x1a"
 PRELUDE = struct.Struct("<8sIIQQQQQQ")
 ARRAY = 1  # the MessagePack extension type that stands for an array
+SOME = 2  # and the one for options around nothing
+
+
+@dataclasses.dataclass(frozen=True)
+class Somes:
+    """`Some(None)`, which is 1, `Some(Some(None))`, which is 2, and so on."""
+
+    count: int
 
 
 def require(condition, message):
@@ -70,37 +81,66 @@ def read_segment(data, entry):
     require(entry["offset"] % (64 if entry["nbytes"] < 1 << 16 else 4096) == 0, f"{name} is not aligned")
     require("xxh3" not in entry or xxh3_64_hexdigest(content) == entry["xxh3"], f"{name} does not match its checksum")
     require(order in ("C", "F"), f"{name} has order {order!r}")
-    dtype = read_dtype(entry["dtype"], name)
+    dtype = read_dtype(entry["dtype"], name, "u2")
     if "codec" in entry:
         content = decompress(content, entry["codec"], entry["nbytes"], name)
     require(math.prod(shape) * dtype.itemsize == len(content), f"{name}: shape and dtype do not make its bytes")
-    return np.ndarray(shape, dtype, buffer=content, order=order)
+    return widened(np.ndarray(shape, dtype, buffer=content, order=order), read_dtype(entry["dtype"], name, "f4"))
 
 
 def decompress(content, codec, nbytes, name):
+    """What one frame makes, and a byte more at the most than it should."""
     require(codec in ("zstd", "lz4"), f"{name} is compressed with {codec!r}")
     if codec == "zstd":
         import zstandard
-        return zstandard.ZstdDecompressor().decompress(content, max_output_size=nbytes)
+        require(zstandard.frame_content_size(content) in (-1, nbytes), f"{name} makes more or fewer bytes than {nbytes}")
+        return zstandard.ZstdDecompressor().decompress(content, max_output_size=nbytes + 1, allow_extra_data=False)
     import lz4.frame
-    return lz4.frame.decompress(content)
-def read_dtype(dtype, name):
-    """A type string, or a list of fields; fields called '' are padding."""
+    frame = lz4.frame.LZ4FrameDecompressor()
+    made = frame.decompress(content, max_length=nbytes + 1)
+    require(frame.eof and not frame.unused_data, f"{name} is not one LZ4 frame")
+    return made
+
+
+def read_dtype(dtype, name, bfloat16):
+    """A type string, or a list of fields; fields called '' are padding. `bfloat16` is what stands for that."""
     if isinstance(dtype, str):
-        require(re.fullmatch(r"[<>|]([biufc]\d+|[SUV]\d+|[Mm]8(\[\w+\])?)", dtype), f"{name} has dtype {dtype!r}")
-        return np.dtype(dtype)
+        known = r"([<>|])(?:(bf2)|([biufc]\d+|[SUV]\d+|[Mm]8(?:\[\w+\])?))"
+        found = re.fullmatch(known, dtype)
+        require(found, f"{name} has dtype {dtype!r}")
+        return np.dtype(found[1] + (bfloat16 if found[2] else found[3]))
     names, titles, formats, offsets, end = [], [], [], [], 0
     for field, of, *shape in dtype:
         title, field = field if isinstance(field, list) else (None, field)
-        part = np.dtype((read_dtype(of, name), tuple(*shape)))
-        if field != "" or part.kind != "V" or part.names is not None:
+        part = read_dtype(of, name, bfloat16)
+        padding = field == "" and part.kind == "V" and part.names is None
+        if shape:
+            # NumPy makes no such fields of S0, U0 and V0; of records of nothing it does.
+            part = np.dtype((part if part.itemsize or part.names is not None else [], tuple(*shape)))
+        if not padding:
             names, titles, formats, offsets = names + [field], titles + [title], formats + [part], offsets + [end]
         end += part.itemsize
     return np.dtype({"names": names, "titles": titles, "formats": formats, "offsets": offsets, "itemsize": end})
 
 
+def widened(array, dtype):
+    """The array, where its bfloat16 is already what `dtype` has; a copy with float32 in their place, where it is not."""
+    if array.dtype == dtype:
+        return array
+    wide = np.zeros(array.shape, dtype, "F" if array.flags.fnc else "C")
+    if dtype.names is None:
+        # Its upper half.
+        wide[...] = (array.astype("u4") << 16).view("f4")
+    for field in dtype.names or ():
+        wide[field] = widened(array[field], dtype[field].base)
+    return wide
+
+
 def read_tree(tree, arrays):
     def extension(code, payload):
+        if code == SOME:
+            require(len(payload) == 1 and payload[0] > 0, f"the tree has options around nothing as {payload!r}")
+            return Somes(payload[0])
         require(code == ARRAY, f"the tree has an extension value of type {code}")
         number = msgpack.unpackb(payload)
         require(number in range(len(arrays)), f"the tree names an array {number}")
@@ -123,6 +163,7 @@ def main(path):
             case np.ndarray(): return {"array": numbers[id(value)]}
             case dict(): return {str(key): show(item) for key, item in value.items()}
             case list() | bytes(): return [show(item) for item in value]
+            case Somes(): return {"somes": value.count}
             case float() if not math.isfinite(value): return str(value)  # JSON has no number for it
             case _: return value
 
@@ -137,5 +178,5 @@ if __name__ == "__main__":
         sys.exit("usage: read_ferry.py FILE")
     try:
         main(sys.argv[1])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # whatever a library makes of a broken file
         sys.exit(f"read_ferry.py: {sys.argv[1]}: {error}")

@@ -21,6 +21,16 @@ fn python(arguments: &[&str]) -> Option<String> {
     Some(String::from_utf8(output.stdout).unwrap())
 }
 
+/// What `scripts/read_ferry.py` prints of a file; `None` where there is no Python to run it.
+fn seen(path: &Path) -> Option<serde_json::Value> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/read_ferry.py");
+    let Some(printed) = python(&[script, path.to_str().unwrap()]) else {
+        eprintln!("left out: NDFERRY_PYTHON is not set");
+        return None;
+    };
+    Some(serde_json::from_str(&printed).unwrap())
+}
+
 /// The sum that `scripts/read_ferry.py` gives: of all elements' bytes, which is the same in any byte order.
 fn sum(array: &AnyArray) -> u64 {
     let bytes = |hex: &String| {
@@ -32,7 +42,6 @@ fn sum(array: &AnyArray) -> u64 {
 // F8
 #[test]
 fn an_independent_reader_reads_what_we_write() {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/read_ferry.py");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.ferry");
     for byte_order in [ByteOrder::Little, ByteOrder::Big] {
@@ -47,11 +56,7 @@ fn an_independent_reader_reads_what_we_write() {
             ByteOrder::Big => options,
         };
         options.dump(&path, &value).unwrap();
-        let Some(printed) = python(&[script.to_str().unwrap(), path.to_str().unwrap()]) else {
-            eprintln!("left out: NDFERRY_PYTHON is not set");
-            return;
-        };
-        let seen: serde_json::Value = serde_json::from_str(&printed).unwrap();
+        let Some(seen) = seen(&path) else { return };
         assert_eq!(seen["value"], serde_json::json!([{"array": 0}, "größe", {"array": 1}, [1, -2, 3], null]));
         let arrays = seen["arrays"].as_array().unwrap();
         assert_eq!(arrays[0]["order"], "F");
@@ -64,6 +69,32 @@ fn an_independent_reader_reads_what_we_write() {
             assert_eq!(seen["dtype"], info.dtype().to_string());
             assert_eq!(seen["shape"], serde_json::json!(info.shape()));
         }
+    }
+}
+
+// F8 F9
+#[test]
+fn an_independent_reader_knows_what_neither_numpy_nor_python_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.ferry");
+    let bytes: Vec<u8> = (0..40).collect();
+    let dtype = "[('half', '<bf2', (2,)), ('none', '|V0'), ('', '|V1'), ('text', '|S0'), ('texts', '<U0', (2,)), \
+                 ('in', [('b', '|u1'), ('half', '>bf2')]), ('many', '|S0', (3,)), ('n', '<u2')]";
+    // No sum of all bytes, as padding has none.
+    let padding: u64 = (0..4).map(|record| u64::from(bytes[10 * record + 4])).sum();
+    let records = AnyArray::from_bytes(dtype.parse().unwrap(), &[4], Order::C, &bytes).unwrap();
+    let half = SharedArray::from(Array2::from_shape_fn((3, 5).f(), |(i, j)| half::bf16::from_f32((5 * i + j) as f32)));
+    let nothing = AnyArray::from_bytes("|V0".parse().unwrap(), &[2, 3], Order::F, &[]).unwrap();
+    let options = [None, Some(None), Some(Some(None)), Some(Some(Some(())))];
+    for (byte_order, is) in [(ByteOrder::Little, "<bf2"), (ByteOrder::Big, ">bf2")] {
+        let value = (options, half.clone(), records.clone(), nothing.clone());
+        DumpOptions::new().byte_order(byte_order).dump(&path, &value).unwrap();
+        let Some(seen) = seen(&path) else { return };
+        let somes = serde_json::json!([null, {"somes": 1}, {"somes": 2}, {"somes": 3}]);
+        assert_eq!(seen["value"], serde_json::json!([somes, {"array": 0}, {"array": 1}, {"array": 2}]));
+        let found = [0, 1, 2].map(|at| &seen["arrays"][at]["sum_of_bytes"]);
+        let expected = [sum(&half.to_any()), bytes.iter().map(|&byte| u64::from(byte)).sum::<u64>() - padding, 0];
+        assert_eq!((found.map(|sum| sum.as_u64().unwrap()), &seen["arrays"][0]["dtype"]), (expected, &is.into()));
     }
 }
 
