@@ -57,8 +57,9 @@ impl Failures {
     /// What was asked for could not be done, or was found to be wrong.
     pub fn report(&mut self, failure: &Failure) {
         self.note(1);
-        // Where stderr is closed there is nobody to tell.
-        let _ = writeln!(std::io::stderr(), "ndferry: {failure}");
+        // In one piece: stderr would be written to once for every character. Where it is closed there is nobody to tell.
+        let line = format!("ndferry: {failure}\n");
+        let _ = std::io::stderr().write_all(line.as_bytes());
     }
 
     /// What was asked cannot be answered, where 1 is an answer.

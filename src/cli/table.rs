@@ -1,6 +1,9 @@
 //! Rows under headings, aligned; turned into a list of fields where the terminal is too narrow for them.
 
-use super::text::OneLine;
+use super::text::brief;
+
+/// Columns of the terminal that a cell takes, at most.
+const WIDEST: usize = 120;
 
 /// A table in the making.
 pub struct Table {
@@ -27,9 +30,9 @@ impl Table {
         Self { columns: columns.collect(), rows: Vec::new() }
     }
 
-    /// Adds a row; what is in it is made to fit one line.
+    /// Adds a row; what is in it is made to fit one line, and shortened where it is long.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        let cells: Vec<_> = cells.into_iter().map(|cell| OneLine(&cell).to_string()).collect();
+        let cells: Vec<_> = cells.into_iter().map(|cell| brief(&cell, WIDEST)).collect();
         assert_eq!(cells.len(), self.columns.len(), "a row has a cell for each column");
         self.rows.push(cells);
     }
@@ -127,6 +130,15 @@ mod tests {
                         name   a\\nlonger one\n\
                         count  1\n";
         assert_eq!(table().render(Some(20)), expected);
+    }
+
+    #[test]
+    fn one_long_cell_does_not_make_every_row_as_long() {
+        let mut table = table();
+        table.row(["long".repeat(100_000), "2".into()]);
+        let text = table.render(None);
+        assert!(text.lines().all(|line| line.chars().count() <= WIDEST + GAP.len() + 8), "{text}");
+        assert!(text.contains("longlong…onglong"), "{text}");
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Text for people: names of unknown origin made harmless, counts and sizes made readable.
 
-use std::fmt::{self, Write};
+use std::{
+    borrow::Cow,
+    fmt::{self, Write},
+};
 
 use serde::Serialize;
 
@@ -19,6 +22,38 @@ impl fmt::Display for OneLine<'_> {
 fn is_disruptive(character: char) -> bool {
     // Line and paragraph separator, and the marks that turn or embed a direction of writing.
     character.is_control() || matches!(character, '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Characters of a name that a message has, at most.
+const NAME: usize = 120;
+
+/// A message about an array, which may have no name.
+pub fn of_array(name: &str, message: &str) -> String {
+    if name.is_empty() { message.to_owned() } else { format!("array `{}`: {message}", brief(name, NAME)) }
+}
+
+/// Text on one line of at most `most` characters: what is longer loses its middle.
+pub fn brief(text: &str, most: usize) -> String {
+    // Shortened first, so that nothing is made of what is not shown; and again, because escapes are longer than what they stand for.
+    let shown = OneLine(&shortened(text, most)).to_string();
+    match shortened(&shown, most) {
+        Cow::Borrowed(_) => shown,
+        Cow::Owned(short) => short,
+    }
+}
+
+/// The beginning and the end of a text that is longer than `most` characters.
+fn shortened(text: &str, most: usize) -> Cow<'_, str> {
+    if text.chars().nth(most).is_none() {
+        return text.into();
+    }
+    let (before, after) = (most / 2, (most - 1) / 2);
+    let head = text.char_indices().nth(before).map_or(text, |(at, _)| &text[..at]);
+    let tail = match after.checked_sub(1).and_then(|after| text.char_indices().rev().nth(after)) {
+        Some((at, _)) => &text[at..],
+        None => "",
+    };
+    format!("{head}…{tail}").into()
 }
 
 /// A shape as it is given on the command line, with `×` between the lengths; a 0-d array is a scalar.
@@ -58,6 +93,20 @@ mod tests {
             ("a\u{2028}b\u{202e}c", "a\\u{2028}b\\u{202e}c"),
         ] {
             assert_eq!(OneLine(text).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_keeps_both_its_ends() {
+        for (text, most, shown) in [
+            ("short", 5, "short"),
+            ("shorter", 5, "sh…er"),
+            ("shorter", 6, "sho…er"),
+            ("naïve 数字", 7, "naï… 数字"),
+            ("ab", 1, "…"),
+            ("\n\n\n\n", 6, "\\n\\…\\n"),
+        ] {
+            assert_eq!(brief(text, most), shown);
         }
     }
 

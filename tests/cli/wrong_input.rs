@@ -278,3 +278,38 @@ fn a_path_that_is_no_text_is_still_told_on_one_line() {
     let path = Path::new(OsStr::from_bytes(b"no-such-\xFF\xFE.npy"));
     assert_refused(path, &[], "No such file");
 }
+
+/// A `.safetensors` file whose header is this.
+fn safetensors(header: &str, data: &[u8]) -> Vec<u8> {
+    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), data].concat()
+}
+
+/// What every subcommand that prints something of the file says, within the memory there is.
+#[track_caller]
+fn assert_brief(path: &Path) {
+    for subcommand in ["info", "stats"] {
+        let outcome = run(command_within(LIMIT, [subcommand.as_ref(), path.as_os_str()]));
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{:.1000}", outcome.stderr);
+        let widest = outcome.stdout.lines().map(|line| line.chars().count()).max();
+        assert!(widest.unwrap() < 500, "{subcommand} {}: {widest:?} characters", path.display());
+    }
+}
+
+// F1
+#[test]
+fn names_and_shapes_of_any_length_are_told_in_brief() {
+    let folder = Folder::new();
+    for length in [70_000, 4 << 20] {
+        let name = "n".repeat(length);
+        let header = format!(r#"{{"{name}":{{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}}}"#);
+        assert_brief(&folder.file("name.safetensors", safetensors(&header, &[0; 4])));
+    }
+    assert_brief(&folder.file("axes.npy", with_shape(&format!("({})", "1,".repeat(33_000)))));
+    let name = "n".repeat(4 << 20);
+    let header = format!(r#"{{"{name}":{{"dtype":"C64","shape":[1],"data_offsets":[0,8]}}}}"#);
+    let path = folder.file("complex.safetensors", safetensors(&header, &[0; 8]));
+    let outcome = run(command_within(LIMIT, ["stats".as_ref(), path.as_os_str()]));
+    assert!(outcome.stderr.len() < 1000 && outcome.stderr.contains("complex numbers"), "{:.1000}", outcome.stderr);
+    let field = format!("[('{}', '<f8')]", "f".repeat(70_000));
+    assert_brief(&folder.file("field.npy", with_dtype(&field)));
+}

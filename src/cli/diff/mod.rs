@@ -85,7 +85,7 @@ fn rows(args: &DiffArgs) -> Result<Vec<Row>, Failure> {
             [Some(one), Some(other)] => {
                 let whole = Row::new(pair, Verdict::Same);
                 compare_all(whole, &read(&a, one)?, &read(&b, other)?, args.nan_differs, &mut rows)
-                    .map_err(|message| Failure::new(a.path(), told(one.name(), &message)))?;
+                    .map_err(|message| Failure::new(a.path(), text::of_array(one.name(), &message)))?;
             }
             _ => rows.push(Row::new(pair, Verdict::Missing)),
         }
@@ -166,11 +166,6 @@ fn numbered(file: &ArrayFile, plain: bool) -> impl Iterator<Item = ((Cow<'_, str
     })
 }
 
-/// A message about an array, which may have no name.
-fn told(name: &str, message: &str) -> String {
-    if name.is_empty() { message.to_owned() } else { format!("array `{name}`: {message}") }
-}
-
 impl Row {
     /// Arrays whose elements were not compared.
     fn new(pair: [Option<&ArrayInfo>; 2], verdict: Verdict) -> Self {
@@ -222,7 +217,7 @@ impl Row {
             }
             Verdict::Values => self.told_values(),
         };
-        Some(format!("{}\n", OneLine(&told(&self.array, &message))))
+        Some(format!("{}\n", OneLine(&text::of_array(&self.array, &message))))
     }
 
     fn told_values(&self) -> String {

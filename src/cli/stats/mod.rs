@@ -62,10 +62,7 @@ pub fn run(args: &StatsArgs, failures: &mut Failures) -> Result<(), Failure> {
 }
 
 fn failed(file: &ArrayFile, name: &str, message: &str) -> Failure {
-    match name {
-        "" => Failure::new(file.path(), message),
-        name => Failure::new(file.path(), format!("array `{name}`: {message}")),
-    }
+    Failure::new(file.path(), text::of_array(name, message))
 }
 
 /// The workers, started when the first array needs them, and what is asked of them.
