@@ -266,3 +266,66 @@ fn records_are_compared_field_by_field_whatever_they_hold() {
          array `tag`: 1 of 2 elements differ, first at [1]: \"y\" and \"z\"\n"
     );
 }
+
+/// A `.npy` file of version 2.0.
+fn npy(path: &Path, dtype: &str, shape: &str, data: &[u8]) {
+    let header = format!("{{'descr': {dtype}, 'fortran_order': False, 'shape': {shape}, }}\n");
+    let length = (header.len() as u32).to_le_bytes();
+    fs::write(path, [b"\x93NUMPY\x02\x00", &length[..], header.as_bytes(), data].concat()).unwrap();
+}
+
+// F1
+#[test]
+fn elements_without_bytes_and_axes_without_end_take_no_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let [a, b] = ["a.npy", "b.npy"].map(|name| folder.path().join(name));
+    let fields: Vec<_> = (0..300).map(|at| format!("('f{at}', '|V0', (100000,))")).collect();
+    let fields = format!("[{}]", fields.join(", "));
+    for (dtype, shape) in [
+        ("'|V0'", "(1000000000000,)"),
+        ("'|S0'", "(1000000000000,)"),
+        ("'<U0'", "(1000000, 1000000)"),
+        (&fields, "(100000,)"),
+    ] {
+        npy(&a, dtype, shape, &[]);
+        assert_same(&a, &a, &[]);
+    }
+    let axes = format!("({})", "1,".repeat(60_000));
+    npy(&a, "'<f8'", &axes, &1.5f64.to_le_bytes());
+    assert_same(&a, &a, &[]);
+    npy(&b, "'<f8'", &axes, &2.5f64.to_le_bytes());
+    let row = &parse(&differing(&a, &b, &["--json"]))[0];
+    assert_eq!(row["first"].as_array().unwrap().len(), 60_000);
+    assert!(differing(&a, &b, &[]).len() < 1000);
+    // Records among so many axes, and so many axes in a record.
+    for (dtype, shape) in [
+        ("[('x', '<u2'), ('y', '<u2')]".to_owned(), format!("(10000, {})", "1,".repeat(20_000))),
+        (format!("[('x', '<u2'), ('y', '<u2', ({}))]", "1,".repeat(20_000)), "(10,)".to_owned()),
+    ] {
+        let count = if dtype.len() < 100 { 10_000 } else { 10 };
+        npy(&a, &dtype, &shape, &vec![0; count * 4]);
+        assert_same(&a, &a, &[]);
+        npy(&b, &dtype, &shape, &[&vec![0; (count - 1) * 4][..], &[1, 0, 2, 0]].concat());
+        let rows = parse(&differing(&a, &b, &["--json"]));
+        assert_eq!((&rows[0]["first"][0], &rows[1]["different"]), (&json!(count - 1), &json!(1)));
+    }
+}
+
+#[test]
+fn of_records_in_fortran_order_the_first_in_c_order_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let [a, b] = ["a.ferry", "b.npy"].map(|name| folder.path().join(name));
+    let dtype = "[('x', '<u2', (2,)), ('y', '|u1')]";
+    // In F order element 1 is [1, 0], element 2 is [0, 1]: that comes first.
+    let mut bytes = [0; 30];
+    let of = |bytes: &[u8]| AnyArray::from_bytes(dtype.parse().unwrap(), &[2, 3], Order::F, bytes).unwrap();
+    ndferry::dump(&a, &of(&bytes)).unwrap();
+    (bytes[5 + 2], bytes[2 * 5 + 2], bytes[2 * 5 + 4]) = (1, 2, 3);
+    for order in [Order::F, Order::C] {
+        DumpOptions::new().order(order).write_npy(&b, &of(&bytes)).unwrap();
+        let rows = parse(&differing(&a, &b, &["--json"]));
+        assert_eq!((&rows[0]["first"], &rows[0]["values"]), (&json!([0, 1, 1]), &json!(["0", "2"])), "{rows}");
+        assert_eq!((&rows[0]["different"], &rows[1]["first"]), (&json!(2), &json!([0, 1])), "{rows}");
+        assert_eq!(rows[0]["shape"], json!([[2, 3, 2], [2, 3, 2]]));
+    }
+}

@@ -1,15 +1,13 @@
 //! Comparing two arrays of one type and shape.
 
-use std::ops::Range;
-
 use half::{bf16, f16};
-use ndarray::{Dimension, IxDyn, Zip};
+use ndarray::{IxDyn, Zip};
 use ndferry::{AnyArray, ElementKind, Scalar, SharedArray};
 use num_complex::Complex;
 
 use super::{
     distance::{Compared, Distance},
-    tiles::tiles,
+    pair::{Pair, Tile},
 };
 use crate::cli::{failure::reason, value::Value};
 
@@ -20,7 +18,7 @@ pub struct Difference {
     pub different: u64,
     /// Those of them of which one is NaN.
     pub nan: u64,
-    /// Index and values of the first that differ, in C order.
+    /// [Place](Pair::place) and values of the first that differ, in C order.
     pub first: Option<(Vec<usize>, [String; 2])>,
     /// The largest distances of those that are not NaN.
     pub absolute: Option<Value>,
@@ -28,15 +26,18 @@ pub struct Difference {
 }
 
 /// Compares two arrays; an `Err` says why they cannot be.
-pub fn compare(one: &AnyArray, other: &AnyArray, nan_differs: bool) -> Result<Difference, String> {
-    let by = |compare: fn(&AnyArray, &AnyArray, bool) -> ndferry::Result<Difference>| {
-        compare(one, other, nan_differs).map_err(|error| reason(&error))
+pub fn compare(pair: &Pair, nan_differs: bool) -> Result<Difference, String> {
+    let by = |compare: fn(&Pair, bool) -> ndferry::Result<Difference>| {
+        compare(pair, nan_differs).map_err(|error| reason(&error))
     };
-    let scalar = match one.dtype().kind() {
+    let dtype = pair.one().dtype();
+    let scalar = match dtype.kind() {
         ElementKind::Scalar(scalar) => *scalar,
         ElementKind::DateTime(_) | ElementKind::TimeDelta(_) => return by(compare_times),
-        ElementKind::Text(_) => return by(|one, other, _| compare_words(one, other, texts)),
-        _ => return by(|one, other, _| compare_words(one, other, byte_strings)),
+        ElementKind::Text(_) => return by(compare_texts),
+        // Padding is nothing to compare.
+        ElementKind::Struct(_) => return Ok(Difference::default()),
+        _ => return by(compare_byte_strings),
     };
     match scalar {
         Scalar::Bool => by(compare_as::<bool>),
@@ -54,51 +55,41 @@ pub fn compare(one: &AnyArray, other: &AnyArray, nan_differs: bool) -> Result<Di
         Scalar::F64 => by(compare_as::<f64>),
         Scalar::C64 => by(compare_as::<Complex<f32>>),
         Scalar::C128 => by(compare_as::<Complex<f64>>),
-        _ => Err(format!("elements of dtype {} cannot be compared", one.dtype())),
+        _ => Err(format!("elements of dtype {dtype} cannot be compared")),
     }
 }
 
-fn compare_as<A: Compared>(one: &AnyArray, other: &AnyArray, nan_differs: bool) -> ndferry::Result<Difference> {
-    compare_numbers::<A>(one, other, nan_differs, AnyArray::to_array)
+fn compare_as<A: Compared>(pair: &Pair, nan_differs: bool) -> ndferry::Result<Difference> {
+    compare_numbers::<A>(pair, nan_differs, AnyArray::to_array)
 }
 
-fn compare_times(one: &AnyArray, other: &AnyArray, _: bool) -> ndferry::Result<Difference> {
-    compare_numbers::<i64>(one, other, false, AnyArray::counts)
+fn compare_times(pair: &Pair, _: bool) -> ndferry::Result<Difference> {
+    compare_numbers::<i64>(pair, false, AnyArray::counts)
 }
 
-/// The part of `array` that a tile is.
-fn part(array: &AnyArray, tile: &[Range<usize>]) -> ndferry::Result<AnyArray> {
-    tile.iter().cloned().enumerate().try_fold(array.clone(), |part, (axis, range)| part.slice_axis(axis, range))
-}
-
-/// The tiles of two arrays of one shape.
-fn tiles_of(one: &AnyArray, other: &AnyArray) -> impl Iterator<Item = Vec<Range<usize>>> {
-    tiles(one.shape(), one.order().filter(|&order| other.order() == Some(order)))
-}
-
-fn texts(array: &AnyArray) -> ndferry::Result<Vec<String>> {
+fn compare_texts(pair: &Pair, _: bool) -> ndferry::Result<Difference> {
     // What is no text is told as what is wrong with it, which names its bytes.
-    Ok(array.texts()?.map(|text| text.map_or_else(|error| error.to_string(), |text| format!("{text:?}"))).collect())
-}
-
-fn byte_strings(array: &AnyArray) -> ndferry::Result<Vec<String>> {
-    Ok(array.byte_strings()?.map(|bytes| format!("\"{}\"", bytes.escape_ascii())).collect())
-}
-
-/// Compares what has no distances.
-fn compare_words(
-    one: &AnyArray,
-    other: &AnyArray,
-    read: fn(&AnyArray) -> ndferry::Result<Vec<String>>,
-) -> ndferry::Result<Difference> {
+    let told = |text: ndferry::Result<String>| text.map_or_else(|error| error.to_string(), |text| format!("{text:?}"));
     let mut found = Difference::default();
-    for tile in tiles_of(one, other) {
-        let (a, b) = (read(&part(one, &tile)?)?, read(&part(other, &tile)?)?);
-        let indices = ndarray::indices(tile.iter().map(Range::len).collect::<Vec<_>>());
-        for ((index, a), b) in indices.into_iter().zip(a).zip(b) {
+    for tile in pair.tiles() {
+        let (one, other) = (tile.of(pair.one())?, tile.of(pair.other())?);
+        for (at, (a, b)) in one.texts()?.zip(other.texts()?).enumerate() {
+            if !matches!((&a, &b), (Ok(a), Ok(b)) if a == b) && !(a.is_err() && tile.is_same(at, &one, &other)?) {
+                found.count(pair, &tile, at, || [told(a), told(b)]);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn compare_byte_strings(pair: &Pair, _: bool) -> ndferry::Result<Difference> {
+    let told = |bytes: &[u8]| format!("\"{}\"", bytes.escape_ascii());
+    let mut found = Difference::default();
+    for tile in pair.tiles() {
+        let (one, other) = (tile.of(pair.one())?, tile.of(pair.other())?);
+        for (at, (a, b)) in one.byte_strings()?.zip(other.byte_strings()?).enumerate() {
             if a != b {
-                let index = index.slice().iter().zip(&tile).map(|(&at, range)| range.start + at);
-                found.count(index, || [a, b]);
+                found.count(pair, &tile, at, || [told(a), told(b)]);
             }
         }
     }
@@ -106,22 +97,21 @@ fn compare_words(
 }
 
 fn compare_numbers<A: Compared>(
-    one: &AnyArray,
-    other: &AnyArray,
+    pair: &Pair,
     nan_differs: bool,
     read: fn(&AnyArray) -> ndferry::Result<SharedArray<A, IxDyn>>,
 ) -> ndferry::Result<Difference> {
     let mut found = Difference::default();
     let same = |a: A, b: A| a.same(b) && !(nan_differs && a.is_nan());
-    for tile in tiles_of(one, other) {
-        let (a, b) = (read(&part(one, &tile)?)?, read(&part(other, &tile)?)?);
+    for tile in pair.tiles() {
+        let (a, b) = (read(&tile.of(pair.one())?)?, read(&tile.of(pair.other())?)?);
         if Zip::from(&*a).and(&*b).all(|&a, &b| same(a, b)) {
             continue;
         }
-        for ((index, &a), &b) in a.indexed_iter().zip(b.iter()) {
+        for (at, (&a, &b)) in a.iter().zip(b.iter()).enumerate() {
             if !same(a, b) {
-                let index = index.slice().iter().zip(&tile).map(|(&at, range)| range.start + at);
-                found.take(index, a, b);
+                found.count(pair, &tile, at, || [a.told(), b.told()]);
+                found.measure(a.distance(b));
             }
         }
     }
@@ -129,19 +119,21 @@ fn compare_numbers<A: Compared>(
 }
 
 impl Difference {
-    /// Takes in two elements that are not the same, and how they are told.
-    fn count(&mut self, index: impl Iterator<Item = usize> + Clone, told: impl FnOnce() -> [String; 2]) {
+    /// Takes in two elements that are not the same, number `at` of a tile, and how they are told.
+    fn count(&mut self, pair: &Pair, tile: &Tile, at: usize, told: impl FnOnce() -> [String; 2]) {
         self.different += 1;
-        // Tiles come in an order of their own.
-        if self.first.as_ref().is_none_or(|(first, _)| index.clone().lt(first.iter().copied())) {
-            self.first = Some((index.collect(), told()));
+        if self.first.is_some() && pair.is_in_order() {
+            return;
+        }
+        let place = pair.place(tile.at(at));
+        if self.first.as_ref().is_none_or(|(first, _)| place < *first) {
+            self.first = Some((place, told()));
         }
     }
 
-    /// Takes in two elements that are not the same.
-    fn take<A: Compared>(&mut self, index: impl Iterator<Item = usize> + Clone, one: A, other: A) {
-        self.count(index, || [one.told(), other.told()]);
-        match one.distance(other) {
+    /// Takes in how far apart two elements are.
+    fn measure(&mut self, distance: Distance) {
+        match distance {
             Distance::Nan => self.nan += 1,
             Distance::By { absolute, relative } => {
                 let larger = |before: Option<Value>, now: Value| before.filter(|&before| before >= now).or(Some(now));

@@ -4,6 +4,7 @@
 
 mod compare;
 mod distance;
+mod pair;
 mod tiles;
 
 use std::{borrow::Cow, collections::HashMap};
@@ -11,14 +12,17 @@ use std::{borrow::Cow, collections::HashMap};
 use ndferry::{AnyArray, ArrayFile, ArrayInfo, DType};
 use serde::Serialize;
 
-use self::compare::Difference;
+use self::{compare::Difference, pair::Pair};
 use super::{
     args::DiffArgs,
-    failure::{Failure, Failures, reason},
+    failure::{Failure, Failures},
     input, terminal,
-    text::{self, OneLine},
+    text::{self, OneLine, brief},
     value::Figure,
 };
+
+/// Characters of a dtype, a shape, an index or a value in a line, at most.
+const PART: usize = 160;
 
 pub fn run(args: &DiffArgs, failures: &mut Failures) -> Result<(), Failure> {
     match rows(args) {
@@ -84,7 +88,8 @@ fn rows(args: &DiffArgs) -> Result<Vec<Row>, Failure> {
             [Some(one), Some(other)] if one.shape() != other.shape() => rows.push(Row::new(pair, Verdict::Shape)),
             [Some(one), Some(other)] => {
                 let whole = Row::new(pair, Verdict::Same);
-                compare_all(whole, &read(&a, one)?, &read(&b, other)?, args.nan_differs, &mut rows)
+                Pair::new(&read(&a, one)?, &read(&b, other)?)
+                    .and_then(|pair| compare_all(whole, &pair, args.nan_differs, &mut rows))
                     .map_err(|message| Failure::new(a.path(), text::of_array(one.name(), &message)))?;
             }
             _ => rows.push(Row::new(pair, Verdict::Missing)),
@@ -94,29 +99,24 @@ fn rows(args: &DiffArgs) -> Result<Vec<Row>, Failure> {
 }
 
 /// The row of two arrays of one type and shape, or one for each field.
-fn compare_all(
-    row: Row,
-    one: &AnyArray,
-    other: &AnyArray,
-    nan_differs: bool,
-    rows: &mut Vec<Row>,
-) -> Result<(), String> {
-    let Some(fields) = one.dtype().fields() else {
-        rows.push(row.with(compare::compare(one, other, nan_differs)?));
+fn compare_all(row: Row, pair: &Pair, nan_differs: bool, rows: &mut Vec<Row>) -> Result<(), String> {
+    // Without bytes nothing can differ, however many fields there are.
+    let dtype = pair.one().dtype();
+    let Some(fields) = dtype.fields().filter(|fields| !fields.is_empty() && dtype.item_size() > 0) else {
+        rows.push(row.with(compare::compare(pair, nan_differs)?, pair));
         return Ok(());
     };
     for field in fields.iter() {
         let step = field.step();
-        let [one, other] = [one, other].map(|array| array.field(&step).map_err(|error| reason(&error)));
-        let (one, other) = (one?, other?);
+        let part = pair.field(&step)?;
         let array = if row.array.is_empty() { step } else { format!("{}.{step}", row.array) };
-        let part = Row {
+        let row = Row {
             array,
-            dtype: [&one, &other].map(|part| Some(part.dtype().clone())),
-            shape: [&one, &other].map(|part| Some(part.shape().to_vec())),
+            dtype: [part.one(), part.other()].map(|part| Some(part.dtype().clone())),
+            shape: [Some(part.shape()), Some(part.shape())],
             ..Row::new([None, None], Verdict::Same)
         };
-        compare_all(part, &one, &other, nan_differs, rows)?;
+        compare_all(row, &part, nan_differs, rows)?;
     }
     Ok(())
 }
@@ -184,8 +184,8 @@ impl Row {
     }
 
     /// With what was found when the elements were compared.
-    fn with(self, found: Difference) -> Self {
-        let (first, values) = found.first.unzip();
+    fn with(self, found: Difference, pair: &Pair) -> Self {
+        let (first, values) = found.first.map(|(place, values)| (pair.index(&place), values)).unzip();
         Self {
             verdict: if found.different == 0 { Verdict::Same } else { Verdict::Values },
             different: found.different,
@@ -200,7 +200,7 @@ impl Row {
 
     /// What people are told; nothing where there is no difference.
     fn line(&self, args: &DiffArgs) -> Option<String> {
-        let both = |of: &dyn Fn(usize) -> String| format!("{} and {}", of(0), of(1));
+        let both = |of: &dyn Fn(usize) -> String| [0, 1].map(|at| brief(&of(at), PART)).join(" and ");
         let message = match self.verdict {
             Verdict::Same => return None,
             Verdict::Missing => {
@@ -224,7 +224,8 @@ impl Row {
         let total: usize = self.shape[0].iter().flatten().product();
         let mut text = format!("{} of {total} elements differ", self.different);
         if let (Some(index), Some([one, other])) = (&self.first, &self.values) {
-            text += &format!(", first at {index:?}: {one} and {other}");
+            let (index, [one, other]) = (format!("{index:?}"), [one, other].map(|value| brief(value, PART)));
+            text += &format!(", first at {}: {one} and {other}", brief(&index, PART));
         }
         if self.nan > 0 {
             text += &format!("; with NaN: {}", self.nan);

@@ -2,14 +2,19 @@
 
 use std::ops::Range;
 
-use ndferry::Order;
-
-/// Elements of a tile, at most.
+/// Elements of a tile, at most; and bytes, unless one element has more.
 const MOST: usize = 64 << 10;
+const BYTES: usize = 1 << 20;
 
-/// The tiles of `shape`, each as a range of every axis; `order` is that of both arrays, where they have the same.
-pub fn tiles(shape: &[usize], order: Option<Order>) -> impl Iterator<Item = Vec<Range<usize>>> + use<> {
-    let (lengths, tile) = (shape.to_vec(), tile(shape, order, MOST));
+/// How many elements of `size` bytes a tile has, at most.
+pub fn most(size: usize) -> usize {
+    (BYTES / size).clamp(1, MOST)
+}
+
+/// The tiles of `shape`, each as a range of every axis and with at most so many elements; `in_order`, the tiles
+/// come as their elements do in C order.
+pub fn tiles(shape: &[usize], in_order: bool, most: usize) -> impl Iterator<Item = Vec<Range<usize>>> + use<> {
+    let (lengths, tile) = (shape.to_vec(), tile(shape, in_order, most));
     let mut next = (!shape.contains(&0)).then(|| vec![0; shape.len()]);
     std::iter::from_fn(move || {
         let start = next.take()?;
@@ -30,24 +35,23 @@ pub fn tiles(shape: &[usize], order: Option<Order>) -> impl Iterator<Item = Vec<
 }
 
 /// The lengths of a tile of at most `most` elements.
-fn tile(shape: &[usize], order: Option<Order>, most: usize) -> Vec<usize> {
+fn tile(shape: &[usize], in_order: bool, most: usize) -> Vec<usize> {
     let mut tile: Vec<usize> = shape.iter().map(|&length| length.max(1)).collect();
-    let size = |tile: &[usize]| tile.iter().fold(1_usize, |size, &length| size.saturating_mul(length));
-    // The axis that is stepped along most slowly is cut first; where the arrays disagree which that is, the longest.
-    let slowest: Vec<usize> = match order {
-        Some(Order::C) => (0..shape.len()).collect(),
-        Some(Order::F) => (0..shape.len()).rev().collect(),
-        None => Vec::new(),
-    };
-    for axis in slowest {
-        let others = size(&tile) / tile[axis];
-        if size(&tile) > most {
-            tile[axis] = (most / others).clamp(1, tile[axis]);
-        }
-    }
-    while size(&tile) > most {
-        let longest = (0..tile.len()).max_by_key(|&axis| tile[axis]).expect("more than one element");
-        tile[longest] = tile[longest].div_ceil(2);
+    // Such a shape has a layout, so the product is within bounds.
+    let mut size: usize = tile.iter().product();
+    let mut axes = 0..shape.len();
+    while size > most {
+        // In C order the first axis is stepped along most slowly; where that does not count, the longest is cut.
+        let (axis, length) = if in_order {
+            let axis = axes.next().expect("more than one element");
+            (axis, most / (size / tile[axis]))
+        } else {
+            let axis = (0..tile.len()).max_by_key(|&axis| tile[axis]).expect("more than one element");
+            (axis, tile[axis].div_ceil(2))
+        };
+        size /= tile[axis];
+        tile[axis] = length.max(1);
+        size *= tile[axis];
     }
     tile
 }
@@ -59,14 +63,15 @@ mod tests {
     #[test]
     fn tiles_cover_every_element_once() {
         for shape in [&[][..], &[1], &[0, 7], &[7, 0], &[200_000], &[3, 70_000], &[70_000, 3], &[60, 50, 40, 2]] {
-            for order in [None, Some(Order::C), Some(Order::F)] {
-                let parts: Vec<_> = tiles(shape, order).collect();
+            for in_order in [false, true] {
+                let parts: Vec<_> = tiles(shape, in_order, MOST).collect();
                 let size = |part: &Vec<Range<usize>>| part.iter().map(Range::len).product::<usize>();
                 let total: usize = shape.iter().product();
                 assert_eq!(parts.iter().map(size).sum::<usize>(), total, "{shape:?}");
                 assert!(parts.iter().all(|part| (1..=MOST).contains(&size(part))), "{shape:?}");
                 let mut starts: Vec<Vec<_>> =
                     parts.iter().map(|part| part.iter().map(|of| of.start).collect()).collect();
+                assert!(!in_order || starts.is_sorted(), "{shape:?}");
                 starts.sort();
                 starts.dedup();
                 assert_eq!(starts.len(), parts.len(), "{shape:?}");
@@ -76,10 +81,11 @@ mod tests {
     }
 
     #[test]
-    fn tiles_follow_the_order_that_both_arrays_have() {
-        assert_eq!(tile(&[1000, 1000, 3], Some(Order::C), 6000), [2, 1000, 3]);
-        assert_eq!(tile(&[1000, 1000, 3], Some(Order::F), 6000), [1000, 6, 1]);
-        assert_eq!(tile(&[1000, 1000], None, 10_000), [125, 63]);
-        assert_eq!(tile(&[10, 100_000], Some(Order::C), 1000), [1, 1000]);
+    fn tiles_are_rows_in_order_and_near_to_squares_else() {
+        assert_eq!(tile(&[1000, 1000, 3], true, 6000), [2, 1000, 3]);
+        assert_eq!(tile(&[10, 100_000], true, 1000), [1, 1000]);
+        assert_eq!(tile(&[1000, 1000], false, 10_000), [125, 63]);
+        assert_eq!(most(8), MOST);
+        assert_eq!((most(1 << 19), most(1 << 30)), (2, 1));
     }
 }
