@@ -313,3 +313,16 @@ fn names_and_shapes_of_any_length_are_told_in_brief() {
     let field = format!("[('{}', '<f8')]", "f".repeat(70_000));
     assert_brief(&folder.file("field.npy", with_dtype(&field)));
 }
+
+// F1
+#[test]
+fn one_long_name_among_many_takes_no_more_than_its_own_room() {
+    let folder = Folder::new();
+    let names = ["w".repeat(60_000)].into_iter().chain((0..20_000).map(|at| format!("a{at}")));
+    let arrays = names.map(|name| format!(r#""{name}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#));
+    let bytes = safetensors(&format!("{{{}}}", arrays.collect::<Vec<_>>().join(",")), &[]);
+    let path = folder.file("names.safetensors", &bytes);
+    let outcome = run(command_within(LIMIT, ["info".as_ref(), path.as_os_str()]));
+    let told = outcome.success();
+    assert!(told.lines().count() > 20_000 && told.len() < 4 * bytes.len(), "{} of {}", told.len(), bytes.len());
+}
