@@ -329,3 +329,49 @@ fn of_records_in_fortran_order_the_first_in_c_order_is_told() {
         assert_eq!(rows[0]["shape"], json!([[2, 3, 2], [2, 3, 2]]));
     }
 }
+
+// B1
+#[test]
+fn records_are_the_same_whatever_their_byte_orders_and_padding() {
+    let folder = tempfile::tempdir().unwrap();
+    let [a, b, c] = ["a.npy", "b.ferry", "c.npy"].map(|name| folder.path().join(name));
+    let mixed = "[('a', '>i4'), ('b', '<f8'), ('in', [('c', '>u2', (2,)), ('d', '<M8[s]'), ('e', '>U1')])]";
+    let holes = "[('', '|V3'), ('a', '<i4'), ('b', '>f8'), ('', '|V1'), ('in', [('c', '<u2', (2,)), ('', '|V5'), ('d', '>M8[s]'), ('e', '<U1')]), ('', '|V2')]";
+    let (int, float, time, letter) = (1_i32, 2.5_f64, 77_i64, u32::from('é'));
+    let packed =
+        [&int.to_be_bytes()[..], &float.to_le_bytes(), &[0, 3, 0, 4], &time.to_le_bytes(), &letter.to_be_bytes()];
+    let padded = [
+        &[9; 3][..],
+        &int.to_le_bytes(),
+        &float.to_be_bytes(),
+        &[9],
+        &[3, 0, 4, 0],
+        &[9; 5],
+        &time.to_be_bytes(),
+        &letter.to_le_bytes(),
+        &[9; 2],
+    ];
+    npy(&a, mixed, "(1,)", &packed.concat());
+    npy(&c, holes, "(1,)", &padded.concat());
+    assert_same(&a, &c, &[]);
+    for byte_order in ["little", "big"] {
+        let arguments = ["convert", a.to_str().unwrap(), b.to_str().unwrap(), "--byte-order", byte_order];
+        ndferry(arguments).success();
+        assert_same(&a, &b, &[]);
+        assert_same(&b, &c, &[]);
+    }
+    // In each of these, one thing is not the same.
+    for other in [
+        mixed.replace("'a'", "'A'"),
+        mixed.replace(">i4", ">u4"),
+        mixed.replace("(2,)", "(1, 2)"),
+        mixed.replace("M8[s]", "M8[m]"),
+        mixed.replace("'e'", "'f'"),
+    ] {
+        npy(&c, &other, "(1,)", &packed.concat());
+        assert!(differing(&a, &c, &[]).starts_with("different dtypes, [('a', '>i4'), "), "{other}");
+    }
+    let other = packed.concat();
+    npy(&c, mixed, "(1,)", &[&other[..15], &[5], &other[16..]].concat());
+    assert!(differing(&b, &c, &[]).starts_with("array `in.c`: 1 of 2 elements differ, first at [0, 1]: 4 and 5"));
+}

@@ -9,7 +9,7 @@ mod tiles;
 
 use std::{borrow::Cow, collections::HashMap};
 
-use ndferry::{AnyArray, ArrayFile, ArrayInfo, DType};
+use ndferry::{AnyArray, ArrayFile, ArrayInfo, DType, Field};
 use serde::Serialize;
 
 use self::{compare::Difference, pair::Pair};
@@ -121,9 +121,17 @@ fn compare_all(row: Row, pair: &Pair, nan_differs: bool, rows: &mut Vec<Row>) ->
     Ok(())
 }
 
-/// Whether elements are of one type, in whatever byte order.
+/// Whether elements are of one type: in whatever byte order, each field in its own, and wherever fields of the same names lie.
 fn same_type(one: &DType, other: &DType) -> bool {
-    one == other || *one == other.swapped()
+    match (one.fields(), other.fields()) {
+        (Some(these), Some(those)) => {
+            let same = |(this, that): (&Field, &Field)| {
+                this.name() == that.name() && this.shape() == that.shape() && same_type(this.dtype(), that.dtype())
+            };
+            these.len() == those.len() && these.iter().zip(those.iter()).all(same)
+        }
+        _ => one.kind() == other.kind(),
+    }
 }
 
 fn read(file: &ArrayFile, info: &ArrayInfo) -> Result<AnyArray, Failure> {
