@@ -43,6 +43,9 @@ pub enum Command {
 }
 
 /// Show what arrays a file holds, without reading them
+///
+/// Arrays are a tree of their names' steps, each branch with the number of arrays and the bytes below it; fields of records stand below
+/// their array, each with its bytes and its offset within a record. A terminal that is too narrow gets shorter names and fewer columns.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -54,7 +57,7 @@ pub struct InfoArgs {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 
-    /// Print JSON for programs instead of a table for people
+    /// Print JSON for programs instead of a tree for people
     #[arg(long)]
     pub json: bool,
 

@@ -21,6 +21,7 @@ mod sweep;
 mod table;
 mod terminal;
 mod text;
+mod tree;
 mod value;
 mod verify;
 

@@ -5,6 +5,12 @@ use super::text::brief;
 /// Columns of the terminal that a cell takes, at most.
 const WIDEST: usize = 120;
 
+/// Columns of the terminal that the first column of a table is cut to before others are left out; and that it is given in any case.
+const SHORT: usize = 24;
+const NARROWEST: usize = 16;
+/// What the lines of a tree are drawn with.
+const LINES: &str = " │├└─╌┆";
+
 /// A table in the making.
 pub struct Table {
     columns: Vec<Column>,
@@ -53,6 +59,40 @@ impl Table {
         } else {
             self.as_fields()
         }
+    }
+
+    /// The table as text whose rows stay rows: without the columns that have nothing in them; on a terminal that is too narrow with less of
+    /// what is in the first column, where lines that a cell begins with are kept, and without those columns called `spare` for which
+    /// there would still be no room, the first of them first.
+    pub fn squeezed(mut self, width: Option<usize>, spare: &[&str]) -> String {
+        let empty = |at: usize| self.rows.iter().all(|row| row[at].is_empty());
+        let empty: Vec<_> = (0..self.columns.len()).filter(|&at| empty(at)).collect();
+        empty.into_iter().rev().for_each(|at| self.remove(at));
+        for spare in spare.iter().filter(|_| width.is_some()) {
+            let at = self.columns.iter().position(|column| column.heading == *spare);
+            let given_up = self.widths().first().map_or(0, |&first| first.saturating_sub(SHORT));
+            if let (false, Some(at)) = (self.fits(width.map(|width| width + given_up)), at) {
+                self.remove(at);
+            }
+        }
+        let mut widths = self.widths();
+        if let Some(width) = width {
+            let others = widths[1..].iter().map(|width| width + GAP.len()).sum();
+            let room = width.saturating_sub(others).max(NARROWEST);
+            widths[0] = widths[0].min(room);
+            for row in self.rows.iter_mut().filter(|row| length(&row[0]) > room) {
+                let lines = row[0].find(|letter| !LINES.contains(letter)).unwrap_or(row[0].len());
+                let (lines, rest) = row[0].split_at(lines);
+                let room = room.saturating_sub(length(lines)).max(NARROWEST / 2);
+                row[0] = lines.to_owned() + &brief(rest, room);
+            }
+        }
+        self.as_grid(&widths)
+    }
+
+    fn remove(&mut self, column: usize) {
+        self.columns.remove(column);
+        self.rows.iter_mut().for_each(|row| drop(row.remove(column)));
     }
 
     fn widths(&self) -> Vec<usize> {
@@ -104,10 +144,13 @@ fn length(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        Align::{Left, Right},
+        *,
+    };
 
     fn table() -> Table {
-        let mut table = Table::new([("name", Align::Left), ("count", Align::Right)]);
+        let mut table = Table::new([("name", Left), ("count", Right)]);
         table.row(["short".into(), "12345678".into()]);
         table.row(["a\nlonger one".into(), "1".into()]);
         table
@@ -142,7 +185,32 @@ mod tests {
     }
 
     #[test]
+    fn a_narrow_terminal_takes_from_the_names_and_then_spare_columns() {
+        let columns = [("name", Left), ("none", Left), ("size", Right), ("more", Left), ("most", Right)];
+        let table = || {
+            let mut table = Table::new(columns);
+            let row = |cells: [&str; 5]| cells.map(String::from);
+            table.row(row(["all", "", "12 B", "yes", "1"]));
+            table.row(row(["├─ a.name.of.many.letters.and.steps", "", "4 B", "no", "2"]));
+            table.row(row(["└─ b", "", "8 B", "", "3"]));
+            table
+        };
+        let squeezed = |width| table().squeezed(width, &["most", "more"]);
+        let lines = |text: String| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        let whole = lines(squeezed(None));
+        assert_eq!(whole[0], format!("{:37}size  more  most", "name"));
+        assert_eq!(whole[2], format!("{:37} 4 B  no       2", "├─ a.name.of.many.letters.and.steps"));
+        assert_eq!(squeezed(Some(53)), squeezed(None));
+        assert_eq!(lines(squeezed(Some(45)))[2], "├─ a.name.of.ma…s.and.steps   4 B  no       2");
+        assert_eq!(lines(squeezed(Some(40)))[2], "├─ a.name.of.ma…rs.and.steps   4 B  no");
+        assert_eq!(lines(squeezed(Some(30)))[2], "├─ a.name.of.….and.steps   4 B");
+        assert_eq!(lines(squeezed(Some(5)))[3], "└─ b               8 B");
+        let widest = |width| lines(squeezed(Some(width))).iter().map(|line| length(line)).max();
+        assert!((22..60).all(|width| widest(width) <= Some(width)));
+    }
+
+    #[test]
     fn no_rows_no_headings() {
-        assert_eq!(Table::new([("name", Align::Left)]).render(None), "");
+        assert_eq!(Table::new([("name", Left)]).render(None), "");
     }
 }

@@ -56,13 +56,18 @@ fn shortened(text: &str, most: usize) -> Cow<'_, str> {
     format!("{head}…{tail}").into()
 }
 
-/// A shape as it is given on the command line, with `×` between the lengths; a 0-d array is a scalar.
+/// A shape as it is given on the command line, with `×` between the lengths; a 0-d array is a scalar. Of many axes the first and the last.
 pub fn shape(lengths: &[usize]) -> String {
-    if lengths.is_empty() {
-        return "scalar".into();
+    const ENDS: usize = 4;
+
+    let joined = |lengths: &[usize]| lengths.iter().map(usize::to_string).collect::<Vec<_>>().join("×");
+    match lengths.len() {
+        0 => "scalar".into(),
+        axes if axes > 3 * ENDS => {
+            format!("{}×…×{} ({axes} axes)", joined(&lengths[..ENDS]), joined(&lengths[axes - ENDS..]))
+        }
+        _ => joined(lengths),
     }
-    let lengths: Vec<_> = lengths.iter().map(usize::to_string).collect();
-    lengths.join("×")
 }
 
 /// How many there are, in words: `1 file`, `2 files`.
@@ -114,6 +119,7 @@ mod tests {
     fn numbers_are_said_as_people_say_them() {
         assert_eq!(shape(&[33, 41, 25]), "33×41×25");
         assert_eq!(shape(&[]), "scalar");
+        assert_eq!(shape(&[2; 40]), "2×2×2×2×…×2×2×2×2 (40 axes)");
         assert_eq!(count(1, "file"), "1 file");
         assert_eq!(count(0, "file"), "0 files");
     }

@@ -183,7 +183,12 @@ fn compressed_files_are_written_told_of_read_and_decompressed() {
         assert!(codec == "lz4" || array["stored"].as_u64() < array["nbytes"].as_u64(), "{array}");
         assert_eq!(array["mappable"], false);
         let table = ndferry(["info", file("packed.ferry").to_str().unwrap()]).success();
-        assert!(table.contains(&array["stored"].to_string()), "{table}");
+        let stored = indicatif::BinaryBytes(array["stored"].as_u64().unwrap());
+        assert!(
+            table.contains(&format!("  {} {stored}  no: compressed\n", array["codec"].as_str().unwrap())),
+            "{table}"
+        );
+        assert!(table.contains(&format!(", compressed to {stored}\n")), "{table}");
         assert_eq!(stats("packed.ferry"), stats("plain.ferry"));
         convert(&file("packed.ferry"), &file("back.npy"), &[]);
         let same = ndferry(["diff", file("packed.ferry").to_str().unwrap(), file("back.npy").to_str().unwrap()]);
