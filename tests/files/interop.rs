@@ -1,10 +1,10 @@
 //! What others read of our files. Needs Python with NumPy, as `scripts/python-env` sets it up: `NDFERRY_PYTHON` names it.
 
-use std::{path::Path, process::Command};
+use std::{collections::BTreeMap, path::Path, process::Command};
 
 use ndferry::{
     AnyArray, ByteOrder, DumpOptions, Order, SharedArray,
-    ndarray::{Array2, ShapeBuilder},
+    ndarray::{Array2, Array3, IxDyn, ShapeBuilder, s},
 };
 
 use crate::{
@@ -125,6 +125,62 @@ for ours, theirs in pairs:
 print(len(pairs))";
     match python(&["-c", program, list.to_str().unwrap()]) {
         Some(printed) => assert_eq!(printed.trim(), names.len().to_string()),
+        None => eprintln!("left out: NDFERRY_PYTHON is not set"),
+    }
+}
+
+/// Every array of these files against what its name says, as Python.
+const LAYOUTS: &str = "\
+import json, sys, numpy as np, safetensors.numpy
+a = np.arange(120, dtype='f4').reshape(4, 5, 6)
+seen = 0
+for path, name in json.load(open(sys.argv[1])):
+    read = safetensors.numpy.load_file if path.endswith('.safetensors') else np.load
+    arrays = {name: read(path)} if name else dict(read(path))
+    for expression, array in arrays.items():
+        expected = np.asarray(eval(expression))
+        assert array.shape == expected.shape and (array == expected).all(), (path, expression)
+    seen += len(arrays)
+print(seen)";
+
+// F7 F8
+#[test]
+fn others_read_what_we_write_of_every_layout() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = SharedArray::from(Array3::from_shape_fn((4, 5, 6), |(i, j, k)| (i * 30 + j * 6 + k) as f32));
+    let of = |view: SharedArray<f32, IxDyn>| view.to_any();
+    let views = [
+        ("a", of(base.subview(|view| view.into_dyn()))),
+        ("a.T", of(base.subview(|view| view.reversed_axes().into_dyn()))),
+        ("a[::2, 1::3]", of(base.subview(|view| view.slice_move(s![..;2, 1..;3, ..]).into_dyn()))),
+        ("a[::-1, :, ::-2]", of(base.subview(|view| view.slice_move(s![..;-1, .., ..;-2]).into_dyn()))),
+        ("a[1, 2, 3]", of(base.subview(|view| view.slice_move(s![1, 2, 3]).into_dyn()))),
+        ("a[2:2]", of(base.subview(|view| view.slice_move(s![2..2, .., ..]).into_dyn()))),
+        ("a[1:2, 2:3, 3:4]", of(base.subview(|view| view.slice_move(s![1..2, 2..3, 3..4]).into_dyn()))),
+        ("a[:, 2, 3]", of(base.subview(|view| view.slice_move(s![.., 2, 3]).into_dyn()))),
+    ];
+    let path = |name: String| folder.path().join(name).to_str().unwrap().to_owned();
+    let mut files = vec![(path("a.safetensors".into()), "")];
+    DumpOptions::new().write_safetensors(&files[0].0, views.clone(), &BTreeMap::new()).unwrap();
+    for byte_order in [ByteOrder::Little, ByteOrder::Big] {
+        for order in [None, Some(Order::C), Some(Order::F)] {
+            let options = DumpOptions::new().byte_order(byte_order);
+            let options = order.into_iter().fold(options, DumpOptions::order);
+            let name = format!("{byte_order}-{order:?}");
+            let npz = path(format!("{name}.npz"));
+            options.write_npz(&npz, views.clone()).unwrap();
+            files.push((npz, ""));
+            for (at, (python, view)) in views.iter().enumerate() {
+                let npy = path(format!("{name}-{at}.npy"));
+                options.write_npy(&npy, view).unwrap();
+                files.push((npy, python));
+            }
+        }
+    }
+    let list = path("list.json".into());
+    std::fs::write(&list, serde_json::to_vec(&files).unwrap()).unwrap();
+    match python(&["-c", LAYOUTS, &list]) {
+        Some(printed) => assert_eq!(printed.trim(), ((1 + 2 * 6) * views.len()).to_string()),
         None => eprintln!("left out: NDFERRY_PYTHON is not set"),
     }
 }
