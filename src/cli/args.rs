@@ -69,7 +69,8 @@ pub struct InfoArgs {
 ///
 /// Worker processes share the work, each mapping the file and going through it block by block. NaN are counted and left
 /// out of the figures; the standard deviation is that of a population. Minimum and maximum of integers are exact. Of an array of
-/// records each field that holds numbers has figures of its own. On a terminal each array's histogram is drawn as well.
+/// records each field that holds numbers has figures of its own. What holds no numbers that have an order is left out, and named; where
+/// nothing else was asked for, that is an error. On a terminal each array's histogram is drawn as well.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -204,7 +205,7 @@ pub struct DiffArgs {
     #[arg(value_name = "B")]
     pub b: PathBuf,
 
-    /// Only the array of this name, in both files
+    /// Only the array of this name, in both files; or the field of this name, as model.stars.mass
     #[arg(long, value_name = "NAME")]
     pub array: Option<String>,
 

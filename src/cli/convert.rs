@@ -6,8 +6,9 @@ use super::{args::ConvertArgs, failure::Failure, input};
 
 pub fn run(args: &ConvertArgs) -> Result<(), Failure> {
     let file = input::open(&args.input, args.limit.options(), args.raw.layout(args.order))?;
-    if args.array.is_some() {
-        input::select(&file, args.array.as_deref())?;
+    if let Some(name) = &args.array {
+        // An unknown one is this file's matter, whatever becomes of the other.
+        file.info(name).map_err(|error| Failure::of(&args.input, &error))?;
     }
     let mut options = DumpOptions::new();
     if let Some(byte_order) = args.byte_order {

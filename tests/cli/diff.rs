@@ -375,3 +375,23 @@ fn records_are_the_same_whatever_their_byte_orders_and_padding() {
     npy(&c, mixed, "(1,)", &[&other[..15], &[5], &other[16..]].concat());
     assert!(differing(&b, &c, &[]).starts_with("array `in.c`: 1 of 2 elements differ, first at [0, 1]: 4 and 5"));
 }
+
+#[test]
+fn a_field_is_compared_by_the_name_that_it_is_told_by() {
+    let folder = tempfile::tempdir().unwrap();
+    let [a, b] = ["a.npy", "b.ferry"].map(|name| folder.path().join(name));
+    let dtype = "[('id', '|u1'), ('at', [('x.y', '|u1', (2,)), ('z', '|u1')])]";
+    let stars = |bytes: &[u8]| AnyArray::from_bytes(dtype.parse().unwrap(), &[2], Order::C, bytes).unwrap();
+    DumpOptions::new().write_npy(&a, &stars(&[1, 2, 3, 4, 5, 6, 7, 8])).unwrap();
+    ndferry::dump(&b, &stars(&[0, 2, 9, 4, 5, 6, 7, 8])).unwrap();
+    assert_same(&a, &b, &["--array", "at.z"]);
+    let expected = "array `at.x\\.y`: 1 of 4 elements differ, first at [0, 1]: 3 and 9; at most by 6, relative 0.6666666666666666\n";
+    assert_eq!(differing(&a, &b, &["--array", "at.x\\.y"]), expected);
+    assert_eq!(differing(&a, &b, &["--array", "at"]), expected);
+    let outcome = diff(&a, &b, &["--array", "at.x"]);
+    assert_eq!(outcome.code, Some(2));
+    assert!(outcome.stderr.contains("no array or field `at.x`: the file holds `at.z`, `at`, "), "{outcome:?}");
+    let named = std::collections::BTreeMap::from([("stars", stars(&[1, 2, 3, 4, 5, 6, 7, 8]))]);
+    ndferry::dump(&b, &named).unwrap();
+    assert_same(&b, &b, &["--array", "stars.at.z"]);
+}

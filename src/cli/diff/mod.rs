@@ -16,7 +16,8 @@ use self::{compare::Difference, pair::Pair};
 use super::{
     args::DiffArgs,
     failure::{Failure, Failures},
-    input, terminal,
+    input::{self, Found},
+    terminal,
     text::{self, OneLine, brief},
     value::Figure,
 };
@@ -74,28 +75,62 @@ fn rows(args: &DiffArgs) -> Result<Vec<Row>, Failure> {
     let a = input::open(&args.a, args.limit.options(), args.input.layout())?;
     let b = input::open(&args.b, args.limit.options(), None)?;
     let pairs = match &args.array {
-        Some(name) => {
-            vec![[Some(called(&a, name)?), Some(called(&b, name)?)]]
-        }
+        Some(name) => vec![[Some(Part::called(&a, name)?), Some(Part::called(&b, name)?)]],
         None => pairs(&a, &b),
     };
     let mut rows = Vec::new();
     for pair in pairs {
-        match pair {
-            [Some(one), Some(other)] if !same_type(one.dtype(), other.dtype()) => {
-                rows.push(Row::new(pair, Verdict::Dtype));
+        match &pair {
+            [Some(one), Some(other)] if !same_type(&one.dtype, &other.dtype) => {
+                rows.push(Row::new(&pair, Verdict::Dtype));
             }
-            [Some(one), Some(other)] if one.shape() != other.shape() => rows.push(Row::new(pair, Verdict::Shape)),
+            [Some(one), Some(other)] if one.shape != other.shape => rows.push(Row::new(&pair, Verdict::Shape)),
             [Some(one), Some(other)] => {
-                let whole = Row::new(pair, Verdict::Same);
-                Pair::new(&read(&a, one)?, &read(&b, other)?)
+                let whole = Row::new(&pair, Verdict::Same);
+                Pair::new(&one.read(&a)?, &other.read(&b)?)
                     .and_then(|pair| compare_all(whole, &pair, args.nan_differs, &mut rows))
-                    .map_err(|message| Failure::new(a.path(), text::of_array(one.name(), &message)))?;
+                    .map_err(|message| Failure::new(a.path(), text::of_array(&one.name, &message)))?;
             }
-            _ => rows.push(Row::new(pair, Verdict::Missing)),
+            _ => rows.push(Row::new(&pair, Verdict::Missing)),
         }
     }
     Ok(rows)
+}
+
+/// What is compared: an array, or a field of one.
+struct Part<'a> {
+    name: String,
+    dtype: DType,
+    shape: Vec<usize>,
+    info: &'a ArrayInfo,
+    field: Option<String>,
+}
+
+impl<'a> Part<'a> {
+    fn of(info: &'a ArrayInfo) -> Self {
+        let (name, dtype, shape) = (info.name().to_owned(), info.dtype().clone(), info.shape().to_vec());
+        Self { name, dtype, shape, info, field: None }
+    }
+
+    fn called(file: &'a ArrayFile, name: &str) -> Result<Self, Failure> {
+        match input::find(file, name)? {
+            Found::Array(info) => Ok(Self::of(info)),
+            Found::Field(info, path) => {
+                let part = Self { name: name.to_owned(), field: Some(path), ..Self::of(info) };
+                let read = part.read(file)?;
+                Ok(Self { dtype: read.dtype().clone(), shape: read.shape().to_vec(), ..part })
+            }
+        }
+    }
+
+    fn read(&self, file: &ArrayFile) -> Result<AnyArray, Failure> {
+        let whole = file.any_of(self.info);
+        let part = match &self.field {
+            None => whole,
+            Some(path) => whole.and_then(|array| array.field(path)),
+        };
+        part.map_err(|error| Failure::of(file.path(), &error))
+    }
 }
 
 /// The row of two arrays of one type and shape, or one for each field.
@@ -109,12 +144,12 @@ fn compare_all(row: Row, pair: &Pair, nan_differs: bool, rows: &mut Vec<Row>) ->
     for field in fields.iter() {
         let step = field.step();
         let part = pair.field(&step)?;
-        let array = if row.array.is_empty() { step } else { format!("{}.{step}", row.array) };
+        let array = input::joined(&row.array, &step);
         let row = Row {
             array,
             dtype: [part.one(), part.other()].map(|part| Some(part.dtype().clone())),
             shape: [Some(part.shape()), Some(part.shape())],
-            ..Row::new([None, None], Verdict::Same)
+            ..Row::new(&[None, None], Verdict::Same)
         };
         compare_all(row, &part, nan_differs, rows)?;
     }
@@ -134,33 +169,18 @@ fn same_type(one: &DType, other: &DType) -> bool {
     }
 }
 
-fn read(file: &ArrayFile, info: &ArrayInfo) -> Result<AnyArray, Failure> {
-    file.any_of(info).map_err(|error| Failure::of(file.path(), &error))
-}
-
-/// The array of this name, or of which others would have it.
-fn called<'a>(file: &'a ArrayFile, name: &str) -> Result<&'a ArrayInfo, Failure> {
-    file.info(name).or_else(|error| {
-        let mut plain = file.arrays().iter().filter(|info| file.plain_name(info) == name);
-        match (plain.next(), plain.next()) {
-            (Some(only), None) => Ok(only),
-            _ => Err(Failure::of(file.path(), &error)),
-        }
-    })
-}
-
 /// The arrays of two files that are to be compared: by name, those of one name in their order; an only array with an only
 /// array, whatever their names.
-fn pairs<'a>(a: &'a ArrayFile, b: &'a ArrayFile) -> Vec<[Option<&'a ArrayInfo>; 2]> {
+fn pairs<'a>(a: &'a ArrayFile, b: &'a ArrayFile) -> Vec<[Option<Part<'a>>; 2]> {
     if let ([one], [other]) = (a.arrays(), b.arrays()) {
-        return vec![[Some(one), Some(other)]];
+        return vec![[Some(Part::of(one)), Some(Part::of(other))]];
     }
     // Of two formats but one may know escaped names.
     let plain = a.format() != b.format();
     let mut of_b: HashMap<_, _> = numbered(b, plain).collect();
     let mut pairs: Vec<_> = numbered(a, plain).map(|(key, one)| [Some(one), of_b.remove(&key)]).collect();
     pairs.extend(numbered(b, plain).filter(|(key, _)| of_b.contains_key(key)).map(|(_, other)| [None, Some(other)]));
-    pairs
+    pairs.into_iter().map(|pair| pair.map(|info| info.map(Part::of))).collect()
 }
 
 /// The arrays of a file, each with its name and how many of that name were before it.
@@ -176,12 +196,19 @@ fn numbered(file: &ArrayFile, plain: bool) -> impl Iterator<Item = ((Cow<'_, str
 
 impl Row {
     /// Arrays whose elements were not compared.
-    fn new(pair: [Option<&ArrayInfo>; 2], verdict: Verdict) -> Self {
+    fn new(pair: &[Option<Part<'_>>; 2], verdict: Verdict) -> Self {
+        let told = pair.each_ref();
         Self {
-            array: pair.iter().flatten().map(|info| info.name()).find(|name| !name.is_empty()).unwrap_or("").to_owned(),
+            array: pair
+                .iter()
+                .flatten()
+                .map(|part| &part.name)
+                .find(|name| !name.is_empty())
+                .cloned()
+                .unwrap_or_default(),
             verdict,
-            dtype: pair.map(|info| info.map(|info| info.dtype().clone())),
-            shape: pair.map(|info| info.map(|info| info.shape().to_vec())),
+            dtype: told.map(|part| part.as_ref().map(|part| part.dtype.clone())),
+            shape: told.map(|part| part.as_ref().map(|part| part.shape.clone())),
             different: 0,
             nan: 0,
             first: None,

@@ -4,7 +4,7 @@ use std::{error::Error, ops::Range};
 
 use half::{bf16, f16};
 use ndarray::IxDyn;
-use ndferry::{AnyArray, DType, Scalar};
+use ndferry::{AnyArray, Scalar};
 
 use super::{
     histogram::{Bins, Histogram},
@@ -31,17 +31,6 @@ pub fn blocks(array: &AnyArray) -> Vec<Range<usize>> {
     let block = (length / SHARES).next_multiple_of(least).clamp(least, most.max(least));
     let starts = (0..length).step_by(block);
     starts.map(|start| start..length.min(start + block)).collect()
-}
-
-/// Whether elements of this type have figures; the reason where they have none.
-pub fn check(dtype: &DType) -> Result<(), String> {
-    match dtype.scalar() {
-        Some(scalar) if scalar.is_complex() => {
-            Err(format!("holds complex numbers ({dtype}), which have no order, and so no minimum or maximum"))
-        }
-        Some(_) => Ok(()),
-        None => Err(format!("holds {} ({dtype}), of which there are no figures", dtype.kind())),
-    }
 }
 
 /// The task: what the elements of a block of the first axis say.
@@ -71,23 +60,20 @@ impl Visitor for Summary {
 
 fn walk(array: &AnyArray, block: Range<usize>, visitor: &mut impl Visitor) -> Outcome<()> {
     let block = array.slice_axis(0, block)?;
-    let Some(scalar) = array.dtype().scalar() else {
-        return Err(check(array.dtype()).err().unwrap_or_default().into());
-    };
-    match scalar {
-        Scalar::Bool => walk_as::<bool>(&block, visitor),
-        Scalar::I8 => walk_as::<i8>(&block, visitor),
-        Scalar::I16 => walk_as::<i16>(&block, visitor),
-        Scalar::I32 => walk_as::<i32>(&block, visitor),
-        Scalar::I64 => walk_as::<i64>(&block, visitor),
-        Scalar::U8 => walk_as::<u8>(&block, visitor),
-        Scalar::U16 => walk_as::<u16>(&block, visitor),
-        Scalar::U32 => walk_as::<u32>(&block, visitor),
-        Scalar::U64 => walk_as::<u64>(&block, visitor),
-        Scalar::F16 => walk_as::<f16>(&block, visitor),
-        Scalar::BF16 => walk_as::<bf16>(&block, visitor),
-        Scalar::F32 => walk_as::<f32>(&block, visitor),
-        Scalar::F64 => walk_as::<f64>(&block, visitor),
+    match array.dtype().scalar() {
+        Some(Scalar::Bool) => walk_as::<bool>(&block, visitor),
+        Some(Scalar::I8) => walk_as::<i8>(&block, visitor),
+        Some(Scalar::I16) => walk_as::<i16>(&block, visitor),
+        Some(Scalar::I32) => walk_as::<i32>(&block, visitor),
+        Some(Scalar::I64) => walk_as::<i64>(&block, visitor),
+        Some(Scalar::U8) => walk_as::<u8>(&block, visitor),
+        Some(Scalar::U16) => walk_as::<u16>(&block, visitor),
+        Some(Scalar::U32) => walk_as::<u32>(&block, visitor),
+        Some(Scalar::U64) => walk_as::<u64>(&block, visitor),
+        Some(Scalar::F16) => walk_as::<f16>(&block, visitor),
+        Some(Scalar::BF16) => walk_as::<bf16>(&block, visitor),
+        Some(Scalar::F32) => walk_as::<f32>(&block, visitor),
+        Some(Scalar::F64) => walk_as::<f64>(&block, visitor),
         _ => Err(format!("there are no figures for elements of dtype {}", array.dtype()).into()),
     }
 }
@@ -119,7 +105,7 @@ fn walk_as<A: Number>(array: &AnyArray, visitor: &mut impl Visitor) -> Outcome<(
 #[cfg(test)]
 mod tests {
     use ndarray::Array;
-    use ndferry::{ByteOrder, SharedArray};
+    use ndferry::SharedArray;
 
     use super::*;
     use crate::cli::value::Value;
@@ -152,13 +138,5 @@ mod tests {
                 assert_eq!(summary.max(), last, "{shape:?}");
             }
         }
-    }
-
-    #[test]
-    fn what_has_no_order_is_refused_with_a_reason() {
-        let check = |scalar| check(&DType::new(scalar, ByteOrder::Little));
-        assert!(check(Scalar::F64).is_ok());
-        assert!(check(Scalar::C64).unwrap_err().contains("<c8"));
-        assert!(super::check(&"<M8[s]".parse().unwrap()).unwrap_err().contains("datetimes (<M8[s])"));
     }
 }

@@ -1,8 +1,11 @@
 //! What has figures of its own: an array, or one field of an array of records.
 
-use ndferry::{ArrayFile, ArrayInfo, DType, Fields};
+use ndferry::{ArrayFile, ArrayInfo, DType, ElementKind, Fields};
 
-use crate::cli::{failure::Failure, input};
+use crate::cli::{
+    failure::Failure,
+    input::{self, Found},
+};
 
 /// One array, or one field of one.
 pub struct Column {
@@ -15,24 +18,26 @@ pub struct Column {
     pub shape: Vec<usize>,
 }
 
-/// The arrays of `file` with what has figures of each: all of them, the array called `name`, or the field that has a row of that name.
+/// The arrays of `file` with the columns of each: all of them, the array called `name`, or what has a row of that name or rows below it.
 pub fn select<'a>(file: &'a ArrayFile, name: Option<&str>) -> Result<Vec<(&'a ArrayInfo, Vec<Column>)>, Failure> {
-    let selected = input::select(file, name);
-    if let (Err(_), Some(name)) = (&selected, name) {
-        let field = |array| {
-            let column = Column::all_of(array).into_iter().find(|column| column.name == name)?;
-            Some((array, vec![column]))
-        };
-        let fields: Vec<_> = file.arrays().iter().filter_map(field).collect();
-        if !fields.is_empty() {
-            return Ok(fields);
+    let all = |array| (array, Column::all_of(array));
+    let Some(name) = name else {
+        return Ok(file.arrays().iter().map(all).collect());
+    };
+    match input::find(file, name)? {
+        Found::Array(array) => Ok(vec![all(array)]),
+        Found::Field(array, path) => {
+            let is_below = |column: &Column| {
+                let rest = column.field.as_deref().and_then(|field| field.strip_prefix(&path));
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            };
+            Ok(vec![(array, Column::all_of(array).into_iter().filter(is_below).collect())])
         }
     }
-    Ok(selected?.into_iter().map(|array| (array, Column::all_of(array))).collect())
 }
 
 impl Column {
-    /// The array itself or, of records, every field that holds numbers.
+    /// The array itself or, of records, every field that holds no others.
     pub fn all_of(array: &ArrayInfo) -> Vec<Self> {
         let whole = Self {
             name: array.name().to_owned(),
@@ -40,7 +45,7 @@ impl Column {
             dtype: array.dtype().clone(),
             shape: array.shape().to_vec(),
         };
-        let Some(fields) = array.dtype().fields() else {
+        let Some(fields) = array.dtype().fields().filter(|fields| !fields.is_empty()) else {
             return vec![whole];
         };
         let mut columns = Vec::new();
@@ -50,7 +55,7 @@ impl Column {
 
     fn collect(&self, fields: &Fields, columns: &mut Vec<Self>) {
         for field in fields.iter() {
-            let joined = |name: &str| if name.is_empty() { field.step() } else { format!("{name}.{}", field.step()) };
+            let joined = |path: &str| input::joined(path, &field.step());
             let part = Self {
                 name: joined(&self.name),
                 field: Some(joined(self.field.as_deref().unwrap_or(""))),
@@ -58,10 +63,22 @@ impl Column {
                 shape: [&*self.shape, field.shape()].concat(),
             };
             match field.dtype().fields() {
-                Some(fields) => part.collect(fields, columns),
-                None if field.dtype().scalar().is_some() => columns.push(part),
-                None => {}
+                Some(fields) if !fields.is_empty() => part.collect(fields, columns),
+                _ => columns.push(part),
             }
+        }
+    }
+
+    /// What its elements are that have no figures, in a word or two; `None` where they have.
+    pub fn without_figures(&self) -> Option<&'static str> {
+        match self.dtype.kind() {
+            ElementKind::Scalar(scalar) => scalar.is_complex().then_some("complex numbers"),
+            ElementKind::Text(_) => Some("text"),
+            ElementKind::Bytes(_) => Some("strings of bytes"),
+            ElementKind::DateTime(_) => Some("datetimes"),
+            ElementKind::TimeDelta(_) => Some("lengths of time"),
+            ElementKind::Struct(_) => Some("records without fields"),
+            _ => Some("bytes of no known type"),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `ndferry stats`: extremes, mean and spread of arrays, by worker processes.
 //!
-//! The parent opens a file, cuts each of its arrays, of records each field that holds numbers ([`column`]), into blocks and hands the pool the array, which travels as the open file,
+//! The parent opens a file, cuts each of its arrays, of records each field ([`column`]), into blocks and hands the pool the array, which travels as the open file,
 //! and the blocks. A worker maps the file, goes through the block at hand ([`block`]) and sends back a [`Summary`], however
 //! large the block; the parent merges summaries in order. The numerics, from the bottom: [`double`], [`lanes`], [`moments`],
 //! [`kernel`], [`summary`].
@@ -39,15 +39,16 @@ pub fn run(args: &StatsArgs, failures: &mut Failures) -> Result<(), Failure> {
     let mut summariser = Summariser { workers: args.workers, pool: None, draws: !args.json && stdout().is_terminal() };
     let mut rows = Vec::new();
     for path in &args.files {
+        let before = rows.len();
         let done = input::open(path, args.limit.options(), args.input.layout()).and_then(|file| {
             for (array, columns) in column::select(&file, args.array.as_deref())? {
-                if columns.is_empty() {
-                    failures.report(&failed(&file, array.name(), "holds records, none of whose fields is a number"));
-                }
                 for column in columns {
-                    match summariser.row(&file, array, column) {
-                        Ok(row) => rows.push(row),
-                        Err(failure) => failures.report(&failure),
+                    match column.without_figures() {
+                        Some(what) => rows.push(Row::left_out(path, column, what)),
+                        None => match summariser.row(&file, array, column) {
+                            Ok(row) => rows.push(row),
+                            Err(failure) => failures.report(&failure),
+                        },
                     }
                 }
             }
@@ -56,9 +57,23 @@ pub fn run(args: &StatsArgs, failures: &mut Failures) -> Result<(), Failure> {
         if let Err(failure) = done {
             failures.report(&failure);
         }
+        if args.array.is_some() {
+            blame(&rows[before..], failures);
+        }
+    }
+    if args.array.is_none() {
+        blame(&rows, failures);
     }
     let text = if args.json { text::json(&rows) } else { report::table(&rows, terminal::width()) };
     terminal::print(&text)
+}
+
+/// Reports why there are no figures where none of these rows has any: one is left out for those that are not.
+fn blame(rows: &[Row], failures: &mut Failures) {
+    let left_out: Vec<_> = rows.iter().filter_map(Row::failure).collect();
+    if left_out.len() == rows.len() {
+        left_out.iter().for_each(|failure| failures.report(failure));
+    }
 }
 
 fn failed(file: &ArrayFile, name: &str, message: &str) -> Failure {
@@ -77,11 +92,7 @@ impl Summariser {
     /// The row of one array of a file, or of a field of it.
     fn row(&mut self, file: &ArrayFile, array: &ArrayInfo, column: Column) -> Result<Row, Failure> {
         let name = column.name.clone();
-        let outcome = match block::check(&column.dtype) {
-            Ok(()) => self.summarise(file, array, column).map_err(|error| reason(&error)),
-            Err(reason) => Err(reason),
-        };
-        outcome.map_err(|message| failed(file, &name, &message))
+        self.summarise(file, array, column).map_err(|error| failed(file, &name, &reason(&error)))
     }
 
     fn summarise(&mut self, file: &ArrayFile, info: &ArrayInfo, column: Column) -> ndferry::Result<Row> {

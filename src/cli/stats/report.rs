@@ -7,12 +7,13 @@ use serde::Serialize;
 
 use super::{column::Column, histogram::Histogram, summary::Summary};
 use crate::cli::{
+    failure::Failure,
     info::byte_order,
     table::{
         Align::{Left, Right},
         Table,
     },
-    text::{self, OneLine},
+    text::{self, OneLine, brief},
     value::{Figure, Value},
 };
 
@@ -25,16 +26,33 @@ pub struct Row {
     shape: Vec<usize>,
     byte_order: &'static str,
     count: u64,
-    nan: u64,
+    nan: Option<u64>,
     min: Figure,
     max: Figure,
     mean: Figure,
     std: Figure,
+    /// What its elements are, where they have no figures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_out: Option<&'static str>,
     #[serde(skip)]
     histogram: Option<Histogram>,
 }
 
 impl Row {
+    /// A column that has no figures, for what its elements are.
+    pub fn left_out(path: &Path, column: Column, what: &'static str) -> Self {
+        let count = column.shape.iter().product::<usize>() as u64;
+        let left_out = Some(what);
+        Self { count, nan: None, left_out, ..Self::new(path, column, Summary::default(), None) }
+    }
+
+    /// Why it has no figures, where it has none.
+    pub fn failure(&self) -> Option<Failure> {
+        let (what, dtype) = (self.left_out?, self.dtype.to_string());
+        let message = format!("holds {what} ({}), of which there are no figures", brief(&dtype, DTYPE));
+        Some(Failure::new(&self.path, text::of_array(&self.array, &message)))
+    }
+
     pub fn new(path: &Path, column: Column, summary: Summary, histogram: Option<Histogram>) -> Self {
         Self {
             path: path.display().to_string(),
@@ -43,18 +61,24 @@ impl Row {
             dtype: column.dtype,
             shape: column.shape,
             count: summary.count(),
-            nan: summary.nan,
+            nan: Some(summary.nan),
             min: Figure(summary.min()),
             max: Figure(summary.max()),
             mean: Figure(summary.mean().map(Value::Float)),
             std: Figure(summary.deviation().map(Value::Float)),
+            left_out: None,
             histogram,
         }
     }
 }
 
-/// A table, and beneath it the histograms there are, for a terminal of `width` columns if there is one.
-pub fn table(rows: &[Row], width: Option<usize>) -> String {
+/// Characters of a dtype in a message, at most.
+const DTYPE: usize = 60;
+
+/// A table, beneath it the histograms there are and what was left out, for a terminal of `width` columns if there is one.
+pub fn table(all: &[Row], width: Option<usize>) -> String {
+    let rows: Vec<_> = all.iter().filter(|row| row.left_out.is_none()).collect();
+    let rows = &*rows;
     let exact = figures(rows, |value| value);
     // Several arrays are there to be compared, so digits go before the table does.
     let short = (rows.len() > 1 && !exact.fits(width)).then(|| figures(rows, Value::shortened));
@@ -62,11 +86,34 @@ pub fn table(rows: &[Row], width: Option<usize>) -> String {
     let drawn: Vec<_> = rows.iter().filter_map(|row| Some((row, row.histogram.as_ref()?))).collect();
     let height = if drawn.len() > MANY { 1 } else { 3 };
     let drawings = drawn.into_iter().map(|(row, histogram)| drawing(row, histogram, height));
-    table.render(width) + &drawings.collect::<String>()
+    let left_out = if rows.is_empty() { String::new() } else { left_out(all) };
+    table.render(width) + &drawings.collect::<String>() + &left_out
 }
 
+/// What was left out of each file, a line each.
+fn left_out(rows: &[Row]) -> String {
+    let files = rows.chunk_by(|one, other| one.path == other.path);
+    let lines = files.filter_map(|rows| {
+        let mut left_out = rows.iter().filter_map(|row| {
+            let what = row.left_out?;
+            Some(if row.array.is_empty() { what.to_owned() } else { format!("{} ({what})", brief(&row.array, DTYPE)) })
+        });
+        let listed: Vec<_> = left_out.by_ref().take(LISTED).collect();
+        let others = match left_out.count() {
+            0 => String::new(),
+            more => format!(" and {}", text::count(more as u64, "other")),
+        };
+        (!listed.is_empty()).then(|| format!("left out of {}: {}{others}\n", OneLine(&rows[0].path), listed.join(", ")))
+    });
+    let lines: String = lines.collect();
+    if lines.is_empty() { lines } else { format!("\n{lines}") }
+}
+
+/// Of a file so many that are left out are named.
+const LISTED: usize = 10;
+
 /// The table of all rows, with figures as `told`.
-fn figures(rows: &[Row], told: fn(Value) -> Value) -> Table {
+fn figures(rows: &[&Row], told: fn(Value) -> Value) -> Table {
     let named = rows.iter().any(|row| !row.array.is_empty());
     let name = named.then_some(("array", Left));
     let about = [("path", Left)].into_iter().chain(name).chain([("dtype", Left), ("shape", Left)]);
@@ -76,7 +123,7 @@ fn figures(rows: &[Row], told: fn(Value) -> Value) -> Table {
         let name = named.then(|| row.array.clone());
         let about = [row.path.clone()].into_iter().chain(name);
         let about = about.chain([row.dtype.to_string(), text::shape(&row.shape)]);
-        let counts = [row.count, row.nan].map(|count| count.to_string());
+        let counts = [row.count, row.nan.unwrap_or(0)].map(|count| count.to_string());
         let figure = |figure: &Figure| figure.0.map_or_else(|| "-".to_owned(), |value| told(value).to_string());
         let figures = [&row.min, &row.max, &row.mean, &row.std].map(figure);
         table.row(about.chain(counts).chain(figures));
@@ -107,11 +154,12 @@ mod tests {
             shape: vec![3, 4],
             byte_order: "little",
             count: 12,
-            nan: 12,
+            nan: Some(12),
             min: Figure(Some(min)),
             max: Figure(Some(Value::Float(f64::INFINITY))),
             mean: Figure(Some(Value::Float(f64::NAN))),
             std: Figure(None),
+            left_out: None,
             histogram: None,
         }
     }
