@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, str::FromStr};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{PathBufValueParser, TypedValueParser},
+};
 use ndferry::{ByteOrder, Compression, DType, OpenOptions, Order, RawLayout};
 
 /// Look at, summarise, compare, check and convert files of n-dimensional arrays.
@@ -124,7 +127,7 @@ pub struct ConvertArgs {
     pub input: PathBuf,
 
     /// The file to write, ending in .npy, .npz, .safetensors or .ferry
-    #[arg(value_name = "OUT", value_parser = target)]
+    #[arg(value_name = "OUT", value_parser = PathBufValueParser::new().try_map(target))]
     pub output: PathBuf,
 
     /// Byte order of the numbers written [default: as they are]
@@ -369,8 +372,7 @@ fn workers(text: &str) -> Result<usize, String> {
     }
 }
 
-fn target(text: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(text);
+fn target(path: PathBuf) -> Result<PathBuf, String> {
     let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
     match extension.to_str() {
         Some("npy" | "npz" | "safetensors" | "ferry") => Ok(path),

@@ -223,3 +223,16 @@ fn a_file_that_cannot_be_written_is_named_and_an_old_one_stays() {
     ndferry(["convert".as_ref(), broken.as_os_str(), old.as_os_str()]).assert_failed(&broken, "");
     assert_eq!(fs::read_to_string(&old).unwrap(), "old");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn paths_need_not_be_text() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = &fixtures("npy")[0].path;
+    let paths = [&b"c\xFF.npy"[..], b"\xFE.ferry"].map(|name| folder.path().join(OsStr::from_bytes(name)));
+    ndferry(["convert".as_ref(), fixture.as_os_str(), paths[0].as_os_str()]).success();
+    ndferry(["convert".as_ref(), paths[0].as_os_str(), paths[1].as_os_str()]).success();
+    ndferry(["diff".as_ref(), fixture.as_os_str(), paths[1].as_os_str()]).success();
+}
