@@ -212,7 +212,7 @@ pub struct DiffArgs {
     #[arg(long, value_name = "NAME")]
     pub array: Option<String>,
 
-    /// Count NaN as different from NaN
+    /// Count NaN as different from NaN, and NaT from NaT
     #[arg(long)]
     pub nan_differs: bool,
 

@@ -262,7 +262,7 @@ fn records_are_compared_field_by_field_whatever_they_hold() {
         differing(&a, &b, &[]),
         "array `name`: 1 of 2 elements differ, first at [1]: \"b\" and \"c\"\n\
          array `at.x`: 1 of 2 elements differ, first at [1]: 2 and 5; at most by 3, relative 0.6\n\
-         array `at.day`: 1 of 2 elements differ, first at [1]: 20 and 24; at most by 4, relative 0.16666666666666666\n\
+         array `at.day`: 1 of 2 elements differ, first at [1]: 1970-01-21 and 1970-01-25; at most by 4 days\n\
          array `tag`: 1 of 2 elements differ, first at [1]: \"y\" and \"z\"\n"
     );
 }
@@ -394,4 +394,51 @@ fn a_field_is_compared_by_the_name_that_it_is_told_by() {
     let named = std::collections::BTreeMap::from([("stars", stars(&[1, 2, 3, 4, 5, 6, 7, 8]))]);
     ndferry::dump(&b, &named).unwrap();
     assert_same(&b, &b, &["--array", "stars.at.z"]);
+}
+
+#[test]
+fn times_are_told_as_times_and_nat_is_counted_as_nan_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let [a, b] = ["a.npy", "b.npy"].map(|name| folder.path().join(name));
+    let write = |path: &Path, dtype: &str, counts: [i64; 3]| {
+        let bytes: Vec<_> = counts.iter().flat_map(|count| count.to_be_bytes()).collect();
+        let array = AnyArray::from_bytes(dtype.parse().unwrap(), &[3], Order::C, &bytes).unwrap();
+        let byte_order = if path == a { ByteOrder::Little } else { ByteOrder::Big };
+        DumpOptions::new().byte_order(byte_order).write_npy(path, &array).unwrap();
+    };
+    let nat = ndferry::TimeUnit::NAT;
+    for (dtype, ones, others, line) in [
+        (
+            ">M8[D]",
+            [18262, 5, nat],
+            [18264, 5, nat],
+            "1 of 3 elements differ, first at [0]: 2020-01-01 and 2020-01-03; at most by 2 days",
+        ),
+        (
+            ">m8[25us]",
+            [4, 5, nat],
+            [3, 5, nat],
+            "1 of 3 elements differ, first at [0]: 100 microseconds and 75 microseconds; at most by 25 microseconds, relative 0.25",
+        ),
+        (
+            ">M8[s]",
+            [-1, 5, nat],
+            [nat, 5, nat],
+            "1 of 3 elements differ, first at [0]: 1969-12-31T23:59:59 and NaT; with NaT: 1",
+        ),
+    ] {
+        write(&a, dtype, ones);
+        write(&b, dtype, others);
+        assert_eq!(differing(&a, &b, &[]), format!("{line}\n"));
+        assert!(differing(&a, &b, &["--nan-differs"]).starts_with("2 of 3 "));
+        let row = &parse(&differing(&a, &b, &["--json", "--nan-differs"]))[0];
+        assert_eq!(row["relative"].is_null(), dtype.contains('M'), "{row}");
+        assert_eq!(row["nan"], if line.ends_with("NaT: 1") { 2 } else { 1 }, "{row}");
+        write(&b, dtype, ones);
+        assert_same(&a, &b, &[]);
+        assert_eq!(
+            differing(&a, &b, &["--nan-differs"]),
+            "1 of 3 elements differ, first at [2]: NaT and NaT; with NaT: 1\n"
+        );
+    }
 }

@@ -2,12 +2,13 @@
 
 use half::{bf16, f16};
 use ndarray::{IxDyn, Zip};
-use ndferry::{AnyArray, ElementKind, Scalar, SharedArray};
+use ndferry::{AnyArray, Element, ElementKind, Scalar, SharedArray};
 use num_complex::Complex;
 
 use super::{
     distance::{Compared, Distance},
     pair::{Pair, Tile},
+    time::Time,
 };
 use crate::cli::{failure::reason, value::Value};
 
@@ -31,9 +32,11 @@ pub fn compare(pair: &Pair, nan_differs: bool) -> Result<Difference, String> {
         compare(pair, nan_differs).map_err(|error| reason(&error))
     };
     let dtype = pair.one().dtype();
+    if let Some(time) = Time::of(dtype) {
+        return compare_numbers(pair, nan_differs, AnyArray::counts, time).map_err(|error| reason(&error));
+    }
     let scalar = match dtype.kind() {
         ElementKind::Scalar(scalar) => *scalar,
-        ElementKind::DateTime(_) | ElementKind::TimeDelta(_) => return by(compare_times),
         ElementKind::Text(_) => return by(compare_texts),
         // Padding is nothing to compare.
         ElementKind::Struct(_) => return Ok(Difference::default()),
@@ -59,12 +62,8 @@ pub fn compare(pair: &Pair, nan_differs: bool) -> Result<Difference, String> {
     }
 }
 
-fn compare_as<A: Compared>(pair: &Pair, nan_differs: bool) -> ndferry::Result<Difference> {
-    compare_numbers::<A>(pair, nan_differs, AnyArray::to_array)
-}
-
-fn compare_times(pair: &Pair, _: bool) -> ndferry::Result<Difference> {
-    compare_numbers::<i64>(pair, false, AnyArray::counts)
+fn compare_as<A: Element + Compared>(pair: &Pair, nan_differs: bool) -> ndferry::Result<Difference> {
+    compare_numbers(pair, nan_differs, AnyArray::to_array::<A, IxDyn>, |value| value)
 }
 
 fn compare_texts(pair: &Pair, _: bool) -> ndferry::Result<Difference> {
@@ -96,19 +95,22 @@ fn compare_byte_strings(pair: &Pair, _: bool) -> ndferry::Result<Difference> {
     Ok(found)
 }
 
-fn compare_numbers<A: Compared>(
+/// Compares what is read from both, element by element, as what it stands for.
+fn compare_numbers<A: Element + Copy, C: Compared>(
     pair: &Pair,
     nan_differs: bool,
     read: fn(&AnyArray) -> ndferry::Result<SharedArray<A, IxDyn>>,
+    value: impl Fn(A) -> C,
 ) -> ndferry::Result<Difference> {
     let mut found = Difference::default();
-    let same = |a: A, b: A| a.same(b) && !(nan_differs && a.is_nan());
+    let same = |a: C, b: C| a.same(b) && !(nan_differs && a.is_nan());
     for tile in pair.tiles() {
         let (a, b) = (read(&tile.of(pair.one())?)?, read(&tile.of(pair.other())?)?);
-        if Zip::from(&*a).and(&*b).all(|&a, &b| same(a, b)) {
+        if Zip::from(&*a).and(&*b).all(|&a, &b| same(value(a), value(b))) {
             continue;
         }
         for (at, (&a, &b)) in a.iter().zip(b.iter()).enumerate() {
+            let (a, b) = (value(a), value(b));
             if !same(a, b) {
                 found.count(pair, &tile, at, || [a.told(), b.told()]);
                 found.measure(a.distance(b));

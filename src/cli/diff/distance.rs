@@ -1,7 +1,6 @@
 //! How far two elements are from each other, for each element type.
 
 use half::{bf16, f16};
-use ndferry::Element;
 use num_complex::Complex;
 
 use crate::cli::value::Value;
@@ -14,8 +13,8 @@ pub enum Distance {
     By { absolute: Value, relative: f64 },
 }
 
-/// An element type whose elements can be compared.
-pub trait Compared: Element + Copy {
+/// A type whose values can be compared.
+pub trait Compared: Copy + PartialEq {
     /// Whether the elements are the same, NaN and NaN included.
     fn same(self, other: Self) -> bool {
         self == other
@@ -30,9 +29,7 @@ pub trait Compared: Element + Copy {
     fn apart(self, other: Self) -> (Value, f64);
 
     /// The element in words.
-    fn told(self) -> String {
-        format!("{self:?}")
-    }
+    fn told(self) -> String;
 
     /// How far apart elements are that are not the same.
     fn distance(self, other: Self) -> Distance {
@@ -52,6 +49,10 @@ macro_rules! integers {
                 let larger = i128::from(self).unsigned_abs().max(i128::from(other).unsigned_abs());
                 (Value::Integer(absolute as i128), absolute as f64 / larger as f64)
             }
+
+            fn told(self) -> String {
+                self.to_string()
+            }
         }
     )*};
 }
@@ -70,6 +71,10 @@ macro_rules! floats {
 
             fn apart(self, other: Self) -> (Value, f64) {
                 apart(Complex::from(f64::from(self)), Complex::from(f64::from(other)))
+            }
+
+            fn told(self) -> String {
+                format!("{self:?}")
             }
         }
 

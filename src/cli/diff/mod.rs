@@ -6,10 +6,11 @@ mod compare;
 mod distance;
 mod pair;
 mod tiles;
+mod time;
 
 use std::{borrow::Cow, collections::HashMap};
 
-use ndferry::{AnyArray, ArrayFile, ArrayInfo, DType, Field};
+use ndferry::{AnyArray, ArrayFile, ArrayInfo, DType, ElementKind, Field};
 use serde::Serialize;
 
 use self::{compare::Difference, pair::Pair};
@@ -19,7 +20,7 @@ use super::{
     input::{self, Found},
     terminal,
     text::{self, OneLine, brief},
-    value::Figure,
+    value::{Figure, Value},
 };
 
 /// Characters of a dtype, a shape, an index or a value in a line, at most.
@@ -228,7 +229,8 @@ impl Row {
             first,
             values,
             absolute: Figure(found.absolute),
-            relative: Figure(found.relative),
+            // To when counting began a distance of two datetimes has no relation.
+            relative: Figure(found.relative.filter(|_| !matches!(pair.one().dtype().kind(), ElementKind::DateTime(_)))),
             ..self
         }
     }
@@ -262,11 +264,20 @@ impl Row {
             let (index, [one, other]) = (format!("{index:?}"), [one, other].map(|value| brief(value, PART)));
             text += &format!(", first at {}: {one} and {other}", brief(&index, PART));
         }
+        let dtype = self.dtype[0].as_ref();
+        let span = |absolute| match (absolute, dtype) {
+            (Value::Integer(count), Some(dtype)) => time::span(dtype, count),
+            _ => None,
+        };
         if self.nan > 0 {
-            text += &format!("; with NaN: {}", self.nan);
+            let nan = if span(Value::Integer(0)).is_some() { "NaT" } else { "NaN" };
+            text += &format!("; with {nan}: {}", self.nan);
         }
-        if let (Some(absolute), Some(relative)) = (self.absolute.0, self.relative.0) {
-            text += &format!("; at most by {absolute}, relative {relative}");
+        if let Some(absolute) = self.absolute.0 {
+            text += &format!("; at most by {}", span(absolute).unwrap_or_else(|| absolute.to_string()));
+        }
+        if let Some(relative) = self.relative.0 {
+            text += &format!(", relative {relative}");
         }
         text
     }
