@@ -1,6 +1,6 @@
 //! `ndferry verify`: whether files are as they were written.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use ndferry::OpenOptions;
 use serde::Serialize;
@@ -46,7 +46,7 @@ enum Verdict {
     Sound,
     /// Not what it claims to be, or nothing that can be read.
     Damaged,
-    /// The system does not let it be read.
+    /// No regular file, or one that the system does not let be read.
     Unreadable,
 }
 
@@ -63,8 +63,14 @@ fn look(path: &Path, options: &OpenOptions) -> Row {
     let file = match options.open(path) {
         Ok(file) => file,
         Err(error) => {
-            let verdict = if error.is_io() { Verdict::Unreadable } else { Verdict::Damaged };
-            let problems = vec![Problem { array: None, offset: None, message: reason(&error) }];
+            let message = reason(&error);
+            let (verdict, message) = match fs::metadata(path) {
+                // There are no bytes that could be damaged, or no end of them.
+                Ok(found) if !found.is_file() => (Verdict::Unreadable, format!("cannot be read: {message}")),
+                _ if error.is_io() => (Verdict::Unreadable, message),
+                _ => (Verdict::Damaged, message),
+            };
+            let problems = vec![Problem { array: None, offset: None, message }];
             return Row { path: name, verdict, format: None, arrays: 0, checksums: 0, problems };
         }
     };

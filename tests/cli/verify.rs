@@ -95,3 +95,21 @@ fn what_cannot_be_read_is_trouble_and_what_is_no_array_file_is_not_sound() {
     assert_eq!(outcome.stdout, expected);
     ndferry(["verify".as_ref(), text.as_os_str()]).assert_failed(&text, "none of .ferry");
 }
+
+#[test]
+fn what_is_no_regular_file_cannot_be_read_and_so_is_not_damaged() {
+    use rustix::fs::{CWD, Mode, mkfifoat};
+
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe.npy");
+    mkfifoat(CWD, &pipe, Mode::RWXU).unwrap();
+    for (path, reason) in [(folder.path(), "a directory"), (&pipe, "a pipe (FIFO)"), ("/dev/zero".as_ref(), "a device")]
+    {
+        let outcome = ndferry(["verify".as_ref(), path.as_os_str()]);
+        let expected = format!("ndferry: {}: cannot be read: is {reason}, not a regular file\n", path.display());
+        assert_eq!((outcome.code, &outcome.stderr), (Some(2), &expected));
+        assert_eq!(outcome.stdout, format!("{}: unreadable\n", path.display()));
+        let outcome = ndferry(["verify".as_ref(), "--json".as_ref(), path.as_os_str()]);
+        assert_eq!(parse(&outcome.stdout)[0]["verdict"], "unreadable");
+    }
+}
