@@ -110,20 +110,16 @@ fn json(file: &ArrayFile) -> String {
 
 /// What people are told: the file, what it says of itself, and the tree of its arrays.
 fn told(file: &ArrayFile, width: Option<usize>) -> String {
-    heading(file) + &metadata(file.metadata(), width) + &listing(file, width)
+    heading(file, width) + &metadata(file.metadata(), width) + &listing(file, width)
 }
 
-fn heading(file: &ArrayFile) -> String {
+fn heading(file: &ArrayFile, width: Option<usize>) -> String {
     let version = file.version().map(|version| format!(" {version}")).unwrap_or_default();
     let arrays = text::count(file.arrays().len() as u64, "array");
     let sum = file.arrays().iter().map(Sum::from).fold(Sum::default(), Sum::and);
-    let mut size = BinaryBytes(sum.nbytes).to_string();
-    if (1024..EXACT).contains(&sum.nbytes) {
-        size += &format!(" ({} bytes)", sum.nbytes);
-    }
-    if sum.compressed {
-        size += &format!(", compressed to {}", BinaryBytes(sum.stored));
-    }
+    let size = BinaryBytes(sum.nbytes);
+    let exact = if (1024..EXACT).contains(&sum.nbytes) { format!(" ({} bytes)", sum.nbytes) } else { String::new() };
+    let stored = if sum.compressed { format!(", compressed to {}", BinaryBytes(sum.stored)) } else { String::new() };
     let mappable = file.arrays().iter().filter(|array| array.mappable()).count();
     let mappable = match (mappable, file.arrays().len()) {
         (0, _) => String::new(),
@@ -131,10 +127,15 @@ fn heading(file: &ArrayFile) -> String {
         (some, of) => format!(", {some} of {of} mappable"),
     };
     let path = file.path().display().to_string();
-    format!("{}: {}{version}, {arrays}, {size}{mappable}\n", OneLine(&path), file.format())
+    let heading = |exact: &str| {
+        format!("{}: {}{version}, {arrays}, {size}{exact}{stored}{mappable}", OneLine(&path), file.format())
+    };
+    let whole = heading(&exact);
+    let fits = width.is_none_or(|width| whole.chars().count() <= width);
+    (if fits { whole } else { heading("") }) + "\n"
 }
 
-/// Sizes below this are told to the byte in the heading as well.
+/// Sizes below this are told to the byte in the heading as well, where the terminal has room for it.
 const EXACT: u64 = 10_000_000;
 
 fn metadata(metadata: &BTreeMap<String, String>, width: Option<usize>) -> String {

@@ -442,3 +442,19 @@ fn times_are_told_as_times_and_nat_is_counted_as_nan_is() {
         );
     }
 }
+
+#[test]
+fn texts_that_are_none_are_compared_by_their_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let [a, b] = ["a.npy", "b.npy"].map(|name| folder.path().join(name));
+    let write = |path: &Path, characters: [u32; 4], swap: bool| {
+        let bytes = characters.map(|number| if swap { number.to_be_bytes() } else { number.to_le_bytes() }).concat();
+        npy(path, if swap { "'>U2'" } else { "'<U2'" }, "(2,)", &bytes);
+    };
+    write(&a, [0x61, 0x62, 0xD800, 0x63], false);
+    write(&b, [0x61, 0x62, 0xD800, 0x63], true);
+    assert_same(&a, &b, &[]);
+    // The first that is no character is the same; what follows is not.
+    write(&b, [0x61, 0x62, 0xD800, 0x64], true);
+    assert!(differing(&a, &b, &[]).starts_with("1 of 2 elements differ, first at [1]: element 1 is not text"));
+}

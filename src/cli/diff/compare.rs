@@ -73,7 +73,12 @@ fn compare_texts(pair: &Pair, _: bool) -> ndferry::Result<Difference> {
     for tile in pair.tiles() {
         let (one, other) = (tile.of(pair.one())?, tile.of(pair.other())?);
         for (at, (a, b)) in one.texts()?.zip(other.texts()?).enumerate() {
-            if !matches!((&a, &b), (Ok(a), Ok(b)) if a == b) && !(a.is_err() && tile.is_same(at, &one, &other)?) {
+            let same = match (&a, &b) {
+                (Ok(a), Ok(b)) => a == b,
+                (Err(_), Err(_)) => tile.is_same(at, &one, &other)?,
+                _ => false,
+            };
+            if !same {
                 found.count(pair, &tile, at, || [told(a), told(b)]);
             }
         }
