@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use indicatif::BinaryBytes;
-use ndferry::{ArrayFile, ArrayInfo, ByteOrder, DType, Fields, Format, OpenOptions, Order, WhyNotMapped};
+use ndferry::{ArrayFile, ArrayInfo, ByteOrder, DType, Fields, Format, OpenOptions, Order, Unreadable, WhyNotMapped};
 use serde::Serialize;
 
 use super::{
@@ -35,6 +35,24 @@ struct File<'a> {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     metadata: &'a BTreeMap<String, String>,
     arrays: Vec<Array<'a>>,
+    /// What cannot be given as an array, where there is such a thing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<Other<'a>>,
+}
+
+#[derive(Serialize)]
+struct Other<'a> {
+    name: &'a str,
+    offset: u64,
+    stored: u64,
+    reason: &'a str,
+}
+
+impl<'a> From<&'a Unreadable> for Other<'a> {
+    fn from(other: &'a Unreadable) -> Self {
+        let (name, reason) = (other.name(), other.reason());
+        Self { name, offset: other.offset(), stored: other.stored_nbytes(), reason }
+    }
 }
 
 #[derive(Serialize)]
@@ -104,13 +122,24 @@ fn json(file: &ArrayFile) -> String {
         version: file.version(),
         metadata: file.metadata(),
         arrays: file.arrays().iter().map(Array::from).collect(),
+        unreadable: file.unreadable().iter().map(Other::from).collect(),
     };
     serde_json::to_string(&file).expect("strings and numbers are JSON") + "\n"
 }
 
 /// What people are told: the file, what it says of itself, and the tree of its arrays.
 fn told(file: &ArrayFile, width: Option<usize>) -> String {
-    heading(file, width) + &metadata(file.metadata(), width) + &listing(file, width)
+    heading(file, width) + &metadata(file.metadata(), width) + &listing(file, width) + &unreadable(file)
+}
+
+/// What cannot be given as an array, a line each.
+fn unreadable(file: &ArrayFile) -> String {
+    let line = |other: &Unreadable| {
+        let (name, size) = (brief(other.name(), STEP), BinaryBytes(other.stored_nbytes()));
+        format!("cannot be read: {name} ({size} at {}), {}\n", other.offset(), brief(other.reason(), WIDTH))
+    };
+    let lines: String = file.unreadable().iter().map(line).collect();
+    if lines.is_empty() { lines } else { format!("\n{lines}") }
 }
 
 fn heading(file: &ArrayFile, width: Option<usize>) -> String {

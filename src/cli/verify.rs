@@ -80,9 +80,15 @@ fn look(path: &Path, options: &OpenOptions) -> Row {
         message: reason(&error),
     });
     let problems: Vec<_> = damage.collect();
+    let verdict = match problems.len() {
+        0 => Verdict::Sound,
+        // Nothing is damaged; but not all has been looked at.
+        wrong if wrong == file.unreadable().len() => Verdict::Unreadable,
+        _ => Verdict::Damaged,
+    };
     Row {
         path: name,
-        verdict: if problems.is_empty() { Verdict::Sound } else { Verdict::Damaged },
+        verdict,
         format: Some(file.format().to_string()),
         arrays: file.arrays().len() as u64,
         checksums: file.arrays().iter().filter(|array| array.has_checksum()).count() as u64,
@@ -94,6 +100,7 @@ fn line(row: &Row) -> String {
     let verdict = match row.verdict {
         Verdict::Sound => format!("sound, {}, {}", count(row.arrays, "array"), count(row.checksums, "checksum")),
         Verdict::Damaged => "damaged".to_owned(),
+        Verdict::Unreadable if row.format.is_some() => "unreadable in part".to_owned(),
         Verdict::Unreadable => "unreadable".to_owned(),
     };
     format!("{}: {verdict}\n", OneLine(&row.path))

@@ -4,6 +4,8 @@
 #[cfg(target_os = "linux")]
 mod busy;
 mod fixture;
+#[path = "../common/forge.rs"]
+mod forge;
 mod run;
 
 mod convert;
@@ -14,6 +16,7 @@ mod stats;
 #[cfg(target_os = "linux")]
 mod sweep;
 mod terminal;
+mod unreadable;
 mod usage;
 mod verify;
 mod wrong_input;

@@ -77,7 +77,14 @@ fn rows(args: &DiffArgs) -> Result<Vec<Row>, Failure> {
     let b = input::open(&args.b, args.limit.options(), None)?;
     let pairs = match &args.array {
         Some(name) => vec![[Some(Part::called(&a, name)?), Some(Part::called(&b, name)?)]],
-        None => pairs(&a, &b),
+        None => {
+            if let Some((file, other)) = [&a, &b].into_iter().find_map(|file| Some((file, file.unreadable().first()?)))
+            {
+                let message = text::of_array(other.name(), &format!("cannot be read: {}", other.reason()));
+                return Err(Failure::new(file.path(), message));
+            }
+            pairs(&a, &b)
+        }
     };
     let mut rows = Vec::new();
     for pair in pairs {

@@ -52,6 +52,11 @@ pub fn run(args: &StatsArgs, failures: &mut Failures) -> Result<(), Failure> {
                     }
                 }
             }
+            if args.array.is_none() {
+                for other in file.unreadable() {
+                    failures.report(&failed(&file, other.name(), &format!("cannot be read: {}", other.reason())));
+                }
+            }
             Ok(())
         });
         if let Err(failure) = done {
