@@ -133,6 +133,12 @@ impl Codec {
 
 #[cfg(feature = "zstd")]
 fn unpack_zstd(stored: &[u8], array: &mut [u8]) -> io::Result<()> {
+    // One frame that is the whole segment, as other readers may expect.
+    let frame = zstd::zstd_safe::find_frame_compressed_size(stored);
+    match frame.map_err(|code| io::Error::other(zstd::zstd_safe::get_error_name(code)))? {
+        all if all == stored.len() => {}
+        part => return Err(io::Error::other(format!("its frame has {part} bytes"))),
+    }
     // All at once: the array is the only memory it takes, whatever the frame says of itself.
     match zstd::bulk::Decompressor::new()?.decompress_to_buffer(stored, array)? {
         found if found == array.len() => Ok(()),
@@ -143,12 +149,30 @@ fn unpack_zstd(stored: &[u8], array: &mut [u8]) -> io::Result<()> {
 #[cfg(feature = "lz4")]
 fn unpack_lz4(stored: &[u8], array: &mut [u8]) -> io::Result<()> {
     use io::Read;
-    let mut decoder = lz4_flex::frame::FrameDecoder::new(stored);
+    let mut decoder = lz4_flex::frame::FrameDecoder::new(Whole { left: stored, overdrawn: false });
     decoder.read_exact(array)?;
-    if decoder.read(&mut [0])? == 0 && decoder.get_ref().is_empty() {
-        return Ok(());
+    let more = decoder.read(&mut [0])?;
+    let Whole { left, overdrawn } = decoder.get_ref();
+    match (more, left, overdrawn) {
+        (0, [], false) => Ok(()),
+        (0, [], true) => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Err(io::Error::other(format!("it goes on after {} bytes", array.len()))),
     }
-    Err(io::Error::other(format!("it goes on after {} bytes", array.len())))
+}
+
+/// Bytes of which no more must be asked for than there are: to the decoder the end of the bytes is an end of the frame as well.
+#[cfg(feature = "lz4")]
+struct Whole<'a> {
+    left: &'a [u8],
+    overdrawn: bool,
+}
+
+#[cfg(feature = "lz4")]
+impl io::Read for Whole<'_> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        self.overdrawn |= self.left.is_empty() && !to.is_empty();
+        self.left.read(to)
+    }
 }
 
 /// Compresses what comes bit by bit.

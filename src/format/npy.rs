@@ -157,8 +157,22 @@ fn is_known(dtype: &DType) -> bool {
     }
 }
 
+/// A field that NumPy writes and cannot read: one without a name, which is padding to it, and arrays of what has no bytes.
+fn misread(dtype: &DType) -> Option<String> {
+    dtype.fields()?.iter().find_map(|field| {
+        let is_misread = field.name().is_empty() || (!field.shape().is_empty() && field.dtype().item_size() == 0);
+        if is_misread { Some(field.name().to_owned()) } else { misread(field.dtype()) }
+    })
+}
+
 /// Whether NumPy's formats can hold these elements.
 pub(super) fn check_dtype(dtype: &DType) -> Result<()> {
+    if let Some(field) = misread(dtype) {
+        return Err(Error::usage(format!(
+            "NumPy takes field {} for something else when it reads it back: write .ferry",
+            Quoted(&field)
+        )));
+    }
     if is_known(dtype) {
         return Ok(());
     }

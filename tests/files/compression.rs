@@ -176,6 +176,33 @@ fn what_a_header_says_of_a_compressed_array_is_not_believed() {
 
 // F1
 #[test]
+fn a_compressed_array_is_one_frame_and_nothing_else() {
+    for (compression, codec) in CODECS {
+        let mut bytes = Vec::new();
+        DumpOptions::new().compress(compression).checksums(false).to_writer(&mut bytes, &vec![7_u8; 10_000]).unwrap();
+        let info = OpenOptions::new().bytes(&bytes).unwrap().arrays()[0].clone();
+        let frame = bytes[info.offset() as usize..][..info.stored_nbytes() as usize].to_vec();
+        let skippable = [&[0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0][..], b"abc"].concat();
+        for (title, stored, length) in [
+            ("twice", [&*frame, &*frame].concat(), 20_000),
+            ("skippable before", [&*skippable, &*frame].concat(), 10_000),
+            ("skippable after", [&*frame, &*skippable].concat(), 10_000),
+            ("a byte after", [&*frame, &[0]].concat(), 10_000),
+            ("cut", frame[..frame.len() - 1].to_vec(), 10_000),
+        ] {
+            let segment = format!(
+                r#"[{{"name":"","dtype":"|u1","shape":[{length}],"order":"C","offset":64,"nbytes":{length},"codec":"{codec}","stored":{}}}]"#,
+                stored.len()
+            );
+            let file = OpenOptions::new().bytes(forge::container(&[0xd4, 1, 0], &segment, &stored)).unwrap();
+            let error = file.any("").expect_err(title).to_string();
+            assert!(error.contains("cannot be decompressed"), "{title}, {codec}: {error}");
+        }
+    }
+}
+
+// F1
+#[test]
 fn nothing_is_decompressed_beyond_the_limit() {
     let mut bytes = Vec::new();
     let value = [vec![7_u8; 10_000], vec![8; 10_000]];
