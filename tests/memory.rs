@@ -87,7 +87,7 @@ fn native_arrays_cost_nothing_and_others_themselves(folder: &Path) {
 
     let array = square();
     for byte_order in [ByteOrder::NATIVE, ByteOrder::NATIVE.opposite()] {
-        for path in write(folder, &array, &DumpOptions::new().checksums(false).byte_order(byte_order)) {
+        for path in write(folder, &array, &DumpOptions::new().byte_order(byte_order)) {
             let mappable = ndferry::open(&path).unwrap().arrays()[0].mappable();
             let forbidden = OpenOptions::new().mapping(Mapping::Forbidden);
             for (how, options, whole_file) in [("mapped", OpenOptions::new(), 0), ("read", forbidden, SIZE)] {
@@ -130,7 +130,7 @@ fn writing_costs_a_few_blocks(folder: &Path) {
     let foreign = || new().byte_order(ByteOrder::NATIVE.opposite());
     // Each to all formats; the second is not in one piece.
     for (name, view, options) in
-        [("swapped and turned", &turned, foreign().order(Order::C)), ("strided", &strided, new().checksums(false))]
+        [("swapped and turned", &turned, foreign().order(Order::C)), ("strided", &strided, new())]
     {
         let peak = peak_of(|| write(folder, view, &options));
         assert!(peak < BLOCKS, "{name}: {peak} bytes more");
@@ -154,7 +154,7 @@ fn writing_costs_a_few_blocks(folder: &Path) {
 // F7
 fn converting_costs_a_few_blocks_and_what_is_decompressed(folder: &Path) {
     let raw = zeros(folder, "<f8".parse().unwrap(), 64 * MIB);
-    let new = || DumpOptions::new().checksums(false);
+    let new = DumpOptions::new;
     for name in ["a.npy", "a.npz", "a.safetensors", "a.ferry"] {
         let peak = peak_of(|| ndferry::convert(&raw, None, folder.join(name), &new()).unwrap());
         assert!(peak < BLOCKS, "to {name}: {peak} bytes more");

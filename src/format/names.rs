@@ -5,6 +5,8 @@ use crate::{Error, dtype::Quoted};
 
 /// Names that a message lists.
 const LISTED: usize = 5;
+/// Bytes of a name that somebody may have mistyped.
+const TYPED: usize = 1000;
 
 /// None of `arrays` is called `name`: the nearest names are listed.
 pub(super) fn unknown(name: &str, arrays: &[ArrayInfo]) -> Error {
@@ -23,7 +25,9 @@ fn no_such(name: &str, mut names: Vec<&str>) -> String {
         [""] => "one, which has no name".to_owned(),
         _ => {
             if names.len() > LISTED {
-                names.sort_by_cached_key(|other| distance(name, other));
+                // Names beyond any that somebody types are not measured.
+                let measured = |other: &str| name.len().max(other.len()) <= TYPED;
+                names.sort_by_cached_key(|other| if measured(other) { distance(name, other) } else { usize::MAX });
             }
             listed(names)
         }
@@ -77,6 +81,9 @@ mod tests {
         let message = no_such("layer.42.weight", names.iter().map(String::as_str).collect());
         assert!(message.contains("the file holds `layers.42.weight`, "), "{message}");
         assert!(message.ends_with(" and 95 others"), "{message}");
+        // Quadratic in millions of letters, this would not end.
+        let long = "n".repeat(1 << 22);
+        assert!(no_such(&long, vec![&long; 10]).len() < 1000);
         assert!(no_such("x", vec![""]).contains("has no name"));
         assert!(no_such("x", vec![]).contains("holds none"));
     }
