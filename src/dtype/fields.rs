@@ -124,6 +124,8 @@ pub struct Fields(Arc<Inner>);
 #[derive(PartialEq, Eq, Hash)]
 struct Inner {
     fields: Vec<Field>,
+    /// The places of the fields in the order of their names.
+    by_name: Vec<u32>,
     item_size: usize,
     orders: Orders,
     depth: usize,
@@ -198,13 +200,18 @@ impl Fields {
             return Err(Error::invalid(format!("fields nest {depth} deep; {DEPTH} is the most")));
         }
         let orders = fields.iter().fold(Orders::None, |orders, field| orders.and(field.dtype.orders()));
-        Ok(Self(Arc::new(Inner { fields, item_size, orders, depth, parts })))
+        // Not more than the parts are.
+        let mut by_name: Vec<_> = (0..fields.len() as u32).collect();
+        by_name.sort_unstable_by_key(|&at| fields[at as usize].name.as_str());
+        Ok(Self(Arc::new(Inner { fields, by_name, item_size, orders, depth, parts })))
     }
 
     /// The field called `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Field> {
-        self.iter().find(|field| field.name == name)
+        let Inner { fields, by_name, .. } = &*self.0;
+        let at = by_name.binary_search_by_key(&name, |&at| fields[at as usize].name.as_str()).ok()?;
+        Some(&fields[by_name[at] as usize])
     }
 
     pub(super) fn item_size(&self) -> usize {
@@ -220,7 +227,7 @@ impl Fields {
         let fields = self.iter().map(|field| Field { dtype: field.dtype.map_orders(order), ..field.clone() });
         let fields: Vec<_> = fields.collect();
         let orders = fields.iter().fold(Orders::None, |orders, field| orders.and(field.dtype.orders()));
-        Self(Arc::new(Inner { fields, orders, ..*self.0 }))
+        Self(Arc::new(Inner { fields, orders, by_name: self.0.by_name.clone(), ..*self.0 }))
     }
 }
 

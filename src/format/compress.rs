@@ -24,7 +24,7 @@ use crate::{Error, Result, dtype::Quoted};
 #[non_exhaustive]
 pub enum Compression {
     /// [zstd](https://facebook.github.io/zstd/) of a level from 1 (fast) to 22 (small): a standard frame. 3 is usual; from about 16 on, writing
-    /// takes much memory. Needs the crate's feature `zstd`.
+    /// takes much memory, which is zstd's own: some 90 MB at 19, 700 MB at 22. Needs the crate's feature `zstd`.
     Zstd(u8),
     /// [LZ4](https://lz4.org): faster and larger; a standard frame. Needs the crate's feature `lz4`.
     Lz4,
