@@ -157,10 +157,11 @@ fn is_known(dtype: &DType) -> bool {
     }
 }
 
-/// A field that NumPy writes and cannot read: one without a name, which is padding to it, and arrays of what has no bytes.
+/// A field that NumPy writes and cannot read: one without a name, which is padding to it, and arrays of strings or void without bytes.
 fn misread(dtype: &DType) -> Option<String> {
     dtype.fields()?.iter().find_map(|field| {
-        let is_misread = field.name().is_empty() || (!field.shape().is_empty() && field.dtype().item_size() == 0);
+        let is_nothing = field.dtype().item_size() == 0 && field.dtype().fields().is_none();
+        let is_misread = field.name().is_empty() || (is_nothing && !field.shape().is_empty());
         if is_misread { Some(field.name().to_owned()) } else { misread(field.dtype()) }
     })
 }

@@ -415,3 +415,30 @@ fn a_header_changed_anywhere_is_an_error_or_an_array_that_can_be_gone_through() 
     }
     assert!(read > 100 && refused > 100, "{read} read, {refused} refused");
 }
+
+// F8
+#[test]
+fn records_that_numpy_would_misread_are_not_written_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for (dtype, reads) in [
+        ("[('a', '|S0'), ('b', '<U0')]", true),
+        ("[('a', [], (2,)), ('b', '<f4', (0,))]", true),
+        ("[('a', '|S0', (2,))]", false),
+        ("[('x', [('a', '<U0', (1,))])]", false),
+        ("[('a', '|V0', (2,))]", false),
+        ("[('', '<i4', (2,))]", false),
+        ("[('a', '|u1'), ('', '<i4')]", false),
+    ] {
+        let dtype: DType = dtype.parse().unwrap();
+        let any = AnyArray::from_bytes(dtype.clone(), &[1], Order::C, &vec![0; dtype.item_size()]).unwrap();
+        let (npy, npz) = (folder.path().join("a.npy"), folder.path().join("a.npz"));
+        let new = DumpOptions::new;
+        for written in [new().write_npy(&npy, &any), new().write_npz(&npz, [("a", &any)])] {
+            assert_eq!(written.is_ok(), reads, "{dtype}");
+            if let Err(error) = written {
+                assert!(error.is_usage() && error.to_string().contains("write .ferry"), "{error}");
+            }
+        }
+        ndferry::dump(folder.path().join("a.ferry"), &any).unwrap();
+    }
+}
