@@ -42,7 +42,9 @@ pub fn find<'a>(file: &'a ArrayFile, name: &str) -> Result<Found<'a>, Failure> {
     if let Some(found) = arrays().find_map(field) {
         return Ok(found);
     }
-    if arrays().all(|array| array.dtype().fields().is_none()) || arrays().any(|array| array.name() == name) {
+    let is_known =
+        arrays().any(|array| array.name() == name) || file.unreadable().iter().any(|other| other.name() == name);
+    if is_known || arrays().all(|array| array.dtype().fields().is_none()) {
         // The library tells which arrays there are.
         file.info(name).map(Found::Array).map_err(|error| Failure::of(file.path(), &error))
     } else {

@@ -74,18 +74,17 @@ fn look(path: &Path, options: &OpenOptions) -> Row {
             return Row { path: name, verdict, format: None, arrays: 0, checksums: 0, problems };
         }
     };
-    let damage = file.damage().map(|(array, error)| Problem {
-        array: array.map(|array| array.name().to_owned()),
-        offset: array.map(|array| array.offset()),
-        message: reason(&error),
-    });
-    let problems: Vec<_> = damage.collect();
-    let verdict = match problems.len() {
-        0 => Verdict::Sound,
-        // Nothing is damaged; but not all has been looked at.
-        wrong if wrong == file.unreadable().len() => Verdict::Unreadable,
-        _ => Verdict::Damaged,
-    };
+    let (mut verdict, mut problems) = (Verdict::Sound, Vec::new());
+    for (array, error) in file.damage() {
+        // What is not damaged, as far as can be told, is what could not be looked at.
+        verdict = match verdict {
+            Verdict::Damaged => verdict,
+            _ if error.is_invalid() => Verdict::Damaged,
+            _ => Verdict::Unreadable,
+        };
+        let (name, offset) = (array.map(|array| array.name().to_owned()), array.map(|array| array.offset()));
+        problems.push(Problem { array: name, offset, message: reason(&error) });
+    }
     Row {
         path: name,
         verdict,

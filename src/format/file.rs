@@ -196,7 +196,7 @@ impl ArrayInfo {
 
     /// Whether the array's `bytes` are values of its type, which any are but those of `bool`.
     fn check_values(&self, bytes: &[u8]) -> Result<()> {
-        let Some(at) = not_bool(&self.dtype, bytes) else { return Ok(()) };
+        let Some(at) = Bools::of(&self.dtype).and_then(|bools| bools.wrong(bytes)) else { return Ok(()) };
         let what = if self.dtype.scalar().is_some() { "is bool" } else { "has a field of bool" };
         let found = bytes[at];
         let (at, of) = match self.codec() {
@@ -226,17 +226,19 @@ impl ArrayInfo {
 }
 
 /// Something in a file of named arrays that cannot be given as an array, and why: [`ArrayFile::unreadable`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Unreadable {
     name: String,
     reason: String,
     range: Range<usize>,
+    /// The member of the archive that it is, in a format that is one.
+    member: Option<npz::Member>,
 }
 
 impl Unreadable {
     /// What is called `name` and lies in `range` of the file, and what is wrong with it.
-    pub(super) fn new(name: String, range: Range<usize>, wrong: &Error) -> Self {
-        Self { name, reason: wrong.message(), range }
+    pub(super) fn new(name: String, range: Range<usize>, member: Option<npz::Member>, wrong: &Error) -> Self {
+        Self { name, reason: wrong.message(), range, member }
     }
 
     /// What it is called, as an array would be.
@@ -264,35 +266,59 @@ impl Unreadable {
     }
 
     fn error(&self) -> Error {
-        Error::invalid(format!("{} cannot be read: {}", Quoted(&self.name), self.reason))
+        Error::usage(format!("{} cannot be read: {}", Quoted(&self.name), self.reason))
+    }
+
+    /// What is wrong with its bytes in `file`, or else that nobody can tell.
+    fn check(&self, file: &[u8]) -> Error {
+        match self.member.as_ref().map(|member| member.check(file)) {
+            Some(Err(damage)) => damage.within(Quoted(&self.name)),
+            _ => self.error(),
+        }
     }
 }
 
-/// Whether elements of `dtype` are, or have in a field, what not every byte is.
-fn has_bool(dtype: &DType) -> bool {
-    match dtype.kind() {
-        ElementKind::Scalar(scalar) => *scalar == Scalar::Bool,
-        ElementKind::Struct(fields) => fields.iter().any(|field| has_bool(field.dtype())),
-        _ => false,
-    }
+/// Where in elements of `size` bytes there is `bool`, which not every byte is.
+struct Bools {
+    size: usize,
+    /// Places, how many lie there side by side, and what they are where they are no `bool` themselves.
+    parts: Vec<(usize, usize, Option<Bools>)>,
 }
 
-/// The first byte of elements of `dtype` that should be a `bool` and is none.
-fn not_bool(dtype: &DType, bytes: &[u8]) -> Option<usize> {
-    let ElementKind::Struct(fields) = dtype.kind() else {
-        return if has_bool(dtype) { bytes.iter().position(|&byte| byte > 1) } else { None };
-    };
-    let size = dtype.item_size();
-    let fields: Vec<_> = fields.iter().filter(|field| has_bool(field.dtype())).collect();
-    if fields.is_empty() || size == 0 {
-        return None;
+impl Bools {
+    /// `None` where there is none.
+    fn of(dtype: &DType) -> Option<Self> {
+        let parts = match dtype.kind() {
+            ElementKind::Scalar(Scalar::Bool) => vec![(0, 1, None)],
+            ElementKind::Struct(fields) => {
+                let some = fields.iter().filter(|field| field.count() > 0);
+                let part = |field: &Field| {
+                    let inner = Self::of(field.dtype())?;
+                    let inner = (field.dtype().scalar() != Some(Scalar::Bool)).then_some(inner);
+                    Some((field.offset(), field.count(), inner))
+                };
+                some.filter_map(part).collect()
+            }
+            _ => Vec::new(),
+        };
+        (!parts.is_empty()).then_some(Self { size: dtype.item_size(), parts })
     }
-    let in_field = |start: usize, field: &Field| {
-        let start = start + field.offset();
-        let part = &bytes[start..start + field.count() * field.dtype().item_size()];
-        not_bool(field.dtype(), part).map(|at| start + at)
-    };
-    (0..bytes.len()).step_by(size).find_map(|start| fields.iter().find_map(|field| in_field(start, field)))
+
+    /// The first byte of elements, one behind another, that should be a `bool` and is none.
+    fn wrong(&self, bytes: &[u8]) -> Option<usize> {
+        if let (1, [(0, 1, None)]) = (self.size, &*self.parts) {
+            return bytes.iter().position(|&byte| byte > 1);
+        }
+        let in_part = |start: usize, (offset, count, inner): &(usize, usize, Option<Self>)| {
+            let start = start + offset;
+            let wrong = match inner {
+                None => bytes[start..start + count].iter().position(|&byte| byte > 1),
+                Some(inner) => inner.wrong(&bytes[start..start + count * inner.size]),
+            };
+            wrong.map(|at| start + at)
+        };
+        (0..bytes.len()).step_by(self.size).find_map(|start| self.parts.iter().find_map(|part| in_part(start, part)))
+    }
 }
 
 /// A file of arrays, open and mapped. Nothing of an array is read before it is asked for; of one that is compressed, its
@@ -462,9 +488,10 @@ impl ArrayFile {
     ///
     /// Where there are none or several, and as [`AnyArray::to_array`].
     pub fn array<A: Element, D: Dimension>(&self) -> Result<SharedArray<A, D>> {
+        self.check_readable()?;
         match &*self.arrays {
             [only] => self.typed(only),
-            [] => self.check_readable().and(Err(Error::invalid("holds no array").at(self.path()))),
+            [] => Err(Error::invalid("holds no array").at(self.path())),
             several => Err(names::unsaid(several).at(self.path())),
         }
     }
@@ -535,8 +562,8 @@ impl ArrayFile {
 
     /// What is wrong with the file: with its value (no array then), where that refers to arrays that are not there, to one twice or to one of another
     /// shape; and with arrays whose bytes are not those that were written, by their checksum, or are `bool` and neither 0 nor 1, in a field too. Arrays are read as
-    /// the iterator gets on; one that is compressed and larger than [`OpenOptions::limit`] counts as damaged, because it is not read, and so does what is
-    /// [`unreadable`](Self::unreadable) (no array either).
+    /// the iterator gets on. What could not be looked at is told as well, by an error that [is no invalid data](Error::is_invalid): what is
+    /// [`unreadable`](Self::unreadable) (no array either), and what is compressed and larger than [`OpenOptions::limit`].
     ///
     /// ```
     /// # use ndarray::array;
@@ -554,7 +581,7 @@ impl ArrayFile {
     /// ```
     pub fn damage(&self) -> impl Iterator<Item = (Option<&ArrayInfo>, Error)> {
         let value = std::iter::once_with(|| (None, self.check_tree()));
-        let unreadable = self.unreadable.iter().map(|unreadable| (None, Err(unreadable.error())));
+        let unreadable = self.unreadable.iter().map(|other| (None, Err(other.check(self.map.as_ref().as_ref()))));
         let arrays = self.arrays.iter().map(|info| (Some(info), self.check(info)));
         value.chain(unreadable).chain(arrays).filter_map(|(info, checked)| Some((info, checked.err()?.at(self.path()))))
     }
@@ -562,7 +589,7 @@ impl ArrayFile {
     /// Goes through the value for what is wrong with it; that of other formats is made of the arrays themselves.
     pub(super) fn check_tree(&self) -> Result<()> {
         let Tree::InFile(range) = &self.tree else { return Ok(()) };
-        let shape = |index| self.arrays.get(usize::try_from(index).ok()?).map(|info| info.shape().to_vec());
+        let shape = |index| self.arrays.get(usize::try_from(index).ok()?).map(ArrayInfo::shape);
         codec::check(&self.map.as_ref().as_ref()[range.clone()], &shape)
     }
 
@@ -581,13 +608,10 @@ impl ArrayFile {
 
     /// Reads an array for what is wrong with its bytes.
     fn check(&self, info: &ArrayInfo) -> Result<()> {
-        if info.codec().is_some() {
-            self.within_limit(&info.title(), info.nbytes())?;
-        }
         if info.has_checksum() {
             self.check_sum(info)?;
         }
-        if info.member.is_some() && !has_bool(&info.dtype) {
+        if info.member.is_some() && Bools::of(&info.dtype).is_none() {
             // Its checksum is that of the elements, and was compared without holding them all.
             return Ok(());
         }

@@ -46,7 +46,11 @@ pub(super) fn read(map: Arc<FileMap>) -> Result<ArrayFile> {
         let wrong = |error: Error| error.within(format_args!("member {}", Quoted(&member.name)));
         match header(file, &member).map_err(wrong)? {
             Ok(header) => arrays.push(array(&member, header).map_err(wrong)?),
-            Err(reason) => unreadable.push(Unreadable::new(member.array_name(), member.data, &reason)),
+            Err(reason) => {
+                let zip::Member { data, deflated, size, crc, .. } = member.clone();
+                let whole = Member { data: data.clone(), deflated, header: 0, size, crc };
+                unreadable.push(Unreadable::new(member.array_name(), data, Some(whole), &reason));
+            }
         }
     }
     let all = arrays.iter().map(ArrayInfo::name).chain(unreadable.iter().map(Unreadable::name));

@@ -61,7 +61,7 @@ pub fn from_slice<'a, T: DeserializeOwned>(bytes: impl Into<Cow<'a, [u8]>>) -> R
     OpenOptions::new().bytes(bytes)?.value()
 }
 
-/// As [`load`], of a file that comes from `reader`, which is read to its end.
+/// As [`load`], of a file that comes from `reader`, which is read as [`OpenOptions::read`] says.
 ///
 /// # Errors
 ///

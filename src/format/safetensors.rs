@@ -91,7 +91,7 @@ pub(super) fn read(map: Arc<FileMap>) -> Result<ArrayFile> {
             Err(reason) => {
                 let range = tensor.range(end, start, bytes.len()).map_err(wrong)?;
                 let nbytes = range.len() as u64;
-                unreadable.push(Unreadable::new(name, range, &reason));
+                unreadable.push(Unreadable::new(name, range, None, &reason));
                 nbytes
             }
         };
@@ -307,7 +307,7 @@ fn header<'a>(entries: impl Iterator<Item = &'a Entry>, metadata: &BTreeMap<Stri
     if !metadata.is_empty() {
         header.insert(METADATA.into(), json!(metadata));
     }
-    let mut at = 0;
+    let mut at = 0_usize;
     for Entry { name, dtype, shape } in entries {
         if name == METADATA {
             return Err(Error::usage(format!("no array can be called `{METADATA}` in a .safetensors file")));
@@ -320,7 +320,10 @@ fn header<'a>(entries: impl Iterator<Item = &'a Entry>, metadata: &BTreeMap<Stri
                 Quoted(&dtype.to_string())
             )));
         };
-        let end = at + shape.iter().product::<usize>() * dtype.item_size();
+        let nbytes = shape.iter().product::<usize>() * dtype.item_size();
+        let Some(end) = nbytes.checked_add(at) else {
+            return Err(Error::usage(format!("array {}: the arrays are larger than any file", Quoted(name))));
+        };
         header.insert(name.clone(), json!({"dtype": known, "shape": shape, "data_offsets": [at, end]}));
         at = end;
     }

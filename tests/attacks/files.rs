@@ -290,7 +290,7 @@ fn bombs_go_off_nowhere() {
     assert!(limited.value::<std::collections::BTreeMap<String, AnyArray>>().unwrap_err().is_usage());
     let header = [b"\x93NUMPY\x02\x00".as_slice(), &(1_u32 << 30).to_le_bytes(), &vec![b' '; 1 << 21]].concat();
     let long = Member { size: 2_000_000, ..Member::stored("a.npy", header).deflated() };
-    attempt(".npz, header", &zip(&[long]), Found("npy header is said to have 1073741836 bytes"));
+    attempt(".npz, header", &zip(&[long]), Found("its deflated bytes go on"));
 
     #[cfg(all(feature = "zstd", feature = "lz4"))]
     for compression in [ndferry::Compression::Zstd(19), ndferry::Compression::Lz4] {
@@ -399,7 +399,7 @@ fn segments_that_are_referred_to_twice_or_are_not_there_are_refused() {
     let large = format!("[{}]", segment("0", "[65536]", 64, 65536));
     attempt("65535 times", &container(&many, &large, &[1; 65536]), Found("segment 0"));
     // The shape in the tree and that of the segment.
-    let differs = container(&tree_of_segment(0), &format!("[{}]", segment("", "[1]", 64, 1)), &[1]);
+    let differs = container(&tree_of_segment(0), &format!("[{}]", segment("", "[2]", 64, 2)), &[1, 1]);
     attempt("of another shape", &differs, Found("shape"));
 }
 

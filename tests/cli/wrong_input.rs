@@ -326,3 +326,22 @@ fn one_long_name_among_many_takes_no_more_than_its_own_room() {
     let told = outcome.success();
     assert!(told.lines().count() > 20_000 && told.len() < 2 * bytes.len(), "{} of {}", told.len(), bytes.len());
 }
+
+#[test]
+fn records_of_more_elements_than_can_be_counted_are_looked_at_as_far_as_they_have_bytes() {
+    let folder = Folder::new();
+    for (dtype, shape) in [
+        ("[('x', '|u1', (0,))]", "(1152921504606846976,)"),
+        ("[('a', '|S0', (9223372036854775807,)), ('b', '|u1')]", "(3,)"),
+    ] {
+        let header = format!("{{'descr': {dtype}, 'fortran_order': False, 'shape': {shape}, }}\n");
+        let path = folder.file("records.npy", npy(header, &[0; 3]));
+        for command in ["info", "stats", "verify"] {
+            let outcome = run(command_within(LIMIT, [command.as_ref(), path.as_os_str()]));
+            assert!(
+                matches!(outcome.code, Some(0 | 1)) && !outcome.stderr.contains("panicked"),
+                "{command} {dtype}: {outcome:?}"
+            );
+        }
+    }
+}

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use ndferry::{
     ByteOrder, DType, DumpOptions, Mapping, OpenOptions, Order, RawLayout, SharedArray, WhyNotMapped, from_reader,
     from_slice,
-    ndarray::{Array2, Ix1, Ix2, ShapeBuilder, array},
+    ndarray::{Array1, Array2, Ix1, Ix2, ShapeBuilder, array},
     to_writer,
 };
 use serde::{Deserialize, Serialize};
@@ -210,9 +210,48 @@ fn a_required_map_is_an_error_where_serde_buffers_the_array() {
     assert_eq!(copy.why_not_mapped(), Some(WhyNotMapped::InMemory));
     ndferry::dump(&path, &Untagged::One { array: array(), list: vec![2.5; 1000] }).unwrap();
     refused(required().value::<Untagged>().unwrap_err());
-    // A list that is no array is a copy by its type, whatever is required.
-    ndferry::dump(&path, &(array(), vec![2.5; 1000])).unwrap();
-    assert_eq!(required().value::<(SharedArray<f64, Ix1>, Vec<f64>)>().unwrap().1.len(), 1000);
+    // What is no shared array is a copy by its type, whatever is required.
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Grid {
+        dim: (usize, usize),
+        data: Vec<f64>,
+    }
+    let grid = || Grid { dim: (20, 50), data: vec![2.5; 1000] };
+    ndferry::dump(&path, &(array(), vec![2.5; 1000], array().to_owned(), grid())).unwrap();
+    let (_, list, plain, grid) = required().value::<(SharedArray<f64, Ix1>, Vec<f64>, Array1<f64>, Grid)>().unwrap();
+    assert_eq!((list.len(), plain.len(), grid.dim, grid.data.len()), (1000, 1000, (20, 50), 1000));
+}
+
+// F9
+#[test]
+fn what_serde_buffers_or_looks_like_an_array_is_sound_and_converted() {
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(tag = "kind")]
+    enum Tagged {
+        One(Array2<f64>),
+    }
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Flat {
+        #[serde(flatten)]
+        array: Array2<f64>,
+    }
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Grid {
+        v: u8,
+        dim: (usize, usize),
+        data: Vec<f64>,
+        more: bool,
+    }
+    let array = || Array2::from_shape_fn((20, 50), |(i, j)| (i * j) as f64);
+    let grid = Grid { v: 1, dim: (7, 7), data: vec![2.5; 1000], more: true };
+    let value = (Tagged::One(array()), Flat { array: array() }, grid);
+    let folder = tempfile::tempdir().unwrap();
+    let (path, other) = (folder.path().join("a.ferry"), folder.path().join("b.ferry"));
+    ndferry::dump(&path, &value).unwrap();
+    let file = ndferry::open(&path).unwrap();
+    file.verify().unwrap();
+    ndferry::convert(&file, None, &other, &DumpOptions::new()).unwrap();
+    assert_eq!(ndferry::load::<(Tagged, Flat, Grid)>(&other).unwrap(), value);
 }
 
 // F1

@@ -25,6 +25,10 @@ type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 /// Cuts an array along its first axis into blocks. How depends on nothing else, so that the figures do not depend on the
 /// number of workers.
 pub fn blocks(array: &AnyArray) -> Vec<Range<usize>> {
+    // Nothing can be of a length beyond counting.
+    if array.is_empty() {
+        return Vec::new();
+    }
     let length = array.shape()[0];
     let size = array.nbytes().checked_div(length).unwrap_or(0).max(1);
     let (least, most) = ((STRETCH * array.dtype().item_size() / size).max(1), (BLOCK / size).max(1));

@@ -41,7 +41,8 @@ pub struct Row {
 impl Row {
     /// A column that has no figures, for what its elements are.
     pub fn left_out(path: &Path, column: Column, what: &'static str) -> Self {
-        let count = column.shape.iter().product::<usize>() as u64;
+        let lengths = || column.shape.iter().map(|&length| length as u64);
+        let count = if lengths().any(|length| length == 0) { 0 } else { lengths().fold(1, u64::saturating_mul) };
         let left_out = Some(what);
         Self { count, nan: None, left_out, ..Self::new(path, column, Summary::default(), None) }
     }

@@ -1,13 +1,16 @@
 //! Looking at a tree without a type to decode it to.
 
-use super::{DATA, DIM, Decoder, Item, NoSegments};
+use super::{DATA, DIM, Decoder, Item, NoSegments, VERSION, shape};
 use crate::{Error, Result, array::Short};
+
+/// The shape of the segment of that number, where there is one.
+type Shapes<'a> = dyn Fn(u64) -> Option<&'a [usize]> + 'a;
 
 /// Whether `tree` is the tree of some value whose segments have these shapes: that it can be gone through to its end, refers to segments that
 /// are there, to each once, and says of arrays the shapes they have.
-pub(crate) fn check(tree: &[u8], shape: &dyn Fn(u64) -> Option<Vec<usize>>) -> Result<()> {
+pub(crate) fn check(tree: &[u8], shapes: &Shapes<'_>) -> Result<()> {
     let mut decoder = Decoder::new(tree, &NoSegments);
-    decoder.check(shape)?;
+    decoder.check(shapes)?;
     match tree.len() - decoder.at {
         0 => Ok(()),
         left => Err(Error::invalid(format!("the tree goes on for {left} bytes after its value"))),
@@ -15,57 +18,52 @@ pub(crate) fn check(tree: &[u8], shape: &dyn Fn(u64) -> Option<Vec<usize>>) -> R
 }
 
 impl Decoder<'_, '_> {
-    /// One value; the shape of the segment, if it is one, and the number itself, if it is a list of lengths.
-    fn check(&mut self, shape: &dyn Fn(u64) -> Option<Vec<usize>>) -> Result<Found> {
+    /// One value, which may be a segment: its shape then.
+    fn check<'a>(&mut self, shapes: &Shapes<'a>) -> Result<Option<&'a [usize]>> {
         match self.next()? {
             Item::Array(count) => self.deeper(|decoder| {
-                let mut lengths = Vec::new();
-                for _ in 0..count {
-                    match decoder.check(shape)? {
-                        Found::Length(length) => lengths.push(length),
-                        _ => lengths.clear(),
-                    }
-                }
-                Ok(if lengths.len() == count { Found::Lengths(lengths) } else { Found::Other })
+                (0..count).try_for_each(|_| decoder.check(shapes).map(drop))?;
+                Ok(None)
             }),
-            Item::Map(count) => self.deeper(|decoder| {
-                let (mut said, mut found) = (None, None);
-                for _ in 0..count {
-                    let key = decoder.at;
-                    decoder.check(shape)?;
-                    let key = &decoder.input[key..decoder.at];
-                    match (key, decoder.check(shape)?) {
-                        (DIM, Found::Lengths(lengths)) => said = Some(lengths),
-                        (DATA, Found::Segment(shape)) => found = Some(shape),
-                        _ => {}
-                    }
-                }
-                match (said, found) {
-                    (Some(said), Some(found)) if said != found => Err(Error::invalid(format!(
-                        "the tree has an array of shape {} where the segment has {}",
-                        Short(&said),
-                        Short(&found)
-                    ))),
-                    _ => Ok(Found::Other),
-                }
-            }),
+            Item::Map(count) => self.deeper(|decoder| decoder.check_map(count, shapes)).map(|()| None),
             Item::Segment(index) => {
                 self.refer(index)?;
-                let shape = shape(index);
-                shape
-                    .map(Found::Segment)
+                let found = shapes(index);
+                found
+                    .map(Some)
                     .ok_or_else(|| Error::invalid(format!("the tree refers to segment {index}, which is not there")))
             }
-            Item::Unsigned(number) => Ok(usize::try_from(number).map_or(Found::Other, Found::Length)),
-            _ => Ok(Found::Other),
+            _ => Ok(None),
         }
     }
-}
 
-/// What a value turned out to be, as far as it matters for arrays.
-enum Found {
-    Length(usize),
-    Lengths(Vec<usize>),
-    Segment(Vec<usize>),
-    Other,
+    fn check_map(&mut self, count: usize, shapes: &Shapes<'_>) -> Result<()> {
+        let (mut version, mut said, mut found) = (false, None, None);
+        for _ in 0..count {
+            let start = self.at;
+            self.check(shapes)?;
+            let key = &self.input[start..self.at];
+            let start = self.at;
+            let segment = self.check(shapes)?;
+            let value = &self.input[start..self.at];
+            match key {
+                VERSION => version = true,
+                DIM => said = Some(value),
+                DATA => found = segment,
+                _ => {}
+            }
+        }
+        // An array is a map of just these three. Where serde was in between, its elements are a row.
+        let (3, true, Some(said), Some(found)) = (count, version, said.and_then(shape), found) else { return Ok(()) };
+        let is_row =
+            found.len() == 1 && said.iter().try_fold(1_usize, |all, &axis| all.checked_mul(axis)) == Some(found[0]);
+        if said == found || is_row {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "the tree has an array of shape {} where the segment has {}",
+            Short(&said),
+            Short(found)
+        )))
+    }
 }

@@ -50,7 +50,8 @@ pub(super) fn key_text(tree: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// The keys of an array's shape and elements, as the tree has them.
+/// The keys of an array's version, shape and elements, as the tree has them.
+const VERSION: &[u8] = b"\xa1v";
 const DIM: &[u8] = b"\xa3dim";
 const DATA: &[u8] = b"\xa4data";
 
@@ -218,6 +219,25 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de, '_> {
         }
     }
 
+    /// Who asks for a sequence wants copies of its elements.
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        match self.peek()? {
+            Item::Segment(index) => {
+                self.next()?;
+                self.segment(index)?.deserialize_any(visitor)
+            }
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value> {
+        self.deserialize_seq(visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(self, _: &'static str, _: usize, visitor: V) -> Result<V::Value> {
+        self.deserialize_seq(visitor)
+    }
+
     fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
         self.deserialize_bytes(visitor)
     }
@@ -269,7 +289,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de, '_> {
     }
 
     serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string unit unit_struct seq tuple tuple_struct map identifier
+        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string unit unit_struct map identifier
     }
 }
 
@@ -293,6 +313,7 @@ impl<'de> SeqAccess<'de> for &mut Entries<'_, 'de, '_> {
         self.left -= 1;
         let at = self.at;
         self.at += 1;
+        self.decoder.of_array = false;
         seed.deserialize(&mut *self.decoder).map(Some).map_err(|error| error.within(format_args!("element {at}")))
     }
 
