@@ -6,6 +6,7 @@
 //! it is to be read against: times are noisy, ratios within a group less so.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     hint::black_box,
     io::Write,
@@ -52,6 +53,29 @@ fn open(criterion: &mut Criterion) {
     for (name, path) in [("ferry", &ferry), ("npy", &npy)] {
         group.bench_function(name, |bencher| {
             bencher.iter(|| black_box(ndferry::open(path).unwrap().array::<f64, Ix1>().unwrap()[0]));
+        });
+    }
+    group.finish();
+}
+
+/// F6: 100 000 arrays in a file, opened and the last of them asked for; against reading the file.
+fn many(criterion: &mut Criterion) {
+    let folder = folder();
+    let arrays = || (0..100_000).map(|at| (format!("layers.{at}.weight"), SharedArray::from(vec![at as f32; 4])));
+    let paths = ["ferry", "npz", "safetensors"].map(|extension| folder.path().join("many").with_extension(extension));
+    ndferry::dump(&paths[0], &arrays().collect::<BTreeMap<_, _>>()).unwrap();
+    DumpOptions::new().write_npz(&paths[1], arrays()).unwrap();
+    DumpOptions::new().write_safetensors(&paths[2], arrays(), &BTreeMap::new()).unwrap();
+    let mut group = criterion.benchmark_group("100 000 arrays");
+    group.sample_size(10);
+    for path in &paths {
+        let format = path.extension().unwrap().to_str().unwrap();
+        group.bench_function(format!("bare read, {format}"), |bencher| bencher.iter(|| fs::read(path).unwrap()));
+        group.bench_function(format!("open, {format}"), |bencher| {
+            bencher.iter(|| {
+                let file = ndferry::open(path).unwrap();
+                file.any_of(file.arrays().last().unwrap()).unwrap()
+            });
         });
     }
     group.finish();
@@ -148,6 +172,7 @@ fn kernels(criterion: &mut Criterion) {
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     open(&mut criterion);
+    many(&mut criterion);
     dump(&mut criterion);
     load_foreign(&mut criterion);
     kernels(&mut criterion);

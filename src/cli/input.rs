@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ndferry::{ArrayFile, ArrayInfo, DType, OpenOptions, RawLayout};
+use ndferry::{ArrayFile, ArrayInfo, DType, Field, OpenOptions, RawLayout};
 
 use super::{
     failure::Failure,
@@ -48,8 +48,34 @@ pub fn find<'a>(file: &'a ArrayFile, name: &str) -> Result<Found<'a>, Failure> {
         // The library tells which arrays there are.
         file.info(name).map(Found::Array).map_err(|error| Failure::of(file.path(), &error))
     } else {
+        check_paths(file)?;
         Err(Failure::new(file.path(), unknown(file, name)))
     }
+}
+
+/// Bytes that the paths and shapes of all fields of a file may come to: each field has those of all that it is in, and a small header can nest many in one long name.
+const PATHS: u64 = 64 << 20;
+
+/// Whether each field of the file's arrays can be told of by its path.
+pub fn check_paths(file: &ArrayFile) -> Result<(), Failure> {
+    let array = |array: &ArrayInfo| weight(array.dtype(), (array.name().len() + 8 * array.shape().len()) as u64);
+    let weight = file.arrays().iter().map(array).fold(0, u64::saturating_add);
+    if weight <= PATHS {
+        return Ok(());
+    }
+    let message =
+        format!("its fields have paths and shapes of {weight} bytes in all, {PATHS} are the most that are told");
+    Err(Failure::new(file.path(), message))
+}
+
+/// Bytes of the paths and shapes of all fields, in an element whose own come to `outer`.
+fn weight(dtype: &DType, outer: u64) -> u64 {
+    let fields = dtype.fields().into_iter().flat_map(|fields| fields.iter());
+    let of_field = |field: &Field| {
+        let own = outer + (field.name().len() + 8 * field.shape().len()) as u64;
+        own.saturating_add(weight(field.dtype(), own))
+    };
+    fields.map(of_field).fold(0, u64::saturating_add)
 }
 
 /// Whether records have a field of this path.

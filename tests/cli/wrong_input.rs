@@ -345,3 +345,22 @@ fn records_of_more_elements_than_can_be_counted_are_looked_at_as_far_as_they_hav
         }
     }
 }
+
+#[test]
+fn one_long_name_around_many_fields_is_not_told_with_each_of_them() {
+    let folder = Folder::new();
+    let inner: String = (0..40_000).map(|at| format!("('f{at}', '|u1'), ")).collect();
+    let dtype = format!("[('{}', [{inner}])]", "n".repeat(1 << 20));
+    let header = format!("{{'descr': {dtype}, 'fortran_order': False, 'shape': (0,), }}\n");
+    let path = folder.file("records.npy", npy(header, &[]));
+    let arguments: [&[&OsStr]; 3] = [
+        &["stats".as_ref()],
+        &["diff".as_ref(), path.as_ref()],
+        &["stats".as_ref(), "--array".as_ref(), "typo".as_ref()],
+    ];
+    for before in arguments {
+        let outcome = run(command_within(2 * LIMIT, before.iter().copied().chain([path.as_os_str()])));
+        assert!(outcome.code.is_some_and(|code| code > 0), "{outcome:?}");
+        assert!(outcome.stderr.contains("have paths and shapes of 41944"), "{outcome:?}");
+    }
+}

@@ -75,6 +75,7 @@ enum Verdict {
 fn rows(args: &DiffArgs) -> Result<Vec<Row>, Failure> {
     let a = input::open(&args.a, args.limit.options(), args.input.layout())?;
     let b = input::open(&args.b, args.limit.options(), None)?;
+    [&a, &b].into_iter().try_for_each(input::check_paths)?;
     let pairs = match &args.array {
         Some(name) => vec![[Some(Part::called(&a, name)?), Some(Part::called(&b, name)?)]],
         None => {
