@@ -54,13 +54,16 @@ fn attempt(attack: &str, bytes: &[u8], comes: Comes) {
     }
     assert_eq!(fs::read(&path).unwrap(), bytes, "{attack}: the file is as it was");
 
-    let output = within_little_memory(&["verify"], &path);
-    assert!(
-        output.status.code().is_some_and(|code| if wrong { code == 1 || code == 2 } else { code == 0 }),
-        "{attack}: {output:?}"
-    );
-    let output = within_little_memory(&["info"], &path);
-    assert!(output.status.code().is_some_and(|code| code < 2), "{attack}: {output:?}");
+    // In an emulator there is no such limit, and what the command does is the library's doing.
+    if !actor::emulated() {
+        let output = within_little_memory(&["verify"], &path);
+        assert!(
+            output.status.code().is_some_and(|code| if wrong { code == 1 || code == 2 } else { code == 0 }),
+            "{attack}: {output:?}"
+        );
+        let output = within_little_memory(&["info"], &path);
+        assert!(output.status.code().is_some_and(|code| code < 2), "{attack}: {output:?}");
+    }
     assert!(began.elapsed() < actor::WATCHDOG.min(Duration::from_secs(60)), "{attack}: {:?}", began.elapsed());
 }
 
@@ -81,11 +84,10 @@ fn ask(file: &ndferry::ArrayFile) -> ndferry::Result<()> {
     }
 }
 
-/// The command, with as much memory of its own as [`MEMORY`] (in an emulator, which needs much itself, with no limit).
+/// The command, with as much memory of its own as [`MEMORY`].
 fn within_little_memory(command: &[&str], path: &Path) -> Output {
-    let limit = if actor::emulated() { "true".into() } else { format!("ulimit -d {MEMORY}") };
     let mut shell = Command::new("timeout");
-    shell.args(["60", "sh", "-c", &format!("{limit} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_ndferry")]);
+    shell.args(["60", "sh", "-c", &format!("ulimit -d {MEMORY} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_ndferry")]);
     shell.args(command).arg(path).output().unwrap()
 }
 
