@@ -170,7 +170,7 @@ Examples:
   ndferry verify --json *.ferry *.npy
 
 The exit code is 0 where every file is sound, 1 where some file is damaged or is no file of arrays,
-and 2 where some file could not be read, or is a directory, a pipe or a device.")]
+and 2 where some file, or something in it, could not be read, or is a directory, a pipe or a device.")]
 pub struct VerifyArgs {
     /// The files to check
     #[arg(value_name = "FILE", required = true)]

@@ -209,16 +209,20 @@ fn listing(file: &ArrayFile, width: Option<usize>) -> String {
     };
     let nodes = tree(arrays.iter().map(|array| (array.name(), array)), file.format() == Format::Ferry);
     listing.nodes(&nodes, None);
-    format!(
-        "
-{}",
-        listing.table.squeezed(width, &["bytes", "offset", "align"])
-    )
+    format!("\n{}", listing.table.squeezed(width, &["bytes", "offset", "align"]))
 }
 
 /// Whether it matters in which order the elements lie.
 fn has_order(array: &ArrayInfo) -> bool {
     array.nbytes() > 0 && array.shape().iter().filter(|&&length| length > 1).count() > 1
+}
+
+/// A dtype in the listing: the type string, or how many fields stand beneath it.
+fn short(dtype: &DType) -> String {
+    match dtype.fields() {
+        Some(fields) => text::count(fields.len() as u64, "field"),
+        None => dtype.to_string(),
+    }
 }
 
 /// A number of bytes where the size in units does not tell it already.
@@ -267,10 +271,6 @@ impl Listing {
     }
 
     fn array(&mut self, name: String, array: &ArrayInfo) {
-        let dtype = match array.dtype().fields() {
-            Some(fields) => text::count(fields.len() as u64, "field"),
-            None => array.dtype().to_string(),
-        };
         let order = if self.ordered && has_order(array) { array.order().to_string() } else { String::new() };
         let stored = array.codec().map(|codec| format!("{codec} {}", BinaryBytes(array.stored_nbytes())));
         let mappable = match why_not_mappable(array) {
@@ -282,7 +282,7 @@ impl Listing {
         };
         self.table.row([
             name,
-            dtype,
+            short(array.dtype()),
             text::shape(array.shape()),
             order,
             BinaryBytes(array.nbytes()).to_string(),
@@ -313,10 +313,7 @@ impl Listing {
             let [order, align, stored, maps] = [const { String::new() }; 4];
             self.table.row([
                 self.name(before, &field.step()),
-                match dtype.fields() {
-                    Some(fields) => text::count(fields.len() as u64, "field"),
-                    None => dtype.to_string(),
-                },
+                short(dtype),
                 if field.shape().is_empty() { String::new() } else { text::shape(field.shape()) },
                 order,
                 BinaryBytes(nbytes).to_string(),

@@ -6,12 +6,20 @@ use ndferry::{ArrayFile, ArrayInfo, DType, Field, OpenOptions, RawLayout};
 
 use super::{
     failure::Failure,
-    text::{brief, count},
+    text::{brief, count, of_array},
 };
 
 /// Opens the file at `path`: as raw binary where a layout is given, else as what it says it is.
 pub fn open(path: &Path, options: OpenOptions, raw: Option<RawLayout>) -> Result<ArrayFile, Failure> {
     raw.into_iter().fold(options, OpenOptions::raw).open(path).map_err(|error| Failure::of(path, &error))
+}
+
+/// What in a file cannot be given as an array, each as the failure to do so.
+pub fn unreadable(file: &ArrayFile) -> impl Iterator<Item = Failure> {
+    file.unreadable().iter().map(|other| {
+        let message = of_array(other.name(), &format!("cannot be read: {}", other.reason()));
+        Failure::new(file.path(), message)
+    })
 }
 
 /// What a name is the name of.

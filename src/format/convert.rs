@@ -40,6 +40,7 @@ pub fn convert(file: &ArrayFile, array: Option<&str>, out: impl AsRef<Path>, opt
         (Some("safetensors"), _) => options.safetensors(out, &Named::of_file(file, array)?, file.metadata()),
         (Some("ferry"), Some(name)) => options.dump(out, &file.sound(file.info(name)?)?),
         (Some("ferry"), None) => options.write_ferry(out, |container| {
+            file.check_tree().map_err(|error| error.at(file.path()))?;
             for info in file.arrays() {
                 let name = match file.format() {
                     Format::Ferry => info.name().to_owned(),
@@ -47,7 +48,6 @@ pub fn convert(file: &ArrayFile, array: Option<&str>, out: impl AsRef<Path>, opt
                 };
                 container.array(name, &file.sound(info)?)?;
             }
-            file.check_tree().map_err(|error| error.at(file.path()))?;
             Ok(file.tree().map_err(|error| error.at(file.path()))?.into_owned())
         }),
         _ => Err(Error::usage("ends in none of .npy, .npz, .safetensors and .ferry").at(out)),

@@ -216,8 +216,8 @@ impl DumpOptions {
     ///
     /// # Errors
     ///
-    /// Where the file cannot be written, or the elements are `bf16`, which NumPy does not have. What was at `path` then stays as it
-    /// was.
+    /// Where the file cannot be written, or the elements are `bf16`, which NumPy does not have, or records that it takes for others (a field without
+    /// a name, an array of strings without bytes). What was at `path` then stays as it was.
     pub fn write_npy(&self, path: impl AsRef<Path>, array: &AnyArray) -> Result<()> {
         let path = path.as_ref();
         self.check_plain(Format::Npy).map_err(|error| error.at(path))?;

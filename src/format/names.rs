@@ -1,5 +1,7 @@
 //! What to say of a name that no array has, and of arrays that none was named of.
 
+use strsim::levenshtein as distance;
+
 use super::ArrayInfo;
 use crate::{Error, dtype::Quoted};
 
@@ -43,22 +45,6 @@ fn listed(names: Vec<&str>) -> String {
         1 => format!("{first} and 1 other"),
         more => format!("{first} and {more} others"),
     }
-}
-
-/// How many characters have to be inserted, removed or replaced to make one name of the other (V. I. Levenshtein, 1966).
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (at, character) in one.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = at + 1;
-        for (to, &wanted) in other.iter().enumerate() {
-            let replaced = diagonal + usize::from(character != wanted);
-            diagonal = row[to + 1];
-            row[to + 1] = replaced.min(row[to] + 1).min(diagonal + 1);
-        }
-    }
-    row[other.len()]
 }
 
 #[cfg(test)]

@@ -47,15 +47,14 @@ pub(super) fn read(map: Arc<FileMap>) -> Result<ArrayFile> {
         match header(file, &member).map_err(wrong)? {
             Ok(header) => arrays.push(array(&member, header).map_err(wrong)?),
             Err(reason) => {
-                let zip::Member { data, deflated, size, crc, .. } = member.clone();
-                let whole = Member { data: data.clone(), deflated, header: 0, size, crc };
-                unreadable.push(Unreadable::new(member.array_name(), data, Some(whole), &reason));
+                let whole = Member::new(&member, 0);
+                unreadable.push(Unreadable::new(member.array_name(), member.data, Some(whole), &reason));
             }
         }
     }
-    let all = arrays.iter().map(ArrayInfo::name).chain(unreadable.iter().map(Unreadable::name));
     let mut names = HashSet::with_capacity(arrays.len());
-    if let Some(twice) = all.into_iter().find(|name| !names.insert(*name)) {
+    let mut all = arrays.iter().map(ArrayInfo::name).chain(unreadable.iter().map(Unreadable::name));
+    if let Some(twice) = all.find(|name| !names.insert(*name)) {
         return Err(Error::invalid(format!("two arrays are called {}", Quoted(twice))));
     }
     Ok(ArrayFile::new(map, Format::Npz, None, arrays, Tree::OfNamed, false).with_unreadable(unreadable))
@@ -84,7 +83,7 @@ fn header(file: &[u8], member: &zip::Member) -> Result<Result<npy::Header>> {
 
 /// The array that a member is.
 fn array(member: &zip::Member, header: npy::Header) -> Result<ArrayInfo> {
-    let &zip::Member { ref data, deflated, size, crc, .. } = member;
+    let &zip::Member { ref data, deflated, size, .. } = member;
     let npy::Header { dtype, order, shape, length: header, .. } = header;
     let name = member.array_name();
     let mut info = if deflated {
@@ -98,7 +97,7 @@ fn array(member: &zip::Member, header: npy::Header) -> Result<ArrayInfo> {
             info.nbytes()
         )));
     }
-    info.member = Some(Member { data: data.clone(), deflated, header, size, crc });
+    info.member = Some(Member::new(member, header));
     Ok(info)
 }
 
@@ -134,6 +133,11 @@ pub(super) struct Member {
 }
 
 impl Member {
+    fn new(member: &zip::Member, header: usize) -> Self {
+        let &zip::Member { ref data, deflated, size, crc, .. } = member;
+        Self { data: data.clone(), deflated, header, size, crc }
+    }
+
     pub(super) fn is_deflated(&self) -> bool {
         self.deflated
     }
@@ -251,7 +255,7 @@ impl DumpOptions {
     ///
     /// # Errors
     ///
-    /// Where a name stands twice, has a zero or more than 65 531 bytes, NumPy has no type for some array's elements (`bf16`), or the file
+    /// Where a name stands twice, has a zero or more than 65 531 bytes, some array's elements are none that [`write_npy`](Self::write_npy) writes, or the file
     /// cannot be written. What was at `path` then stays as it was.
     pub fn write_npz<N: Into<String>, A: Into<AnyArray>>(
         &self,

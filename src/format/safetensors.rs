@@ -82,20 +82,18 @@ pub(super) fn read(map: Arc<FileMap>) -> Result<ArrayFile> {
     let mut end = 0;
     for (name, tensor) in tensors {
         let wrong = |error: Error| error.within(format_args!("array {}", Quoted(&name)));
-        let nbytes = match dtype(&tensor.dtype).map_err(wrong)? {
+        match dtype(&tensor.dtype).map_err(wrong)? {
             Ok(dtype) => {
                 let info = tensor.placed(&name, dtype, end, start, bytes.len()).map_err(wrong)?;
+                end += info.nbytes();
                 arrays.push(info);
-                arrays[arrays.len() - 1].nbytes()
             }
             Err(reason) => {
                 let range = tensor.range(end, start, bytes.len()).map_err(wrong)?;
-                let nbytes = range.len() as u64;
+                end += range.len() as u64;
                 unreadable.push(Unreadable::new(name, range, None, &reason));
-                nbytes
             }
-        };
-        end += nbytes;
+        }
     }
     let held = (bytes.len() - start) as u64;
     if end != held {

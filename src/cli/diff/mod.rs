@@ -79,10 +79,8 @@ fn rows(args: &DiffArgs) -> Result<Vec<Row>, Failure> {
     let pairs = match &args.array {
         Some(name) => vec![[Some(Part::called(&a, name)?), Some(Part::called(&b, name)?)]],
         None => {
-            if let Some((file, other)) = [&a, &b].into_iter().find_map(|file| Some((file, file.unreadable().first()?)))
-            {
-                let message = text::of_array(other.name(), &format!("cannot be read: {}", other.reason()));
-                return Err(Failure::new(file.path(), message));
+            if let Some(failure) = [&a, &b].into_iter().flat_map(input::unreadable).next() {
+                return Err(failure);
             }
             pairs(&a, &b)
         }

@@ -137,7 +137,8 @@ impl Tile {
     pub fn is_same(&self, at: usize, one: &AnyArray, other: &AnyArray) -> ndferry::Result<bool> {
         let index = self.at(at);
         let element = |part: &AnyArray| {
-            let mut axes = index.iter().zip(&self.0).map(|(at, range)| at - range.start).enumerate();
+            let axes = index.iter().zip(&self.0).map(|(at, range)| at - range.start).enumerate();
+            let mut axes = axes.filter(|&(axis, _)| part.shape()[axis] > 1);
             axes.try_fold(part.clone(), |part, (axis, at)| part.slice_axis(axis, at..at + 1))
         };
         Ok(element(one)? == element(other)?)

@@ -53,9 +53,7 @@ pub fn run(args: &StatsArgs, failures: &mut Failures) -> Result<(), Failure> {
                 }
             }
             if args.array.is_none() {
-                for other in file.unreadable() {
-                    failures.report(&failed(&file, other.name(), &format!("cannot be read: {}", other.reason())));
-                }
+                input::unreadable(&file).for_each(|failure| failures.report(&failure));
             }
             Ok(())
         });

@@ -11,10 +11,7 @@ type Shapes<'a> = dyn Fn(u64) -> Option<&'a [usize]> + 'a;
 pub(crate) fn check(tree: &[u8], shapes: &Shapes<'_>) -> Result<()> {
     let mut decoder = Decoder::new(tree, &NoSegments);
     decoder.check(shapes)?;
-    match tree.len() - decoder.at {
-        0 => Ok(()),
-        left => Err(Error::invalid(format!("the tree goes on for {left} bytes after its value"))),
-    }
+    decoder.end()
 }
 
 impl Decoder<'_, '_> {

@@ -9,7 +9,6 @@ mod item;
 use std::{borrow::Cow, collections::HashSet};
 
 pub(crate) use check::check;
-
 use item::Item;
 use serde::{
     Deserialize, Deserializer,
@@ -27,10 +26,8 @@ use crate::{
 pub(crate) fn decode<'de, T: Deserialize<'de>>(tree: &'de [u8], segments: &dyn Segments) -> Result<T> {
     let mut decoder = Decoder::new(tree, segments);
     let value = T::deserialize(&mut decoder)?;
-    match tree.len() - decoder.at {
-        0 => Ok(value),
-        left => Err(Error::invalid(format!("the tree goes on for {left} bytes after its value"))),
-    }
+    decoder.end()?;
+    Ok(value)
 }
 
 /// A shape, as just encoded.
@@ -79,6 +76,21 @@ struct Decoder<'de, 's> {
 impl<'de, 's> Decoder<'de, 's> {
     fn new(input: &'de [u8], segments: &'s dyn Segments) -> Self {
         Self { input, at: 0, depth: 0, stalls: (0, 0), segments, used: HashSet::new(), of_array: false }
+    }
+
+    /// The value was all of the tree.
+    fn end(&self) -> Result<()> {
+        match self.input.len() - self.at {
+            0 => Ok(()),
+            left => Err(Error::invalid(format!("the tree goes on for {left} bytes after its value"))),
+        }
+    }
+
+    /// The segment that comes next, if it is one.
+    fn next_segment(&mut self) -> Result<Option<Handover>> {
+        let Item::Segment(index) = self.peek()? else { return Ok(None) };
+        self.next()?;
+        self.segment(index).map(Some)
     }
 
     /// A segment. A value refers to each once: a small tree must not make many copies of one array.
@@ -210,23 +222,17 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de, '_> {
     }
 
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        match self.peek()? {
-            Item::Segment(index) => {
-                self.next()?;
-                self.segment(index)?.deserialize_bytes(visitor)
-            }
-            _ => self.deserialize_any(visitor),
+        match self.next_segment()? {
+            Some(segment) => segment.deserialize_bytes(visitor),
+            None => self.deserialize_any(visitor),
         }
     }
 
     /// Who asks for a sequence wants copies of its elements.
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        match self.peek()? {
-            Item::Segment(index) => {
-                self.next()?;
-                self.segment(index)?.deserialize_any(visitor)
-            }
-            _ => self.deserialize_any(visitor),
+        match self.next_segment()? {
+            Some(segment) => segment.deserialize_any(visitor),
+            None => self.deserialize_any(visitor),
         }
     }
 
@@ -244,9 +250,8 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de, '_> {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value> {
         if name == HANDOVER {
-            if let Item::Segment(index) = self.peek()? {
-                self.next()?;
-                return visitor.visit_newtype_struct(self.segment(index)?);
+            if let Some(segment) = self.next_segment()? {
+                return visitor.visit_newtype_struct(segment);
             }
         }
         self.stall()?;
