@@ -27,18 +27,18 @@ pub fn convert(file: &ArrayFile, array: Option<&str>, out: impl AsRef<Path>, opt
     match (extension.as_deref(), array) {
         (Some("npy"), _) => {
             let array = match (array, file.arrays()) {
-                (Some(name), _) => file.sound(file.info(name)?)?,
+                (Some(name), _) => file.sound(file.entry(name)?)?,
                 (None, [only]) => file.sound(only)?,
                 (None, arrays) => {
                     let message = format!("holds {} arrays, a .npy file holds one: name it", arrays.len());
-                    return Err(Error::usage(message).at(file.path()));
+                    return Err(Error::invalid_input(message).at(file.path()));
                 }
             };
             options.write_npy(out, &array)
         }
         (Some("npz"), _) => options.npz(out, &Named::of_file(file, array)?),
         (Some("safetensors"), _) => options.safetensors(out, &Named::of_file(file, array)?, file.metadata()),
-        (Some("ferry"), Some(name)) => options.dump(out, &file.sound(file.info(name)?)?),
+        (Some("ferry"), Some(name)) => options.dump(out, &file.sound(file.entry(name)?)?),
         (Some("ferry"), None) => options.write_ferry(out, |container| {
             file.check_tree().map_err(|error| error.at(file.path()))?;
             for info in file.arrays() {
@@ -50,6 +50,6 @@ pub fn convert(file: &ArrayFile, array: Option<&str>, out: impl AsRef<Path>, opt
             }
             Ok(file.tree().map_err(|error| error.at(file.path()))?.into_owned())
         }),
-        _ => Err(Error::usage("ends in none of .npy, .npz, .safetensors and .ferry").at(out)),
+        _ => Err(Error::invalid_input("ends in none of .npy, .npz, .safetensors and .ferry").at(out)),
     }
 }

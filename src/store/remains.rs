@@ -52,7 +52,7 @@ impl<'a> Remains<'a> {
         let path = home.path.join(journal::NAME);
         let journal = journal::contents(&home.dir).map_err(|error| Error::io("cannot read", error).at(&path))?;
         if journal.foreign {
-            return Err(Error::invalid("was written by another version of ndferry, which can sweep it").at(path));
+            return Err(Error::invalid_data("was written by another version of ndferry, which can sweep it").at(path));
         }
         let places = distinct(journal.roots.iter().chain(places).cloned());
         let mut roots = Vec::new();

@@ -14,7 +14,7 @@ use std::{
     process::Command,
 };
 
-use ndferry::{Pool, SharedArray, Store, ndarray::Ix1};
+use ndferry::{Pool, SharedArray, ndarray::Ix1, store::Store};
 
 use crate::actor::{self, Actor, say, skipped, wait_to_be_told};
 
@@ -180,7 +180,7 @@ fn an_actor() {
         // Has a session with a worker and a file, says where, and lives until told otherwise.
         "session" => {
             let store = open();
-            say(store.home().display());
+            say(store.session_dir().display());
             let pool = Pool::builder().workers(1).test_entry("worker").store(&store).build().unwrap();
             let shared = SharedArray::from(vec![1.0; 1 << 18]);
             let sum = |shared: &SharedArray<f64, Ix1>, times: f64| times * shared.sum();
@@ -201,7 +201,7 @@ fn an_actor() {
         // Makes files whenever it is told to, in the program and in its worker, and says where.
         "late" => {
             let store = open();
-            say(store.home().display());
+            say(store.session_dir().display());
             let pool = Pool::builder().workers(1).test_entry("worker").store(&store).build().unwrap();
             loop {
                 let ones = |_: u32| SharedArray::from(vec![1.0; 1 << 18]);
@@ -226,7 +226,7 @@ fn an_actor() {
         }
         // Says what a sweep has to say.
         "sweep" => {
-            let swept = ndferry::sweep().unwrap();
+            let swept = ndferry::store::sweep().unwrap();
             say(format!("{} dead, {} alive, {:?}", swept.dead.len(), swept.alive.len(), swept.failures));
         }
         // Makes sessions and files, until told to end.
@@ -235,7 +235,8 @@ fn an_actor() {
             let told = std::thread::spawn(wait_to_be_told);
             while !told.is_finished() {
                 let store = open();
-                let pool = Pool::builder().workers(1).threshold(0).test_entry("worker").store(&store).build().unwrap();
+                let pool =
+                    Pool::builder().workers(1).mmap_threshold(0).test_entry("worker").store(&store).build().unwrap();
                 for round in 0..20_u32 {
                     let shared = SharedArray::from(vec![round; 100]);
                     pool.with(&shared).map(|shared: &SharedArray<u32, Ix1>, i: usize| shared[i], [0]).unwrap();

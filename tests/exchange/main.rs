@@ -14,7 +14,12 @@ use std::{
     process::Command,
 };
 
-use ndferry::{AnyArray, ByteOrder, Compression, DType, DumpOptions, Order, Scalar};
+use ndferry::{
+    AnyArray, DType,
+    array::Order,
+    dtype::{ByteOrder, Scalar},
+    file::{Compression, DumpOptions},
+};
 use serde_json::Value as Json;
 use value::Value;
 
@@ -83,7 +88,7 @@ fn passengers() -> BTreeMap<String, Passenger> {
     for described in described["arrays"].as_array().unwrap().iter().filter(|described| described["dtype"] == "<bf2") {
         let name = described["name"].as_str().unwrap();
         let elements: Vec<String> = serde_json::from_value(described["elements"].clone()).unwrap();
-        let array = file.any(name).unwrap();
+        let array = file.read_dyn(name).unwrap();
         enter(&format!("{name}.big"), array.in_byte_order(ByteOrder::Big).unwrap(), Some(elements.clone()));
         enter(name, array, Some(elements));
     }
@@ -92,7 +97,7 @@ fn passengers() -> BTreeMap<String, Passenger> {
 }
 
 fn open(npy: &Path) -> AnyArray {
-    ndferry::open(npy).unwrap().any("").unwrap()
+    ndferry::open(npy).unwrap().read_dyn("").unwrap()
 }
 
 fn numpy_has(dtype: &DType) -> bool {
@@ -223,7 +228,7 @@ fn read(folder: &Path) {
         assert_eq!(file.value::<Value>().unwrap(), Value::sample(), "{name}");
         // What nobody asked for a byte order has that of the machine it was written on.
         let expected = if name == "value.ferry" { &writer } else { name.split('.').nth(1).unwrap() };
-        let shared = file.info("shared").unwrap();
+        let shared = file.entry("shared").unwrap();
         assert_eq!(shared.dtype().byte_order().unwrap().to_string(), expected, "{name}");
     }
 }

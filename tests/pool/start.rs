@@ -99,7 +99,7 @@ fn reads() {
     let first = std::io::stdin().lines().next().unwrap().unwrap();
     let pool = builder().build().unwrap();
     let lines = std::iter::once(first).chain(std::io::stdin().lines().map_while(Result::ok));
-    let squares = pool.call().keep_going().try_map(|line: String| line.parse::<u32>().map(|x| x * x), lines).unwrap();
+    let squares = pool.job().keep_going().try_map(|line: String| line.parse::<u32>().map(|x| x * x), lines).unwrap();
     let squares: Vec<_> = squares.into_iter().map(|square| square.map_err(|error| error.to_string())).collect();
     println!("told: {squares:?}");
     // A worker has none of that input.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use ndferry::{Atomics, Store};
+use ndferry::store::{SharedAtomics, Store};
 
 #[test]
 fn clones_are_the_same_integers_and_any_number_can_be_had() {
@@ -17,7 +17,7 @@ fn clones_are_the_same_integers_and_any_number_can_be_had() {
         assert!(clone.iter().all(|word| word.load(Relaxed) == 3));
     }
     let error = store.atomics(usize::MAX).unwrap_err();
-    assert!(error.is_usage() && error.to_string().contains("more than memory can address"), "{error}");
+    assert!(error.is_invalid_input() && error.to_string().contains("more than memory can address"), "{error}");
     let error = store.atomics(1 << 48).unwrap_err().to_string();
     assert!(error.contains("cannot hold a memory file of 2251799813685248 bytes"), "{error}");
     assert_eq!(format!("{:?}", store.atomics(2).unwrap()), "Atomics([0, 0])");
@@ -35,6 +35,6 @@ fn no_file_can_hold_atomics() {
     assert!(!path.exists());
     assert_eq!(serde_json::to_string(&atomics).unwrap_err().to_string(), expected);
     ndferry::dump(&path, &0).unwrap();
-    let error = ndferry::load::<Atomics>(&path).unwrap_err().to_string();
+    let error = ndferry::load::<SharedAtomics>(&path).unwrap_err().to_string();
     assert!(error.contains(expected), "{error}");
 }

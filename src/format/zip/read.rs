@@ -38,7 +38,7 @@ pub(in crate::format) fn members(file: &[u8]) -> Result<Vec<Member>> {
         entries.push(entry);
     }
     if !records.bytes.is_empty() {
-        return Err(Error::invalid(format!(
+        return Err(Error::invalid_data(format!(
             "the directory is said to have {} entries; {} bytes come after them",
             directory.count,
             records.bytes.len()
@@ -48,7 +48,7 @@ pub(in crate::format) fn members(file: &[u8]) -> Result<Vec<Member>> {
     // Each ends where the next begins, the last where the directory does.
     let mut edges = entries.iter().map(|entry| entry.offset).chain([start as u64]).collect::<Vec<_>>().into_iter();
     if let Some(first) = edges.next().filter(|&first| first != 0) {
-        return Err(Error::invalid(format!("the first {first} bytes of the zip file belong to no member")));
+        return Err(Error::invalid_data(format!("the first {first} bytes of the zip file belong to no member")));
     }
     let placed = entries.into_iter().zip(edges).map(|(entry, end)| match entry.placed(file, end, start) {
         Ok(data) => Ok(entry.member(data)),
@@ -82,7 +82,7 @@ fn directory(file: &[u8]) -> Result<Directory> {
                 && agree(size, u32::MAX, long.size)
                 && agree(offset, u32::MAX, long.offset);
             if !alike {
-                return Err(Error::invalid("the directory's two ends, the short one and the long one, differ"));
+                return Err(Error::invalid_data("the directory's two ends, the short one and the long one, differ"));
             }
             (start, long.counts, long.size, long.offset)
         }
@@ -91,7 +91,7 @@ fn directory(file: &[u8]) -> Result<Directory> {
         return Err(parts());
     }
     if offset.checked_add(size) != Some(start as u64) {
-        return Err(Error::invalid(format!(
+        return Err(Error::invalid_data(format!(
             "the directory is said to be {size} bytes from byte {offset} on, its end begins at byte {start}: bytes were put before it, or \
              between"
         )));
@@ -100,12 +100,12 @@ fn directory(file: &[u8]) -> Result<Directory> {
 }
 
 fn parts() -> Error {
-    Error::invalid("the zip file is one of several parts")
+    Error::invalid_data("the zip file is one of several parts")
 }
 
 /// Where the end record begins: it ends with the file, but for a comment whose length it tells.
 fn end(file: &[u8]) -> Result<usize> {
-    let none = || Error::invalid("the zip file has no end of its directory: truncated or appended to");
+    let none = || Error::invalid_data("the zip file has no end of its directory: truncated or appended to");
     let last = file.len().checked_sub(END_LENGTH).ok_or_else(none)?;
     let first = last.saturating_sub(u16::MAX.into());
     let mut found = (first..=last).filter(|&at| {
@@ -115,7 +115,7 @@ fn end(file: &[u8]) -> Result<usize> {
     match (found.next(), found.next()) {
         (Some(at), None) => Ok(at),
         (None, _) => Err(none()),
-        (Some(one), Some(other)) => Err(Error::invalid(format!(
+        (Some(one), Some(other)) => Err(Error::invalid_data(format!(
             "the zip file has two ends of its directory, at bytes {one} and {other}: which is meant cannot be told"
         ))),
     }
@@ -138,7 +138,7 @@ fn end_64(file: &[u8], end: usize) -> Result<Option<(usize, End64)>> {
     let misplaced = || {
         let message =
             format!("the long end of the directory, said to be at byte {start}, does not end before byte {locator}");
-        Error::invalid(message)
+        Error::invalid_data(message)
     };
     let start = usize::try_from(start).ok().filter(|&at| at < locator && locator - at >= END_64_LENGTH);
     let start = start.ok_or_else(misplaced)?;
@@ -175,7 +175,7 @@ impl<'a> Records<'a> {
         let (taken, rest) = self
             .bytes
             .split_at_checked(length)
-            .ok_or_else(|| Error::invalid(format!("needs {length} bytes more, there are {}", self.bytes.len())))?;
+            .ok_or_else(|| Error::invalid_data(format!("needs {length} bytes more, there are {}", self.bytes.len())))?;
         self.bytes = rest;
         Ok(taken)
     }
@@ -183,7 +183,7 @@ impl<'a> Records<'a> {
     fn next(&mut self) -> Result<Entry> {
         let record = self.take(CENTRAL_LENGTH)?;
         if !record.starts_with(CENTRAL) {
-            return Err(Error::invalid("does not begin as an entry does"));
+            return Err(Error::invalid_data("does not begin as an entry does"));
         }
         let short = |at: usize| LittleEndian::read_u16(&record[at..]);
         let long = |at: usize| LittleEndian::read_u32(&record[at..]);
@@ -208,7 +208,10 @@ fn text(name: &[u8], flags: u16) -> Result<String> {
         }
         _ => {
             let name = String::from_utf8_lossy(name);
-            Err(Error::invalid(format!("has the name {}; a name is UTF-8, says so, and has no zeros", Quoted(&name))))
+            Err(Error::invalid_data(format!(
+                "has the name {}; a name is UTF-8, says so, and has no zeros",
+                Quoted(&name)
+            )))
         }
     }
 }
@@ -221,7 +224,7 @@ fn lengths<const N: usize>(recorded: [u32; N], extra: &[u8]) -> Result<[u64; N]>
         if *length == u64::from(ELSEWHERE) {
             let (number, rest) = field
                 .and_then(|field| field.split_at_checked(8))
-                .ok_or_else(|| Error::invalid("refers to a number in an extra field that is not there"))?;
+                .ok_or_else(|| Error::invalid_data("refers to a number in an extra field that is not there"))?;
             *length = LittleEndian::read_u64(number);
             field = Some(rest);
         }
@@ -237,9 +240,9 @@ fn long_field(mut extra: &[u8]) -> Result<Option<&[u8]>> {
         let (kind, length) = (LittleEndian::read_u16(extra), LittleEndian::read_u16(&extra[2..]));
         let (field, rest) = extra[4..]
             .split_at_checked(length.into())
-            .ok_or_else(|| Error::invalid("has an extra field that is longer than all of them"))?;
+            .ok_or_else(|| Error::invalid_data("has an extra field that is longer than all of them"))?;
         if kind == EXTRA_64 && found.replace(field).is_some() {
-            return Err(Error::invalid("has the extra field for long numbers twice"));
+            return Err(Error::invalid_data("has the extra field for long numbers twice"));
         }
         extra = rest;
     }
@@ -250,18 +253,18 @@ impl Entry {
     /// Where the bytes of the member lie, which ends at byte `end` of the file, before the directory at `limit`.
     fn placed(&self, file: &[u8], end: u64, limit: usize) -> Result<Range<usize>> {
         if self.flags & UNREADABLE != 0 {
-            return Err(Error::invalid("is encrypted, or a patch of something else"));
+            return Err(Error::invalid_data("is encrypted, or a patch of something else"));
         }
         if !matches!(self.method, STORED | DEFLATED) {
             let message = format!("is compressed by method {}; known are 0 (not at all) and 8 (deflate)", self.method);
-            return Err(Error::invalid(message));
+            return Err(Error::invalid_data(message));
         }
         if self.method == STORED && self.packed != self.size {
             let message =
                 format!("is not compressed, but has {} bytes in the file and {} outside", self.packed, self.size);
-            return Err(Error::invalid(message));
+            return Err(Error::invalid_data(message));
         }
-        let outside = || Error::invalid(format!("reaches beyond byte {end}, where what follows it begins"));
+        let outside = || Error::invalid_data(format!("reaches beyond byte {end}, where what follows it begins"));
         let end = usize::try_from(end).ok().filter(|&end| end <= limit).ok_or_else(outside)?;
         let start = usize::try_from(self.offset).ok().filter(|&start| start <= end).ok_or_else(outside)?;
         let mut local = Records { bytes: &file[start..end] };
@@ -295,7 +298,7 @@ impl Entry {
             && alike(long(14).into(), self.crc.into())
             && alike(packed, self.packed)
             && alike(size, self.size);
-        if agree { Ok(()) } else { Err(Error::invalid("is not what the directory says of it")) }
+        if agree { Ok(()) } else { Err(Error::invalid_data("is not what the directory says of it")) }
     }
 
     /// What lies behind the member's bytes: nothing, or checksum and lengths once more, the latter of four or eight bytes, with a
@@ -316,6 +319,6 @@ impl Entry {
         if self.flags & DESCRIBED_AFTER != 0 && described {
             return Ok(());
         }
-        Err(Error::invalid(format!("is followed by {} bytes that belong to nothing", bytes.len())))
+        Err(Error::invalid_data(format!("is followed by {} bytes that belong to nothing", bytes.len())))
     }
 }

@@ -6,9 +6,11 @@ use serde::Serialize;
 
 use super::{ALIGNMENT, Contents, Lent, Moved, Origin, Outgoing, Payload, Place, REPORT, Reference, path_bytes};
 use crate::{
-    AnyArray, ByteOrder, DType, Error, Order, Result, Scalar, Source,
+    AnyArray, DType, Error, Result,
+    array::{ArraySource, Order},
     array::{Layout, Storage},
     codec::{self, Sink},
+    dtype::{ByteOrder, Scalar},
     error::{Report, Said},
     store::{Attached, Lies, Placed, Segment, Store, Writing, outgoing},
 };
@@ -223,7 +225,7 @@ impl Packer {
         self.inline.len()
     }
 
-    fn refer(&mut self, layout: &Layout, segment: Segment, place: Place, source: Option<&Source>) -> usize {
+    fn refer(&mut self, layout: &Layout, segment: Segment, place: Place, source: Option<&ArraySource>) -> usize {
         self.references.push(Reference {
             shape: layout.shape().to_vec(),
             strides: layout.strides().to_vec(),
@@ -308,7 +310,7 @@ impl Sink for Packer {
                 self.moved.copied += nbytes;
                 Ok(self.refer(&layout, Segment { dtype, offset: start as u64, nbytes }, Place::Inline, None))
             }
-            Open::No => Err(Error::invalid("numbers ended that never began")),
+            Open::No => Err(Error::invalid_data("numbers ended that never began")),
         }
     }
 
