@@ -19,7 +19,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let seconds: u64 = arguments.next().map_or(Ok(0), |seconds| seconds.parse())?;
 
     let path = std::env::temp_dir().join(format!("big_endian-{}.npy", std::process::id()));
-    let original = SharedArray::from(Array2::from_shape_fn((rows, 3), |(i, j)| (i + 1) as f64 / (j + 1) as f64));
+    let original = SharedArray::from(Array2::from_shape_fn((rows, 3), |(i, j)| {
+        (i + 1) as f64 / (j + 1) as f64
+    }));
     DumpOptions::new().byte_order(ByteOrder::Big).write_npy(&path, &original.into())?;
 
     let file = ndferry::open(&path)?;
@@ -28,7 +30,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let survey: Table = file.read()?;
     let source = survey.source().expect("an array from a file knows its file");
     let megabytes = (survey.len() * size_of::<f64>()) as f64 / 1e6;
-    println!("{rows} × 3 numbers, {megabytes:.1} MB, {} endian", source.byte_order().expect("f64 has one"));
+    println!(
+        "{rows} × 3 numbers, {megabytes:.1} MB, {} endian",
+        source.byte_order().expect("f64 has one")
+    );
     println!("from   {}, byte {}", source.path().display(), source.offset());
     match survey.copy_reason() {
         Some(why) => println!("owned  {why}"),
@@ -38,7 +43,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pool = Pool::new()?;
     // What the workers map: the file itself where its byte order is the machine's, and else one of the session's files, whose
     // paths have the session's number in them.
-    let home = pool.store().session_dir().file_name().expect("a session has a name").to_string_lossy();
+    let home =
+        pool.store().session_dir().file_name().expect("a session has a name").to_string_lossy();
     let expected_in = match survey.copy_reason() {
         None => path.display().to_string(),
         Some(_) => home.rsplit('-').next().expect("a name has a last part").to_owned(),
@@ -52,13 +58,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let of_workers: BTreeSet<_> = seen.iter().map(|seen| (seen.worker, &seen.maps)).collect();
     for (worker, maps) in &of_workers {
-        println!("worker {worker} maps {}", if maps.is_empty() { "nothing: it came in the message" } else { maps });
+        println!(
+            "worker {worker} maps {}",
+            if maps.is_empty() { "nothing: it came in the message" } else { maps }
+        );
     }
     let files: BTreeSet<_> = of_workers.iter().map(|(_, maps)| maps).collect();
     assert_eq!(files.len(), 1, "one and the same for all");
 
-    let doubled: Vec<Table> =
-        pool.with(&survey).map(|survey, factor: f64| SharedArray::from(&**survey * factor), [2.0])?;
+    let doubled: Vec<Table> = pool
+        .with(&survey)
+        .map(|survey, factor: f64| SharedArray::from(&**survey * factor), [2.0])?;
     assert_eq!(*doubled[0], &*survey * 2.0);
     println!(
         "and back: doubled by a worker, {}",

@@ -16,11 +16,16 @@ const LIMIT: u64 = 1 << 20;
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target by its name, which is that of its corpus and of its file in `fuzz_targets` as well.
-pub const TARGETS: [(&str, Target); 4] = [("file", file), ("container", container), ("dtype", dtype), ("raw", raw)];
+pub const TARGETS: [(&str, Target); 4] =
+    [("file", file), ("container", container), ("dtype", dtype), ("raw", raw)];
 
 /// A file of any format that is recognised by its content.
 pub fn file(bytes: &[u8]) -> bool {
-    OpenOptions::new().max_decompressed_bytes(LIMIT).open_slice(bytes).map(|file| look(&file)).is_ok()
+    OpenOptions::new()
+        .max_decompressed_bytes(LIMIT)
+        .open_slice(bytes)
+        .map(|file| look(&file))
+        .is_ok()
 }
 
 /// A `.ferry` file whose checksums are right: two bytes say how long its header is (little-endian), then comes all that is behind the prelude. Without

@@ -4,7 +4,9 @@ use std::{borrow::Cow, fmt, ops::Range, sync::Arc};
 
 use ndarray::{ArrayView, Dimension, IxDyn, ShapeBuilder};
 
-use super::{ArraySource, CopyReason, Layout, Memory, Order, SharedArray, Storage, gather, layout::Short};
+use super::{
+    ArraySource, CopyReason, Layout, Memory, Order, SharedArray, Storage, gather, layout::Short,
+};
 use crate::{
     DType, Error, Result,
     bytes::{map::Buffer, swap::Change},
@@ -132,7 +134,9 @@ impl AnyArray {
     /// Where the elements do not lie side by side (a slice of a larger array).
     pub fn flatten(&self) -> Result<Self> {
         let layout = self.layout.flattened().ok_or_else(|| {
-            Error::invalid_input("the elements do not lie side by side and cannot be flattened in place")
+            Error::invalid_input(
+                "the elements do not lie side by side and cannot be flattened in place",
+            )
         })?;
         Ok(Self { layout, ..self.clone() })
     }
@@ -195,7 +199,9 @@ impl AnyArray {
 
     /// The bytes of all elements, in the order given: no copy where they already lie that way.
     pub(crate) fn bytes_in(&self, order: Order) -> Cow<'_, [u8]> {
-        if self.layout.order() == Some(order) || (self.shape().len() <= 1 && self.layout.order().is_some()) {
+        if self.layout.order() == Some(order)
+            || (self.shape().len() <= 1 && self.layout.order().is_some())
+        {
             return Cow::Borrowed(self.occupied());
         }
         let mut bytes = Vec::with_capacity(self.nbytes());
@@ -230,7 +236,11 @@ impl AnyArray {
     /// Where there is no memory for the copy.
     pub fn in_byte_order(&self, byte_order: ByteOrder) -> Result<Self> {
         let dtype = self.dtype.with_byte_order(byte_order);
-        if dtype == self.dtype { Ok(self.clone()) } else { self.copied_as(dtype, CopyReason::ForeignByteOrder) }
+        if dtype == self.dtype {
+            Ok(self.clone())
+        } else {
+            self.copied_as(dtype, CopyReason::ForeignByteOrder)
+        }
     }
 
     /// A native-order copy in a buffer of its own; memory order is kept where there is one.
@@ -262,7 +272,9 @@ impl AnyArray {
         let (low, high) = self.layout.extent();
         SharedArray::over(Arc::clone(&self.memory), |bytes| {
             let elements = A::cast(&bytes[low..high]).map_err(|error| match error {
-                CastError::Value => Error::invalid_data("is bool, and some byte is neither 0 nor 1"),
+                CastError::Value => {
+                    Error::invalid_data("is bool, and some byte is neither 0 nor 1")
+                }
                 CastError::Misaligned | CastError::Length => {
                     Error::invalid_data("does not lie at an element's address")
                 }
@@ -274,17 +286,21 @@ impl AnyArray {
 
 /// A view of `elements`, which begin at the lowest element of `layout`, whose steps are whole elements.
 fn strided<'a, A, D: Dimension>(elements: &'a [A], layout: &Layout) -> Result<ArrayView<'a, A, D>> {
-    let dimension =
-        |values: &[usize]| D::from_dimension(&IxDyn(values)).expect("the number of axes was compared before");
+    let dimension = |values: &[usize]| {
+        D::from_dimension(&IxDyn(values)).expect("the number of axes was compared before")
+    };
     if layout.len() == 0 {
-        return ArrayView::from_shape(dimension(layout.shape()), &[])
-            .map_err(|error| Error::invalid_data(format!("shape {}: {error}", Short(layout.shape()))));
+        return ArrayView::from_shape(dimension(layout.shape()), &[]).map_err(|error| {
+            Error::invalid_data(format!("shape {}: {error}", Short(layout.shape())))
+        });
     }
     // ndarray takes strides that are not negative; the axes that run backwards are turned round after.
-    let ahead: Vec<usize> = layout.strides().iter().map(|stride| stride.unsigned_abs() / size_of::<A>()).collect();
+    let ahead: Vec<usize> =
+        layout.strides().iter().map(|stride| stride.unsigned_abs() / size_of::<A>()).collect();
     let shape = dimension(layout.shape()).strides(dimension(&ahead));
-    let mut view = ArrayView::from_shape(shape, elements)
-        .map_err(|error| Error::invalid_data(format!("shape {}: {error}", Short(layout.shape()))))?;
+    let mut view = ArrayView::from_shape(shape, elements).map_err(|error| {
+        Error::invalid_data(format!("shape {}: {error}", Short(layout.shape())))
+    })?;
     for (axis, &stride) in layout.strides().iter().enumerate() {
         if stride < 0 {
             view.invert_axis(ndarray::Axis(axis));

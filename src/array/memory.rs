@@ -66,7 +66,11 @@ struct Place {
 }
 
 impl Memory {
-    pub(crate) fn new(storage: Storage, source: Option<ArraySource>, copy_reason: Option<CopyReason>) -> Arc<Self> {
+    pub(crate) fn new(
+        storage: Storage,
+        source: Option<ArraySource>,
+        copy_reason: Option<CopyReason>,
+    ) -> Arc<Self> {
         Arc::new(Self { storage, source, copy_reason, of_records: false, places: Mutex::default() })
     }
 
@@ -77,7 +81,9 @@ impl Memory {
             Storage::Map { map, range, private } => {
                 Storage::Map { map: Arc::clone(map), range: range.clone(), private: *private }
             }
-            Storage::Buffer { buffer, range } => Storage::Buffer { buffer: Arc::clone(buffer), range: range.clone() },
+            Storage::Buffer { buffer, range } => {
+                Storage::Buffer { buffer: Arc::clone(buffer), range: range.clone() }
+            }
             Storage::Vector(vector) => {
                 let buffer = Arc::new(Buffer::copy_of(vector.bytes())?);
                 Storage::Buffer { range: 0..vector.bytes().len(), buffer }
@@ -88,7 +94,13 @@ impl Memory {
             source.byte_order = byte_order;
         }
         let copy_reason = self.copy_reason;
-        Ok(Arc::new(Self { storage, source, copy_reason, of_records: true, places: Mutex::default() }))
+        Ok(Arc::new(Self {
+            storage,
+            source,
+            copy_reason,
+            of_records: true,
+            places: Mutex::default(),
+        }))
     }
 
     pub(crate) fn is_of_records(&self) -> bool {
@@ -96,7 +108,11 @@ impl Memory {
     }
 
     /// A buffer of its own.
-    pub(crate) fn owned(buffer: Buffer, source: Option<ArraySource>, copy_reason: CopyReason) -> Arc<Self> {
+    pub(crate) fn owned(
+        buffer: Buffer,
+        source: Option<ArraySource>,
+        copy_reason: CopyReason,
+    ) -> Arc<Self> {
         let range = 0..buffer.as_ref().len();
         let buffer = Arc::new(buffer);
         Self::new(Storage::Buffer { buffer, range }, source, Some(copy_reason))

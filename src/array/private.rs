@@ -21,11 +21,19 @@ pub struct CowArray<A: Element, D: Dimension> {
 
 impl<A: Element, D: Dimension> CowArray<A, D> {
     /// The array of `layout` in `order` in `map`.
-    pub(crate) fn new(map: WritableMap, layout: &Layout, order: Order, source: ArraySource) -> Result<Self> {
+    pub(crate) fn new(
+        map: WritableMap,
+        layout: &Layout,
+        order: Order,
+        source: ArraySource,
+    ) -> Result<Self> {
         let shape = D::from_dimension(&IxDyn(layout.shape())).ok_or_else(|| {
             let axes = D::NDIM.unwrap_or(0);
             let found = layout.shape().len();
-            Error::invalid_data(format!("has {found} axes, shape {}; {axes} were asked for", Short(layout.shape())))
+            Error::invalid_data(format!(
+                "has {found} axes, shape {}; {axes} were asked for",
+                Short(layout.shape())
+            ))
         })?;
         Ok(Self { elements: KeptMut::whole(map, shape.set_f(order == Order::F))?, source })
     }

@@ -28,7 +28,10 @@ impl AnyArray {
         let layout = Layout::contiguous(shape, order, dtype.item_size())?;
         let needed = layout.len() * dtype.item_size();
         if needed != bytes.len() {
-            return Err(Error::invalid_input(format!("the array takes {needed} bytes, {} were given", bytes.len())));
+            return Err(Error::invalid_input(format!(
+                "the array takes {needed} bytes, {} were given",
+                bytes.len()
+            )));
         }
         Self::new(Memory::owned(Buffer::copy_of(bytes)?, None, CopyReason::InMemory), dtype, layout)
     }
@@ -66,7 +69,8 @@ impl AnyArray {
                 )));
             };
             let Some(field) = fields.get(&name) else {
-                let known: Vec<_> = fields.iter().take(10).map(|field| Quoted(field.name()).to_string()).collect();
+                let known: Vec<_> =
+                    fields.iter().take(10).map(|field| Quoted(field.name()).to_string()).collect();
                 return Err(Error::invalid_input(format!(
                     "has no field {}; there are {}",
                     Quoted(&name),
@@ -80,7 +84,8 @@ impl AnyArray {
 
     fn part(&self, field: &Field) -> Result<Self> {
         let dtype = field.dtype().clone();
-        let layout = self.layout.within_elements(field.offset(), field.shape(), dtype.item_size())?;
+        let layout =
+            self.layout.within_elements(field.offset(), field.shape(), dtype.item_size())?;
         Self::new(self.memory.for_field(dtype.byte_order())?, dtype, layout)
     }
 
@@ -121,12 +126,14 @@ impl AnyArray {
         };
         Ok(self.elements().enumerate().map(move |(at, bytes)| {
             let text = match characters {
-                None => {
-                    std::str::from_utf8(without_end(bytes, &[0])).map(str::to_owned).map_err(|error| error.to_string())
-                }
+                None => std::str::from_utf8(without_end(bytes, &[0]))
+                    .map(str::to_owned)
+                    .map_err(|error| error.to_string()),
                 Some(byte_order) => decoded(bytes, byte_order),
             };
-            text.map_err(|reason| Error::invalid_data(format!("element {at} is not text: {reason}")))
+            text.map_err(|reason| {
+                Error::invalid_data(format!("element {at} is not text: {reason}"))
+            })
         }))
     }
 
@@ -166,7 +173,11 @@ impl AnyArray {
 
     fn no(&self, wanted: &str) -> Error {
         let dtype = self.dtype.to_string();
-        Error::invalid_data(format!("holds {} ({}), not {wanted}", self.dtype.kind(), Escaped(&dtype)))
+        Error::invalid_data(format!(
+            "holds {} ({}), not {wanted}",
+            self.dtype.kind(),
+            Escaped(&dtype)
+        ))
     }
 
     /// The bytes of each element, in logical (C) order.
@@ -205,7 +216,8 @@ fn without_end<'a>(bytes: &'a [u8], zero: &[u8]) -> &'a [u8] {
 }
 
 fn decoded(bytes: &[u8], byte_order: ByteOrder) -> Result<String, String> {
-    let characters = without_end(bytes, &[0; DTypeKind::CHARACTER]).chunks_exact(DTypeKind::CHARACTER);
+    let characters =
+        without_end(bytes, &[0; DTypeKind::CHARACTER]).chunks_exact(DTypeKind::CHARACTER);
     let character = |bytes: &[u8]| {
         let bytes = bytes.try_into().expect("chunks are of this size");
         let number = match byte_order {
@@ -233,20 +245,24 @@ impl PartialEq for AnyArray {
                 these.len() == those.len()
                     && these.iter().zip(those.iter()).all(|(this, that)| {
                         let parts = (self.part(this), other.part(that));
-                        this.name() == that.name() && matches!(parts, (Ok(this), Ok(that)) if this == that)
+                        this.name() == that.name()
+                            && matches!(parts, (Ok(this), Ok(that)) if this == that)
                     })
             }
             (this, that) if this != that => false,
             (DTypeKind::DateTime(_) | DTypeKind::TimeDelta(_), _) => {
                 match (self.timestamps_i64::<IxDyn>(), other.timestamps_i64()) {
-                    (Ok(this), Ok(that)) => this == that && this.iter().all(|&count| count != TimeUnit::NAT),
+                    (Ok(this), Ok(that)) => {
+                        this == that && this.iter().all(|&count| count != TimeUnit::NAT)
+                    }
                     _ => false,
                 }
             }
             // Of elements without bytes there may be more than anybody can count.
             _ if self.dtype.item_size() == 0 => true,
             (DTypeKind::Text(_), _) => {
-                let in_one_order = self.dtype.byte_order().map(|byte_order| other.in_byte_order(byte_order));
+                let in_one_order =
+                    self.dtype.byte_order().map(|byte_order| other.in_byte_order(byte_order));
                 matches!(in_one_order, Some(Ok(other)) if self.elements().eq(other.elements()))
             }
             _ => self.elements().eq(other.elements()),
@@ -254,6 +270,9 @@ impl PartialEq for AnyArray {
     }
 }
 
-fn equal<A: Element>(this: Result<SharedArray<A, IxDyn>>, that: Result<SharedArray<A, IxDyn>>) -> bool {
+fn equal<A: Element>(
+    this: Result<SharedArray<A, IxDyn>>,
+    that: Result<SharedArray<A, IxDyn>>,
+) -> bool {
     matches!((this, that), (Ok(this), Ok(that)) if this == that)
 }

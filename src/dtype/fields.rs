@@ -161,16 +161,24 @@ impl Fields {
         for field in &fields {
             let quoted = Quoted(&field.name);
             if field.name.is_empty() && matches!(field.dtype.kind, DTypeKind::Void(_)) {
-                return Err(Error::invalid_data("a field of void has no name, by which it would be padding"));
+                return Err(Error::invalid_data(
+                    "a field of void has no name, by which it would be padding",
+                ));
             }
             for name in [Some(&field.name), field.title.as_ref()].into_iter().flatten() {
                 if !names.insert(name) {
                     return Err(Error::invalid_data(format!("{} names two fields", Quoted(name))));
                 }
             }
-            let end = field.nbytes().and_then(|nbytes| nbytes.checked_add(field.offset)).ok_or_else(|| {
-                Error::invalid_data(format!("field {quoted} is larger than memory can address: {:.60?}", field.shape))
-            })?;
+            let end = field
+                .nbytes()
+                .and_then(|nbytes| nbytes.checked_add(field.offset))
+                .ok_or_else(|| {
+                    Error::invalid_data(format!(
+                        "field {quoted} is larger than memory can address: {:.60?}",
+                        field.shape
+                    ))
+                })?;
             if let Some((other, other_end)) = before.filter(|&(_, end)| field.offset < end) {
                 return Err(Error::invalid_data(format!(
                     "field {quoted} begins at byte {}, before field {} ends, byte {other_end}",
@@ -183,7 +191,8 @@ impl Fields {
                     "field {quoted} reaches to byte {end} of an element that has {item_size}"
                 )));
             }
-            let padding = if field.offset > before.map_or(0, |(_, end)| end) { PADDING_PARTS } else { 0 };
+            let padding =
+                if field.offset > before.map_or(0, |(_, end)| end) { PADDING_PARTS } else { 0 };
             parts = parts.saturating_add(field.parts() + padding);
             before = Some((field, end));
         }
@@ -194,14 +203,19 @@ impl Fields {
         }
         parts += if item_size > before.map_or(0, |(_, end)| end) { PADDING_PARTS } else { 0 };
         if parts > PARTS {
-            return Err(Error::invalid_data(format!("a dtype of {parts} parts; {PARTS} are the most")));
+            return Err(Error::invalid_data(format!(
+                "a dtype of {parts} parts; {PARTS} are the most"
+            )));
         }
         let nested = fields.iter().filter_map(|field| field.dtype.fields());
         let depth = nested.map(|fields| fields.0.depth + 1).max().unwrap_or(1);
         if depth > DEPTH {
-            return Err(Error::invalid_data(format!("fields nest {depth} deep; {DEPTH} is the most")));
+            return Err(Error::invalid_data(format!(
+                "fields nest {depth} deep; {DEPTH} is the most"
+            )));
         }
-        let orders = fields.iter().fold(Orders::None, |orders, field| orders.and(field.dtype.orders()));
+        let orders =
+            fields.iter().fold(Orders::None, |orders, field| orders.and(field.dtype.orders()));
         // Not more than the parts are.
         let mut by_name: Vec<_> = (0..fields.len() as u32).collect();
         by_name.sort_unstable_by_key(|&at| fields[at as usize].name.as_str());
@@ -212,7 +226,8 @@ impl Fields {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Field> {
         let Inner { fields, by_name, .. } = &*self.0;
-        let at = by_name.binary_search_by_key(&name, |&at| fields[at as usize].name.as_str()).ok()?;
+        let at =
+            by_name.binary_search_by_key(&name, |&at| fields[at as usize].name.as_str()).ok()?;
         Some(&fields[by_name[at] as usize])
     }
 
@@ -226,9 +241,12 @@ impl Fields {
 
     /// The same fields in other byte orders.
     pub(super) fn map_orders(&self, order: impl Fn(ByteOrder) -> ByteOrder + Copy) -> Self {
-        let fields = self.iter().map(|field| Field { dtype: field.dtype.map_orders(order), ..field.clone() });
+        let fields = self
+            .iter()
+            .map(|field| Field { dtype: field.dtype.map_orders(order), ..field.clone() });
         let fields: Vec<_> = fields.collect();
-        let orders = fields.iter().fold(Orders::None, |orders, field| orders.and(field.dtype.orders()));
+        let orders =
+            fields.iter().fold(Orders::None, |orders, field| orders.and(field.dtype.orders()));
         Self(Arc::new(Inner { fields, orders, by_name: self.0.by_name.clone(), ..*self.0 }))
     }
 }

@@ -220,7 +220,9 @@ impl DType {
 
     fn map_orders(&self, order: impl Fn(ByteOrder) -> ByteOrder + Copy) -> Self {
         match &self.kind {
-            DTypeKind::Struct(fields) => Self { kind: DTypeKind::Struct(fields.map_orders(order)), ..*self },
+            DTypeKind::Struct(fields) => {
+                Self { kind: DTypeKind::Struct(fields.map_orders(order)), ..*self }
+            }
             kind => Self::of_kind(kind.clone(), order(self.byte_order)),
         }
     }

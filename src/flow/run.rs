@@ -56,7 +56,8 @@ impl<M: Mode> Run<'_, M> {
         if node.flow == self.flow.id {
             self.set.insert(node.node, L::given::<T>(values));
         } else {
-            self.problem = Some(Error::invalid_input("a value is set by the handle of another flow"));
+            self.problem =
+                Some(Error::invalid_input("a value is set by the handle of another flow"));
         }
         self
     }
@@ -78,7 +79,8 @@ impl<M: Mode> Run<'_, M> {
         if let Some(first) = failures.into_iter().next() {
             return Err(Error::task(first));
         }
-        let lost = || Error::invalid_data("a run without failures has lost a value that was asked for");
+        let lost =
+            || Error::invalid_data("a run without failures has lost a value that was asked for");
         outputs.values(&mut found.into_iter()).ok_or_else(lost)
     }
 
@@ -145,14 +147,23 @@ impl<M: Mode> Run<'_, M> {
             }
             state.problem().map_or(Ok(()), Err)?;
             if run.is_interrupted() {
-                if !failures.iter().any(|failure: &TaskError| failure.kind() == TaskErrorKind::Cancelled) {
+                if !failures
+                    .iter()
+                    .any(|failure: &TaskError| failure.kind() == TaskErrorKind::Cancelled)
+                {
                     let (_, error) = run.skip();
-                    failures.push(error.of_node("(a flow)".into(), String::new(), call_site.to_string()));
+                    failures.push(error.of_node(
+                        "(a flow)".into(),
+                        String::new(),
+                        call_site.to_string(),
+                    ));
                 }
                 break;
             }
             if !more && !news && state.is_stuck() {
-                return Err(Error::invalid_data("a flow has come to no end, and nothing of it can run"));
+                return Err(Error::invalid_data(
+                    "a flow has come to no end, and nothing of it can run",
+                ));
             }
         }
         state.problem().map_or(Ok(()), Err)?;
@@ -167,7 +178,9 @@ impl<M: Mode> Run<'_, M> {
             let state = match plan.places[at] {
                 None => NodeState::NotNeeded,
                 Some(_) if failed + skipped > 0 => NodeState::Failed,
-                Some(_) if state.is_set(at) || matches!(node.kind, Kind::Input(_)) => NodeState::Given,
+                Some(_) if state.is_set(at) || matches!(node.kind, Kind::Input(_)) => {
+                    NodeState::Given
+                }
                 Some(_) if state.is_finished(at) => NodeState::Done,
                 Some(_) => NodeState::Unfinished,
             };

@@ -48,16 +48,23 @@ pub(super) fn read(map: Arc<FileMap>) -> Result<ArrayFile> {
             Ok(header) => arrays.push(array(&member, header).map_err(wrong)?),
             Err(reason) => {
                 let whole = Member::new(&member, 0);
-                unreadable.push(UnsupportedEntry::new(member.array_name(), member.data, Some(whole), &reason));
+                unreadable.push(UnsupportedEntry::new(
+                    member.array_name(),
+                    member.data,
+                    Some(whole),
+                    &reason,
+                ));
             }
         }
     }
     let mut names = HashSet::with_capacity(arrays.len());
-    let mut all = arrays.iter().map(ArrayInfo::name).chain(unreadable.iter().map(UnsupportedEntry::name));
+    let mut all =
+        arrays.iter().map(ArrayInfo::name).chain(unreadable.iter().map(UnsupportedEntry::name));
     if let Some(twice) = all.find(|name| !names.insert(*name)) {
         return Err(Error::invalid_data(format!("two arrays are called {}", Quoted(twice))));
     }
-    Ok(ArrayFile::new(map, Format::Npz, None, arrays, Tree::OfNamed, false).with_unreadable(unreadable))
+    Ok(ArrayFile::new(map, Format::Npz, None, arrays, Tree::OfNamed, false)
+        .with_unreadable(unreadable))
 }
 
 impl zip::Member {
@@ -109,8 +116,10 @@ fn inflated_header(content: &[u8], size: u64) -> Result<Vec<u8>> {
     inflater.fill(&mut header)?;
     let (.., length) = npy::extent(&header)?;
     if length > LONGEST_HEADER || length as u64 > size {
-        let message =
-            format!("its npy header is said to have {length} bytes; {} are allowed", (LONGEST_HEADER as u64).min(size));
+        let message = format!(
+            "its npy header is said to have {length} bytes; {} are allowed",
+            (LONGEST_HEADER as u64).min(size)
+        );
         return Err(Error::invalid_data(message));
     }
     if length > start {
@@ -178,7 +187,10 @@ impl Member {
         if found == self.crc {
             return Ok(());
         }
-        Err(Error::invalid_data(format!("is damaged: its CRC-32 is {found:08x}, {:08x} was recorded", self.crc)))
+        Err(Error::invalid_data(format!(
+            "is damaged: its CRC-32 is {found:08x}, {:08x} was recorded",
+            self.crc
+        )))
     }
 }
 
@@ -200,7 +212,11 @@ impl<'a> Inflater<'a> {
         let mut filled = 0;
         while filled < to.len() {
             match self.some(&mut to[filled..])? {
-                0 => return Err(Error::invalid_data("its deflated bytes end before its length is reached")),
+                0 => {
+                    return Err(Error::invalid_data(
+                        "its deflated bytes end before its length is reached",
+                    ));
+                }
                 more => filled += more,
             }
         }
@@ -211,7 +227,9 @@ impl<'a> Inflater<'a> {
     /// The CRC-32 of all bytes, of which there are no more.
     fn end(mut self) -> Result<u32> {
         if self.some(&mut [0])? != 0 || !self.ended || !self.content.is_empty() {
-            return Err(Error::invalid_data("its deflated bytes go on after its length is reached, or have no end"));
+            return Err(Error::invalid_data(
+                "its deflated bytes go on after its length is reached, or have no end",
+            ));
         }
         Ok(self.hash.finalize())
     }
@@ -221,8 +239,10 @@ impl<'a> Inflater<'a> {
         while !self.ended {
             let before = (self.stream.total_in(), self.stream.total_out());
             let status = self.stream.decompress(self.content, to, FlushDecompress::None);
-            let status = status.map_err(|_| Error::invalid_data("its deflated bytes are damaged"))?;
-            let (read, made) = (self.stream.total_in() - before.0, (self.stream.total_out() - before.1) as usize);
+            let status =
+                status.map_err(|_| Error::invalid_data("its deflated bytes are damaged"))?;
+            let (read, made) =
+                (self.stream.total_in() - before.0, (self.stream.total_out() - before.1) as usize);
             self.content = &self.content[read as usize..];
             self.ended = status == Status::StreamEnd;
             if made > 0 {
@@ -275,12 +295,15 @@ impl DumpOptions {
                 let name = format!("{}{SUFFIX}", entry.name);
                 if name.contains('\0') || name.len() > u16::MAX.into() {
                     let message = "no member of a zip file can have that name: it has a zero, or more than 65531 bytes";
-                    return Err(Error::invalid_input(message).within(format_args!("array {}", Quoted(&entry.name))));
+                    return Err(Error::invalid_input(message)
+                        .within(format_args!("array {}", Quoted(&entry.name))));
                 }
                 let array = arrays.get(index)?;
                 let outgoing = npy::Outgoing::new(&array, self)
                     .map_err(|error| error.within(format_args!("array {}", Quoted(&entry.name))))?;
-                archive.member(&name, outgoing.size(), |member| outgoing.write(member)).map_err(cannot_write)?;
+                archive
+                    .member(&name, outgoing.size(), |member| outgoing.write(member))
+                    .map_err(cannot_write)?;
             }
             archive.finish().map_err(cannot_write)
         })

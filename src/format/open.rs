@@ -158,7 +158,9 @@ impl OpenOptions {
         let path = path.as_ref();
         let map = match self.mapping {
             MmapMode::Required | MmapMode::Allowed => FileMap::open(path)?,
-            MmapMode::Forbidden => FileMap::read(read(path).map_err(|error| error.at(path))?, path.to_path_buf()),
+            MmapMode::Forbidden => {
+                FileMap::read(read(path).map_err(|error| error.at(path))?, path.to_path_buf())
+            }
         };
         self.look(map)
     }
@@ -174,7 +176,9 @@ impl OpenOptions {
             Cow::Owned(bytes) => Buffer::from(bytes),
         };
         if self.mapping == MmapMode::Required {
-            return Err(Error::invalid_input("bytes in memory cannot be mapped, which was required"));
+            return Err(Error::invalid_input(
+                "bytes in memory cannot be mapped, which was required",
+            ));
         }
         self.look(FileMap::read(buffer, PathBuf::new()))
     }
@@ -189,7 +193,11 @@ impl OpenOptions {
         let mut bytes = Vec::new();
         let mut up_to = |bytes: &mut Vec<u8>, length: u64| {
             let left = length.saturating_sub(bytes.len() as u64);
-            reader.by_ref().take(left).read_to_end(bytes).map_err(|error| Error::io("cannot read", error))
+            reader
+                .by_ref()
+                .take(left)
+                .read_to_end(bytes)
+                .map_err(|error| Error::io("cannot read", error))
         };
         let length = match &self.raw {
             Some(layout) => layout.end()?,
@@ -220,7 +228,8 @@ fn read(path: &Path) -> Result<Buffer> {
     let cannot_read = |error| Error::io("cannot read", error);
     let mut file = sys::file::open_regular(path)?;
     let length = file.metadata().map_err(|error| Error::io("cannot inspect", error))?.len();
-    let length = usize::try_from(length).map_err(|_| cannot_read(io::ErrorKind::FileTooLarge.into()))?;
+    let length =
+        usize::try_from(length).map_err(|_| cannot_read(io::ErrorKind::FileTooLarge.into()))?;
     let mut buffer = Buffer::zeroed(length)?;
     file.read_exact(buffer.as_mut()).map_err(cannot_read)?;
     Ok(buffer)

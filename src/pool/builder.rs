@@ -217,7 +217,9 @@ impl PoolBuilder {
         if self.backend == Backend::Processes {
             self.check_start()?;
             self.launch.check()?;
-        } else if self.max_tasks_per_worker.is_some() || self.most_memory.is_some() || self.launch != Launch::default()
+        } else if self.max_tasks_per_worker.is_some()
+            || self.most_memory.is_some()
+            || self.launch != Launch::default()
         {
             return Err(Error::invalid_input(
                 "recycling, environment, working directory, output and test entry are for worker processes: workers within this process \
@@ -268,12 +270,18 @@ impl PoolBuilder {
 
     fn without_workers(self, forks: bool) -> Result<Pool> {
         if self.max_tasks_per_worker == Some(0) {
-            return Err(Error::invalid_input("a worker recycled after 0 tasks: at least 1 is needed"));
+            return Err(Error::invalid_input(
+                "a worker recycled after 0 tasks: at least 1 is needed",
+            ));
         }
         let size = match self.workers {
-            Some(0) => return Err(Error::invalid_input("a pool of 0 workers: at least 1 is needed")),
+            Some(0) => {
+                return Err(Error::invalid_input("a pool of 0 workers: at least 1 is needed"));
+            }
             Some(workers @ 2..) if self.backend.is_serial() => {
-                return Err(Error::invalid_input(format!("a serial pool has 1 worker, {workers} were asked for")));
+                return Err(Error::invalid_input(format!(
+                    "a serial pool has 1 worker, {workers} were asked for"
+                )));
             }
             Some(workers) => workers,
             None if self.backend.is_serial() => 1,

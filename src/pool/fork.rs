@@ -72,7 +72,11 @@ pub struct Forked(pub(super) ());
 /// Where other threads run in this process: a lock that one of them holds would stay locked in the fork for ever. The failures of tasks
 /// are as for [`Pool::map`].
 #[track_caller]
-pub fn fork_map<I, R>(workers: usize, items: impl IntoIterator<Item = I>, f: impl Fn(I) -> R) -> Result<Vec<R>>
+pub fn fork_map<I, R>(
+    workers: usize,
+    items: impl IntoIterator<Item = I>,
+    f: impl Fn(I) -> R,
+) -> Result<Vec<R>>
 where
     I: Serialize + DeserializeOwned,
     R: Serialize + DeserializeOwned,
@@ -117,7 +121,11 @@ impl<'p, M: Mode> Job<'p, Forked, M> {
     ///
     /// As [`fork_map`]; after [`keep_going`](Job::keep_going), only where the call as such cannot be made.
     #[track_caller]
-    pub fn map<I, R>(self, f: impl Fn(I) -> R, items: impl IntoIterator<Item = I>) -> Result<Vec<M::Item<R>>>
+    pub fn map<I, R>(
+        self,
+        f: impl Fn(I) -> R,
+        items: impl IntoIterator<Item = I>,
+    ) -> Result<Vec<M::Item<R>>>
     where
         I: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
@@ -162,7 +170,12 @@ impl<'p, M: Mode> Job<'p, Forked, M> {
         R: Serialize + DeserializeOwned,
     {
         let items = Items::new(items.into_iter());
-        reduce::<M, _, _, _>(self.run::<I, R, Gives>(f, items.total, Location::caller())?, items, start, combine)
+        reduce::<M, _, _, _>(
+            self.run::<I, R, Gives>(f, items.total, Location::caller())?,
+            items,
+            start,
+            combine,
+        )
     }
 
     /// As `fold`, for a closure that returns a `Result`.
@@ -184,7 +197,12 @@ impl<'p, M: Mode> Job<'p, Forked, M> {
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
         let items = Items::new(items.into_iter());
-        reduce::<M, _, _, _>(self.run::<I, R, MayFail<E>>(f, items.total, Location::caller())?, items, start, combine)
+        reduce::<M, _, _, _>(
+            self.run::<I, R, MayFail<E>>(f, items.total, Location::caller())?,
+            items,
+            start,
+            combine,
+        )
     }
 
     /// The results one by one, in the items' order, while the tasks run: as for other calls, there may be infinitely many items, and
@@ -194,7 +212,11 @@ impl<'p, M: Mode> Job<'p, Forked, M> {
     ///
     /// Where the call cannot be made; the failures of tasks are the stream's.
     #[track_caller]
-    pub fn imap<I, R, T>(self, f: impl Fn(I) -> R + 'p, items: T) -> Result<Results<'p, T::IntoIter, R, InOrder>>
+    pub fn imap<I, R, T>(
+        self,
+        f: impl Fn(I) -> R + 'p,
+        items: T,
+    ) -> Result<Results<'p, T::IntoIter, R, InOrder>>
     where
         I: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
@@ -281,7 +303,11 @@ impl<'p, M: Mode> Job<'p, Forked, M> {
         SharedArray<A, D>: DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
-        self.collect::<_, SharedArray<A, D>, R, Gives>(f, blocks(array.into(), axis, chunk)?, Location::caller())
+        self.collect::<_, SharedArray<A, D>, R, Gives>(
+            f,
+            blocks(array.into(), axis, chunk)?,
+            Location::caller(),
+        )
     }
 
     /// As `map_axis_chunks`, for a closure that returns a `Result`.
@@ -304,7 +330,11 @@ impl<'p, M: Mode> Job<'p, Forked, M> {
         R: Serialize + DeserializeOwned,
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
-        self.collect::<_, SharedArray<A, D>, R, MayFail<E>>(f, blocks(array.into(), axis, chunk)?, Location::caller())
+        self.collect::<_, SharedArray<A, D>, R, MayFail<E>>(
+            f,
+            blocks(array.into(), axis, chunk)?,
+            Location::caller(),
+        )
     }
 
     fn collect<T, I, R, F>(
@@ -352,8 +382,11 @@ impl<'p, M: Mode> Job<'p, Forked, M> {
         R: Serialize,
         F: Returns<R>,
     {
-        let start = Start { remote: named_after(&f), context: None, call_site, total, watch: self.watch };
-        let code = move |job: &mut Invocation<'_>| job.item().and_then(|item| job.reply(&F::outcome(f(item))?));
+        let start =
+            Start { remote: named_after(&f), context: None, call_site, total, watch: self.watch };
+        let code = move |job: &mut Invocation<'_>| {
+            job.item().and_then(|item| job.reply(&F::outcome(f(item))?))
+        };
         let run = Run::new(&self.pool.0, self.options, start)?;
         Ok(run.with_forks(Box::new(move |shared| hire(shared, &code))))
     }
@@ -420,7 +453,12 @@ impl Worker {
         post.look_after(self.first);
         output::keep_none();
         let inherited = &recipe.store;
-        match post.join(inherited.session_dir(), inherited.byte_order(), inherited.is_memfd(), self.member) {
+        match post.join(
+            inherited.session_dir(),
+            inherited.byte_order(),
+            inherited.is_memfd(),
+            self.member,
+        ) {
             Ok(store) => {
                 let mut runner = Runner::new(&store, recipe.threshold, Side::Worker, notes);
                 if !self.flushed {
@@ -431,7 +469,8 @@ impl Worker {
                 }
             }
             Err(error) => {
-                let _ = worker::refuse(&mut channel, 0, Report::Start { message: error.to_string() });
+                let _ =
+                    worker::refuse(&mut channel, 0, Report::Start { message: error.to_string() });
             }
         }
         post.leave()

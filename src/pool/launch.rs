@@ -47,7 +47,8 @@ impl Share {
 
 /// Cores this process may use.
 pub(super) fn cores() -> usize {
-    OWN.get().map_or_else(|| thread::available_parallelism().map_or(1, NonZero::get), |own| own.cores)
+    OWN.get()
+        .map_or_else(|| thread::available_parallelism().map_or(1, NonZero::get), |own| own.cores)
 }
 
 /// What was chosen for the worker processes of a pool.
@@ -94,7 +95,10 @@ impl Launch {
         }
         match std::fs::metadata(&*folder) {
             Ok(found) if found.is_dir() => Ok(()),
-            Ok(_) => Err(Error::invalid_input("the workers' working directory is no directory").at(&*folder)),
+            Ok(_) => {
+                Err(Error::invalid_input("the workers' working directory is no directory")
+                    .at(&*folder))
+            }
             Err(error) => Err(Error::io("workers cannot work in", error).at(&*folder)),
         }
     }
@@ -107,15 +111,18 @@ impl Launch {
     /// Where standard output and standard error go.
     pub(super) fn output(&self) -> [WorkerStdio; 2] {
         // What the test harness of a worker prints is of no use, so in a test program nothing is seen there unless asked for.
-        let unsaid = if self.test_entry.is_some() { WorkerStdio::Discard } else { WorkerStdio::Inherit };
+        let unsaid =
+            if self.test_entry.is_some() { WorkerStdio::Discard } else { WorkerStdio::Inherit };
         [self.stdout.unwrap_or(unsaid), self.stderr.unwrap_or_default()]
     }
 
     /// What each of so many workers gets of this process's cores. What the user has said, here or in the environment, is left alone.
     pub(super) fn share(&self, workers: usize) -> Share {
-        let is_ours = |name: &str| OWN.get().is_some_and(|own| own.told.iter().any(|told| told == name));
+        let is_ours =
+            |name: &str| OWN.get().is_some_and(|own| own.told.iter().any(|told| told == name));
         let told = LIBRARIES.into_iter().filter(|name| {
-            !self.environment.contains_key(OsStr::new(name)) && (std::env::var_os(name).is_none() || is_ours(name))
+            !self.environment.contains_key(OsStr::new(name))
+                && (std::env::var_os(name).is_none() || is_ours(name))
         });
         Share { cores: (cores() / workers).max(1), told: told.map(Into::into).collect() }
     }

@@ -200,7 +200,8 @@ impl Store {
 
     /// The number of the session, another for each manner of writing: what was written in one is not known in another.
     pub(crate) fn id(&self) -> u64 {
-        let manner = u64::from(self.is_memfd()) << 1 | u64::from(self.byte_order() == ByteOrder::Big);
+        let manner =
+            u64::from(self.is_memfd()) << 1 | u64::from(self.byte_order() == ByteOrder::Big);
         self.0.home().id().number().wrapping_add(manner)
     }
 
@@ -210,7 +211,12 @@ impl Store {
     /// # Errors
     ///
     /// Where the session has ended.
-    pub(crate) fn join(home: &Path, byte_order: ByteOrder, sealed: bool, member: Member) -> Result<Self> {
+    pub(crate) fn join(
+        home: &Path,
+        byte_order: ByteOrder,
+        sealed: bool,
+        member: Member,
+    ) -> Result<Self> {
         Ok(Self(Session::join(home, member)?, Manner { byte_order, sealed }))
     }
 
@@ -343,7 +349,9 @@ fn check(roots: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let checked = place::distinct(checked.collect::<Result<Vec<_>>>()?);
     match checked.len() {
         1..=session::MOST_ROOTS => Ok(checked),
-        0 => Err(Error::invalid_input("a store needs a root to put its files in, and none was named")),
+        0 => Err(Error::invalid_input(
+            "a store needs a root to put its files in, and none was named",
+        )),
         many => Err(Error::invalid_input(format!(
             "a store has at most {} roots, and {many} were named",
             session::MOST_ROOTS

@@ -68,7 +68,8 @@ fn arrays_of_bytes_in_memory_are_parts_of_them_and_have_no_source() {
     to_writer(&mut bytes, &value()).unwrap();
     let file = OpenOptions::new().open_slice(bytes).unwrap();
     assert_eq!(file.path().as_os_str(), "");
-    let (one, other) = (file.read_array::<f64, Ix2>("1").unwrap(), file.read_array::<f64, Ix2>("1").unwrap());
+    let (one, other) =
+        (file.read_array::<f64, Ix2>("1").unwrap(), file.read_array::<f64, Ix2>("1").unwrap());
     assert_eq!(one.as_ptr(), other.as_ptr());
     assert_eq!((one.copy_reason(), one.source()), (Some(CopyReason::Read), None));
     drop(file);
@@ -128,7 +129,8 @@ fn a_required_map_is_one_or_an_error_that_says_why() {
         value(&DumpOptions::new().byte_order(ByteOrder::NATIVE.opposite()));
         let file = required.open(&path).unwrap();
         for error in [file.read_dyn("").unwrap_err(), file.read::<u8, Ix1>().unwrap_err()] {
-            let start = format!("{}: the array cannot be mapped, which was required: ", path.display());
+            let start =
+                format!("{}: the array cannot be mapped, which was required: ", path.display());
             assert!(error.is_invalid_input() && error.to_string().starts_with(&start), "{error}");
             assert!(error.to_string().contains(reason), "{error}");
         }
@@ -181,7 +183,10 @@ fn raw_bytes_are_what_they_are_said_to_be_wherever_they_come_from() {
     let bytes: Vec<u8> = (0..13).collect();
     let layout = RawLayout::new(">u2".parse().unwrap(), [2, 3]).order(Order::F).offset(1);
     let file = OpenOptions::new().raw(layout.clone()).open_reader(&*bytes).unwrap();
-    assert_eq!(*file.read::<u16, Ix2>().unwrap(), array![[0x0102, 0x0506, 0x090a], [0x0304, 0x0708, 0x0b0c]]);
+    assert_eq!(
+        *file.read::<u16, Ix2>().unwrap(),
+        array![[0x0102, 0x0506, 0x090a], [0x0304, 0x0708, 0x0b0c]]
+    );
     assert!(OpenOptions::new().raw(layout).open_slice(&bytes[..12]).is_err());
 }
 
@@ -203,7 +208,10 @@ fn a_required_map_is_an_error_where_serde_buffers_the_array() {
     let array = || SharedArray::from(vec![1.5; 1000]);
     let required = || OpenOptions::new().mmap_mode(MmapMode::Required).open(&path).unwrap();
     let refused = |error: ndferry::Error| {
-        assert!(error.is_invalid_input() && error.to_string().contains("a map was required"), "{error}");
+        assert!(
+            error.is_invalid_input() && error.to_string().contains("a map was required"),
+            "{error}"
+        );
     };
     ndferry::dump(&path, &Tagged::One { array: array() }).unwrap();
     refused(required().value::<Tagged>().unwrap_err());
@@ -219,7 +227,8 @@ fn a_required_map_is_an_error_where_serde_buffers_the_array() {
     }
     let grid = || Grid { dim: (20, 50), data: vec![2.5; 1000] };
     ndferry::dump(&path, &(array(), vec![2.5; 1000], array().to_owned(), grid())).unwrap();
-    let (_, list, plain, grid) = required().value::<(SharedArray<f64, Ix1>, Vec<f64>, Array1<f64>, Grid)>().unwrap();
+    let (_, list, plain, grid) =
+        required().value::<(SharedArray<f64, Ix1>, Vec<f64>, Array1<f64>, Grid)>().unwrap();
     assert_eq!((list.len(), plain.len(), grid.dim, grid.data.len()), (1000, 1000, (20, 50), 1000));
 }
 
@@ -266,5 +275,8 @@ fn a_reader_without_end_is_read_no_further_than_its_start_says() {
     let error = ndferry::file::from_reader::<Value>(bytes.chain(io::repeat(0))).unwrap_err();
     assert!(error.to_string().contains("appended to"), "{error}");
     let raw = OpenOptions::new().raw(RawLayout::new("<u2".parse().unwrap(), [3]).offset(1));
-    assert_eq!(raw.open_reader(io::repeat(1)).unwrap().read::<u16, Ix1>().unwrap().to_vec(), [0x0101; 3]);
+    assert_eq!(
+        raw.open_reader(io::repeat(1)).unwrap().read::<u16, Ix1>().unwrap().to_vec(),
+        [0x0101; 3]
+    );
 }

@@ -24,8 +24,10 @@ use crate::{
 
 /// A pool over each backend; worker processes with a store in either byte order.
 pub fn backends() -> Vec<(String, Pool)> {
-    let mut pools: Vec<_> =
-        crate::pools().into_iter().map(|(order, pool)| (format!("processes, store {order}"), pool)).collect();
+    let mut pools: Vec<_> = crate::pools()
+        .into_iter()
+        .map(|(order, pool)| (format!("processes, store {order}"), pool))
+        .collect();
     for backend in [Backend::Threads, Backend::Serial] {
         let workers = if backend == Backend::Threads { 2 } else { 1 };
         let store = Store::builder().byte_order(ByteOrder::NATIVE.opposite()).build().unwrap();
@@ -94,19 +96,28 @@ macro_rules! check_verbs {
     ($what:expr, $call:expr, $function:expr, $try_function:expr, $items:expr) => {{
         let (what, items): (&str, Vec<u32>) = ($what, $items);
         let expected = |failure: TaskErrorKind| -> Vec<Result<u32, (u64, TaskErrorKind)>> {
-            let outcome = |(at, x): (usize, &u32)| if *x == UNLUCKY { Err((at as u64, failure)) } else { Ok(3 * x) };
+            let outcome = |(at, x): (usize, &u32)| {
+                if *x == UNLUCKY { Err((at as u64, failure)) } else { Ok(3 * x) }
+            };
             items.iter().enumerate().map(outcome).collect()
         };
         // Every item has its outcome.
         let (panics, errors) = (expected(TaskErrorKind::Panic), expected(TaskErrorKind::Error));
-        let all = |outcomes: Vec<Result<u32, TaskError>>| outcomes.into_iter().map(plain).collect::<Vec<_>>();
+        let all = |outcomes: Vec<Result<u32, TaskError>>| {
+            outcomes.into_iter().map(plain).collect::<Vec<_>>()
+        };
         let sorted = |outcomes: Vec<(u64, Result<u32, (u64, TaskErrorKind)>)>| {
             let mut outcomes = outcomes;
             outcomes.sort_by_key(|(index, _)| *index);
-            assert!(outcomes.iter().enumerate().all(|(at, (index, _))| at as u64 == *index), "{what}");
+            assert!(
+                outcomes.iter().enumerate().all(|(at, (index, _))| at as u64 == *index),
+                "{what}"
+            );
             outcomes.into_iter().map(|(_, outcome)| outcome).collect::<Vec<_>>()
         };
-        let told = |outcome: ndferry::Result<u32>| plain(outcome.map_err(|error| error.into_task_error().unwrap()));
+        let told = |outcome: ndferry::Result<u32>| {
+            plain(outcome.map_err(|error| error.into_task_error().unwrap()))
+        };
         let told_with = |outcome: ndferry::Result<(u64, u32)>| match outcome {
             Ok((index, result)) => (index, Ok(result)),
             Err(error) => {
@@ -114,11 +125,20 @@ macro_rules! check_verbs {
                 (error.index(), Err((error.index(), error.kind())))
             }
         };
-        assert_eq!(all($call.keep_going().map($function, items.clone()).unwrap()), panics, "map, {what}");
-        assert_eq!(all($call.keep_going().try_map($try_function, items.clone()).unwrap()), errors, "try_map, {what}");
+        assert_eq!(
+            all($call.keep_going().map($function, items.clone()).unwrap()),
+            panics,
+            "map, {what}"
+        );
+        assert_eq!(
+            all($call.keep_going().try_map($try_function, items.clone()).unwrap()),
+            errors,
+            "try_map, {what}"
+        );
         let folded = $call.keep_going().fold($function, items.clone(), Vec::new(), push).unwrap();
         assert_eq!(all(folded), panics, "fold, {what}");
-        let folded = $call.keep_going().try_fold($try_function, items.clone(), Vec::new(), push).unwrap();
+        let folded =
+            $call.keep_going().try_fold($try_function, items.clone(), Vec::new(), push).unwrap();
         assert_eq!(all(folded), errors, "try_fold, {what}");
         let stream = $call.keep_going().imap($function, items.clone()).unwrap();
         assert_eq!(stream.map(told).collect::<Vec<_>>(), panics, "stream, {what}");
@@ -130,17 +150,32 @@ macro_rules! check_verbs {
         assert_eq!(sorted(stream.map(told_with).collect()), errors, "try_imap_unordered, {what}");
         for (at, item) in items.iter().take(2).enumerate() {
             let one = told($call.submit($function, *item).unwrap().join());
-            assert_eq!(one.map_err(|(_, failure)| (at as u64, failure)), panics[at], "submit, {what}");
+            assert_eq!(
+                one.map_err(|(_, failure)| (at as u64, failure)),
+                panics[at],
+                "submit, {what}"
+            );
             let one = told($call.try_submit($try_function, *item).unwrap().join());
-            assert_eq!(one.map_err(|(_, failure)| (at as u64, failure)), errors[at], "try_submit, {what}");
+            assert_eq!(
+                one.map_err(|(_, failure)| (at as u64, failure)),
+                errors[at],
+                "try_submit, {what}"
+            );
         }
         // Everything is there, or the one failure is told.
-        let whole =
-            |outcomes: &[Result<u32, (u64, TaskErrorKind)>]| outcomes.iter().copied().collect::<Result<Vec<_>, _>>();
-        let either = |outcome: ndferry::Result<Vec<u32>>| {
-            outcome.map_err(|error| error.into_task_error().map(|error| (error.index(), error.kind())).unwrap())
+        let whole = |outcomes: &[Result<u32, (u64, TaskErrorKind)>]| {
+            outcomes.iter().copied().collect::<Result<Vec<_>, _>>()
         };
-        assert_eq!(either($call.map($function, items.clone())), whole(&panics), "map, failing fast, {what}");
+        let either = |outcome: ndferry::Result<Vec<u32>>| {
+            outcome.map_err(|error| {
+                error.into_task_error().map(|error| (error.index(), error.kind())).unwrap()
+            })
+        };
+        assert_eq!(
+            either($call.map($function, items.clone())),
+            whole(&panics),
+            "map, failing fast, {what}"
+        );
         assert_eq!(
             either($call.try_map($try_function, items.clone())),
             whole(&errors),
@@ -161,9 +196,17 @@ macro_rules! check_verbs {
             }))
         };
         let stream = $call.imap_unordered($function, items.clone()).unwrap();
-        assert_eq!(by_index(stream.collect()), whole(&panics), "imap_unordered, failing fast, {what}");
+        assert_eq!(
+            by_index(stream.collect()),
+            whole(&panics),
+            "imap_unordered, failing fast, {what}"
+        );
         let stream = $call.try_imap_unordered($try_function, items.clone()).unwrap();
-        assert_eq!(by_index(stream.collect()), whole(&errors), "try_imap_unordered, failing fast, {what}");
+        assert_eq!(
+            by_index(stream.collect()),
+            whole(&errors),
+            "try_imap_unordered, failing fast, {what}"
+        );
     }};
 }
 
@@ -172,11 +215,19 @@ macro_rules! check_verbs {
 fn every_verb_kind_and_mode_has_an_outcome_for_every_item_in_order() {
     let _dog = Watchdog::new("verbs");
     for (name, pool) in backends() {
-        for items in [vec![], (0..12).collect::<Vec<_>>(), vec![4, UNLUCKY, 5, 6, 7, 8], vec![UNLUCKY]] {
+        for items in
+            [vec![], (0..12).collect::<Vec<_>>(), vec![4, UNLUCKY, 5, 6, 7, 8], vec![UNLUCKY]]
+        {
             let what = format!("{name}, {} items", items.len());
             check_verbs!(&what, pool.job(), thrice, try_thrice, items.clone());
             check_verbs!(&what, pool.with(&3), times, try_times, items.clone());
-            check_verbs!(&what, pool.with_init(&3, cell), state_times, try_state_times, items.clone());
+            check_verbs!(
+                &what,
+                pool.with_init(&3, cell),
+                state_times,
+                try_state_times,
+                items.clone()
+            );
         }
         assert!(pool.store().files().unwrap().is_empty(), "{name}");
     }
@@ -192,12 +243,18 @@ fn options_change_how_and_never_what() {
             for prefetch in [0, 1, 5] {
                 for threshold in [None, Some(0), Some(1 << 20)] {
                     let call = || {
-                        let call =
-                            pool.job().prefetch_batches(prefetch).mmap_threshold(threshold).retries(2).label("rows");
+                        let call = pool
+                            .job()
+                            .prefetch_batches(prefetch)
+                            .mmap_threshold(threshold)
+                            .retries(2)
+                            .label("rows");
                         if let Some(batch) = batch { call.batch_size(batch) } else { call }
                     };
                     let row = |x: u32| vec![f64::from(x); 40];
-                    let what = format!("{name}, batch {batch:?}, prefetch {prefetch}, threshold {threshold:?}");
+                    let what = format!(
+                        "{name}, batch {batch:?}, prefetch {prefetch}, threshold {threshold:?}"
+                    );
                     assert_eq!(call().map(row, 0..100).unwrap(), expected, "{what}");
                     let stream = call().imap(row, 0..100).unwrap();
                     assert_eq!(stream.collect::<Result<Vec<_>, _>>().unwrap(), expected, "{what}");
@@ -229,23 +286,41 @@ fn arrays_arrive_as_context_spec_item_and_result() {
         for rows in [3, 50_000] {
             let base = Array2::from_shape_fn((rows, 3), |(i, j)| (3 * i + j) as f64);
             let shared = SharedArray::from(base.clone());
-            let sums = pool.with(&shared).map(add, [shared.clone(), SharedArray::from(&base * 2.0)]).unwrap();
-            assert_eq!((&*sums[0], &*sums[1]), (&*(&base * 2.0), &*(&base * 3.0)), "{name}, {rows} rows");
+            let sums = pool
+                .with(&shared)
+                .map(add, [shared.clone(), SharedArray::from(&base * 2.0)])
+                .unwrap();
+            assert_eq!(
+                (&*sums[0], &*sums[1]),
+                (&*(&base * 2.0), &*(&base * 3.0)),
+                "{name}, {rows} rows"
+            );
             // Each sum goes on from what its worker has.
             let one = pool.with_init(&shared, copy_of).map(add_to, [shared.clone()]).unwrap();
             assert_eq!(*one[0], &base * 2.0, "{name}, {rows} rows");
             let chunk = rows.div_ceil(4);
-            let blocks =
-                pool.job().map_axis_chunks(&shared, Axis(0), chunk, |block: SharedArray<f64, Ix2>| block).unwrap();
+            let blocks = pool
+                .job()
+                .map_axis_chunks(&shared, Axis(0), chunk, |block: SharedArray<f64, Ix2>| block)
+                .unwrap();
             let mut at = 0;
             for block in blocks {
-                assert_eq!(*block, base.slice(ndferry::ndarray::s![at..at + block.nrows(), ..]), "{name}");
+                assert_eq!(
+                    *block,
+                    base.slice(ndferry::ndarray::s![at..at + block.nrows(), ..]),
+                    "{name}"
+                );
                 at += block.nrows();
             }
             assert_eq!(at, rows, "{name}");
-            let scaled =
-                |factor: &f64, column: SharedArray<f64, Ix2>| -> Result<f64, Unlucky> { Ok(factor * column.sum()) };
-            let scaled = pool.with(&2.0).keep_going().try_map_axis_chunks(&shared, Axis(1), 1, scaled).unwrap();
+            let scaled = |factor: &f64, column: SharedArray<f64, Ix2>| -> Result<f64, Unlucky> {
+                Ok(factor * column.sum())
+            };
+            let scaled = pool
+                .with(&2.0)
+                .keep_going()
+                .try_map_axis_chunks(&shared, Axis(1), 1, scaled)
+                .unwrap();
             for (column, sum) in scaled.into_iter().enumerate() {
                 assert_eq!(sum.unwrap(), 2.0 * base.column(column).sum(), "{name}, {rows} rows");
             }
@@ -266,21 +341,38 @@ fn an_error_tells_all_that_is_known() {
             let call = if let Some(label) = label { call.label(label) } else { call };
             let (outcomes, line) = (call.try_map(try_thrice, [1, UNLUCKY, 2]).unwrap(), line!());
             let error = outcomes.into_iter().nth(1).unwrap().unwrap_err();
-            assert_eq!((error.kind(), error.index(), error.attempt()), (TaskErrorKind::Error, 1, 2), "{name}");
+            assert_eq!(
+                (error.kind(), error.index(), error.attempt()),
+                (TaskErrorKind::Error, 1, 2),
+                "{name}"
+            );
             assert_eq!(error.message(), "13 brings no luck", "{name}");
             assert!(error.type_name().unwrap().ends_with("conformance::Unlucky"), "{name}");
             match label {
                 Some(label) => assert_eq!(error.task(), label, "{name}"),
-                None => assert!(error.task().ends_with("conformance::try_thrice"), "{name}: {}", error.task()),
+                None => assert!(
+                    error.task().ends_with("conformance::try_thrice"),
+                    "{name}: {}",
+                    error.task()
+                ),
             }
-            assert!(error.call_site().contains(&format!("conformance.rs:{line}:")), "{name}: {}", error.call_site());
+            assert!(
+                error.call_site().contains(&format!("conformance.rs:{line}:")),
+                "{name}: {}",
+                error.call_site()
+            );
             assert_eq!(error.worker() == std::process::id(), own, "{name}");
             assert_eq!(
                 (error.signal(), error.exit_code(), error.location(), error.backtrace()),
                 (None, None, None, None)
             );
             let first = error.to_string();
-            assert!(first.contains(error.task()) && first.contains("item 1") && first.contains("no luck"), "{first}");
+            assert!(
+                first.contains(error.task())
+                    && first.contains("item 1")
+                    && first.contains("no luck"),
+                "{first}"
+            );
             assert!(first.ends_with("(after 2 attempts)") && !first.contains('\n'), "{first}");
         }
         let slow = |_: u8| -> u8 {
@@ -315,7 +407,13 @@ fn what_fails_is_tried_as_often_as_asked_for_and_nothing_else_twice() {
         for batch in [1, 4] {
             let ledger = Ledger::new();
             let items = (0..12u32).map(|index| (ledger.path(), index, 1 + index as usize % 4));
-            let outcomes = pool.job().retries(2).batch_size(batch).keep_going().try_map(stubborn, items).unwrap();
+            let outcomes = pool
+                .job()
+                .retries(2)
+                .batch_size(batch)
+                .keep_going()
+                .try_map(stubborn, items)
+                .unwrap();
             for (index, outcome) in (0..12u32).zip(outcomes) {
                 let needed = 1 + index as usize % 4;
                 assert_eq!(ledger.count(index), needed.min(3), "{name}, task {index}");
@@ -350,19 +448,32 @@ fn a_token_cancels_from_another_thread() {
             pool.with(&path).cancel_token(&token).map(brief, 0..).unwrap_err()
         });
         let error = error.into_task_error().unwrap();
-        assert_eq!((error.kind(), error.message()), (TaskErrorKind::Cancelled, "the call was cancelled"), "{name}");
+        assert_eq!(
+            (error.kind(), error.message()),
+            (TaskErrorKind::Cancelled, "the call was cancelled"),
+            "{name}"
+        );
         // One that has cancelled goes on doing so: nothing is begun.
         let before = ledger.lines().len();
         let outcomes = pool.with(&path).cancel_token(&token).keep_going().map(brief, 0..5).unwrap();
         assert_eq!(outcomes.len(), 5, "{name}");
         for (index, outcome) in outcomes.into_iter().enumerate() {
             let error = outcome.unwrap_err();
-            assert_eq!((error.index(), error.kind()), (index as u64, TaskErrorKind::Cancelled), "{name}");
+            assert_eq!(
+                (error.index(), error.kind()),
+                (index as u64, TaskErrorKind::Cancelled),
+                "{name}"
+            );
         }
-        let folded = pool.with(&path).cancel_token(&token).keep_going().fold(brief, 0..5, 0, |count, outcome| {
-            assert_eq!(outcome.unwrap_err().kind(), TaskErrorKind::Cancelled);
-            count + 1
-        });
+        let folded = pool.with(&path).cancel_token(&token).keep_going().fold(
+            brief,
+            0..5,
+            0,
+            |count, outcome| {
+                assert_eq!(outcome.unwrap_err().kind(), TaskErrorKind::Cancelled);
+                count + 1
+            },
+        );
         assert_eq!(folded.unwrap(), 5, "{name}: each item is told of");
         assert_eq!(ledger.lines().len(), before, "{name}");
         assert_eq!(pool.map(thrice, [1, 2]).unwrap(), [3, 6], "{name}: the pool goes on");
@@ -379,7 +490,8 @@ fn a_call_ends_at_its_deadline_and_keeps_what_it_has() {
             x
         };
         let limit = Duration::from_millis(200);
-        let error = pool.job().deadline(limit).map(brief, 0..).unwrap_err().into_task_error().unwrap();
+        let error =
+            pool.job().deadline(limit).map(brief, 0..).unwrap_err().into_task_error().unwrap();
         assert_eq!(error.kind(), TaskErrorKind::Cancelled, "{name}");
         assert!(error.message().contains("200ms"), "{name}: {}", error.message());
         let count = 2_000;
@@ -390,7 +502,11 @@ fn a_call_ends_at_its_deadline_and_keeps_what_it_has() {
             match outcome {
                 Ok(result) => assert_eq!(result, index, "{name}"),
                 Err(error) => {
-                    assert_eq!((error.index(), error.kind()), (u64::from(index), TaskErrorKind::Cancelled), "{name}");
+                    assert_eq!(
+                        (error.index(), error.kind()),
+                        (u64::from(index), TaskErrorKind::Cancelled),
+                        "{name}"
+                    );
                     failed += 1;
                 }
             }
@@ -412,15 +528,26 @@ fn calls_from_several_threads_have_each_their_own_results() {
                     for round in 0..4 {
                         let base = 1000 * thread + round;
                         let expected: Vec<_> = (0..20).map(|x| base * x).collect();
-                        assert_eq!(pool.with(&base).map(times, (0..20).filter(|x| *x != UNLUCKY)).unwrap(), {
-                            let mut expected = expected.clone();
-                            expected.remove(UNLUCKY as usize);
-                            expected
-                        });
+                        assert_eq!(
+                            pool.with(&base).map(times, (0..20).filter(|x| *x != UNLUCKY)).unwrap(),
+                            {
+                                let mut expected = expected.clone();
+                                expected.remove(UNLUCKY as usize);
+                                expected
+                            }
+                        );
                         assert!(pool.with(&base).map(times, 0..20).is_err(), "{name}");
-                        let stream = pool.with_init(&base, cell).keep_going().imap(state_times, 0..20).unwrap();
+                        let stream = pool
+                            .with_init(&base, cell)
+                            .keep_going()
+                            .imap(state_times, 0..20)
+                            .unwrap();
                         for (x, outcome) in stream.enumerate() {
-                            assert_eq!(outcome.ok(), (x as u32 != UNLUCKY).then_some(expected[x]), "{name}");
+                            assert_eq!(
+                                outcome.ok(),
+                                (x as u32 != UNLUCKY).then_some(expected[x]),
+                                "{name}"
+                            );
                         }
                     }
                 });
@@ -446,7 +573,8 @@ fn a_call_gets_a_worker_while_another_has_work_for_all() {
                         x
                     };
                     let call = long.job().cancel_token(&cancel).prefetch_batches(prefetch);
-                    let watched = call.progress(|progress| tell.send(progress.done).unwrap_or_default());
+                    let watched =
+                        call.progress(|progress| tell.send(progress.done).unwrap_or_default());
                     assert!(watched.map(brief, 0..).is_err());
                 });
                 told.iter().find(|done| *done > 0).unwrap();
@@ -459,7 +587,8 @@ fn a_call_gets_a_worker_while_another_has_work_for_all() {
 
 /// How often each kind of event was told.
 fn events(seen: &[JobProgress]) -> [usize; 6] {
-    let count = |kind: fn(&TaskEvent) -> bool| seen.iter().filter(|progress| kind(&progress.event)).count();
+    let count =
+        |kind: fn(&TaskEvent) -> bool| seen.iter().filter(|progress| kind(&progress.event)).count();
     [
         count(|event| matches!(event, TaskEvent::JobStarted)),
         count(|event| matches!(event, TaskEvent::Queued(_))),
@@ -478,8 +607,13 @@ pub fn check_progress(seen: &[JobProgress], what: &str) {
         assert!(total.is_none_or(|total| queued <= total), "{what}: {progress:?}");
     }
     for pair in seen.windows(2) {
-        let counts = |progress: &JobProgress| [progress.queued, progress.started, progress.done, progress.failed];
-        assert!(counts(&pair[0]).iter().zip(counts(&pair[1])).all(|(before, after)| *before <= after), "{what}");
+        let counts = |progress: &JobProgress| {
+            [progress.queued, progress.started, progress.done, progress.failed]
+        };
+        assert!(
+            counts(&pair[0]).iter().zip(counts(&pair[1])).all(|(before, after)| *before <= after),
+            "{what}"
+        );
     }
 }
 
@@ -493,19 +627,29 @@ fn progress_is_the_same_over_everything() {
         for (batch, prefetch) in [(1, 1), (5, 0), (5, 3)] {
             let what = format!("{name}, batch {batch}, prefetch {prefetch}");
             let mut seen = Vec::new();
-            let call = pool.job().retries(1).batch_size(batch).prefetch_batches(prefetch).keep_going();
-            let outcomes = call.progress(|progress| seen.push(*progress)).map(thrice, 0..20).unwrap();
+            let call =
+                pool.job().retries(1).batch_size(batch).prefetch_batches(prefetch).keep_going();
+            let outcomes =
+                call.progress(|progress| seen.push(*progress)).map(thrice, 0..20).unwrap();
             assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 19, "{what}");
             check_progress(&seen, &what);
             assert_eq!(events(&seen), [1, 20, 20, 19, 1, 1], "{what}");
             assert!(seen.iter().all(|progress| progress.total == Some(20)), "{what}");
             let last = seen.last().unwrap();
-            assert_eq!((last.queued, last.started, last.done, last.failed), (20, 20, 19, 1), "{what}");
+            assert_eq!(
+                (last.queued, last.started, last.done, last.failed),
+                (20, 20, 19, 1),
+                "{what}"
+            );
             // What says nothing about its length has no total.
             let mut seen = Vec::new();
             let stream = pool.job().progress(|progress| seen.push(*progress));
             let endless = stream.imap(|x: u32| x, (0..).filter(|x| x % 2 == 0)).unwrap();
-            assert_eq!(endless.take(3).collect::<Result<Vec<_>, _>>().unwrap(), [0, 2, 4], "{what}");
+            assert_eq!(
+                endless.take(3).collect::<Result<Vec<_>, _>>().unwrap(),
+                [0, 2, 4],
+                "{what}"
+            );
             check_progress(&seen, &what);
             assert!(seen.iter().all(|progress| progress.total.is_none()), "{what}");
         }
@@ -520,7 +664,10 @@ fn a_panic_of_the_calls_own_code_passes_and_the_pool_goes_on() {
         let panics = |code: &dyn Fn()| catch_unwind(AssertUnwindSafe(code)).is_err();
         let items = || (0..10).inspect(|x| assert_ne!(*x, 6, "an item that panics"));
         assert!(panics(&|| drop(pool.map(thrice, items()))), "{name}: items");
-        assert!(panics(&|| drop(pool.job().progress(|_| panic!("progress")).map(thrice, [1]))), "{name}: progress");
+        assert!(
+            panics(&|| drop(pool.job().progress(|_| panic!("progress")).map(thrice, [1]))),
+            "{name}: progress"
+        );
         let combine = |_: u32, _: u32| panic!("combining");
         assert!(panics(&|| drop(pool.job().fold(thrice, [1], 0, combine))), "{name}: fold");
         assert_eq!(pool.map(thrice, 0..10).unwrap().len(), 10, "{name}");
@@ -572,11 +719,13 @@ fn whatever_panics_on_the_way_the_first_failure_is_told() {
     for (name, pool) in backends() {
         for round in 0..3 {
             let what = format!("{name}, round {round}");
-            let fails = |outcome: ndferry::Result<()>| outcome.unwrap_err().into_task_error().unwrap();
+            let fails =
+                |outcome: ndferry::Result<()>| outcome.unwrap_err().into_task_error().unwrap();
             let error = fails(pool.try_map(|_: u32| Err::<(), _>(Bomb), [1]).map(drop));
             assert_eq!(error.kind(), TaskErrorKind::Error, "{what}");
             assert!(error.type_name().unwrap().ends_with("Bomb"), "{what}");
-            let error = fails(pool.map(|_: u32| -> u32 { std::panic::panic_any(Bomb) }, [1]).map(drop));
+            let error =
+                fails(pool.map(|_: u32| -> u32 { std::panic::panic_any(Bomb) }, [1]).map(drop));
             assert_eq!(error.kind(), TaskErrorKind::Panic, "{what}");
             assert!(error.location().unwrap().contains("conformance.rs"), "{what}");
             // State that panics when it is dropped: after the call, and with a task's panic.
@@ -586,8 +735,13 @@ fn whatever_panics_on_the_way_the_first_failure_is_told() {
             let error = fails(pool.with_init(&0, armed).map(broken, [7]).map(drop));
             assert_eq!((error.kind(), error.message()), (TaskErrorKind::Panic, "task 7"), "{what}");
             // An item that panics when the task is through with it is that task's panic.
-            let error = fails(pool.map(|text: (u32, Bombed)| text.0, [(1, Bombed(true))]).map(drop));
-            assert_eq!((error.kind(), error.message()), (TaskErrorKind::Panic, "an item"), "{what}");
+            let error =
+                fails(pool.map(|text: (u32, Bombed)| text.0, [(1, Bombed(true))]).map(drop));
+            assert_eq!(
+                (error.kind(), error.message()),
+                (TaskErrorKind::Panic, "an item"),
+                "{what}"
+            );
             assert_eq!(pool.map(thrice, [1, 2]).unwrap(), [3, 6], "{what}: the pool goes on");
         }
         assert!(pool.store().files().unwrap().is_empty(), "{name}");
@@ -634,25 +788,41 @@ fn a_serialisable_error_comes_back_as_itself() {
 fn what_a_backend_cannot_do_is_an_error_before_anything_is_done() {
     for backend in [Backend::Threads, Backend::Serial] {
         let plain = || Pool::builder().backend(backend).workers(1);
-        for refused in
-            [plain().max_tasks_per_worker(3), plain().max_worker_memory(1 << 30), plain().test_entry("worker")]
-        {
+        for refused in [
+            plain().max_tasks_per_worker(3),
+            plain().max_worker_memory(1 << 30),
+            plain().test_entry("worker"),
+        ] {
             let error = refused.build().unwrap_err();
-            assert!(error.is_invalid_input() && error.to_string().contains("worker processes"), "{error}");
+            assert!(
+                error.is_invalid_input() && error.to_string().contains("worker processes"),
+                "{error}"
+            );
         }
         let pool = plain().build().unwrap();
         let error = pool.job().timeout(Duration::from_secs(1)).map(thrice, [1]).unwrap_err();
-        assert!(error.is_invalid_input() && error.to_string().contains("cannot be killed"), "{error}");
+        assert!(
+            error.is_invalid_input() && error.to_string().contains("cannot be killed"),
+            "{error}"
+        );
         let error = pool.job().timeout(Duration::from_secs(1)).submit(thrice, 1).unwrap_err();
         assert!(error.is_invalid_input(), "{error}");
         assert!(
-            pool.job().timeout(Duration::from_secs(1)).imap(thrice, [1]).is_err_and(|error| error.is_invalid_input())
+            pool.job()
+                .timeout(Duration::from_secs(1))
+                .imap(thrice, [1])
+                .is_err_and(|error| error.is_invalid_input())
         );
     }
-    assert!(Pool::builder().backend(Backend::Serial).workers(2).build().unwrap_err().is_invalid_input());
+    assert!(
+        Pool::builder().backend(Backend::Serial).workers(2).build().unwrap_err().is_invalid_input()
+    );
     assert!(builder().max_tasks_per_worker(0).build().unwrap_err().is_invalid_input());
     for (name, pool) in backends() {
-        assert!(pool.job().batch_size(0).map(thrice, [1]).unwrap_err().is_invalid_input(), "{name}");
+        assert!(
+            pool.job().batch_size(0).map(thrice, [1]).unwrap_err().is_invalid_input(),
+            "{name}"
+        );
         let array = SharedArray::from(vec![1.0, 2.0]);
         let sum = |block: SharedArray<f64, Ix1>| block.sum();
         assert!(
@@ -664,7 +834,10 @@ fn what_a_backend_cannot_do_is_an_error_before_anything_is_done() {
             "{name}: empty blocks"
         );
         let wrong = |block: SharedArray<f32, Ix1>| block.sum();
-        assert!(pool.job().map_axis_chunks(&array, Axis(0), 1, wrong).is_err(), "{name}: other elements");
+        assert!(
+            pool.job().map_axis_chunks(&array, Axis(0), 1, wrong).is_err(),
+            "{name}: other elements"
+        );
     }
 }
 
@@ -681,7 +854,8 @@ fn a_result_is_there_before_the_next_task_of_its_worker_has_ended() {
                 index
             };
             let what = format!("{name}, batch {batch}");
-            let mut stream = pool.job().batch_size(batch).prefetch_batches(5).imap(wait, items).unwrap();
+            let mut stream =
+                pool.job().batch_size(batch).prefetch_batches(5).imap(wait, items).unwrap();
             assert_eq!(stream.next().unwrap().unwrap(), 0, "{what}");
             raise(flags[1].as_ref().unwrap());
             assert_eq!(stream.map(Result::unwrap).collect::<Vec<_>>(), [1, 2], "{what}");

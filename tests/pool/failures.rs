@@ -12,7 +12,9 @@ use ndferry::{
     ndarray::Ix1,
     pool::{CancelToken, TaskError, TaskErrorKind},
 };
-use rustix::process::{Pid, Signal, getpid, kill_process, test_kill_process, test_kill_process_group};
+use rustix::process::{
+    Pid, Signal, getpid, kill_process, test_kill_process, test_kill_process_group,
+};
 
 use crate::{
     Watchdog, builder,
@@ -68,8 +70,13 @@ fn work((ledger, index, how): (PathBuf, u32, String)) -> u32 {
 }
 
 /// Twenty items, one of which is its worker's death.
-fn one_of_twenty<'l>(ledger: &'l Ledger, how: &'l str) -> impl Iterator<Item = (PathBuf, u32, String)> + 'l {
-    (0..20).map(move |index| (ledger.path(), index, if index == 7 { how.to_string() } else { String::new() }))
+fn one_of_twenty<'l>(
+    ledger: &'l Ledger,
+    how: &'l str,
+) -> impl Iterator<Item = (PathBuf, u32, String)> + 'l {
+    (0..20).map(move |index| {
+        (ledger.path(), index, if index == 7 { how.to_string() } else { String::new() })
+    })
 }
 
 fn check_end(error: &TaskError, (how, signal, code): (&str, Option<i32>, Option<i32>)) {
@@ -111,7 +118,11 @@ fn one_death_in_twenty_tasks_costs_one_result() {
                     }
                 }
             }
-            let failed = call().map(work, one_of_twenty(&ledger, death.0)).unwrap_err().into_task_error().unwrap();
+            let failed = call()
+                .map(work, one_of_twenty(&ledger, death.0))
+                .unwrap_err()
+                .into_task_error()
+                .unwrap();
             assert_eq!(failed.index(), 7, "{what}");
             check_end(&failed, death);
             let well = call().map(work, one_of_twenty(&ledger, "")).unwrap();
@@ -129,10 +140,19 @@ fn a_task_that_kills_its_worker_each_time_is_given_up() {
     for (how, ..) in DEATHS {
         for batch in [1, 20] {
             let ledger = Ledger::new();
-            let outcomes =
-                pool.job().retries(3).batch_size(batch).keep_going().map(work, one_of_twenty(&ledger, how)).unwrap();
+            let outcomes = pool
+                .job()
+                .retries(3)
+                .batch_size(batch)
+                .keep_going()
+                .map(work, one_of_twenty(&ledger, how))
+                .unwrap();
             for (index, outcome) in (0..20).zip(outcomes) {
-                assert_eq!(ledger.count(index), if index == 7 { 4 } else { 1 }, "{how}, batch {batch}, task {index}");
+                assert_eq!(
+                    ledger.count(index),
+                    if index == 7 { 4 } else { 1 },
+                    "{how}, batch {batch}, task {index}"
+                );
                 match outcome {
                     Ok(result) => assert_eq!((result, index == 7), (index, false), "{how}"),
                     Err(error) => assert_eq!((error.index(), error.attempt()), (7, 4), "{how}"),
@@ -153,7 +173,10 @@ fn linger((ledger, index, pause): (PathBuf, u32, Option<Duration>)) -> u32 {
 fn begun(ledger: &Ledger, index: u32) -> Vec<u32> {
     let lines = ledger.lines();
     let fields = lines.iter().filter_map(|line| line.split_once(' '));
-    fields.filter(|(at, _)| *at == index.to_string()).map(|(_, process)| process.parse().unwrap()).collect()
+    fields
+        .filter(|(at, _)| *at == index.to_string())
+        .map(|(_, process)| process.parse().unwrap())
+        .collect()
 }
 
 fn lives(process: u32) -> bool {
@@ -172,7 +195,13 @@ fn a_task_that_takes_too_long_fails_in_its_own_place_and_takes_no_other_worker()
         // Others take their time as well, all together longer than one may.
         let pause = |index| if index == 2 { None } else { Some(limit / 5) };
         let items = (0..12).map(|index| (ledger.path(), index, pause(index)));
-        let call = pool.job().timeout(limit).retries(retries).batch_size(batch).prefetch_batches(prefetch).keep_going();
+        let call = pool
+            .job()
+            .timeout(limit)
+            .retries(retries)
+            .batch_size(batch)
+            .prefetch_batches(prefetch)
+            .keep_going();
         let mut seen = Vec::new();
         let outcomes = call.progress(|progress| seen.push(*progress)).map(linger, items).unwrap();
         check_progress(&seen, &what);
@@ -181,8 +210,16 @@ fn a_task_that_takes_too_long_fails_in_its_own_place_and_takes_no_other_worker()
         for (index, outcome) in (0..12).zip(outcomes) {
             if index == 2 {
                 let error = outcome.unwrap_err();
-                assert_eq!((error.kind(), error.index()), (TaskErrorKind::Timeout, 2), "{what}: {error}");
-                assert_eq!((error.attempt(), error.worker()), (1 + retries, *hung.last().unwrap()), "{what}");
+                assert_eq!(
+                    (error.kind(), error.index()),
+                    (TaskErrorKind::Timeout, 2),
+                    "{what}: {error}"
+                );
+                assert_eq!(
+                    (error.attempt(), error.worker()),
+                    (1 + retries, *hung.last().unwrap()),
+                    "{what}"
+                );
                 assert!(error.elapsed() >= limit, "{what}: {:?}", error.elapsed());
                 assert!(error.to_string().contains("longer than the 1s it may"), "{what}: {error}");
                 continue;
@@ -190,7 +227,11 @@ fn a_task_that_takes_too_long_fails_in_its_own_place_and_takes_no_other_worker()
             assert_eq!(outcome.unwrap(), index, "{what}");
             let workers = begun(&ledger, index);
             assert_eq!(workers.len(), 1, "{what}: task {index}");
-            assert_eq!(lives(workers[0]), !hung.contains(&workers[0]), "{what}: the worker of task {index}");
+            assert_eq!(
+                lives(workers[0]),
+                !hung.contains(&workers[0]),
+                "{what}: the worker of task {index}"
+            );
         }
     }
     assert_eq!(pool.map(|x: u32| x, 0..4).unwrap(), [0, 1, 2, 3]);
@@ -229,7 +270,8 @@ fn hung_tasks_end_with_their_call() {
         let error = call().map(linger, items()).unwrap_err().into_task_error().unwrap();
         assert_eq!(error.kind(), TaskErrorKind::Cancelled, "{error}");
         let outcomes = call().keep_going().map(linger, items()).unwrap();
-        let told: Vec<_> = outcomes.into_iter().map(|outcome| outcome.unwrap_err().index()).collect();
+        let told: Vec<_> =
+            outcomes.into_iter().map(|outcome| outcome.unwrap_err().index()).collect();
         assert_eq!(told, (0..10).collect::<Vec<_>>());
         for line in ledger.lines() {
             assert!(!lives(line.split_once(' ').unwrap().1.parse().unwrap()), "{line}");
@@ -253,14 +295,20 @@ fn a_call_is_cancelled_while_it_waits_for_a_worker_of_another() {
         let (tell, told) = mpsc::channel();
         let (cancel, calls) = (waiting.clone(), pool.clone());
         scope.spawn(move || {
-            let outcomes = calls.job().cancel_token(&cancel).keep_going().map(|x: u32| x, [1, 2, 3]).unwrap();
+            let outcomes =
+                calls.job().cancel_token(&cancel).keep_going().map(|x: u32| x, [1, 2, 3]).unwrap();
             tell.send(outcomes).unwrap();
         });
         waiting.cancel();
         let outcomes = told.recv().unwrap();
         assert_eq!(outcomes.len(), 3);
-        assert!(outcomes.iter().all(|outcome| outcome.as_ref().is_err_and(|e| e.kind() == TaskErrorKind::Cancelled)));
-        let late = pool.job().deadline(Duration::from_millis(100)).map(|x: u32| x, [1]).unwrap_err();
+        assert!(
+            outcomes.iter().all(|outcome| outcome
+                .as_ref()
+                .is_err_and(|e| e.kind() == TaskErrorKind::Cancelled))
+        );
+        let late =
+            pool.job().deadline(Duration::from_millis(100)).map(|x: u32| x, [1]).unwrap_err();
         assert_eq!(late.task_error().unwrap().kind(), TaskErrorKind::Cancelled);
         token.cancel();
     });
@@ -314,7 +362,10 @@ fn state_is_built_once_in_each_worker_and_again_for_one_that_was_lost() {
             distinct.sort();
             distinct.dedup();
             // A worker whose task has panicked stays, and builds anew.
-            assert!(distinct.len() + usize::from(fatal == "panic") >= built.len(), "{fatal}: {built:?}");
+            assert!(
+                distinct.len() + usize::from(fatal == "panic") >= built.len(),
+                "{fatal}: {built:?}"
+            );
             assert!((0..100).all(|index| ledger.count(index) == 1), "{fatal}: each task once");
         }
     }
@@ -370,12 +421,20 @@ fn the_first_failure_is_told_while_others_hang_beside_and_behind_it() {
             let items = ["", how, "hang", "hang", "hang", "hang"].map(String::from);
             let what = format!("{how}, {workers} workers, batch {batch}, prefetch {prefetch}");
             let call = || pool.job().batch_size(batch).prefetch_batches(prefetch);
-            let error = call().try_map(fate, (0..).zip(items.clone())).unwrap_err().into_task_error().unwrap();
+            let error = call()
+                .try_map(fate, (0..).zip(items.clone()))
+                .unwrap_err()
+                .into_task_error()
+                .unwrap();
             assert_eq!(error.index(), 1, "{what}: {error}");
             // As an outcome of its own it does not wait either.
             let mut stream = call().keep_going().try_imap(fate, (0..).zip(items)).unwrap();
             assert_eq!(stream.next().unwrap().unwrap(), 0, "{what}");
-            assert_eq!(stream.next().unwrap().unwrap_err().task_error().unwrap().index(), 1, "{what}");
+            assert_eq!(
+                stream.next().unwrap().unwrap_err().task_error().unwrap().index(),
+                1,
+                "{what}"
+            );
             drop(stream);
             assert_eq!(pool.map(|x: u32| x, [1]).unwrap(), [1], "{what}");
         }
@@ -398,7 +457,8 @@ fn a_worker_is_replaced_after_as_many_tasks_as_asked_for() {
     for (after, batch, prefetch) in [(1, 1, 1), (3, 1, 3), (5, 100, 1)] {
         let pool = builder().max_tasks_per_worker(after).build().unwrap();
         for _ in 0..2 {
-            let ids = pool.job().batch_size(batch).prefetch_batches(prefetch).map(id, 0..20).unwrap();
+            let ids =
+                pool.job().batch_size(batch).prefetch_batches(prefetch).map(id, 0..20).unwrap();
             for worker in &ids {
                 let served = ids.iter().filter(|id| *id == worker).count();
                 assert!(served as u64 <= after, "{served} tasks, {after} at most");
@@ -406,7 +466,11 @@ fn a_worker_is_replaced_after_as_many_tasks_as_asked_for() {
             assert!(distinct(ids) >= 20 / after as usize);
         }
         let report = pool.metrics();
-        assert_eq!((report.tasks_completed, report.tasks_failed, report.workers_lost), (40, 0, 0), "{report:?}");
+        assert_eq!(
+            (report.tasks_completed, report.tasks_failed, report.workers_lost),
+            (40, 0, 0),
+            "{report:?}"
+        );
         assert!(report.workers_recycled + 2 >= 40 / after, "{report:?}");
     }
 }
@@ -428,9 +492,13 @@ fn recycling_and_several_callers_and_retries_go_together() {
                         .keep_going()
                         .map(work, one_of_twenty(&ledger, "kill"))
                         .unwrap();
-                    let lost: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
+                    let lost: Vec<_> =
+                        outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
                     assert_eq!(lost.len(), 1, "thread {thread}, round {round}: {lost:?}");
-                    assert_eq!((lost[0].index(), lost[0].attempt(), ledger.lines().len()), (7, 2, 21));
+                    assert_eq!(
+                        (lost[0].index(), lost[0].attempt(), ledger.lines().len()),
+                        (7, 2, 21)
+                    );
                 }
             });
         }
@@ -478,7 +546,8 @@ fn tasks_that_wait_behind_slow_ones_go_to_idle_workers() {
     // A batch whose first task is slow is shared out when that has ended.
     let (ledger, mut seen) = (Ledger::new(), Vec::new());
     let items = (0..30).map(|index| (ledger.path(), index, Some(Duration::from_millis(20))));
-    let call = pool.job().batch_size(10).prefetch_batches(2).progress(|progress| seen.push(*progress));
+    let call =
+        pool.job().batch_size(10).prefetch_batches(2).progress(|progress| seen.push(*progress));
     assert_eq!(call.map(linger, items).unwrap(), (0..30).collect::<Vec<_>>());
     check_progress(&seen, "recall of batches");
     assert_eq!(ledger.lines().len(), 30, "each once");
@@ -503,7 +572,11 @@ fn what_a_task_has_started_ends_with_its_worker() {
             leave_behind(&ledger, &how);
             std::thread::sleep(Duration::from_secs(1000));
         };
-        let error = pool.job().timeout(Duration::from_secs(1)).map(fate, [(ledger.path(), how.into())]).unwrap_err();
+        let error = pool
+            .job()
+            .timeout(Duration::from_secs(1))
+            .map(fate, [(ledger.path(), how.into())])
+            .unwrap_err();
         let hung = error.task_error().unwrap().kind() == TaskErrorKind::Timeout;
         assert_eq!(hung, how == "hang", "{error}");
         let line = &ledger.lines()[0];
@@ -531,13 +604,17 @@ fn a_worker_killed_from_outside_costs_the_task_it_ran() {
         let outcomes = std::thread::scope(|scope| {
             scope.spawn(|| {
                 crate::eventually("it runs", || !begun(&ledger, 3).is_empty());
-                kill_process(Pid::from_raw(begun(&ledger, 3)[0] as i32).unwrap(), Signal::KILL).unwrap();
+                kill_process(Pid::from_raw(begun(&ledger, 3)[0] as i32).unwrap(), Signal::KILL)
+                    .unwrap();
                 raise(&flag);
             });
             pool.job().batch_size(batch).keep_going().map(hold, items).unwrap()
         });
         for (index, outcome) in (0..10).zip(outcomes) {
-            assert_eq!(outcome.map_err(|error| error.signal()), if index == 3 { Err(Some(9)) } else { Ok(index) });
+            assert_eq!(
+                outcome.map_err(|error| error.signal()),
+                if index == 3 { Err(Some(9)) } else { Ok(index) }
+            );
             assert_eq!(begun(&ledger, index).len(), 1, "task {index}, batch {batch}");
         }
     }
