@@ -68,7 +68,7 @@ impl AnyArray {
                     Quoted(&name)
                 )));
             };
-            let Some(field) = fields.get(&name) else {
+            let Some(field) = part.dtype.field(&name) else {
                 let known: Vec<_> =
                     fields.iter().take(10).map(|field| Quoted(field.name()).to_string()).collect();
                 return Err(Error::invalid_input(format!(
@@ -217,7 +217,7 @@ fn without_end<'a>(bytes: &'a [u8], zero: &[u8]) -> &'a [u8] {
 
 fn decoded(bytes: &[u8], byte_order: ByteOrder) -> Result<String, String> {
     let characters =
-        without_end(bytes, &[0; DTypeKind::CHARACTER]).chunks_exact(DTypeKind::CHARACTER);
+        without_end(bytes, &[0; DTypeKind::CHARACTER_SIZE]).chunks_exact(DTypeKind::CHARACTER_SIZE);
     let character = |bytes: &[u8]| {
         let bytes = bytes.try_into().expect("chunks are of this size");
         let number = match byte_order {
@@ -241,15 +241,16 @@ impl PartialEq for AnyArray {
             (DTypeKind::Scalar(this), DTypeKind::Scalar(that)) => {
                 this == that && dispatch!(*this, A => equal::<A>(self.to_array(), other.to_array()))
             }
-            (DTypeKind::Struct(these), DTypeKind::Struct(those)) => {
-                these.len() == those.len()
-                    && these.iter().zip(those.iter()).all(|(this, that)| {
-                        let parts = (self.part(this), other.part(that));
-                        this.name() == that.name()
-                            && matches!(parts, (Ok(this), Ok(that)) if this == that)
-                    })
-            }
             (this, that) if this != that => false,
+            (DTypeKind::Struct(_), _) => {
+                let pairs = self.dtype.fields().into_iter().flatten();
+                let mut pairs = pairs.zip(other.dtype.fields().into_iter().flatten());
+                pairs.all(|(this, that)| {
+                    let parts = (self.part(this), other.part(that));
+                    this.name() == that.name()
+                        && matches!(parts, (Ok(this), Ok(that)) if this == that)
+                })
+            }
             (DTypeKind::DateTime(_) | DTypeKind::TimeDelta(_), _) => {
                 match (self.timestamps_i64::<IxDyn>(), other.timestamps_i64()) {
                     (Ok(this), Ok(that)) => {

@@ -16,7 +16,7 @@ use serde::{
 use super::{AnyArray, SharedArray, Short, identical};
 use crate::{
     Error,
-    dtype::{Element, dispatch},
+    dtype::{Element, dispatch, scalars},
 };
 
 /// Name of the struct as which an array is serialised.
@@ -133,37 +133,39 @@ trait ElementValue<'de> {
     fn value(self) -> impl Deserializer<'de, Error = Error>;
 }
 
-macro_rules! plain {
-    ($($type:ty)*) => {$(
+/// Implements [`ElementValue`] by the class of the scalar.
+macro_rules! implement_element_value {
+    (() $($scalar:ident: $type:ty, $class:ident, $names:tt;)*) => {$(
         impl<'de> ElementValue<'de> for $type {
             #[inline]
             fn value(self) -> impl Deserializer<'de, Error = Error> {
-                self.into_deserializer()
+                deserializer_of!($class, self)
             }
         }
     )*};
 }
-plain!(bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64);
 
-impl<'de> ElementValue<'de> for half::f16 {
-    fn value(self) -> impl Deserializer<'de, Error = Error> {
-        Half { bits: self.to_bits(), value: self.to_f32() }
-    }
+macro_rules! deserializer_of {
+    (half, $value:ident) => {
+        HalfDeserializer { bits: $value.to_bits(), value: $value.to_f32() }
+    };
+    (complex, $value:ident) => {
+        de::value::SeqDeserializer::new([$value.re, $value.im].into_iter())
+    };
+    ($class:ident, $value:ident) => {
+        $value.into_deserializer()
+    };
 }
 
-impl<'de> ElementValue<'de> for half::bf16 {
-    fn value(self) -> impl Deserializer<'de, Error = Error> {
-        Half { bits: self.to_bits(), value: self.to_f32() }
-    }
-}
+scalars!(implement_element_value!());
 
 /// `half` serialises its bits in a newtype; whoever wants a float gets that.
-struct Half {
+struct HalfDeserializer {
     bits: u16,
     value: f32,
 }
 
-impl<'de> Deserializer<'de> for Half {
+impl<'de> Deserializer<'de> for HalfDeserializer {
     type Error = Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -181,18 +183,6 @@ impl<'de> Deserializer<'de> for Half {
     serde::forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct seq tuple
         tuple_struct map struct enum identifier ignored_any
-    }
-}
-
-impl<'de> ElementValue<'de> for num_complex::Complex<f32> {
-    fn value(self) -> impl Deserializer<'de, Error = Error> {
-        de::value::SeqDeserializer::new([self.re, self.im].into_iter())
-    }
-}
-
-impl<'de> ElementValue<'de> for num_complex::Complex<f64> {
-    fn value(self) -> impl Deserializer<'de, Error = Error> {
-        de::value::SeqDeserializer::new([self.re, self.im].into_iter())
     }
 }
 

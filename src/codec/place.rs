@@ -24,7 +24,7 @@ pub(super) fn name(steps: &[Step], tree: &[u8]) -> String {
             Step::Field(field) => name.push_str(field),
             Step::Index(index) => name.push_str(&index.to_string()),
             Step::Key(position) => {
-                name.push_str(&dtype::step(&super::de::key_text(&tree[*position..])))
+                name.push_str(&dtype::escape_name(&super::de::key_text(&tree[*position..])))
             }
         }
     }

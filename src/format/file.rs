@@ -316,8 +316,8 @@ impl Bools {
     fn of(dtype: &DType) -> Option<Self> {
         let parts = match dtype.kind() {
             DTypeKind::Scalar(Scalar::Bool) => vec![(0, 1, None)],
-            DTypeKind::Struct(fields) => {
-                let some = fields.iter().filter(|field| field.count() > 0);
+            DTypeKind::Struct(_) => {
+                let some = dtype.fields().into_iter().flatten().filter(|field| field.count() > 0);
                 let part = |field: &Field| {
                     let inner = Self::of(field.dtype())?;
                     let inner = (field.dtype().scalar() != Some(Scalar::Bool)).then_some(inner);

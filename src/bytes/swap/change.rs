@@ -143,11 +143,12 @@ fn parts(from: &DType, to: &DType) -> Vec<Part> {
         |width: usize| vec![Part { offset: 0, count: size / width, work: Work::Reverse(width) }];
     match (from.kind(), to.kind()) {
         (DTypeKind::Scalar(scalar), _) => units(scalar.swap_width()),
-        (DTypeKind::Text(_), _) => units(DTypeKind::CHARACTER),
+        (DTypeKind::Text(_), _) => units(DTypeKind::CHARACTER_SIZE),
         (DTypeKind::DateTime(_) | DTypeKind::TimeDelta(_), _) => units(size),
-        (DTypeKind::Struct(these), DTypeKind::Struct(those)) => {
+        (DTypeKind::Struct(_), _) => {
             let mut all = Vec::new();
-            for (this, that) in these.iter().zip(those.iter()) {
+            let fields = from.fields().into_iter().flatten();
+            for (this, that) in fields.zip(to.fields().into_iter().flatten()) {
                 for part in of_field(this, parts(this.dtype(), that.dtype())) {
                     push(&mut all, part);
                 }

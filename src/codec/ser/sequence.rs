@@ -7,7 +7,7 @@ use crate::{
     Error, Result,
     array::as_element,
     bytes::map::Buffer,
-    dtype::{Element, Scalar, dispatch},
+    dtype::{Element, Scalar, dispatch, scalars},
 };
 
 /// Bytes of numbers gathered before they are passed on.
@@ -114,15 +114,17 @@ impl ser::SerializeSeq for Sequence<'_, '_> {
 
     #[inline]
     fn serialize_element<T: Serialize + ?Sized>(&mut self, element: &T) -> Result<()> {
-        macro_rules! numbers {
-            ($($type:ty)*) => {$(
-                if let Some(number) = as_element::<T, $type>(element) {
-                    return self.number(number);
+        macro_rules! append_scalar {
+            (
+                ($this:ident, $element:ident)
+                $($scalar:ident: $type:ty, $class:ident, $names:tt;)*
+            ) => {$(
+                if let Some(number) = as_element::<T, $type>($element) {
+                    return $this.number(number);
                 }
             )*};
         }
-        numbers!(f64 f32 u8 i32 i64 u16 i16 u32 u64 i8 bool half::f16 half::bf16);
-        numbers!(num_complex::Complex<f32> num_complex::Complex<f64>);
+        scalars!(append_scalar!(self, element));
         self.other(element)
     }
 
