@@ -161,7 +161,7 @@ fn a_plain_array_is_read_as_a_shared_one_and_the_other_way_round() {
     assert_eq!(*shared, plain);
     assert_eq!(
         shared.as_ptr().addr(),
-        desk.get(0).unwrap().occupied().as_ptr().addr(),
+        desk.get(0).unwrap().extent_bytes().as_ptr().addr(),
         "handed over, not copied"
     );
 

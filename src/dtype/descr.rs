@@ -259,7 +259,7 @@ fn unknown(text: &str, code: &str) -> Error {
     let quoted = Quoted(text);
     if code.starts_with('O') {
         return Error::invalid_data(format!(
-            "dtype {quoted} contains Python objects, which only Python can read: save the array with a numeric dtype"
+            "dtype {quoted} holds Python objects, which only Python can read: save the array with a numeric dtype"
         ));
     }
     let codes: Vec<_> = Scalar::ALL.iter().map(|scalar| scalar.code()).collect();

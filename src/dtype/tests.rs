@@ -107,7 +107,7 @@ fn dtype_invalid_text_is_refused_with_a_reason() {
         ("<M8[s/2]", "unknown dtype"),
         ("<M8[9999999999s]", "unknown dtype"),
         ("<m4[s]", "unknown dtype"),
-        ("[('a', '|O')]", "field `a`: dtype `|O` contains Python objects"),
+        ("[('a', '|O')]", "field `a`: dtype `|O` holds Python objects"),
         ("[('a', [('b', '<q8')])]", "field `a`: field `b`: unknown dtype `<q8`"),
         (
             "[3, ('a', '<f4')]",

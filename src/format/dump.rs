@@ -350,7 +350,7 @@ pub(super) fn for_each_block(
 ) -> io::Result<()> {
     let change = Change::between(array.dtype(), dtype);
     if array.order() == Some(order) || (array.shape().len() < 2 && array.order().is_some()) {
-        return for_each_contiguous(array.occupied(), &change, each);
+        return for_each_contiguous(array.extent_bytes(), &change, each);
     }
     let most = change.block(BLOCK);
     let mut block = Vec::with_capacity(most.min(array.nbytes()));

@@ -79,7 +79,7 @@ impl ArrayInfo {
             Some(held) if nbytes <= held as u64 => Ok(info),
             _ => {
                 let held = held.unwrap_or(0);
-                let shape = crate::array::Short(shape);
+                let shape = crate::array::ShortShape(shape);
                 Err(Error::invalid_data(format!(
                     "{shape} of {} needs {nbytes} bytes from byte {offset} on, the file holds {held} there",
                     Quoted(&info.dtype.to_string())
@@ -639,7 +639,7 @@ impl ArrayFile {
                 self.check_sum(info)?;
             }
             let array = self.mapped(info)?;
-            info.check_values(array.occupied()).map(|()| array)
+            info.check_values(array.extent_bytes()).map(|()| array)
         };
         sound().map_err(|error| error.at(self.path()))
     }

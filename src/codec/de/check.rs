@@ -1,7 +1,7 @@
 //! Looking at a tree without a type to decode it to.
 
 use super::{DATA, DIM, Decoder, Item, NoSegments, VERSION, shape};
-use crate::{Error, Result, array::Short};
+use crate::{Error, Result, array::ShortShape};
 
 /// The shape of the segment of that number, where there is one.
 type Shapes<'a> = dyn Fn(u64) -> Option<&'a [usize]> + 'a;
@@ -66,8 +66,8 @@ impl Decoder<'_, '_> {
         }
         Err(Error::invalid_data(format!(
             "the tree has an array of shape {} where the segment has {}",
-            Short(&said),
-            Short(found)
+            ShortShape(&said),
+            ShortShape(found)
         )))
     }
 }

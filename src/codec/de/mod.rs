@@ -21,7 +21,7 @@ use serde::{
 use super::{DEPTH, Segments};
 use crate::{
     AnyArray, Error, Result,
-    array::{ARRAY, HANDOVER, Handover},
+    array::{ARRAY_STRUCT, WHOLE_ARRAY_NEWTYPE, WholeArray},
     dtype::Escaped,
 };
 
@@ -103,16 +103,16 @@ impl<'de, 's> Decoder<'de, 's> {
     }
 
     /// The segment that comes next, if it is one.
-    fn next_segment(&mut self) -> Result<Option<Handover>> {
+    fn next_segment(&mut self) -> Result<Option<WholeArray>> {
         let Item::Segment(index) = self.peek()? else { return Ok(None) };
         self.next()?;
         self.segment(index).map(Some)
     }
 
     /// A segment. A value refers to each once: a small tree must not make many copies of one array.
-    fn segment(&mut self, index: u64) -> Result<Handover> {
+    fn segment(&mut self, index: u64) -> Result<WholeArray> {
         self.refer(index)?;
-        self.segments.get(index).map(Handover)
+        self.segments.get(index).map(WholeArray)
     }
 
     fn refer(&mut self, index: u64) -> Result<()> {
@@ -283,7 +283,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de, '_> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value> {
-        if name == HANDOVER {
+        if name == WHOLE_ARRAY_NEWTYPE {
             if let Some(segment) = self.next_segment()? {
                 return visitor.visit_newtype_struct(segment);
             }
@@ -300,7 +300,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de, '_> {
     ) -> Result<V::Value> {
         match self.peek()? {
             Item::Map(_) => self.deserialize_any(visitor),
-            found if name == ARRAY => Err(Error::invalid_data(format!(
+            found if name == ARRAY_STRUCT => Err(Error::invalid_data(format!(
                 "{} where an array was expected: what was written as a plain sequence is read as one (`Vec`)",
                 found.what()
             ))),

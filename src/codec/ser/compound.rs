@@ -4,7 +4,7 @@ use rmp::encode;
 use serde::{Serialize, ser};
 
 use super::{Encoder, Kind, Open, Step, unwritable};
-use crate::{Error, Result, array::as_lent, codec::de};
+use crate::{Error, Result, array::as_array_elements, codec::de};
 
 /// A tuple, a map or a struct.
 pub(super) struct Compound<'a, 's> {
@@ -62,7 +62,7 @@ impl<'a, 's> Compound<'a, 's> {
 
     /// The elements of an array: named after the array, annotated with its shape.
     fn array_data<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
-        if let Some(elements) = as_lent(value) {
+        if let Some(elements) = as_array_elements(value) {
             let index = self.encoder.sink.array(self.encoder.name(), &elements.0)?;
             return self.encoder.segment(index);
         }

@@ -12,7 +12,7 @@ use super::{
     DEPTH, SEGMENT, SOME, Sink,
     place::{self, Step},
 };
-use crate::{Error, Result, array::ARRAY, dtype::Scalar};
+use crate::{Error, Result, array::ARRAY_STRUCT, dtype::Scalar};
 use compound::Compound;
 use sequence::{Run, Sequence};
 
@@ -351,7 +351,7 @@ impl<'a, 's> Serializer for &'a mut Encoder<'s> {
 
     fn serialize_struct(self, name: &'static str, length: usize) -> Result<Compound<'a, 's>> {
         let mut compound = Compound::new(self, Kind::Map, Some(length), 0)?;
-        compound.maybe_array = name == ARRAY && length == 3;
+        compound.maybe_array = name == ARRAY_STRUCT && length == 3;
         Ok(compound)
     }
 

@@ -376,11 +376,11 @@ impl Sink for Packer {
             return Ok(self.refer(&array.layout, segment, place, source));
         }
         // A field lies among others, which nobody asked for.
-        let apart = if array.memory.is_of_records() { Some(array.apart()?) } else { None };
+        let apart = if array.memory.is_field() { Some(array.to_contiguous()?) } else { None };
         let array = apart.as_ref().unwrap_or(array);
         // What came from the parent of this process is still there as long as it is lent, for this process's own workers too.
         let lent =
-            array.memory.noted(self.store.id()).and_then(|note| note.downcast::<Lent>().ok());
+            array.memory.placement(self.store.id()).and_then(|note| note.downcast::<Lent>().ok());
         if let Some(lent) = lent.filter(|lent| lent.until.strong_count() > 0) {
             let place = Place::Stored { path: path_bytes(&lent.path), given: false };
             return Ok(self.refer(&array.layout, lent.segment.clone(), place, source));
