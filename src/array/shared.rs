@@ -56,7 +56,7 @@ use crate::{DType, Result, dtype::Element};
 ///
 /// - Headers are checked against the length of the file when it is opened, so a truncated file is an error and not a
 ///   `SIGBUS`.
-/// - A file that was changed since it was opened (length or modification time) is not passed to worker processes. The task
+/// - A file that was changed (length or modification time) or replaced since it was opened is not passed to worker processes. The task
 ///   fails with an error instead.
 /// - A `bool` is never read straight from a user's file, because bytes other than 0 and 1 would be undefined behavior.
 /// - Temporary files of a [`Store`](crate::store::Store) are complete before they are mapped, and other users cannot open

@@ -154,7 +154,7 @@ impl<A: Element, D: Dimension> OwnedViewMut<A, D> {
             return Err(unfit("has no elements"));
         }
         let dimension = |values: &[usize]| {
-            D::from_dimension(&IxDyn(values)).ok_or_else(|| unfit("the number of axes differs"))
+            D::from_dimension(&IxDyn(values)).ok_or_else(|| unfit("has other axes than its type"))
         };
         let strides: Vec<_> =
             layout.strides().iter().map(|stride| stride.unsigned_abs() / size).collect();

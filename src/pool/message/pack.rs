@@ -366,7 +366,7 @@ impl Sink for Packer {
             return Ok(self.refer(&layout, segment, Place::Inline, source));
         }
         self.moved.mapped += array.nbytes() as u64;
-        if let Some((file, path, range)) = as_open_file(array.memory.storage()) {
+        if let Some((file, path, range)) = as_open_file(array.memory.storage())? {
             let place = self.open(file, path);
             let segment = Segment {
                 dtype: array.dtype.clone(),
@@ -420,11 +420,16 @@ impl Sink for Packer {
 }
 
 /// The file that needs no place in the store, because whoever gets its descriptor can map it: a user's own, or sealed memory.
-fn as_open_file(storage: &Storage) -> Option<(&Arc<File>, &Path, &Range<usize>)> {
+///
+/// # Errors
+///
+/// Returns an error if the file was changed or replaced since it was opened.
+fn as_open_file(storage: &Storage) -> Result<Option<(&Arc<File>, &Path, &Range<usize>)>> {
     match storage {
         Storage::Map { map, range, private } if !private || map.is_sealed() => {
-            Some((map.file()?, map.path(), range))
+            map.check_unchanged()?;
+            Ok(map.file().map(|file| (file, map.path(), range)))
         }
-        _ => None,
+        _ => Ok(None),
     }
 }
