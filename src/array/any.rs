@@ -1,7 +1,7 @@
 //! An array whose element type is known at run time.
 //!
-//! A [`SharedArray`] and an [`AnyArray`] are two forms of the same array. Each converts into the other, so this file and
-//! `shared.rs` refer to each other.
+//! A [`SharedArray`] and an [`AnyArray`] are two forms of the same array. Each
+//! converts into the other, so this file and `shared.rs` refer to each other.
 
 use std::{borrow::Cow, fmt, ops::Range, sync::Arc};
 
@@ -22,12 +22,14 @@ use crate::{
 
 /// An immutable array whose element type is known at run time.
 ///
-/// The type may come from a file, a command line, or another language. The elements keep their byte order: an array in a
-/// file with the other byte order is a map of it, and [`to_array`](AnyArray::to_array) swaps only the part that you
-/// convert. A clone takes constant time.
+/// The type may come from a file, a command line, or another language. The
+/// elements keep their byte order: an array in a file with the other byte order
+/// is a map of it, and [`to_array`](AnyArray::to_array) swaps only the part
+/// that you convert. A clone takes constant time.
 ///
-/// If you know the element type at compile time, use [`SharedArray`]. Elements without a Rust type are read with
-/// [`field`](AnyArray::field), [`strings`](AnyArray::strings), [`byte_strings`](AnyArray::byte_strings) and
+/// If you know the element type at compile time, use [`SharedArray`]. Elements
+/// without a Rust type are read with [`field`](AnyArray::field),
+/// [`strings`](AnyArray::strings), [`byte_strings`](AnyArray::byte_strings) and
 /// [`timestamps_i64`](AnyArray::timestamps_i64).
 ///
 /// # Examples
@@ -156,7 +158,8 @@ impl AnyArray {
 
     /// Returns the memory order of the elements.
     ///
-    /// Returns `C` if the elements are contiguous in both orders, and `None` if there are gaps between them.
+    /// Returns `C` if the elements are contiguous in both orders, and `None` if
+    /// there are gaps between them.
     ///
     /// # Examples
     ///
@@ -202,7 +205,8 @@ impl AnyArray {
     ///
     /// # Errors
     ///
-    /// Returns an error if the array has no such axis, or the axis is shorter than `range`.
+    /// Returns an error if the array has no such axis, or the axis is shorter
+    /// than `range`.
     pub fn slice_axis(&self, axis: usize, range: Range<usize>) -> Result<Self> {
         Ok(Self { layout: self.layout.slice_axis(axis, range)?, ..self.clone() })
     }
@@ -239,7 +243,8 @@ impl AnyArray {
     ///
     /// # Errors
     ///
-    /// Returns an error if there are gaps between the elements, such as in a slice of a larger array.
+    /// Returns an error if there are gaps between the elements, such as in a
+    /// slice of a larger array.
     pub fn flatten(&self) -> Result<Self> {
         let layout = self.layout.flattened().ok_or_else(|| {
             Error::invalid_input(
@@ -251,8 +256,9 @@ impl AnyArray {
 
     /// Converts to an array whose element type is known at compile time.
     ///
-    /// An array in native byte order is not copied, unless one of the reasons of [`CopyReason`] applies. Otherwise its
-    /// bytes are swapped into a buffer, on all cores.
+    /// An array in native byte order is not copied, unless one of the reasons
+    /// of [`CopyReason`] applies. Otherwise its bytes are swapped into a
+    /// buffer, on all cores.
     ///
     /// # Examples
     ///
@@ -323,7 +329,8 @@ impl AnyArray {
         &self.memory.bytes()[low..high]
     }
 
-    /// Returns the bytes of all elements in `order`. They are copied only if they are stored in another order.
+    /// Returns the bytes of all elements in `order`. They are copied only if
+    /// they are stored in another order.
     pub(crate) fn bytes_in(&self, order: Order) -> Cow<'_, [u8]> {
         if self.layout.order() == Some(order)
             || (self.shape().len() <= 1 && self.layout.order().is_some())
@@ -335,7 +342,8 @@ impl AnyArray {
         Cow::Owned(bytes)
     }
 
-    /// Calls `each` with the bytes of the elements in `order`, in contiguous runs.
+    /// Calls `each` with the bytes of the elements in `order`, in contiguous
+    /// runs.
     pub(crate) fn for_each_run(&self, order: Order, each: impl FnMut(&[u8])) {
         let layout = match order {
             Order::C => &self.layout,
@@ -346,14 +354,16 @@ impl AnyArray {
 
     /// Returns the array in `byte_order`, including all fields.
     ///
-    /// An array that is in this byte order is not copied. A copy has the same [`source`](AnyArray::source).
+    /// An array that is in this byte order is not copied. A copy has the same
+    /// [`source`](AnyArray::source).
     ///
     /// # Examples
     ///
     /// ```
     /// use ndferry::{AnyArray, dtype::ByteOrder, array::Order};
     ///
-    /// let mixed = AnyArray::from_bytes("[('a', '>u2'), ('b', '<u2')]".parse()?, &[1], Order::C, &[0, 1, 2, 0])?;
+    /// let dtype = "[('a', '>u2'), ('b', '<u2')]".parse()?;
+    /// let mixed = AnyArray::from_bytes(dtype, &[1], Order::C, &[0, 1, 2, 0])?;
     /// let big = mixed.in_byte_order(ByteOrder::Big)?;
     /// assert_eq!(big.dtype().to_string(), "[('a', '>u2'), ('b', '>u2')]");
     /// assert_eq!(big, mixed);
@@ -383,8 +393,8 @@ impl AnyArray {
         self.copy_as(self.dtype.clone(), self.copy_reason().unwrap_or(CopyReason::InMemory))
     }
 
-    /// Copies the elements into a buffer, as a dtype that differs only in byte order. The memory order is kept if the
-    /// elements have one.
+    /// Copies the elements into a buffer, as a dtype that differs only in byte
+    /// order. The memory order is kept if the elements have one.
     fn copy_as(&self, dtype: DType, why: CopyReason) -> Result<Self> {
         let order = self.layout.order().unwrap_or(Order::C);
         let bytes = self.bytes_in(order);
@@ -397,7 +407,8 @@ impl AnyArray {
         })
     }
 
-    /// Returns a view of the elements, which must be native, aligned, and of type `A`.
+    /// Returns a view of the elements, which must be native, aligned, and of
+    /// type `A`.
     fn view_as<A: Element, D: Dimension>(&self) -> Result<SharedArray<A, D>> {
         let (low, high) = self.layout.extent();
         SharedArray::over(Arc::clone(&self.memory), |bytes| {
@@ -412,7 +423,8 @@ impl AnyArray {
     }
 }
 
-/// Returns a view of `elements`, the first of which is the lowest element of `layout`. Strides are whole elements.
+/// Returns a view of `elements`, the first of which is the lowest element of
+/// `layout`. Strides are whole elements.
 fn strided_view<'a, A, D: Dimension>(
     elements: &'a [A],
     layout: &Layout,
@@ -425,7 +437,8 @@ fn strided_view<'a, A, D: Dimension>(
             Error::invalid_data(format!("shape {}: {error}", ShortShape(layout.shape())))
         });
     }
-    // ndarray does not accept negative strides here, so axes that run backwards are inverted afterwards.
+    // ndarray does not accept negative strides here, so axes that run backwards
+    // are inverted afterwards.
     let absolute: Vec<usize> =
         layout.strides().iter().map(|stride| stride.unsigned_abs() / size_of::<A>()).collect();
     let shape = dimension(layout.shape()).strides(dimension(&absolute));

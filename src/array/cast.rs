@@ -1,26 +1,31 @@
 //! Casts between serde's generic types and the crate's own, checked by type id.
 //!
-//! Serde passes values as generic parameters. The crate's codec recognizes arrays and elements among them, so that it can
-//! move whole arrays instead of single numbers.
+//! Serde passes values as generic parameters. The crate's codec recognizes
+//! arrays and elements among them, so that it can move whole arrays instead of
+//! single numbers.
 
 use std::{any::TypeId, mem::ManuallyDrop};
 
 use super::any::AnyArray;
 use crate::{Result, dtype::Element};
 
-/// The elements of an array, which the codec writes as a segment. Other serializers see a sequence of numbers.
+/// The elements of an array, which the codec writes as a segment. Other
+/// serializers see a sequence of numbers.
 pub(crate) struct ArrayElements(pub(crate) AnyArray);
 
 /// A deserializer that contains a whole array.
 ///
-/// The codec passes it to a visitor that has asked for [`WHOLE_ARRAY_NEWTYPE`](super::WHOLE_ARRAY_NEWTYPE).
+/// The codec passes it to a visitor that has asked for
+/// [`WHOLE_ARRAY_NEWTYPE`](super::WHOLE_ARRAY_NEWTYPE).
 pub(crate) struct WholeArray(pub(crate) AnyArray);
 
-/// A type without lifetime parameters. If two such types have equal ids, they are the same type.
+/// A type without lifetime parameters. If two such types have equal ids, they
+/// are the same type.
 ///
 /// # Safety
 ///
-/// The type must not have a lifetime parameter, not even one that is set to `'static`.
+/// The type must not have a lifetime parameter, not even one that is set to
+/// `'static`.
 pub(super) unsafe trait WithoutLifetime: 'static {}
 
 // SAFETY: the type has no lifetime parameter.
@@ -33,24 +38,28 @@ unsafe impl WithoutLifetime for String {}
 pub(super) fn downcast<T, U: WithoutLifetime>(value: T) -> Result<U, T> {
     if typeid::of::<T>() == TypeId::of::<U>() {
         let value = ManuallyDrop::new(value);
-        // SAFETY: `T` and `U` are the same type, because their ids are equal and `U` has no lifetime parameter. The
-        // original is never dropped, so the value is moved and not duplicated.
+        // SAFETY: `T` and `U` are the same type, because their ids are equal
+        // and `U` has no lifetime parameter. The original is never dropped, so
+        // the value is moved and not duplicated.
         Ok(unsafe { std::mem::transmute_copy::<ManuallyDrop<T>, U>(&value) })
     } else {
         Err(value)
     }
 }
 
-/// Returns `value` as an element of type `A` if `T` is `A` or a reference to it, which serde's sequences pass.
+/// Returns `value` as an element of type `A` if `T` is `A` or a reference to
+/// it, which serde's sequences pass.
 #[inline]
 pub(crate) fn as_element<T: ?Sized, A: Element>(value: &T) -> Option<&A> {
     let (found, at) = (typeid::of::<T>(), std::ptr::from_ref(value));
     if found == TypeId::of::<A>() {
-        // SAFETY: `T` and `A` are the same type: no element type has a lifetime parameter.
+        // SAFETY: `T` and `A` are the same type: no element type has a lifetime
+        // parameter.
         Some(unsafe { &*at.cast::<A>() })
     } else if found == TypeId::of::<&'static A>() {
-        // SAFETY: `T` is `&'x A` for some `'x` that the id does not contain. The result lives no longer than the borrow of
-        // `value`, which `'x` outlives.
+        // SAFETY: `T` is `&'x A` for some `'x` that the id does not contain.
+        // The result lives no longer than the borrow of `value`, which `'x`
+        // outlives.
         Some(unsafe { *at.cast::<&A>() })
     } else {
         None

@@ -16,12 +16,15 @@ use crate::{Error, Result, bytes::map::WritableMap, dtype::Element};
 
 /// A copy-on-write map of an array in a file.
 ///
-/// [`ArrayFile::copy_on_write`](crate::file::ArrayFile::copy_on_write) returns it. It dereferences to a mutable
-/// [`ndarray::ArrayRef`]. Changes are visible in this process only, and need memory only for the pages that you write to.
-/// To read an array without changing it, use [`SharedArray`](crate::SharedArray).
+/// [`ArrayFile::copy_on_write`](crate::file::ArrayFile::copy_on_write) returns
+/// it. It dereferences to a mutable [`ndarray::ArrayRef`]. Changes are visible
+/// in this process only, and need memory only for the pages that you write to.
+/// To read an array without changing it, use
+/// [`SharedArray`](crate::SharedArray).
 ///
-/// Pages that you have not written to show the current content of the file, so the file must not be changed meanwhile. See
-/// [the safety section of `SharedArray`](crate::SharedArray#safety).
+/// Pages that you have not written to show the current content of the file, so
+/// the file must not be changed meanwhile. See [the safety section of
+/// `SharedArray`](crate::SharedArray#safety).
 ///
 /// # Examples
 ///
@@ -44,7 +47,8 @@ pub struct CowArray<A: Element, D: Dimension> {
 }
 
 impl<A: Element, D: Dimension> CowArray<A, D> {
-    /// Makes an array with the shape of `layout`, in `order`, of the bytes of `map`.
+    /// Makes an array with the shape of `layout`, in `order`, of the bytes of
+    /// `map`.
     pub(crate) fn new(
         map: WritableMap,
         layout: &Layout,

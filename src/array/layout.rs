@@ -1,6 +1,7 @@
 //! The layout of an array's elements in memory: shape, strides, and start.
 //!
-//! A `Layout` is checked when it is created. Arithmetic with its numbers does not overflow.
+//! A `Layout` is checked when it is created. Arithmetic with its numbers does
+//! not overflow.
 
 use crate::{Error, Result};
 
@@ -34,8 +35,9 @@ impl std::fmt::Display for Order {
 
 /// Shape, strides and start of an array.
 ///
-/// Strides and start are in bytes, because the distance between fields of records need not be a multiple of their size.
-/// The size of all elements and the distance between any two of them fit `isize`.
+/// Strides and start are in bytes, because the distance between fields of
+/// records need not be a multiple of their size. The size of all elements and
+/// the distance between any two of them fit `isize`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     shape: Vec<usize>,
@@ -57,7 +59,8 @@ impl Layout {
         let mut stride = item_size as isize;
         let mut set_stride = |axis: usize| {
             strides[axis] = stride;
-            // `checked_length` has checked the product of all axes that are not zero.
+            // `checked_length` has checked the product of all axes that are not
+            // zero.
             stride *= shape[axis].max(1) as isize;
         };
         match order {
@@ -73,7 +76,8 @@ impl Layout {
     ///
     /// # Errors
     ///
-    /// Returns an error if an element is outside of `0..available`, or the numbers overflow.
+    /// Returns an error if an element is outside of `0..available`, or the
+    /// numbers overflow.
     pub(crate) fn strided(
         shape: &[usize],
         strides: &[isize],
@@ -83,17 +87,20 @@ impl Layout {
     ) -> Result<Self> {
         let length = checked_length(shape, item_size)?;
         if length == 0 && shape.len() == strides.len() && start <= available {
-            // The strides of an empty array have no meaning, so any are accepted.
+            // The strides of an empty array have no meaning, so any are
+            // accepted.
             return Ok(Self { start, ..Self::contiguous(shape, Order::C, item_size)? });
         }
-        // The stride of an axis with one element has no meaning and may be too large to multiply.
+        // The stride of an axis with one element has no meaning and may be too
+        // large to multiply.
         let effective = |(&axis, &stride): (&usize, &isize)| if axis > 1 { stride } else { 0 };
         let strides_in_use = shape.iter().zip(strides).map(effective).collect();
         let layout =
             Self { shape: shape.to_vec(), strides: strides_in_use, start, item_size, length };
         let outside = || {
             Error::invalid_data(format!(
-                "shape {} with its strides, from byte {start} on, exceeds the {available} available bytes",
+                "shape {} with its strides, from byte {start} on, exceeds the {available} \
+                 available bytes",
                 ShortShape(shape)
             ))
         };
@@ -123,7 +130,8 @@ impl Layout {
         self.length
     }
 
-    /// Returns the offsets of the first byte of all elements, and of the byte after the last.
+    /// Returns the offsets of the first byte of all elements, and of the byte
+    /// after the last.
     pub(crate) fn extent(&self) -> (usize, usize) {
         self.checked_extent().expect("the layout was checked when it was created")
     }
@@ -145,7 +153,8 @@ impl Layout {
         Some((low, usize::try_from(high).ok()?.checked_add(self.item_size)?))
     }
 
-    /// Returns the order in which the elements are contiguous: `C` if they are in both, and `None` if they have gaps.
+    /// Returns the order in which the elements are contiguous: `C` if they are
+    /// in both, and `None` if they have gaps.
     pub(crate) fn order(&self) -> Option<Order> {
         let is_contiguous = |axes: &mut dyn Iterator<Item = usize>| {
             let mut expected = self.item_size as isize;
@@ -168,7 +177,8 @@ impl Layout {
     ///
     /// # Errors
     ///
-    /// Returns an error if there is no such axis, or it is shorter than `range`.
+    /// Returns an error if there is no such axis, or it is shorter than
+    /// `range`.
     pub(crate) fn slice_axis(&self, axis: usize, range: std::ops::Range<usize>) -> Result<Self> {
         let Some(&length) = self.shape.get(axis) else {
             return Err(Error::invalid_input(format!(
@@ -205,7 +215,8 @@ impl Layout {
         reversed
     }
 
-    /// Returns the layout of the elements as one axis in memory order, if they are contiguous.
+    /// Returns the layout of the elements as one axis in memory order, if they
+    /// are contiguous.
     pub(crate) fn flattened(&self) -> Option<Self> {
         self.order()?;
         Some(Self {
@@ -215,13 +226,16 @@ impl Layout {
         })
     }
 
-    /// Returns the layout of a field: a part of each element, `offset` bytes from its start.
+    /// Returns the layout of a field: a part of each element, `offset` bytes
+    /// from its start.
     ///
-    /// The part is an array of `shape` in C order, of elements of `item_size` bytes. Its axes follow those of the whole.
+    /// The part is an array of `shape` in C order, of elements of `item_size`
+    /// bytes. Its axes follow those of the whole.
     ///
     /// # Errors
     ///
-    /// Returns an error if the number of elements overflows, which only elements of zero bytes can cause.
+    /// Returns an error if the number of elements overflows, which only
+    /// elements of zero bytes can cause.
     pub(crate) fn within_elements(
         &self,
         offset: usize,
@@ -253,9 +267,11 @@ impl Layout {
     }
 }
 
-/// Returns the number of elements, if memory can address that many of `item_size` bytes.
+/// Returns the number of elements, if memory can address that many of
+/// `item_size` bytes.
 ///
-/// Axes of length zero are left out of the product, like ndarray does, so that strides cannot overflow.
+/// Axes of length zero are left out of the product, like ndarray does, so that
+/// strides cannot overflow.
 fn checked_length(shape: &[usize], item_size: usize) -> Result<usize> {
     shape
         .iter()

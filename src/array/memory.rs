@@ -13,19 +13,22 @@ use crate::{
     dtype::{ByteOrder, Element},
 };
 
-/// Bytes shared by an array, its clones and its views. They are neither moved nor changed while the memory exists.
+/// Bytes shared by an array, its clones and its views. They are neither moved
+/// nor changed while the memory exists.
 pub(crate) struct Memory {
     storage: Storage,
     source: Option<ArraySource>,
     copy_reason: Option<CopyReason>,
-    /// Whether it belongs to arrays of a field, so that the bytes of other fields are between their elements.
+    /// Whether it belongs to arrays of a field, so that the bytes of other
+    /// fields are between their elements.
     is_field: bool,
     placements: Mutex<Vec<Placement>>,
 }
 
 /// The owner of the bytes.
 pub(crate) enum Storage {
-    /// Part of a mapped file. It is `private` if only the processes of this program's session can write to it.
+    /// Part of a mapped file. It is `private` if only the processes of this
+    /// program's session can write to it.
     Map { map: Arc<FileMap>, range: Range<usize>, private: bool },
     /// Part of a buffer.
     Buffer { buffer: Arc<Buffer>, range: Range<usize> },
@@ -84,7 +87,8 @@ impl Memory {
         })
     }
 
-    /// Returns the same bytes for arrays of a field with this byte order, without the notes of stores.
+    /// Returns the same bytes for arrays of a field with this byte order,
+    /// without the notes of stores.
     pub(crate) fn for_field(&self, byte_order: Option<ByteOrder>) -> Result<Arc<Self>> {
         let storage = match &self.storage {
             Storage::Map { map, range, private } => {
@@ -112,7 +116,8 @@ impl Memory {
         }))
     }
 
-    /// Returns whether it belongs to arrays of a field, so that the bytes of other fields are between their elements.
+    /// Returns whether it belongs to arrays of a field, so that the bytes of
+    /// other fields are between their elements.
     pub(crate) fn is_field(&self) -> bool {
         self.is_field
     }
@@ -148,12 +153,14 @@ impl Memory {
         self.copy_reason
     }
 
-    /// Returns whether programs outside of this program's session may change the bytes at any time.
+    /// Returns whether programs outside of this program's session may change
+    /// the bytes at any time.
     pub(crate) fn is_exposed(&self) -> bool {
         matches!(self.storage, Storage::Map { private: false, .. })
     }
 
-    /// Returns the note of store `store_id` if it is `valid`. Otherwise the note that `make` returns replaces it.
+    /// Returns the note of store `store_id` if it is `valid`. Otherwise the
+    /// note that `make` returns replaces it.
     ///
     /// Other threads wait until `make` has returned.
     pub(crate) fn placement_or_make<E>(

@@ -1,4 +1,5 @@
-//! Reading elements without a Rust type: fields of records, texts, byte strings, and times.
+//! Reading elements without a Rust type: fields of records, texts, byte
+//! strings, and times.
 
 use ndarray::{Dimension, IxDyn};
 
@@ -33,7 +34,8 @@ impl AnyArray {
     ///
     /// # Errors
     ///
-    /// Returns an error if the number of bytes is not that of the elements, or there is not enough memory for them.
+    /// Returns an error if the number of bytes is not that of the elements, or
+    /// there is not enough memory for them.
     pub fn from_bytes(dtype: DType, shape: &[usize], order: Order, bytes: &[u8]) -> Result<Self> {
         let layout = Layout::contiguous(shape, order, dtype.item_size())?;
         let needed = layout.len() * dtype.item_size();
@@ -48,12 +50,14 @@ impl AnyArray {
 
     /// Returns the array of a field of records, without a copy.
     ///
-    /// `path` is the name of the field. For a field of a field, join both names by a dot. A backslash must precede a dot or
-    /// a backslash in a name, see [`Field::escaped_name`]. If the field is an array itself, its axes follow those of the
-    /// records.
+    /// `path` is the name of the field. For a field of a field, join both names
+    /// by a dot. A backslash must precede a dot or a backslash in a name, see
+    /// [`Field::escaped_name`]. If the field is an array itself, its axes
+    /// follow those of the records.
     ///
-    /// [`to_array`](AnyArray::to_array) returns a view of the field's numbers if they are aligned, in native byte order,
-    /// and the size of the records is a multiple of their size. Otherwise it returns a copy with a
+    /// [`to_array`](AnyArray::to_array) returns a view of the field's numbers
+    /// if they are aligned, in native byte order, and the size of the records
+    /// is a multiple of their size. Otherwise it returns a copy with a
     /// [reason](AnyArray::copy_reason).
     ///
     /// # Examples
@@ -63,7 +67,8 @@ impl AnyArray {
     /// use ndferry::{AnyArray, array::Order};
     ///
     /// let stars = "[('name', '|S2'), ('position', [('x', '<u2'), ('yz', '<u2', (2,))])]".parse()?;
-    /// let stars = AnyArray::from_bytes(stars, &[2], Order::C, b"A\0\x01\0\x02\0\x03\0B\0\x04\0\x05\0\x06\0")?;
+    /// let bytes = b"A\0\x01\0\x02\0\x03\0B\0\x04\0\x05\0\x06\0";
+    /// let stars = AnyArray::from_bytes(stars, &[2], Order::C, bytes)?;
     /// assert_eq!(stars.field("position.x")?.to_array::<u16, Ix1>()?.to_vec(), [1, 4]);
     /// let yz = stars.field("position")?.field("yz")?.to_array::<u16, Ix2>()?;
     /// assert_eq!((yz.shape(), yz[(1, 0)]), (&[2, 2][..], 5));
@@ -107,7 +112,8 @@ impl AnyArray {
         Self::new(self.memory.for_field(dtype.byte_order())?, dtype, layout)
     }
 
-    /// Returns the byte strings (`S`) or the raw bytes (`V`) of the elements, in C order.
+    /// Returns the elements as byte strings (`S`) or raw bytes (`V`), in C
+    /// order.
     ///
     /// Byte strings are returned without the zeros at their end, like in NumPy.
     ///
@@ -137,8 +143,9 @@ impl AnyArray {
 
     /// Returns the texts (`U` or `S`) of the elements, in C order.
     ///
-    /// Texts are returned without the zeros at their end. `U` is read in the byte order of the array, and `S` must be
-    /// UTF-8. An element with invalid text is an error of its own.
+    /// Texts are returned without the zeros at their end. `U` is read in the
+    /// byte order of the array, and `S` must be UTF-8. An element with invalid
+    /// text is an error of its own.
     ///
     /// # Examples
     ///
@@ -172,9 +179,10 @@ impl AnyArray {
         }))
     }
 
-    /// Returns datetimes or time spans as integers, in the unit of the [`dtype`](AnyArray::dtype).
+    /// Returns datetimes or time spans as integers.
     ///
-    /// Datetimes are counted from 1970. [`TimeUnit::NAT`] stands for NumPy's `NaT`. Like
+    /// The [`dtype`](AnyArray::dtype) contains their unit. Datetimes are
+    /// counted from 1970. [`TimeUnit::NAT`] stands for NumPy's `NaT`. Like
     /// [`to_array`](AnyArray::to_array), this returns a view if possible.
     ///
     /// # Examples
@@ -184,14 +192,15 @@ impl AnyArray {
     /// use ndferry::{AnyArray, array::Order, dtype::TimeUnit};
     ///
     /// let bytes = [[0, 0, 0, 0, 0, 0, 0, 42], [0x80, 0, 0, 0, 0, 0, 0, 0]].concat();
-    /// let days = AnyArray::from_bytes(">M8[D]".parse()?, &[2], Order::C, &bytes)?.timestamps_i64::<Ix1>()?;
-    /// assert_eq!(days.to_vec(), [42, TimeUnit::NAT]);
+    /// let days = AnyArray::from_bytes(">M8[D]".parse()?, &[2], Order::C, &bytes)?;
+    /// assert_eq!(days.timestamps_i64::<Ix1>()?.to_vec(), [42, TimeUnit::NAT]);
     /// # Ok::<(), ndferry::Error>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// Returns an error if the elements are neither datetimes nor time spans, or the number of axes is not that of `D`.
+    /// Returns an error if the elements are neither datetimes nor time spans,
+    /// or the number of axes is not that of `D`.
     pub fn timestamps_i64<D: Dimension>(&self) -> Result<SharedArray<i64, D>> {
         let (DTypeKind::DateTime(_) | DTypeKind::TimeDelta(_), Some(byte_order)) =
             (self.dtype.kind(), self.dtype.byte_order())
@@ -269,10 +278,12 @@ fn decode_text(bytes: &[u8], byte_order: ByteOrder) -> Result<String, String> {
     characters.map(character).collect()
 }
 
-/// Arrays are equal if they have the same shape and equal elements of the same kind.
+/// Arrays are equal if they have the same shape and equal elements of the same
+/// kind.
 ///
-/// Byte order, memory order and origin do not matter. NaN and NaT are not equal to themselves. Records are equal if they
-/// have the same names of fields in the same order, and equal fields. The offsets of fields do not matter.
+/// Byte order, memory order and origin do not matter. NaN and NaT are not equal
+/// to themselves. Records are equal if they have the same names of fields in
+/// the same order, and equal fields. The offsets of fields do not matter.
 impl PartialEq for AnyArray {
     fn eq(&self, other: &Self) -> bool {
         if self.shape() != other.shape() {

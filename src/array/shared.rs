@@ -1,7 +1,7 @@
 //! An array whose element type is known at compile time.
 //!
-//! A [`SharedArray`] and an [`AnyArray`] are two forms of the same array. Each converts into the other, so this file and
-//! `any.rs` refer to each other.
+//! A [`SharedArray`] and an [`AnyArray`] are two forms of the same array. Each
+//! converts into the other, so this file and `any.rs` refer to each other.
 
 use std::{fmt, ops::Deref, sync::Arc};
 
@@ -18,12 +18,15 @@ use crate::{DType, Result, dtype::Element};
 
 /// An immutable n-dimensional array that is shared instead of copied.
 ///
-/// The elements are in a mapped file or in memory. A clone takes constant time and refers to the same elements. If you
-/// pass an array to a worker process, the worker maps the same bytes.
+/// The elements are in a mapped file or in memory. A clone takes constant time
+/// and refers to the same elements. If you pass an array to a worker process,
+/// the worker maps the same bytes.
 ///
-/// A `SharedArray` dereferences to [`ndarray::ArrayRef`], so you can call all of ndarray's methods that read: indexing,
-/// iteration, slices, `dot`, `sum_axis`, and arithmetic with references. If the element type is known only at run time,
-/// use [`AnyArray`]. The documentation of the [module](crate::array#which-type-to-use) compares all array types.
+/// A `SharedArray` dereferences to [`ndarray::ArrayRef`], so you can call all
+/// of ndarray's methods that read: indexing, iteration, slices, `dot`,
+/// `sum_axis`, and arithmetic with references. If the element type is known
+/// only at run time, use [`AnyArray`]. The documentation of the
+/// [module](crate::array#which-type-to-use) compares all array types.
 ///
 /// # Examples
 ///
@@ -41,30 +44,40 @@ use crate::{DType, Result, dtype::Element};
 ///
 /// # Safety
 ///
-/// Opening a file maps it, and reading a mapped array is a safe function. This is sound only if the file is not changed
-/// in place while it is mapped. You must ensure this:
+/// Opening a file maps it, and reading a mapped array is a safe function. This
+/// is sound only if the file is not changed in place while it is mapped. You
+/// must ensure this:
 ///
-/// - If a program writes to the mapped file, the elements of the array change while you read them.
-/// - If a program truncates the mapped file, reading beyond the new end raises `SIGBUS`, which kills the process.
+/// - If a program writes to the mapped file, the elements of the array change
+///   while you read them.
+/// - If a program truncates the mapped file, reading beyond the new end raises
+///   `SIGBUS`, which kills the process.
 ///
-/// Replacing a file is harmless: a program that writes a new file and renames it to the old name, like
-/// [`dump`](crate::dump) does, leaves the mapped file unchanged.
+/// Replacing a file is harmless: a program that writes a new file and renames
+/// it to the old name, like [`dump`](crate::dump) does, leaves the mapped file
+/// unchanged.
 ///
-/// The function is safe all the same, because the operating system offers no way to prevent changes by other programs. If
-/// it were `unsafe`, you could not prove more than "no other program writes to this file", and every program that reads a
-/// file would need an `unsafe` block for it. `ndferry` reduces the risk:
+/// The function is safe all the same, because the operating system offers no
+/// way to prevent changes by other programs. If it were `unsafe`, you could not
+/// prove more than "no other program writes to this file", and every program
+/// that reads a file would need an `unsafe` block for it. `ndferry` reduces the
+/// risk:
 ///
-/// - Headers are checked against the length of the file when it is opened, so a truncated file is an error and not a
-///   `SIGBUS`.
-/// - A file that was changed (length or modification time) or replaced since it was opened is not passed to worker processes. The task
-///   fails with an error instead.
-/// - A `bool` is never read straight from a user's file, because bytes other than 0 and 1 would be undefined behavior.
-/// - Temporary files of a [`Store`](crate::store::Store) are complete before they are mapped, and other users cannot open
-///   them. Sealed memory files cannot be changed by any process.
+/// - Headers are checked against the length of the file when it is opened, so a
+///   truncated file is an error and not a `SIGBUS`.
+/// - A file that was changed (length or modification time) or replaced since it
+///   was opened is not passed to worker processes. The task fails with an error
+///   instead.
+/// - A `bool` is never read straight from a user's file, because bytes other
+///   than 0 and 1 would be undefined behavior.
+/// - Temporary files of a [`Store`](crate::store::Store) are complete before
+///   they are mapped, and other users cannot open them. Sealed memory files
+///   cannot be changed by any process.
 ///
 /// If other programs may change a file, read it instead of mapping it:
 /// [`OpenOptions::mmap_mode`](crate::file::OpenOptions::mmap_mode) with
-/// [`MmapMode::Forbidden`](crate::file::MmapMode::Forbidden) copies the file into memory when it is opened.
+/// [`MmapMode::Forbidden`](crate::file::MmapMode::Forbidden) copies the file
+/// into memory when it is opened.
 pub struct SharedArray<A: Element, D: Dimension> {
     view: OwnedView<A, D>,
 }
@@ -110,7 +123,7 @@ impl<A: Element, D: Dimension> SharedArray<A, D> {
         self.view.memory().copy_reason()
     }
 
-    /// Returns a view of the array that shares its elements: a slice, a transpose, or one with new axes.
+    /// Returns a slice, a transpose or another view of the same elements.
     ///
     /// `make` can call any of ndarray's methods that take a view by value.
     ///
@@ -152,8 +165,8 @@ impl<A: Element, D: Dimension> SharedArray<A, D> {
 
     /// Converts the array into an ndarray `Array`.
     ///
-    /// This takes constant time if the array was created from an `Array` and has no other handle. Otherwise the elements
-    /// are copied.
+    /// This takes constant time if the array was created from an `Array` and
+    /// has no other handle. Otherwise the elements are copied.
     ///
     /// # Examples
     ///
@@ -208,7 +221,8 @@ impl<A: Element, D: Dimension> SharedArray<A, D> {
         let start = if self.is_empty() {
             0
         } else {
-            // The closure of `subview` may return a view of a static array. Such a view is copied.
+            // The closure of `subview` may return a view of a static array.
+            // Such a view is copied.
             match self.as_ptr().addr().checked_sub(base) {
                 Some(bytes) if bytes % size_of::<A>() == 0 => bytes,
                 // Outside of these bytes, or between two of their elements.
@@ -229,7 +243,8 @@ impl<A: Element, D: Dimension> SharedArray<A, D> {
     }
 }
 
-/// The element size for checks of a shape. An empty array may have axes that are longer than memory, so its size is 1.
+/// The element size for checks of a shape. An empty array may have axes that
+/// are longer than memory, so its size is 1.
 const fn counted_size<A>(length: usize) -> usize {
     if length == 0 { 1 } else { size_of::<A>() }
 }
@@ -290,7 +305,8 @@ impl<A: Element, D: Dimension> fmt::Debug for SharedArray<A, D> {
     }
 }
 
-/// Arrays are equal if they have the same shape and equal elements. Memory order and origin do not matter.
+/// Arrays are equal if they have the same shape and equal elements. Memory
+/// order and origin do not matter.
 impl<A: Element, D: Dimension> PartialEq for SharedArray<A, D> {
     fn eq(&self, other: &Self) -> bool {
         **self == **other

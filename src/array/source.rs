@@ -49,7 +49,8 @@ impl ArraySource {
 
     /// Returns the byte order of the array in the file.
     ///
-    /// Returns `None` if the elements have no byte order, or if their fields have different ones.
+    /// Returns `None` if the elements have no byte order, or if their fields
+    /// have different ones.
     #[must_use]
     pub fn byte_order(&self) -> Option<ByteOrder> {
         self.byte_order
@@ -59,7 +60,8 @@ impl ArraySource {
 /// The reason why an array is a copy in memory and not a map of a file.
 ///
 /// [`SharedArray::copy_reason`](crate::SharedArray::copy_reason) and
-/// [`ArrayInfo::copy_reason`](crate::file::ArrayInfo::copy_reason) return it. It is printed as a sentence.
+/// [`ArrayInfo::copy_reason`](crate::file::ArrayInfo::copy_reason) return it.
+/// It is printed as a sentence.
 ///
 /// # Examples
 ///
@@ -75,19 +77,23 @@ impl ArraySource {
 pub enum CopyReason {
     /// The array was created in memory, not read from a file.
     InMemory,
-    /// The array was part of a message or a value, and too small for a segment of its own.
+    /// The array was part of a message or a value, and too small for a segment
+    /// of its own.
     Inline,
     /// The elements were in the other byte order and had to be swapped.
     ForeignByteOrder,
-    /// The elements are `bool`. A mapped file can change, so its bytes may become neither 0 nor 1.
+    /// The elements are `bool`. A mapped file can change, so its bytes may
+    /// become neither 0 nor 1.
     Bool,
     /// The offset in the file is not a multiple of the elements' alignment.
     Misaligned,
     /// The array is compressed in the file.
     Compressed,
-    /// The file was read into memory, because [`OpenOptions`](crate::file::OpenOptions) required it or it was no file.
+    /// The file was read into memory, because
+    /// [`OpenOptions`](crate::file::OpenOptions) required it or it was no file.
     Read,
-    /// The size of the records is not a multiple of the field's size, so a view cannot step from one to the next.
+    /// The size of the records is not a multiple of the field's size, so a view
+    /// cannot step from one to the next.
     Distance,
 }
 

@@ -17,14 +17,16 @@ use {
 
 /// Converts ndarray's strides, which count elements, to bytes.
 ///
-/// Strides of axes with a single element can be any number, so the product wraps around instead of overflowing.
+/// Strides of axes with a single element can be any number, so the product
+/// wraps around instead of overflowing.
 pub(super) fn byte_strides<A>(strides: &[isize]) -> Vec<isize> {
     strides.iter().map(|stride| stride.wrapping_mul(size_of::<A>() as isize)).collect()
 }
 
 /// A view together with the memory that it borrows from.
 ///
-/// Invariant: every element of the view is in the bytes of `memory`, or in memory that is never freed.
+/// Invariant: every element of the view is in the bytes of `memory`, or in
+/// memory that is never freed.
 pub(super) struct OwnedView<A: Element, D> {
     view: ArrayView<'static, A, D>,
     memory: Arc<Memory>,
@@ -37,10 +39,12 @@ impl<A: Element, D: Dimension> OwnedView<A, D> {
         make: impl for<'a> FnOnce(&'a [u8]) -> Result<ArrayView<'a, A, D>>,
     ) -> Result<Self> {
         let view = make(memory.bytes())?;
-        // SAFETY: `make` works for any lifetime, so its view borrows from the bytes it was given, or from static memory.
-        // The bytes are neither changed nor moved while `memory` exists: `Memory` has no method that does so, and moving
-        // an `Arc` does not move its content. `memory` exists as long as the view, because it is stored next to it, and
-        // no method lends the view for longer than `self` is borrowed.
+        // SAFETY: `make` works for any lifetime, so its view borrows from the
+        // bytes it was given, or from static memory. The bytes are neither
+        // changed nor moved while `memory` exists: `Memory` has no method that
+        // does so, and moving an `Arc` does not move its content. `memory`
+        // exists as long as the view, because it is stored next to it, and no
+        // method lends the view for longer than `self` is borrowed.
         let view = unsafe { view.raw_view().deref_into_view::<'static>() };
         Ok(Self { view, memory })
     }
@@ -51,7 +55,8 @@ impl<A: Element, D: Dimension> OwnedView<A, D> {
         make: impl for<'a> FnOnce(ArrayView<'a, A, D>) -> ArrayView<'a, A, E>,
     ) -> OwnedView<A, E> {
         let view = make(self.view.view());
-        // SAFETY: as in `new`: the view that `make` returns is part of the one it was given, or of static memory.
+        // SAFETY: as in `new`: the view that `make` returns is part of the one
+        // it was given, or of static memory.
         let view = unsafe { view.raw_view().deref_into_view::<'static>() };
         OwnedView { view, memory: Arc::clone(&self.memory) }
     }
@@ -78,8 +83,8 @@ impl<A: Element, D: Dimension> Clone for OwnedView<A, D> {
 
 /// A mutable view together with the map that it borrows from.
 ///
-/// Invariant: every element of the view is in the bytes of `map`, or in memory that is never freed. No other reference to
-/// these elements exists.
+/// Invariant: every element of the view is in the bytes of `map`, or in memory
+/// that is never freed. No other reference to these elements exists.
 #[cfg(target_os = "linux")]
 pub(crate) struct OwnedViewMut<A: Element, D> {
     view: ArrayViewMut<'static, A, D>,
@@ -94,10 +99,12 @@ impl<A: Element, D: Dimension> OwnedViewMut<A, D> {
         make: impl for<'a> FnOnce(&'a mut [u8]) -> Result<ArrayViewMut<'a, A, D>>,
     ) -> Result<Self> {
         let mut view = make(map.bytes())?;
-        // SAFETY: `make` works for any lifetime, so its view borrows from the bytes it was given, or from static memory.
-        // The bytes are not moved while `map` exists, which is as long as the view. No other reference to them is made:
-        // `map` is stored here and its bytes are not borrowed again, and the view is lent only through a borrow of `self`,
-        // shared or exclusive like the borrow.
+        // SAFETY: `make` works for any lifetime, so its view borrows from the
+        // bytes it was given, or from static memory. The bytes are not moved
+        // while `map` exists, which is as long as the view. No other reference
+        // to them is made: `map` is stored here and its bytes are not borrowed
+        // again, and the view is lent only through a borrow of `self`, shared
+        // or exclusive like the borrow.
         let view = unsafe { view.raw_view_mut().deref_into_view_mut::<'static>() };
         Ok(Self { view, map })
     }
@@ -106,8 +113,8 @@ impl<A: Element, D: Dimension> OwnedViewMut<A, D> {
     ///
     /// # Errors
     ///
-    /// Returns an error if the number of elements does not match, the map is misaligned, or (for `bool`) a byte is neither
-    /// 0 nor 1.
+    /// Returns an error if the number of elements does not match, the map is
+    /// misaligned, or (for `bool`) a byte is neither 0 nor 1.
     pub(crate) fn whole(map: WritableMap, shape: impl Into<StrideShape<D>>) -> Result<Self> {
         let shape = shape.into();
         Self::new(map, |bytes| {
@@ -127,14 +134,15 @@ impl<A: Element, D: Dimension> OwnedViewMut<A, D> {
 
     /// Makes a view of the part of a contiguous array within `range` of `axis`.
     ///
-    /// `map` returns the bytes of the array in the range it is called with, from the first to the last element of the
-    /// part. Other threads and processes may access the bytes between its elements. The caller must ensure that none
-    /// accesses the elements themselves while the view exists.
+    /// `map` returns the bytes of the array in the range it is called with,
+    /// from the first to the last element of the part. Other threads and
+    /// processes may access the bytes between its elements. The caller must
+    /// ensure that none accesses the elements themselves while the view exists.
     ///
     /// # Errors
     ///
-    /// Returns an error if the part is empty or out of bounds, `map` fails or returns too few bytes, or the array's number
-    /// of axes is not that of `D`.
+    /// Returns an error if the part is empty or out of bounds, `map` fails or
+    /// returns too few bytes, or the array's number of axes is not that of `D`.
     pub(crate) fn of_part(
         shape: &[usize],
         order: Order,
@@ -166,11 +174,14 @@ impl<A: Element, D: Dimension> OwnedViewMut<A, D> {
         if length < high - low || !at.is_aligned() {
             return Err(unfit("the map is too short or misaligned"));
         }
-        // SAFETY: The first element is at `at`, which is aligned. All others are within the extent of the layout, which
-        // the map contains. No two indices refer to the same element, because the layout is a slice of a contiguous one
-        // and has no negative strides. The bytes exist as long as `map`, which is stored next to the view and lends them to
-        // no other code. Any bytes are a valid element (`Pod`). The caller ensures that these elements are not accessed
-        // otherwise, and no reference to the bytes between them is made.
+        // SAFETY: The first element is at `at`, which is aligned. All others
+        // are within the extent of the layout, which the map contains. No two
+        // indices refer to the same element, because the layout is a slice of a
+        // contiguous one and has no negative strides. The bytes exist as long
+        // as `map`, which is stored next to the view and lends them to no other
+        // code. Any bytes are a valid element (`Pod`). The caller ensures that
+        // these elements are not accessed otherwise, and no reference to the
+        // bytes between them is made.
         let view = unsafe {
             RawArrayViewMut::from_shape_ptr(strided, at).deref_into_view_mut::<'static>()
         };
@@ -179,7 +190,8 @@ impl<A: Element, D: Dimension> OwnedViewMut<A, D> {
 
     /// Returns the layout of the view within the bytes of the map.
     ///
-    /// The view may be transposed or only a part of the map, because ndarray's methods can change a mutable view.
+    /// The view may be transposed or only a part of the map, because ndarray's
+    /// methods can change a mutable view.
     ///
     /// # Errors
     ///

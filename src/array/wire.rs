@@ -1,8 +1,10 @@
 //! Serialization of arrays with serde.
 //!
-//! Every serializer sees an array like one of ndarray's: a struct `Array` of `v` (1), `dim` and `data`. The crate's codec
-//! recognizes the type of `data` ([`ArrayElements`]) when it encodes, and passes a whole array ([`WholeArray`]) when it
-//! decodes, so nothing is copied. All other formats see a sequence of numbers.
+//! Every serializer sees an array like one of ndarray's: a struct `Array` of
+//! `v` (1), `dim` and `data`. The crate's codec recognizes the type of `data`
+//! ([`ArrayElements`]) when it encodes, and passes a whole array
+//! ([`WholeArray`]) when it decodes, so nothing is copied. All other formats
+//! see a sequence of numbers.
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
@@ -30,7 +32,8 @@ pub(crate) const ARRAY_STRUCT: &str = "Array";
 const ARRAY_FIELDS: [&str; 3] = ["v", "dim", "data"];
 /// The version of ndarray's serialization.
 const VERSION: u8 = 1;
-/// The name of a newtype that tells the crate's deserializer to pass a whole array.
+/// The name of a newtype that tells the crate's deserializer to pass a whole
+/// array.
 pub(crate) const WHOLE_ARRAY_NEWTYPE: &str = "$ndferry::Elements";
 
 impl Serialize for ArrayElements {
@@ -47,7 +50,8 @@ impl Serialize for ArrayElements {
     }
 }
 
-/// `.ferry` files and other processes receive arrays of any dtype. Other formats receive arrays of scalars, like ndarray's.
+/// `.ferry` files and other processes receive arrays of any dtype. Other
+/// formats receive arrays of scalars, like ndarray's.
 impl Serialize for AnyArray {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_struct(ARRAY_STRUCT, ARRAY_FIELDS.len())?;
@@ -76,7 +80,10 @@ impl<'de> Deserializer<'de> for WholeArray {
             let value = visitor.visit_seq(&mut sequence)?;
             match sequence.left {
                 0 => Ok(value),
-                left => Err(de::Error::invalid_length(length, &&*format!("{} elements", length - left))),
+                left => {
+                    let expected = format!("{} elements", length - left);
+                    Err(de::Error::invalid_length(length, &&*expected))
+                }
             }
         })
     }
@@ -94,8 +101,8 @@ impl<'de> Deserializer<'de> for WholeArray {
     }
 
     serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string option unit unit_struct newtype_struct seq
-        tuple tuple_struct map struct enum identifier ignored_any
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string option unit
+        unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
     }
 }
 
@@ -158,7 +165,8 @@ macro_rules! deserializer_of {
 
 scalars!(implement_element_value!());
 
-/// A half-precision float. `half` deserializes it from a newtype of its bits, and all other types from an `f32`.
+/// A half-precision float. `half` deserializes it from a newtype of its bits,
+/// and all other types from an `f32`.
 struct HalfDeserializer {
     bits: u16,
     value: f32,
@@ -180,8 +188,8 @@ impl<'de> Deserializer<'de> for HalfDeserializer {
     }
 
     serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct seq tuple
-        tuple_struct map struct enum identifier ignored_any
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
+        unit unit_struct seq tuple tuple_struct map struct enum identifier ignored_any
     }
 }
 
@@ -308,7 +316,8 @@ impl<'de, A: Element, D: Dimension> Deserialize<'de> for SharedArray<A, D> {
     }
 }
 
-/// `.ferry` files and other processes keep the dtype. Other formats do not record it, so their numbers are read as `f64`.
+/// `.ferry` files and other processes keep the dtype. Other formats do not
+/// record it, so their numbers are read as `f64`.
 impl<'de> Deserialize<'de> for AnyArray {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let parts = Parts::<f64>::deserialize(deserializer)?;

@@ -1,4 +1,5 @@
-//! The bytes of arrays: [`map`] maps files and owns buffers, [`swap`] reverses bytes.
+//! The bytes of arrays: [`map`] maps files and owns buffers, [`swap`] reverses
+//! bytes.
 
 #[allow(unsafe_code)]
 pub(crate) mod map;

@@ -1,6 +1,7 @@
 //! The type of an array's elements.
 //!
-//! A [`DType`] has [`Fields`], and each of these has a `DType`: this file and `fields.rs` refer to each other.
+//! A [`DType`] has [`Fields`], and each of these has a `DType`: this file and
+//! `fields.rs` refer to each other.
 
 use std::fmt;
 
@@ -16,9 +17,11 @@ use crate::Result;
 
 /// The type of an array's elements, with its byte order.
 ///
-/// A dtype is parsed from, and printed as, NumPy's type string. A structured dtype is the list of its fields (NumPy's
-/// `descr`). Elements of one byte (`|u1`) and byte strings (`|S3`, `|V3`) have no byte order. For all other elements the
-/// string must contain it, so that it means the same on every machine. Each field of a structured dtype has its own.
+/// A dtype is parsed from, and printed as, NumPy's type string. A structured
+/// dtype is the list of its fields (NumPy's `descr`). Elements of one byte
+/// (`|u1`) and byte strings (`|S3`, `|V3`) have no byte order. For all other
+/// elements the string must contain it, so that it means the same on every
+/// machine. Each field of a structured dtype has its own.
 ///
 /// # Examples
 ///
@@ -78,17 +81,19 @@ impl DType {
         Self::new(A::SCALAR, ByteOrder::NATIVE)
     }
 
-    /// Returns a structured dtype with these fields and elements of `item_size` bytes.
+    /// Returns a structured dtype with elements of `item_size` bytes.
     ///
-    /// List the fields by ascending offset. The bytes that no field covers are padding.
+    /// List the fields by ascending offset. The bytes that no field covers are
+    /// padding.
     ///
     /// # Examples
     ///
     /// ```
     /// use ndferry::{DType, dtype::Field};
     ///
-    /// let fields = vec![Field::new("id", DType::of::<u8>(), 0), Field::new("weight", DType::of::<f64>(), 8)];
-    /// let record = DType::structured(fields, 16)?;
+    /// let id = Field::new("id", DType::of::<u8>(), 0);
+    /// let weight = Field::new("weight", DType::of::<f64>(), 8);
+    /// let record = DType::structured(vec![id, weight], 16)?;
     /// assert_eq!(record.field("weight").unwrap().offset(), 8);
     /// # Ok::<(), ndferry::Error>(())
     /// ```
@@ -120,7 +125,7 @@ impl DType {
         Self { kind, fields: None, byte_order }
     }
 
-    /// Returns the kind of the elements, which is the dtype without its byte order.
+    /// Returns the kind of the elements: the dtype without byte order.
     ///
     /// # Examples
     ///
@@ -199,14 +204,16 @@ impl DType {
         self.fields.as_ref().map_or(0, Fields::depth)
     }
 
-    /// The number of strings, numbers and brackets that the dtype is written with.
+    /// The number of strings, numbers and brackets that the dtype is written
+    /// with.
     pub(super) fn descr_parts(&self) -> usize {
         self.fields.as_ref().map_or(1, Fields::descr_parts)
     }
 
     /// Returns the byte order of the elements.
     ///
-    /// Returns `None` if the elements have no byte order, or if their fields have [different ones](DType::is_mixed).
+    /// Returns `None` if the elements have no byte order, or if their fields
+    /// have [different ones](DType::is_mixed).
     ///
     /// # Examples
     ///
@@ -272,12 +279,14 @@ impl DType {
         }
     }
 
-    /// Returns how many elements fit in `nbytes`: any number if an element has no bytes.
+    /// Returns how many elements fit in `nbytes`: any number if an element has
+    /// no bytes.
     pub(crate) fn fitting(&self, nbytes: usize) -> usize {
         nbytes.checked_div(self.item_size()).unwrap_or(isize::MAX as usize)
     }
 
-    /// Returns the alignment that a view of the elements needs: that of the Rust type, or 1 without one.
+    /// Returns the alignment that a view of the elements needs: that of the
+    /// Rust type, or 1 without one.
     pub(crate) fn alignment(&self) -> usize {
         match self.kind {
             DTypeKind::Scalar(scalar) => scalar.alignment(),
@@ -286,7 +295,7 @@ impl DType {
         }
     }
 
-    /// Returns whether all parts of the elements are in native byte order, or have none.
+    /// Returns whether the elements need no byte swap on this machine.
     ///
     /// # Examples
     ///
@@ -307,7 +316,7 @@ impl DType {
         }
     }
 
-    /// Returns the dtype of the same elements in `byte_order`, including all fields.
+    /// Returns the dtype in `byte_order`, including all fields.
     ///
     /// # Examples
     ///
@@ -315,7 +324,8 @@ impl DType {
     /// use ndferry::{DType, dtype::ByteOrder};
     ///
     /// let mixed: DType = "[('a', '<i2'), ('b', '>i2')]".parse()?;
-    /// assert_eq!(mixed.with_byte_order(ByteOrder::Big).to_string(), "[('a', '>i2'), ('b', '>i2')]");
+    /// let big = mixed.with_byte_order(ByteOrder::Big);
+    /// assert_eq!(big.to_string(), "[('a', '>i2'), ('b', '>i2')]");
     /// # Ok::<(), ndferry::Error>(())
     /// ```
     #[must_use]
@@ -323,7 +333,7 @@ impl DType {
         self.map_orders(|_| byte_order)
     }
 
-    /// Returns the dtype with the opposite byte order, in each field separately.
+    /// Returns the dtype with all byte orders reversed.
     ///
     /// # Examples
     ///

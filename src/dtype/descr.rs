@@ -1,7 +1,8 @@
 //! Dtypes as text: NumPy's type strings, and its `descr` for structured dtypes.
 //!
-//! A field is `(name, dtype)` or `(name, dtype, shape)`. A field with a title has `(title, name)` as its name. Padding
-//! is a field of void with an empty name. JSON has lists instead of tuples.
+//! A field is `(name, dtype)` or `(name, dtype, shape)`. A field with a title
+//! has `(title, name)` as its name. Padding is a field of void with an empty
+//! name. JSON has lists instead of tuples.
 
 use std::{fmt, str::FromStr};
 
@@ -159,7 +160,8 @@ fn split_field(item: &Literal) -> Option<(Option<&str>, &str, &[Literal])> {
     }
 }
 
-/// Reads a dtype and the optional shape after it. The dtype may have a shape of its own, which comes last.
+/// Reads a dtype and the optional shape after it. The dtype may have a shape of
+/// its own, which comes last.
 fn dtype_and_shape(parts: &[Literal]) -> Result<(DType, Vec<usize>)> {
     let (dtype, inner) = match items_of(&parts[0]) {
         Some(items) if shape_in(items).is_some() => dtype_and_shape(items)?,
@@ -209,7 +211,8 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// Parses a dtype without fields. The byte order may be absent only if the elements have none.
+/// Parses a dtype without fields. The byte order may be absent only if the
+/// elements have none.
 fn type_string(text: &str) -> Result<DType> {
     let (prefix, code) = match text.as_bytes().first() {
         Some(b'<' | b'>' | b'|' | b'=') => text.split_at(1),
@@ -222,7 +225,8 @@ fn type_string(text: &str) -> Result<DType> {
         _ if !kind.has_byte_order() => ByteOrder::NATIVE,
         _ => {
             return Err(Error::invalid_data(format!(
-                "dtype {} has no byte order: write `<{code}` (little-endian) or `>{code}` (big-endian)",
+                "dtype {} has no byte order: write `<{code}` (little-endian) or \
+                 `>{code}` (big-endian)",
                 Quoted(text)
             )));
         }
@@ -259,12 +263,14 @@ fn unknown(text: &str, code: &str) -> Error {
     let quoted = Quoted(text);
     if code.starts_with('O') {
         return Error::invalid_data(format!(
-            "dtype {quoted} holds Python objects, which only Python can read: save the array with a numeric dtype"
+            "dtype {quoted} holds Python objects, which only Python can read: save the \
+             array with a numeric dtype"
         ));
     }
     let codes: Vec<_> = Scalar::ALL.iter().map(|scalar| scalar.code()).collect();
     Error::invalid_data(format!(
-        "unknown dtype {quoted}: expected `<` or `>` and one of {}, M8 or m8 with a unit, S, U or V with a length, \
+        "unknown dtype {quoted}: expected `<` or `>` and one of {}, M8 or m8 with a unit, \
+         S, U or V with a length, \
          or a list of fields",
         codes.join(" ")
     ))

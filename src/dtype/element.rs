@@ -11,11 +11,12 @@ mod private {
 
 /// A Rust type that can be an element of an array.
 ///
-/// These are `bool`, `i8` to `i64`, `u8` to `u64`, [`half::f16`], [`half::bf16`], `f32`, `f64`, and
-/// [`num_complex::Complex`] of `f32` and `f64`.
+/// These are `bool`, `i8` to `i64`, `u8` to `u64`, [`half::f16`],
+/// [`half::bf16`], `f32`, `f64`, and [`num_complex::Complex`] of `f32` and
+/// `f64`.
 ///
-/// You cannot implement this trait: ndferry reads elements straight from files, which is sound only for types that it
-/// knows.
+/// You cannot implement this trait: ndferry reads elements straight from files,
+/// which is sound only for types that it knows.
 ///
 /// # Examples
 ///
@@ -45,7 +46,8 @@ pub trait Element:
     ///
     /// # Errors
     ///
-    /// Returns an error if the bytes are misaligned, of the wrong length, or (for `bool`) neither 0 nor 1.
+    /// Returns an error if the bytes are misaligned, of the wrong length, or
+    /// (for `bool`) neither 0 nor 1.
     #[doc(hidden)]
     fn cast(bytes: &[u8]) -> Result<&[Self], CastError>;
 

@@ -33,7 +33,8 @@ impl fmt::Display for Escaped<'_> {
 
 /// Escapes `name` for a path of names joined by dots.
 ///
-/// A backslash precedes each dot and each backslash, so that no two lists of names have the same path.
+/// A backslash precedes each dot and each backslash, so that no two lists of
+/// names have the same path.
 pub(crate) fn escape_name(name: &str) -> String {
     let mut escaped = String::with_capacity(name.len());
     for letter in name.chars() {

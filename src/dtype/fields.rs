@@ -1,6 +1,7 @@
 //! The fields of structured dtypes.
 //!
-//! A [`Field`] has a [`DType`], which may have [`Fields`]: this file and `data_type.rs` refer to each other.
+//! A [`Field`] has a [`DType`], which may have [`Fields`]: this file and
+//! `data_type.rs` refer to each other.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -14,8 +15,9 @@ use crate::{Error, Result};
 
 /// How many levels deep structured dtypes may nest.
 pub(super) const MAX_NESTING_DEPTH: usize = 32;
-/// How many strings, numbers and brackets a dtype may be written with. In memory each needs more than its few bytes of
-/// text, so this limits what a small file can allocate.
+/// How many strings, numbers and brackets a dtype may be written with. In
+/// memory each needs more than its few bytes of text, so this limits what a
+/// small file can allocate.
 pub(super) const MAX_DESCR_PARTS: usize = 1 << 18;
 /// How many of them padding needs: brackets around a name and a dtype.
 const PADDING_DESCR_PARTS: usize = 3;
@@ -43,12 +45,12 @@ pub struct Field {
 }
 
 impl Field {
-    /// Returns a field called `name`, `offset` bytes from the start of an element.
+    /// Returns a field at `offset` bytes from the start of an element.
     pub fn new(name: impl Into<String>, dtype: DType, offset: usize) -> Self {
         Self { name: name.into(), title: None, dtype, shape: Vec::new(), offset }
     }
 
-    /// Makes the field an array of `shape` in C order. Each element contains all of it.
+    /// Makes the field an array of `shape`, in C order.
     #[must_use]
     pub fn with_shape(mut self, shape: impl Into<Vec<usize>>) -> Self {
         self.shape = shape.into();
@@ -76,7 +78,7 @@ impl Field {
         self.title.as_deref()
     }
 
-    /// Returns the dtype of the field, or of one element if the field is an array.
+    /// Returns the dtype of the field, or of an element of its array.
     #[must_use]
     pub fn dtype(&self) -> &DType {
         &self.dtype
@@ -88,15 +90,16 @@ impl Field {
         &self.shape
     }
 
-    /// Returns the distance of the field from the start of an element, in bytes.
+    /// Returns the offset of the field in an element, in bytes.
     #[must_use]
     pub fn offset(&self) -> usize {
         self.offset
     }
 
-    /// Returns the name escaped for the paths that [`AnyArray::field`](crate::AnyArray::field) takes.
+    /// Returns the name, escaped for a path of names.
     ///
-    /// A backslash precedes each dot and each backslash of the name.
+    /// A backslash precedes each dot and each backslash, as
+    /// [`AnyArray::field`](crate::AnyArray::field) expects it.
     ///
     /// # Examples
     ///
@@ -116,16 +119,19 @@ impl Field {
         self.shape.iter().product()
     }
 
-    /// The number of strings, numbers and brackets that the field is written with.
+    /// The number of strings, numbers and brackets that the field is written
+    /// with.
     fn descr_parts(&self) -> usize {
         let title = if self.title.is_some() { 2 } else { 0 };
         let shape = if self.shape.is_empty() { 0 } else { 1 + self.shape.len() };
         2 + title + self.dtype.descr_parts() + shape
     }
 
-    /// Returns the size of the field in bytes, or `None` if memory cannot address it.
+    /// Returns the size of the field in bytes, or `None` if memory cannot
+    /// address it.
     ///
-    /// As for arrays, an axis of length zero does not make the others count less.
+    /// As for arrays, an axis of length zero does not make the others count
+    /// less.
     pub(super) fn nbytes(&self) -> Option<usize> {
         let size = self.dtype.item_size();
         let axes = self.shape.iter().filter(|&&axis| axis != 0);
@@ -240,7 +246,8 @@ impl Fields {
             )));
         }
         let orders = PartOrders::of(&fields);
-        // There are fewer fields than `MAX_DESCR_PARTS`, so an index fits `u32`.
+        // There are fewer fields than `MAX_DESCR_PARTS`, so an index fits
+        // `u32`.
         let mut by_name: Vec<_> = (0..fields.len() as u32).collect();
         by_name.sort_unstable_by_key(|&at| fields[at as usize].name.as_str());
         Ok(Self(Arc::new(Inner { fields, by_name, item_size, orders, depth, descr_parts })))

@@ -25,7 +25,8 @@ pub enum DTypeKind {
     Scalar(Scalar),
     /// A byte string of this length (`S`), padded with zeros.
     Bytes(usize),
-    /// A text of this many characters of four bytes each (`U`), padded with zeros.
+    /// A text of this many characters of four bytes each (`U`), padded with
+    /// zeros.
     Text(usize),
     /// A point in time, counted from 1970 (`M8`, NumPy's `datetime64`).
     DateTime(TimeUnit),
@@ -33,7 +34,8 @@ pub enum DTypeKind {
     TimeDelta(TimeUnit),
     /// This many bytes of unknown meaning (`V`).
     Void(usize),
-    /// A record of this many named fields, which [`DType::fields`](crate::DType::fields) returns.
+    /// A record of this many named fields, which
+    /// [`DType::fields`](crate::DType::fields) returns.
     Struct(usize),
 }
 
@@ -41,7 +43,8 @@ impl DTypeKind {
     /// Bytes of a character of `U`.
     pub(crate) const CHARACTER_SIZE: usize = 4;
 
-    /// Returns whether the elements themselves, apart from their fields, have a byte order.
+    /// Returns whether the elements themselves, apart from their fields, have a
+    /// byte order.
     pub(super) fn has_byte_order(self) -> bool {
         match self {
             Self::Scalar(scalar) => scalar.size() > 1,

@@ -1,4 +1,5 @@
-//! The Python literals in dtypes and `.npy` headers: strings, whole numbers, lists and tuples.
+//! The Python literals in dtypes and `.npy` headers: strings, whole numbers,
+//! lists and tuples.
 
 use std::{cell::Cell, fmt};
 
@@ -13,10 +14,12 @@ use super::{
 };
 use crate::{Error, Result};
 
-/// How deep brackets may nest. A structured dtype is a list of tuples, and a shape is one more tuple.
+/// How deep brackets may nest. A structured dtype is a list of tuples, and a
+/// shape is one more tuple.
 const MAX_BRACKET_DEPTH: usize = 2 * MAX_NESTING_DEPTH + 2;
 
-/// A string, a whole number that is not negative, or a list or tuple of literals.
+/// A string, a whole number that is not negative, or a list or tuple of
+/// literals.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Literal {
     Text(String),
@@ -238,7 +241,8 @@ impl<'a> Literals<'a> {
         }
     }
 
-    /// Reads items between brackets. Returns them and whether a comma follows the last one.
+    /// Reads items between brackets. Returns them and whether a comma follows
+    /// the last one.
     fn items(&mut self, open: &str, close: &str, depth: usize) -> Result<(Vec<Literal>, bool)> {
         let mut items = Vec::new();
         self.expect(open)?;
@@ -255,7 +259,8 @@ impl<'a> Literals<'a> {
     }
 }
 
-/// Parses an escape sequence after its backslash. Returns the character and the length of the sequence.
+/// Parses an escape sequence after its backslash. Returns the character and the
+/// length of the sequence.
 fn escaped(text: &str) -> Option<(char, usize)> {
     let hexadecimal = |digits: usize| {
         let number = text

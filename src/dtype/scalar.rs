@@ -2,10 +2,12 @@
 //!
 //! [`scalars!`] is the only list of them. To add a scalar, add a row.
 
-/// Calls a macro with the table of scalars, after arguments of the caller's choice.
+/// Calls a macro with the table of scalars, after arguments of the caller's
+/// choice.
 ///
-/// A row is a variant of [`Scalar`], its Rust type, its class, and its names. The class determines how bytes are cast to
-/// the type, swapped, and passed to serde. The names are:
+/// A row is a variant of [`Scalar`], its Rust type, its class, and its names.
+/// The class determines how bytes are cast to the type, swapped, and passed to
+/// serde. The names are:
 ///
 /// 1. the name of the Rust type in messages,
 /// 2. NumPy's type code without the byte order,
@@ -52,7 +54,8 @@ macro_rules! define_scalar {
     )*) => {
         /// A boolean or numeric element type, without its byte order.
         ///
-        /// Each scalar has a Rust type, which implements [`Element`](super::Element).
+        /// Each scalar has a Rust type, which implements
+        /// [`Element`](super::Element).
         ///
         /// # Examples
         ///
@@ -73,7 +76,8 @@ macro_rules! define_scalar {
         }
 
         impl Scalar {
-            /// All scalars: `bool`, then signed and unsigned integers, floats and complex numbers.
+            /// All scalars, in the order of the table in the
+            /// [module](crate::dtype).
             pub const ALL: [Self; [$(Self::$scalar),*].len()] = [$(Self::$scalar),*];
         }
 
@@ -124,7 +128,7 @@ impl Scalar {
         self.row().size
     }
 
-    /// Returns the size in bytes of the unit that a change of byte order reverses.
+    /// Returns the size of the unit that a byte swap reverses, in bytes.
     ///
     /// A complex number is two units, any other scalar is one.
     ///
@@ -163,7 +167,8 @@ impl Scalar {
         self.row().numpy_supported
     }
 
-    /// Returns the name of the type in `.safetensors` files, if the format has it.
+    /// Returns the name of the type in `.safetensors` files, if the format has
+    /// it.
     pub(crate) const fn safetensors_name(self) -> Option<&'static str> {
         self.row().safetensors_name
     }

@@ -175,7 +175,8 @@ fn dtype_of_maximum_size_can_be_written_and_read() {
         });
         DType::structured(fields.collect(), count * 2 + 1)
     };
-    // Each field has 5 parts (tuple, tuple of title and name, dtype) and its padding 3. The list is one more.
+    // Each field has 5 parts (tuple, tuple of title and name, dtype) and its
+    // padding 3. The list is one more.
     let most = ((1 << 18) - 1) / 8;
     let dtype = many(most).unwrap();
     assert_eq!(dtype.to_string().parse::<DType>().unwrap(), dtype);

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-/// The unit of a datetime or a time span: a multiple of a base unit, such as NumPy's `25us`.
+/// The unit of a datetime or a time span.
+///
+/// It is a multiple of a base unit, such as NumPy's `25us`.
 ///
 /// # Examples
 ///
@@ -91,7 +93,8 @@ impl TimeUnit {
         self.base
     }
 
-    /// Parses the text after `M8` or `m8` in a type string: nothing, or a unit in brackets.
+    /// Parses the text after `M8` or `m8` in a type string: nothing, or a unit
+    /// in brackets.
     pub(super) fn parse(text: &str) -> Option<Self> {
         if text.is_empty() {
             return Some(Self { multiple: 1, base: TimeBase::Generic });

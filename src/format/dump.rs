@@ -99,7 +99,7 @@ impl Default for DumpOptions {
         Self {
             byte_order: None,
             order: None,
-            threshold: codec::THRESHOLD,
+            threshold: codec::DEFAULT_THRESHOLD,
             checksums: true,
             alignment: ferry::ALIGNMENT,
             compression: None,
@@ -283,7 +283,7 @@ impl DumpOptions {
                 "a .{format} file is never compressed when it is written, and aligned to 64 bytes: for anything else, write a .ferry file"
             )));
         }
-        if self.threshold != codec::THRESHOLD {
+        if self.threshold != codec::DEFAULT_THRESHOLD {
             return Err(Error::invalid_input(format!(
                 "a .{format} file holds arrays alone, for which there is no threshold"
             )));

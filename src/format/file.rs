@@ -828,7 +828,7 @@ impl Segments for ArrayFile {
         }
     }
 
-    fn maps_alone(&self) -> bool {
+    fn requires_maps(&self) -> bool {
         self.options.mapping == MmapMode::Required
     }
 }

@@ -1,4 +1,5 @@
-//! The directories of this process's control groups, whose files contain its limits.
+//! The directories of this process's control groups, whose files contain its
+//! limits.
 //!
 //! Versions 1 and 2 are supported, also at the same time.
 
@@ -7,9 +8,11 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-/// Returns the directories of the groups that limit `controller` (`memory` or `cpu`) for this process.
+/// Returns the directories of the groups that limit `controller` (`memory` or
+/// `cpu`) for this process.
 ///
-/// The group of the process is first, followed by the groups that contain it. The list is empty without control groups.
+/// The group of the process is first, followed by the groups that contain it.
+/// The list is empty without control groups.
 pub(crate) fn directories(controller: &str) -> Vec<PathBuf> {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     find(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo"), controller)
@@ -18,7 +21,8 @@ pub(crate) fn directories(controller: &str) -> Vec<PathBuf> {
 fn find(groups: &str, mounts: &str, controller: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for line in groups.lines() {
-        // The format is `number:controllers:path`. Version 2 has no controllers here.
+        // The format is `number:controllers:path`. Version 2 has no controllers
+        // here.
         let mut fields = line.splitn(3, ':');
         let (Some(_), Some(controllers), Some(group)) =
             (fields.next(), fields.next(), fields.next())
@@ -46,7 +50,8 @@ struct Mount {
 }
 
 impl Mount {
-    /// Parses a line of `/proc/self/mountinfo` (see `proc(5)`). Returns `None` if it is another kind of mount.
+    /// Parses a line of `/proc/self/mountinfo` (see `proc(5)`). Returns `None`
+    /// if it is another kind of mount.
     fn parse(line: &str, kind: &str, controller: &str) -> Option<Self> {
         let (mount, system) = line.split_once(" - ")?;
         let mut system = system.split(' ');
@@ -58,9 +63,11 @@ impl Mount {
         Some(Self { root: mount.next()?.into(), at: mount.next()?.into() })
     }
 
-    /// Returns the directories of `group` and of the groups that contain it, up to the mount point.
+    /// Returns the directories of `group` and of the groups that contain it, up
+    /// to the mount point.
     fn ancestors(&self, group: &Path) -> Vec<PathBuf> {
-        // A group outside of the mounted one (`/../..`) is not visible, but the mounted one limits it too.
+        // A group outside of the mounted one (`/../..`) is not visible, but the
+        // mounted one limits it too.
         let is_visible = !group.components().any(|part| part == Component::ParentDir);
         let inside = group.strip_prefix(&self.root).ok().filter(|_| is_visible);
         let inside = inside.unwrap_or(Path::new(""));

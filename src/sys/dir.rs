@@ -1,7 +1,8 @@
 //! Open directories, and operations on their entries.
 //!
-//! Entries are accessed by name relative to the open directory, and symbolic links are not followed. The caller must check
-//! whether a directory's owner can be trusted.
+//! Entries are accessed by name relative to the open directory, and symbolic
+//! links are not followed. The caller must check whether a directory's owner
+//! can be trusted.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -18,10 +19,12 @@ use rustix::{
     io::{Errno, Result, retry_on_intr},
 };
 
-/// An open directory. It stays the same directory if its path is given to another one.
+/// An open directory. It stays the same directory if its path is given to
+/// another one.
 pub(crate) struct Dir(OwnedFd);
 
-/// The identity of a file. Equal identities mean the same file as long as one of the two is open.
+/// The identity of a file. Equal identities mean the same file as long as one
+/// of the two is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     device: u64,
@@ -54,7 +57,8 @@ pub(crate) fn make(path: &Path) -> Result<()> {
 }
 
 impl Dir {
-    /// Opens the directory at `path`. The last component must not be a symbolic link.
+    /// Opens the directory at `path`. The last component must not be a symbolic
+    /// link.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         open_at(CWD, path.as_os_str(), OFlags::RDONLY | OFlags::DIRECTORY).map(Self)
     }
@@ -75,12 +79,14 @@ impl Dir {
         open_at(self, name.as_ref(), flags).map(File::from)
     }
 
-    /// Opens a regular file for reading and writing. Returns `None` if the entry is not a regular file.
+    /// Opens a regular file for reading and writing. Returns `None` if the
+    /// entry is not a regular file.
     pub(crate) fn open_file(&self, name: impl AsRef<OsStr>) -> Result<Option<File>> {
         self.regular(name.as_ref(), OFlags::RDWR)
     }
 
-    /// Opens a regular file for reading and appending. Returns `None` if the entry is not a regular file.
+    /// Opens a regular file for reading and appending. Returns `None` if the
+    /// entry is not a regular file.
     pub(crate) fn open_log(&self, name: impl AsRef<OsStr>) -> Result<Option<File>> {
         self.regular(name.as_ref(), OFlags::RDWR | OFlags::APPEND)
     }

@@ -17,7 +17,8 @@ use crate::{Error, Result};
 ///
 /// # Errors
 ///
-/// Returns an error if the file cannot be opened or is not a regular file. Opening a pipe does not wait for a writer.
+/// Returns an error if the file cannot be opened or is not a regular file.
+/// Opening a pipe does not wait for a writer.
 pub(crate) fn open_regular(path: &Path) -> Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
@@ -41,7 +42,8 @@ pub(crate) fn same(one: &Metadata, other: &Metadata) -> bool {
     (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
-/// Creates a file without a name in `folder`, with the permissions of the umask.
+/// Creates a file without a name in `folder`, with the permissions of the
+/// umask.
 #[cfg(target_os = "linux")]
 pub(crate) fn create_unnamed(folder: &Path) -> io::Result<File> {
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
@@ -53,8 +55,8 @@ pub(crate) fn create_unnamed(folder: &Path) -> io::Result<File> {
 ///
 /// # Errors
 ///
-/// Returns `AlreadyExists` if the name is taken. Returns other errors if the file system does not support it, or `/proc` is
-/// not mounted.
+/// Returns `AlreadyExists` if the name is taken. Returns other errors if the
+/// file system does not support it, or `/proc` is not mounted.
 #[cfg(target_os = "linux")]
 pub(crate) fn link_unnamed(file: &File, path: &Path) -> io::Result<()> {
     let open = format!("/proc/self/fd/{}", file.as_raw_fd());

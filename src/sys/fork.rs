@@ -17,16 +17,19 @@ use rustix::{
 
 use super::{process, unshared};
 
-/// The number of threads that only wait in a system call, and then end this process.
+/// The number of threads that only wait in a system call, and then end this
+/// process.
 static WATCHER_COUNT: AtomicUsize = AtomicUsize::new(0);
 
-/// How long to wait for threads that are about to end. A joined thread may still exist for a moment.
+/// How long to wait for threads that are about to end. A joined thread may
+/// still exist for a moment.
 const THREAD_EXIT_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// The exit code of a forked process that fails, which is that of a panic.
 const FAILURE_EXIT_CODE: i32 = 101;
 
-/// The kernel's flag of a thread that no longer runs code of the program (`PF_EXITING`, field 9 of `proc_pid_stat(5)`).
+/// The kernel's flag of a thread that no longer runs code of the program
+/// (`PF_EXITING`, field 9 of `proc_pid_stat(5)`).
 const PF_EXITING: u64 = 4;
 
 /// The reason why this process cannot be forked.
@@ -41,7 +44,8 @@ pub(crate) struct Child(Pid);
 
 /// Starts a thread that ends this process when `watch` returns.
 ///
-/// `watch` must only wait in a system call. Such a thread does not prevent a [`fork`].
+/// `watch` must only wait in a system call. Such a thread does not prevent a
+/// [`fork`].
 pub(crate) fn spawn_watcher(name: &str, watch: impl FnOnce() + Send + 'static) -> io::Result<()> {
     WATCHER_COUNT.fetch_add(1, Ordering::Relaxed);
     let started = thread::Builder::new().name(name.into()).spawn(move || {
@@ -54,21 +58,27 @@ pub(crate) fn spawn_watcher(name: &str, watch: impl FnOnce() + Send + 'static) -
     started.map(drop)
 }
 
-/// Forks this process. The new process, which leads its own process group, calls `work` and exits.
+/// Forks this process. The new process, which leads its own process group,
+/// calls `work` and exits.
 ///
-/// The new process never returns from this function. It runs neither destructors nor exit handlers of its parent.
+/// The new process never returns from this function. It runs neither
+/// destructors nor exit handlers of its parent.
 ///
 /// # Errors
 ///
-/// Returns an error if other threads are running, because a lock of such a thread would stay locked in the new process.
+/// Returns an error if other threads are running, because a lock of such a
+/// thread would stay locked in the new process.
 pub(crate) fn fork(work: impl FnOnce()) -> Result<Child, ForkError> {
     check_single_threaded()?;
     let list = unshared::list();
-    // SAFETY: `check_single_threaded` has checked that no other thread runs code of the program, so none can be started.
-    // No lock is held by a thread that the new process does not have. Watchers, which are not counted, wait in a system
-    // call. A watcher that has just woken up ends this process. It can hold only the list of unshared descriptors, which
-    // is locked here, and the state of its session, which the new process does not use. The new process has a copy of all
-    // memory, including the maps that this crate writes to (`release_all`), and never returns to the caller.
+    // SAFETY: `check_single_threaded` has checked that no other thread runs
+    // code of the program, so none can be started. No lock is held by a thread
+    // that the new process does not have. Watchers, which are not counted, wait
+    // in a system call. A watcher that has just woken up ends this process. It
+    // can hold only the list of unshared descriptors, which is locked here, and
+    // the state of its session, which the new process does not use. The new
+    // process has a copy of all memory, including the maps that this crate
+    // writes to (`release_all`), and never returns to the caller.
     match unsafe { libc::fork() } {
         0 => {
             WATCHER_COUNT.store(0, Ordering::Relaxed);
@@ -98,7 +108,8 @@ pub(crate) fn fork(work: impl FnOnce()) -> Result<Child, ForkError> {
     }
 }
 
-/// Checks that no other thread runs code of the program. Waits for threads that are about to end.
+/// Checks that no other thread runs code of the program. Waits for threads that
+/// are about to end.
 pub(crate) fn check_single_threaded() -> Result<(), ForkError> {
     let until = Instant::now() + THREAD_EXIT_TIMEOUT;
     loop {
@@ -121,7 +132,8 @@ fn count_other_threads() -> io::Result<usize> {
     Ok(running.saturating_sub(1 + WATCHER_COUNT.load(Ordering::Relaxed)))
 }
 
-/// Returns whether a thread with this `stat` no longer runs code of the program.
+/// Returns whether a thread with this `stat` no longer runs code of the
+/// program.
 fn is_exiting(stat: &[u8]) -> bool {
     // The name of the thread, in parentheses, may contain any characters.
     let after_name = stat.iter().rposition(|&byte| byte == b')').map_or(stat, |at| &stat[at + 1..]);

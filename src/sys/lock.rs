@@ -1,6 +1,7 @@
 //! Locks on open files (`flock`).
 //!
-//! A lock belongs to the open file and is released when the last descriptor of it is closed.
+//! A lock belongs to the open file and is released when the last descriptor of
+//! it is closed.
 
 use std::os::fd::AsFd;
 
@@ -9,7 +10,8 @@ use rustix::{
     io::{Errno, Result, retry_on_intr},
 };
 
-/// Takes a shared lock. Returns `false` if another open file has an exclusive one.
+/// Takes a shared lock. Returns `false` if another open file has an exclusive
+/// one.
 pub(crate) fn try_shared(file: impl AsFd) -> Result<bool> {
     attempt(file, FlockOperation::NonBlockingLockShared)
 }

@@ -1,8 +1,9 @@
 //! Memory files (`memfd_create`).
 //!
-//! A memory file has no name in a file system. The kernel removes it when its last descriptor and map are closed. Seals
-//! prevent changes of the file by all processes. They cannot be removed, and a process that receives the file can check
-//! them.
+//! A memory file has no name in a file system. The kernel removes it when its
+//! last descriptor and map are closed. Seals prevent changes of the file by all
+//! processes. They cannot be removed, and a process that receives the file can
+//! check them.
 
 use std::{fs::File, os::fd::AsFd};
 
@@ -47,7 +48,8 @@ pub(crate) fn create(name: &str) -> Result<File> {
 ///
 /// # Errors
 ///
-/// Returns `BUSY` if `seals` include the content and a process has mapped the file for writing.
+/// Returns `BUSY` if `seals` include the content and a process has mapped the
+/// file for writing.
 pub(crate) fn seal(file: impl AsFd, seals: Seals) -> Result<()> {
     fcntl_add_seals(file, seals.flags() | SealFlags::SEAL)
 }

@@ -1,7 +1,8 @@
-//! How much memory this process can still allocate, by the limits of its control groups and of the machine.
+//! How much memory this process can still allocate, by the limits of its
+//! control groups and of the machine.
 //!
-//! The kernel kills a process that exceeds a limit, and usage figures lag behind. So a margin below each limit is left
-//! unused.
+//! The kernel kills a process that exceeds a limit, and usage figures lag
+//! behind. So a margin below each limit is left unused.
 
 use std::{
     fs,

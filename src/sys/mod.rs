@@ -1,6 +1,7 @@
 //! Safe functions for system calls.
 //!
-//! The module does not know arrays, sessions or pools. Only [`file`] and [`vector`] work on systems other than Linux.
+//! The module does not know arrays, sessions or pools. Only [`file`] and
+//! [`vector`] work on systems other than Linux.
 
 #[cfg(target_os = "linux")]
 pub(crate) mod cgroup;

@@ -16,17 +16,20 @@ use rustix::{
     process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, waitid},
 };
 
-/// The path of the running program, which is valid even if its file was removed.
+/// The path of the running program, which is valid even if its file was
+/// removed.
 pub(crate) const OWN_EXECUTABLE: &str = "/proc/self/exe";
 
 /// Returns the device and inode of the running program.
 pub(crate) fn executable_identity() -> io::Result<(u64, u64)> {
-    // The metadata of the path would be that of an emulator, so the file is opened.
+    // The metadata of the path would be that of an emulator, so the file is
+    // opened.
     let metadata = File::open(OWN_EXECUTABLE)?.metadata()?;
     Ok((metadata.dev(), metadata.ino()))
 }
 
-/// Returns a descriptor that becomes readable when the process ends, or `None` if the kernel does not support it.
+/// Returns a descriptor that becomes readable when the process ends, or `None`
+/// if the kernel does not support it.
 pub(crate) fn watch(process: u32) -> Option<OwnedFd> {
     let pid = Pid::from_raw(i32::try_from(process).ok()?)?;
     rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok()
@@ -45,8 +48,8 @@ pub(crate) fn parent() -> Option<u32> {
 
 /// Kills a process group that this process has started.
 ///
-/// The leader is also killed if it was just started and does not lead a group yet. It is not an error if the processes have
-/// ended.
+/// The leader is also killed if it was just started and does not lead a group
+/// yet. It is not an error if the processes have ended.
 pub(crate) fn kill_group(leader: u32) {
     if let Some(pid) = i32::try_from(leader).ok().and_then(Pid::from_raw) {
         let _ = rustix::process::kill_process_group(pid, Signal::KILL);
@@ -68,9 +71,11 @@ pub(crate) fn set_stopped(child: u32, stopped: bool) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ChildState {
     Running,
-    /// It has ended, but its parent has not waited for it, so its id is still in use.
+    /// It has ended, but its parent has not waited for it, so its id is still
+    /// in use.
     Ended,
-    /// Other code has waited for it, or the kernel has because `SIGCHLD` is ignored.
+    /// Other code has waited for it, or the kernel has because `SIGCHLD` is
+    /// ignored.
     Unknown,
 }
 
@@ -87,7 +92,8 @@ pub(crate) fn child_state(child: u32) -> ChildState {
     }
 }
 
-/// Returns the resident memory of process `id` in bytes, without that of mapped files.
+/// Returns the resident memory of process `id` in bytes, without that of mapped
+/// files.
 pub(crate) fn resident(id: u32) -> Option<u64> {
     let pages = std::fs::read_to_string(format!("/proc/{id}/statm")).ok()?;
     let mut fields = pages.split_whitespace().skip(1).map(|field| field.parse::<u64>().ok());
@@ -135,7 +141,8 @@ impl Text {
         static TEXT: OnceLock<Text> = OnceLock::new();
         TEXT.get_or_init(|| {
             let mut text = Self { base: 0, segments: Vec::new() };
-            // SAFETY: `record_first` has the signature that `dl_iterate_phdr` expects, and `text` outlives the call.
+            // SAFETY: `record_first` has the signature that `dl_iterate_phdr`
+            // expects, and `text` outlives the call.
             unsafe {
                 libc::dl_iterate_phdr(
                     Some(record_first),
@@ -146,31 +153,36 @@ impl Text {
         })
     }
 
-    /// Returns the offset of `address` in the program, if the program has code there.
+    /// Returns the offset of `address` in the program, if the program has code
+    /// there.
     pub(crate) fn offset(&self, address: usize) -> Option<usize> {
         let inside = self.segments.iter().any(|segment| segment.contains(&address));
         inside.then(|| address - self.base)
     }
 
-    /// Returns the address of `offset` in the program, if the program has code there.
+    /// Returns the address of `offset` in the program, if the program has code
+    /// there.
     pub(crate) fn address(&self, offset: usize) -> Option<usize> {
         let address = self.base.checked_add(offset)?;
         self.offset(address).map(|_| address)
     }
 }
 
-/// Records the first object, which is the main program, and stops the iteration.
+/// Records the first object, which is the main program, and stops the
+/// iteration.
 unsafe extern "C" fn record_first(
     info: *mut libc::dl_phdr_info,
     _: libc::size_t,
     text: *mut c_void,
 ) -> libc::c_int {
-    // SAFETY: `dl_iterate_phdr` passes a description that is valid during the call, and the pointer to a `Text` from `own`.
+    // SAFETY: `dl_iterate_phdr` passes a description that is valid during the
+    // call, and the pointer to a `Text` from `own`.
     let (info, text) = unsafe { (&*info, &mut *text.cast::<Text>()) };
     let headers = if info.dlpi_phdr.is_null() {
         &[][..]
     } else {
-        // SAFETY: this is the loader's table of `dlpi_phnum` program headers, which exists as long as the program.
+        // SAFETY: this is the loader's table of `dlpi_phnum` program headers,
+        // which exists as long as the program.
         unsafe { std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()) }
     };
     text.base = info.dlpi_addr as usize;

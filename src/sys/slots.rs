@@ -1,8 +1,9 @@
 //! Numbered slots that processes share.
 //!
-//! A slot is a locked byte of a memory file. The lock belongs to an open file (`F_OFD_SETLK`, see `fcntl_locking(2)`) and
-//! not to a process: passing the descriptor passes the slot. A slot is released when the last process with the descriptor
-//! closes it or ends.
+//! A slot is a locked byte of a memory file. The lock belongs to an open file
+//! (`F_OFD_SETLK`, see `fcntl_locking(2)`) and not to a process: passing the
+//! descriptor passes the slot. A slot is released when the last process with
+//! the descriptor closes it or ends.
 
 use std::{
     fs::{File, OpenOptions},
@@ -18,7 +19,8 @@ use super::{
 /// A set of slots, one for each byte of the file.
 pub(crate) struct Slots(File);
 
-/// A slot that is taken until this descriptor and its copies in other processes are closed.
+/// A slot that is taken until this descriptor and its copies in other processes
+/// are closed.
 pub(crate) struct Slot(Unshared<OwnedFd>);
 
 impl Slots {

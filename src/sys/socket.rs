@@ -20,18 +20,21 @@ use rustix::{
 /// How many descriptors a call can send. The kernel accepts 253.
 pub(crate) const MAX_DESCRIPTORS: usize = 128;
 
-/// Returns the two ends of a new socket. Programs that this process starts do not inherit them.
+/// Returns the two ends of a new socket. Programs that this process starts do
+/// not inherit them.
 pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?)
 }
 
-/// Sends as much of `parts` as possible without waiting, and `descriptors` with the first byte.
+/// Sends as much of `parts` as possible without waiting, and `descriptors` with
+/// the first byte.
 ///
 /// Returns how many bytes were sent.
 ///
 /// # Errors
 ///
-/// Returns `WouldBlock` if the buffer of the socket is full, and errors such as `BrokenPipe` if the peer has closed its end.
+/// Returns `WouldBlock` if the buffer of the socket is full, and errors such as
+/// `BrokenPipe` if the peer has closed its end.
 pub(crate) fn send(
     socket: BorrowedFd<'_>,
     parts: [&[u8]; 2],
@@ -49,8 +52,9 @@ pub(crate) fn send(
 
 /// Receives the available bytes, and waits for some if `wait` is set.
 ///
-/// Received descriptors are added to `descriptors`. If this process cannot open more files, some of them are lost. Returns
-/// the number of bytes, which is 0 if the peer has closed its end.
+/// Received descriptors are added to `descriptors`. If this process cannot open
+/// more files, some of them are lost. Returns the number of bytes, which is 0
+/// if the peer has closed its end.
 ///
 /// # Errors
 ///
@@ -93,7 +97,8 @@ pub(crate) struct Wait<'a> {
     pub(crate) ready: bool,
 }
 
-/// Waits until a descriptor is readable, writable (if requested) or closed by its peer, or until `timeout` has passed.
+/// Waits until a descriptor is readable, writable (if requested) or closed by
+/// its peer, or until `timeout` has passed.
 pub(crate) fn wait(waits: &mut [Wait<'_>], timeout: Option<Duration>) -> io::Result<()> {
     let until = timeout.map(|timeout| Instant::now() + timeout);
     let mut polls: Vec<_> = waits
@@ -119,7 +124,8 @@ pub(crate) fn wait_until_writable(socket: BorrowedFd<'_>) -> io::Result<()> {
     retry(|| poll(&mut polls, None)).map(drop)
 }
 
-/// Waits until the peer of `socket` has closed its end or one of the watched `processes` has ended.
+/// Waits until the peer of `socket` has closed its end or one of the watched
+/// `processes` has ended.
 ///
 /// Returns `false` if neither has happened within `timeout`.
 pub(crate) fn wait_for_hangup(
@@ -140,14 +146,16 @@ pub(crate) fn shutdown_write(socket: impl AsFd) {
     let _ = shutdown(socket, Shutdown::Write);
 }
 
-/// Returns whether the peer has closed its end for both reading and writing, like a process that has ended.
+/// Returns whether the peer has closed its end for both reading and writing,
+/// like a process that has ended.
 pub(crate) fn is_closed_by_peer(socket: impl AsFd) -> bool {
     let mut polls = [PollFd::new(&socket, PollFlags::empty())];
     let polled = retry(|| poll(&mut polls, Some(&Duration::ZERO.try_into().unwrap_or_default())));
     polled.is_ok() && polls[0].revents().contains(PollFlags::HUP)
 }
 
-/// Returns whether `descriptor` is a connected stream socket that process `peer` has created.
+/// Returns whether `descriptor` is a connected stream socket that process
+/// `peer` has created.
 pub(crate) fn is_made_by(descriptor: impl AsFd, peer: u32) -> bool {
     let descriptor = descriptor.as_fd();
     sockopt::socket_type(descriptor).is_ok_and(|kind| kind == SocketType::STREAM)

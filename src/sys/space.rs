@@ -19,7 +19,8 @@ const TMPFS_MAGIC: FsWord = 0x0102_1994;
 /// How many bytes a call reserves after the first call was interrupted.
 const RETRY_STEP_LEN: u64 = 16 << 20;
 
-/// Returns how many bytes this user can still write to the file system of `file`.
+/// Returns how many bytes this user can still write to the file system of
+/// `file`.
 pub(crate) fn free(file: impl AsFd) -> Result<u64> {
     let system = fstatvfs(file)?;
     // A tmpfs without a limit reports 0 blocks.
@@ -41,8 +42,9 @@ pub(crate) fn reserve(file: &File, nbytes: u64) -> Result<()> {
     while done < nbytes {
         match fallocate(file, FallocateFlags::empty(), done, step.min(nbytes - done)) {
             Ok(()) => done += step.min(nbytes - done),
-            // A tmpfs releases all space of a call that a signal interrupts. With the timer signals of a profiler, one large
-            // call would never succeed, but small ones do.
+            // A tmpfs releases all space of a call that a signal interrupts.
+            // With the timer signals of a profiler, one large call would never
+            // succeed, but small ones do.
             Err(Errno::INTR) => step = RETRY_STEP_LEN,
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => return fill(file, nbytes),
             Err(error) => return Err(error),
@@ -51,7 +53,8 @@ pub(crate) fn reserve(file: &File, nbytes: u64) -> Result<()> {
     Ok(())
 }
 
-/// Returns whether the error reports a lack of space: on the file system, by a quota, or in memory.
+/// Returns whether the error reports a lack of space: on the file system, by a
+/// quota, or in memory.
 pub(crate) fn is_shortage(error: ErrorKind) -> bool {
     matches!(error, ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::OutOfMemory)
 }

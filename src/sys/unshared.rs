@@ -1,8 +1,10 @@
 //! Descriptors and maps that a forked process does not share with its parent.
 //!
-//! A lock is held and a connection is open until the last process closes its descriptor. Writes to a shared map are visible
-//! in all processes, although each assumes that it is the only writer. So a list records these descriptors and maps. A
-//! forked process closes the descriptors, and replaces the maps by private copies, before it does anything else.
+//! A lock is held and a connection is open until the last process closes its
+//! descriptor. Writes to a shared map are visible in all processes, although
+//! each assumes that it is the only writer. So a list records these descriptors
+//! and maps. A forked process closes the descriptors, and replaces the maps by
+//! private copies, before it does anything else.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +20,8 @@ use std::{
 
 use rustix::mm::{MapFlags, ProtFlags, mmap};
 
-/// How many of the ancestors of this process, including itself, were forked by this module.
+/// How many of the ancestors of this process, including itself, were forked by
+/// this module.
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 
 /// What a forked process closes or copies.
@@ -52,7 +55,8 @@ impl Origin {
         self.0 > 0
     }
 
-    /// Returns whether it is this process, and not one that this process was forked from.
+    /// Returns whether it is this process, and not one that this process was
+    /// forked from.
     pub(crate) fn is_here(self) -> bool {
         self == Self::here()
     }
@@ -118,19 +122,22 @@ impl<T: AsRawFd> Drop for Unshared<T> {
                 list().descriptors.remove(&inner.as_raw_fd());
             }
         } else {
-            // The descriptor is closed, and its number may belong to another file.
+            // The descriptor is closed, and its number may belong to another
+            // file.
             mem::forget(inner);
         }
     }
 }
 
-/// Adds a shared map to the list: `length` bytes at `address`, which map `file` at `offset`.
+/// Adds a shared map to the list: `length` bytes at `address`, which map `file`
+/// at `offset`.
 ///
 /// In a forked process, memory with a copy of the content replaces it.
 ///
 /// # Safety
 ///
-/// The bytes must be such a writable map that begins at a page, until [`unlist_map`] removes it from the list.
+/// The bytes must be such a writable map that begins at a page, until
+/// [`unlist_map`] removes it from the list.
 pub(crate) unsafe fn list_map(address: *mut u8, length: usize, file: OwnedFd, offset: u64) {
     list().maps.insert(address.expose_provenance(), Map { length, file, offset });
 }
@@ -145,7 +152,8 @@ pub(super) fn list() -> MutexGuard<'static, List> {
     LIST.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Closes all descriptors and copies all maps of the list, in a process that was just forked.
+/// Closes all descriptors and copies all maps of the list, in a process that
+/// was just forked.
 ///
 /// `list` must have been locked before the fork.
 ///
@@ -155,16 +163,20 @@ pub(super) fn list() -> MutexGuard<'static, List> {
 pub(super) fn release_all(mut list: MutexGuard<'_, List>) -> io::Result<()> {
     GENERATION.fetch_add(1, Ordering::Relaxed);
     for descriptor in mem::take(&mut list.descriptors) {
-        // SAFETY: a descriptor on the list is owned by an `Unshared` and therefore open. The new generation makes the origin
-        // of that value another process: it no longer returns the descriptor, and dropping it does not close it.
+        // SAFETY: a descriptor on the list is owned by an `Unshared` and
+        // therefore open. The new generation makes the origin of that value
+        // another process: it no longer returns the descriptor, and dropping it
+        // does not close it.
         unsafe { rustix::io::close(descriptor) };
     }
     for (address, Map { length, file, offset }) in mem::take(&mut list.maps) {
         let (protection, flags) =
             (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE | MapFlags::FIXED);
-        // SAFETY: the caller of `list_map` has ensured that this is a writable map of the same bytes, with this length, that
-        // begins at a page. Only this map is replaced, by one with the same content. No other thread exists in this process,
-        // so no access happens meanwhile. References to the bytes stay valid, but writes are no longer visible in other
+        // SAFETY: the caller of `list_map` has ensured that this is a writable
+        // map of the same bytes, with this length, that begins at a page. Only
+        // this map is replaced, by one with the same content. No other thread
+        // exists in this process, so no access happens meanwhile. References to
+        // the bytes stay valid, but writes are no longer visible in other
         // processes.
         unsafe {
             mmap(

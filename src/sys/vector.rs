@@ -2,8 +2,9 @@
 
 /// Calls `work` in code that can use the widest vectors of this processor.
 ///
-/// Only inlined code is compiled for these vectors: `work` should be a loop, and all functions that it calls
-/// `#[inline(always)]`. `bytes` is an argument because the compiler uses vectors only if it knows that no other reference
+/// Only inlined code is compiled for these vectors: `work` should be a loop,
+/// and all functions that it calls `#[inline(always)]`. `bytes` is an argument
+/// because the compiler uses vectors only if it knows that no other reference
 /// to the bytes exists.
 pub(crate) fn widest(bytes: &mut [u8], work: impl FnOnce(&mut [u8])) {
     #[cfg(target_arch = "x86_64")]

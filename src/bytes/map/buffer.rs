@@ -4,14 +4,16 @@ use memmap2::MmapMut;
 
 use crate::{Error, Result};
 
-/// The smallest buffer in bytes that is mapped, so that the kernel can use huge pages.
+/// The smallest buffer in bytes that is mapped, so that the kernel can use huge
+/// pages.
 const MIN_MAPPED_LEN: usize = 4 << 20;
 
 #[repr(C, align(64))]
 #[derive(Clone, Copy, bytemuck::Zeroable, bytemuck::Pod)]
 struct CacheLine([u8; 64]);
 
-/// Owned bytes, aligned to at least 64 bytes. The bytes of a vector that was taken over may be aligned to less.
+/// Owned bytes, aligned to at least 64 bytes. The bytes of a vector that was
+/// taken over may be aligned to less.
 pub(crate) struct Buffer {
     allocation: Allocation,
     length: usize,

@@ -14,15 +14,17 @@ use crate::{Error, Result, sys};
 
 /// The bytes of a whole file, mapped or read.
 ///
-/// The descriptor of a mapped file stays open, so that the file can be passed to another process after its path was
-/// removed.
+/// The descriptor of a mapped file stays open, so that the file can be passed
+/// to another process after its path was removed.
 ///
 /// # Changes by other programs
 ///
-/// A map shows the current content of the file. If a program writes to the file, the bytes change. If it truncates the
-/// file, reading beyond the new end raises `SIGBUS`, which ends this process. Neither can be prevented for files of the
-/// user. Values of types with invalid bytes (`bool`) are therefore never read straight from such a map. A sealed memory
-/// file cannot be changed or truncated by any process.
+/// A map shows the current content of the file. If a program writes to the
+/// file, the bytes change. If it truncates the file, reading beyond the new end
+/// raises `SIGBUS`, which ends this process. Neither can be prevented for files
+/// of the user. Values of types with invalid bytes (`bool`) are therefore never
+/// read straight from such a map. A sealed memory file cannot be changed or
+/// truncated by any process.
 pub(crate) struct FileMap {
     content: Content,
     path: PathBuf,
@@ -54,7 +56,8 @@ impl FileMap {
     ///
     /// # Errors
     ///
-    /// Returns an error if the file cannot be opened or mapped, or is not a regular file. Opening a pipe does not wait.
+    /// Returns an error if the file cannot be opened or mapped, or is not a
+    /// regular file. Opening a pipe does not wait.
     pub(crate) fn open(path: &Path) -> Result<Arc<Self>> {
         let file = sys::file::open_regular(path)?;
         let opened =
@@ -62,7 +65,8 @@ impl FileMap {
         Self::mapped(file.into(), path.to_path_buf(), Some(opened))
     }
 
-    /// Maps an open regular file. Errors and sources of arrays refer to it as `path`.
+    /// Maps an open regular file. Errors and sources of arrays refer to it as
+    /// `path`.
     pub(crate) fn of(file: impl Into<Arc<File>>, path: PathBuf) -> Result<Arc<Self>> {
         Self::mapped(file.into(), path, None)
     }
@@ -73,12 +77,14 @@ impl FileMap {
         Ok(Arc::new(Self { content: Content::Mapped { map, file, sealed, opened }, path }))
     }
 
-    /// Wraps the content of a file that was read. `path` is empty if the bytes are not from a file.
+    /// Wraps the content of a file that was read. `path` is empty if the bytes
+    /// are not from a file.
     pub(crate) fn read(buffer: Buffer, path: PathBuf) -> Arc<Self> {
         Arc::new(Self { content: Content::Read(Arc::new(buffer)), path })
     }
 
-    /// Returns the buffer that the file was read into, or `None` if it is mapped.
+    /// Returns the buffer that the file was read into, or `None` if it is
+    /// mapped.
     pub(crate) fn buffer(&self) -> Option<&Arc<Buffer>> {
         match &self.content {
             Content::Mapped { .. } => None,
@@ -100,14 +106,16 @@ impl FileMap {
         }
     }
 
-    /// Checks that a file that was opened by its path is still the same, and unchanged.
+    /// Checks that a file that was opened by its path is still the same, and
+    /// unchanged.
     ///
-    /// Changes cannot be prevented, so this is a best effort: the modification time of a file that another program has
-    /// mapped may be outdated.
+    /// Changes cannot be prevented, so this is a best effort: the modification
+    /// time of a file that another program has mapped may be outdated.
     ///
     /// # Errors
     ///
-    /// Returns an error if the length or modification time has changed, or the path refers to another file.
+    /// Returns an error if the length or modification time has changed, or the
+    /// path refers to another file.
     #[cfg(target_os = "linux")]
     pub(crate) fn check_unchanged(&self) -> Result<()> {
         let Content::Mapped { file, opened: Some(opened), .. } = &self.content else {
@@ -115,7 +123,8 @@ impl FileMap {
         };
         let found = file.metadata();
         let found = found.map_err(|error| Error::io("cannot inspect", error).at(&self.path))?;
-        // If the path was removed, the open file is still the one that was mapped.
+        // If the path was removed, the open file is still the one that was
+        // mapped.
         let named = fs::metadata(&self.path);
         let change = if named.is_ok_and(|named| !sys::file::same(opened, &named)) {
             "replaced"
@@ -161,14 +170,17 @@ fn map(file: &File, sealed: bool) -> io::Result<Option<Mmap>> {
     if length == 0 {
         return Ok(None);
     }
-    // SAFETY: The map is read-only and as long as the file, so all of its bytes exist now. Other programs must not change
-    // or truncate the file, as described for `FileMap`. The crate never writes to or truncates a file that it has mapped:
-    // its own files are complete before they are mapped, and written under names that other code does not open. A sealed
-    // file cannot be changed or truncated.
+    // SAFETY: The map is read-only and as long as the file, so all of its bytes
+    // exist now. Other programs must not change or truncate the file, as
+    // described for `FileMap`. The crate never writes to or truncates a file
+    // that it has mapped: its own files are complete before they are mapped,
+    // and written under names that other code does not open. A sealed file
+    // cannot be changed or truncated.
     let map = unsafe {
         let mut options = MmapOptions::new();
-        // Before Linux 6.7, a sealed file that is open for writing cannot be mapped shared, not even read-only. A private
-        // map that is never written to uses the pages of the file.
+        // Before Linux 6.7, a sealed file that is open for writing cannot be
+        // mapped shared, not even read-only. A private map that is never
+        // written to uses the pages of the file.
         if sealed {
             options.len(length).map_copy_read_only(file)
         } else {

@@ -1,4 +1,5 @@
-//! Memory maps and owned buffers. All `unsafe` code that maps files is in this module.
+//! Memory maps and owned buffers. All `unsafe` code that maps files is in this
+//! module.
 
 mod buffer;
 mod file;

@@ -18,9 +18,11 @@ const WORD_COUNT: usize = 16;
 /// Offset in bytes of the notepad, which follows the words.
 const NOTEPAD_OFFSET: usize = WORD_COUNT * size_of::<AtomicU64>();
 
-/// Memory shared by processes: words that all of them read and write, and a notepad that one of them writes.
+/// Memory shared by processes: words that all of them read and write, and a
+/// notepad that one of them writes.
 ///
-/// It is a memory file whose length is sealed. The kernel removes it when the last process closes it.
+/// It is a memory file whose length is sealed. The kernel removes it when the
+/// last process closes it.
 pub(crate) struct Page {
     map: MmapRaw,
     file: File,
@@ -58,10 +60,12 @@ impl Page {
     /// Returns the word at `index`, which is less than 16.
     pub(crate) fn word(&self, index: usize) -> &AtomicU64 {
         assert!(index < WORD_COUNT, "a page has {WORD_COUNT} words");
-        // SAFETY: The map is `PAGE_LEN` bytes long as long as `self` exists, because `of` has checked the length of the
-        // file and that it is sealed. The map begins at a memory page and `index` is less than `WORD_COUNT`, so the word is
-        // inside the map and aligned. All accesses to these bytes, in every process, use this function and are atomic. Any
-        // 8 bytes are a valid `AtomicU64`.
+        // SAFETY: The map is `PAGE_LEN` bytes long as long as `self` exists,
+        // because `of` has checked the length of the file and that it is
+        // sealed. The map begins at a memory page and `index` is less than
+        // `WORD_COUNT`, so the word is inside the map and aligned. All accesses
+        // to these bytes, in every process, use this function and are atomic.
+        // Any 8 bytes are a valid `AtomicU64`.
         unsafe { &*self.map.as_mut_ptr().cast::<AtomicU64>().add(index) }
     }
 
@@ -83,16 +87,19 @@ impl Page {
             bytes.len(),
             Self::capacity()
         );
-        // SAFETY: The target is inside the map and after the words, by the check above and the length that `of` has
-        // checked. `bytes` cannot overlap it, because no process makes a reference to the notepad: it is read through the
-        // file only. `&mut self` prevents concurrent writes in this process, and only one process writes.
+        // SAFETY: The target is inside the map and after the words, by the
+        // check above and the length that `of` has checked. `bytes` cannot
+        // overlap it, because no process makes a reference to the notepad: it
+        // is read through the file only. `&mut self` prevents concurrent writes
+        // in this process, and only one process writes.
         unsafe {
             let target = self.map.as_mut_ptr().add(NOTEPAD_OFFSET + at);
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len());
         }
     }
 
-    /// Writes to the notepad at offset `at` through its file, which is sound while another process writes to it.
+    /// Writes to the notepad at offset `at` through its file, which is sound
+    /// while another process writes to it.
     ///
     /// Bytes that do not fit are dropped.
     ///
@@ -108,7 +115,8 @@ impl Page {
 
     /// Reads the first `length` bytes of the notepad.
     ///
-    /// If another process writes to them meanwhile, the result is a mixture of old and new bytes.
+    /// If another process writes to them meanwhile, the result is a mixture of
+    /// old and new bytes.
     pub(crate) fn read(&self, length: usize) -> io::Result<Vec<u8>> {
         use std::os::unix::fs::FileExt as _;
 

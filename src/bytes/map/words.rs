@@ -9,7 +9,8 @@ use crate::sys::memfd;
 /// Bytes of a word.
 const WORD_SIZE: usize = size_of::<AtomicI64>();
 
-/// A memory file of fixed length as atomic words, which every process that maps it shares.
+/// A memory file of fixed length as atomic words, which every process that maps
+/// it shares.
 pub(crate) struct Words {
     /// `None` for an empty file, which cannot be mapped.
     map: Option<MmapRaw>,
@@ -20,8 +21,8 @@ impl Words {
     ///
     /// # Errors
     ///
-    /// Returns an error if the length of the file is not sealed or not a multiple of 8 bytes, or if the file cannot be
-    /// written to or mapped.
+    /// Returns an error if the length of the file is not sealed or not a
+    /// multiple of 8 bytes, or if the file cannot be written to or mapped.
     pub(crate) fn of(file: &File) -> io::Result<Self> {
         let length = file.metadata()?.len();
         let unfit = |why: &str| io::Error::new(io::ErrorKind::InvalidInput, why);
@@ -45,10 +46,12 @@ impl Deref for Words {
         let Some(map) = &self.map else {
             return &[];
         };
-        // SAFETY: The map is a whole number of words, aligned to a page, and exists as long as the borrow of `self`. The
-        // file cannot become shorter: `of` has checked that its length is sealed, and seals cannot be removed. All
-        // processes access the words as atomics only: the file has no name, its descriptor is passed on for this use only,
-        // and the crate does not write to it otherwise. Any bits are a valid integer.
+        // SAFETY: The map is a whole number of words, aligned to a page, and
+        // exists as long as the borrow of `self`. The file cannot become
+        // shorter: `of` has checked that its length is sealed, and seals cannot
+        // be removed. All processes access the words as atomics only: the file
+        // has no name, its descriptor is passed on for this use only, and the
+        // crate does not write to it otherwise. Any bits are a valid integer.
         unsafe {
             std::slice::from_raw_parts(map.as_mut_ptr().cast::<AtomicI64>(), map.len() / WORD_SIZE)
         }

@@ -8,9 +8,10 @@ use crate::sys::unshared;
 
 /// Bytes of a file, mapped for writing.
 ///
-/// Writes to a shared map change the file and all maps of it. Writes to a copy-on-write map are visible in this process
-/// only. The space in the file must be reserved, because writing to a full file system raises `SIGBUS`. A forked process
-/// has a copy of the map.
+/// Writes to a shared map change the file and all maps of it. Writes to a
+/// copy-on-write map are visible in this process only. The space in the file
+/// must be reserved, because writing to a full file system raises `SIGBUS`. A
+/// forked process has a copy of the map.
 pub(crate) struct WritableMap {
     /// `None` for an empty range, which cannot be mapped.
     map: Option<MmapRaw>,
@@ -23,7 +24,8 @@ impl WritableMap {
     ///
     /// # Errors
     ///
-    /// Returns an error if the file is too short or cannot be mapped for writing.
+    /// Returns an error if the file is too short or cannot be mapped for
+    /// writing.
     pub(crate) fn of(file: &File, offset: u64, length: usize) -> io::Result<Self> {
         check_length(file, offset, length)?;
         if length == 0 {
@@ -32,12 +34,14 @@ impl WritableMap {
         let map = MmapOptions::new().offset(offset).len(length).map_raw(file)?;
         let (start, before) = first_page(&map);
         let file = file.try_clone()?.into();
-        // SAFETY: these are whole pages of the new map. `drop` removes them from the list before it unmaps them.
+        // SAFETY: these are whole pages of the new map. `drop` removes them
+        // from the list before it unmaps them.
         unsafe { unshared::list_map(start, before + length, file, offset - before as u64) };
         Ok(Self { map: Some(map), shared: true })
     }
 
-    /// Maps `length` bytes of `file` at `offset`. A page is copied when it is first written to.
+    /// Maps `length` bytes of `file` at `offset`. A page is copied when it is
+    /// first written to.
     ///
     /// # Errors
     ///
@@ -47,8 +51,9 @@ impl WritableMap {
         if length == 0 {
             return Ok(Self { map: None, shared: false });
         }
-        // SAFETY: The file has these bytes now. Other programs must not truncate it or change pages that are not yet
-        // written to, as described for `FileMap`.
+        // SAFETY: The file has these bytes now. Other programs must not
+        // truncate it or change pages that are not yet written to, as described
+        // for `FileMap`.
         let map = unsafe { MmapOptions::new().offset(offset).len(length).map_copy(file) }?;
         Ok(Self { map: Some(map.into()), shared: false })
     }
@@ -58,15 +63,19 @@ impl WritableMap {
         let Some(map) = &self.map else {
             return &mut [];
         };
-        // SAFETY: The map has this length and exists as long as the borrow of `self`, which is exclusive. `check_length`
-        // has checked that the file has these bytes. A shared map is of a file of the session, or of a new file without a
-        // known name: no other process opens it before the array in it is frozen, and the crate never truncates a mapped
-        // file. The bytes of a copy-on-write map are its own copies, or those of the file, as described for `FileMap`.
-        // Code that fills parts of a map concurrently uses `pointer` instead.
+        // SAFETY: The map has this length and exists as long as the borrow of
+        // `self`, which is exclusive. `check_length` has checked that the file
+        // has these bytes. A shared map is of a file of the session, or of a
+        // new file without a known name: no other process opens it before the
+        // array in it is frozen, and the crate never truncates a mapped file.
+        // The bytes of a copy-on-write map are its own copies, or those of the
+        // file, as described for `FileMap`. Code that fills parts of a map
+        // concurrently uses `pointer` instead.
         unsafe { std::slice::from_raw_parts_mut(map.as_mut_ptr(), map.len()) }
     }
 
-    /// Returns the length and the address of the bytes, for code that shares them.
+    /// Returns the length and the address of the bytes, for code that shares
+    /// them.
     pub(crate) fn pointer(&self) -> (usize, *mut u8) {
         match &self.map {
             Some(map) => (map.len(), map.as_mut_ptr()),
@@ -93,7 +102,8 @@ fn check_length(file: &File, offset: u64, length: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns the address of the first page of the map, and its distance from the first byte of the map.
+/// Returns the address of the first page of the map, and its distance from the
+/// first byte of the map.
 fn first_page(map: &MmapRaw) -> (*mut u8, usize) {
     let before = map.as_mut_ptr().addr() % rustix::param::page_size();
     (map.as_mut_ptr().wrapping_sub(before), before)

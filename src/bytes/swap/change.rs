@@ -6,10 +6,12 @@ use crate::{
     dtype::{ByteOrder, DTypeKind, Field},
 };
 
-/// How many bytes are copied before they are reversed in place. They stay in the cache meanwhile.
+/// How many bytes are copied before they are reversed in place. They stay in
+/// the cache meanwhile.
 const COPY_BLOCK_LEN: usize = 32 << 10;
 
-/// The conversion of elements from one dtype to another that differs only in byte order.
+/// The conversion of elements from one dtype to another that differs only in
+/// byte order.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Change {
     /// The dtypes are equal.
@@ -69,7 +71,8 @@ impl Change {
         }
     }
 
-    /// Returns the largest whole number of units in `max_len` bytes, or one unit if it is larger.
+    /// Returns the largest whole number of units in `max_len` bytes, or one
+    /// unit if it is larger.
     pub(crate) fn block(&self, max_len: usize) -> usize {
         let unit = self.unit();
         (max_len / unit).max(1) * unit
@@ -95,7 +98,8 @@ impl Change {
     ///
     /// # Panics
     ///
-    /// Panics if the length is not a whole number of elements, or the lengths differ.
+    /// Panics if the length is not a whole number of elements, or the lengths
+    /// differ.
     pub(crate) fn copy(&self, from: &[u8], to: &mut [u8]) {
         self.check(from.len());
         match self {
@@ -167,7 +171,8 @@ fn changed_parts(from: &DType, to: &DType) -> Vec<Part> {
     }
 }
 
-/// Returns the parts of an element that are within `field`, from the parts of each of its values.
+/// Returns the parts of an element that are within `field`, from the parts of
+/// each of its values.
 fn field_parts(field: &Field, parts: Vec<Part>) -> Vec<Part> {
     let (count, size) = (field.count(), field.dtype().item_size());
     let moved = |part: Part| Part { offset: part.offset + field.offset(), ..part };
@@ -188,7 +193,8 @@ fn field_parts(field: &Field, parts: Vec<Part>) -> Vec<Part> {
     }
 }
 
-/// Appends a part. Contiguous units of the same width become one part, so a record of `f4` fields is reversed at once.
+/// Appends a part. Contiguous units of the same width become one part, so a
+/// record of `f4` fields is reversed at once.
 fn push_merged(parts: &mut Vec<Part>, part: Part) {
     if let (Some(Part { offset, count, action: Action::Reverse(width) }), Action::Reverse(other)) =
         (parts.last_mut(), &part.action)

@@ -1,11 +1,13 @@
 //! Reversing the bytes of numbers, in place or in a copy.
 //!
-//! [`in_place`] and [`copy`] reverse units of one width, such as the 8 bytes of an `f64`. A complex number is two units.
-//! [`to_order`] converts elements of any dtype, including records with fields of different byte orders. You need these
-//! functions only for raw bytes: [`AnyArray`](crate::AnyArray) and [`SharedArray`](crate::SharedArray) swap their
-//! elements when necessary.
+//! [`in_place`] and [`copy`] reverse units of one width, such as the 8 bytes of
+//! an `f64`. A complex number is two units. [`to_order`] converts elements of
+//! any dtype, including records with fields of different byte orders. You need
+//! these functions only for raw bytes: [`AnyArray`](crate::AnyArray) and
+//! [`SharedArray`](crate::SharedArray) swap their elements when necessary.
 //!
-//! The functions only move bits, so the payload of a NaN is kept. They use several threads for large buffers.
+//! The functions only move bits, so the payload of a NaN is kept. They use
+//! several threads for large buffers.
 //!
 //! # Examples
 //!
@@ -29,8 +31,8 @@ use crate::{DType, dtype::ByteOrder};
 
 /// Converts elements of `dtype` to `byte_order`, in place.
 ///
-/// In records, each field in the other byte order is swapped. Afterwards the elements are of
-/// `dtype.with_byte_order(byte_order)`.
+/// In records, each field in the other byte order is swapped. Afterwards the
+/// elements are of `dtype.with_byte_order(byte_order)`.
 ///
 /// # Examples
 ///

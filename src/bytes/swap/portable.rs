@@ -1,4 +1,5 @@
-//! Loops over units, which the compiler vectorizes for the instruction set of the caller.
+//! Loops over units, which the compiler vectorizes for the instruction set of
+//! the caller.
 
 /// Reverses each unit of `width` bytes in place.
 #[inline(always)]

@@ -12,7 +12,8 @@ use crate::sys::vector;
 /// The smallest number of bytes for which starting threads pays.
 pub(super) const MIN_PARALLEL_LEN: usize = 4 << 20;
 
-/// The smallest number of bytes for which the check for vector instructions pays. Fields of records are mostly shorter.
+/// The smallest number of bytes for which the check for vector instructions
+/// pays. Fields of records are mostly shorter.
 const MIN_VECTOR_LEN: usize = 64;
 
 /// Bytes of a memory page on most machines.
@@ -30,7 +31,8 @@ const PAGE_SIZE: usize = 4096;
 ///
 /// # Panics
 ///
-/// Panics if `width` is not 1, 2, 4 or 8, or the length is not a multiple of it.
+/// Panics if `width` is not 1, 2, 4 or 8, or the length is not a multiple of
+/// it.
 pub fn in_place(bytes: &mut [u8], width: usize) {
     check(bytes.len(), width);
     if width == 1 {
@@ -51,14 +53,16 @@ pub fn in_place(bytes: &mut [u8], width: usize) {
 ///
 /// # Panics
 ///
-/// Panics if `width` is not 1, 2, 4 or 8, the length is not a multiple of it, or the two lengths differ.
+/// Panics if `width` is not 1, 2, 4 or 8, the length is not a multiple of it,
+/// or the two lengths differ.
 pub fn copy(from: &[u8], to: &mut [u8], width: usize) {
     assert_eq!(from.len(), to.len(), "source and destination differ in length");
     check(from.len(), width);
     for_parts_copied(from, to, width, |from, to| reverse_copy(from, to, width));
 }
 
-/// Calls `work` with parts of `bytes`, in parallel if there are many bytes. Units of `unit` bytes are not cut.
+/// Calls `work` with parts of `bytes`, in parallel if there are many bytes.
+/// Units of `unit` bytes are not cut.
 pub(super) fn for_parts_in_place(bytes: &mut [u8], unit: usize, work: impl Fn(&mut [u8]) + Sync) {
     let part = part_len(bytes.len(), unit);
     if part >= bytes.len() {
@@ -86,7 +90,8 @@ fn check(length: usize, width: usize) {
     assert_eq!(length % width, 0, "{length} bytes are not a whole number of {width}-byte units");
 }
 
-/// Calls `work` with each part in its own thread. If a thread cannot be started, this thread processes its part.
+/// Calls `work` with each part in its own thread. If a thread cannot be
+/// started, this thread processes its part.
 fn run_in_threads<T: Send>(parts: impl Iterator<Item = T>, work: impl Fn(T) + Sync) {
     // A part stays in its mutex until a thread takes it.
     let parts: Vec<_> = parts.map(|part| Mutex::new(Some(part))).collect();
@@ -104,8 +109,8 @@ fn run_in_threads<T: Send>(parts: impl Iterator<Item = T>, work: impl Fn(T) + Sy
     parts.iter().for_each(work);
 }
 
-/// Returns the number of bytes for each thread: a multiple of `unit`, and of a page if possible, so that threads do not share
-/// pages.
+/// Returns the number of bytes for each thread: a multiple of `unit`, and of a
+/// page if possible, so that threads do not share pages.
 fn part_len(length: usize, unit: usize) -> usize {
     if length < MIN_PARALLEL_LEN {
         return length;
@@ -142,7 +147,8 @@ mod tests {
             (0..(MIN_PARALLEL_LEN + 8 * 4099)).map(|i| (i * 131 % 251) as u8).collect();
         for width in [1, 2, 4, 8] {
             for length in [0, 1, 2, 3, 7, 8, 31, 32, 33, 64, 1000, MIN_PARALLEL_LEN / 8 + 8 * 511] {
-                // The large length, which uses several threads, is tested at one address only.
+                // The large length, which uses several threads, is tested at
+                // one address only.
                 for start in if length <= 1000 { 0..4 } else { 1..2 } {
                     let from = &noise[start..start + length * width];
                     let expected = oracle(from, width);
@@ -152,7 +158,8 @@ mod tests {
                     let mut swapped = from.to_vec();
                     in_place(&mut swapped, width);
                     assert!(swapped == expected, "in place, width {width}, {length} units");
-                    // The code for processors without vector instructions beyond those of the target.
+                    // The code for processors without vector instructions
+                    // beyond those of the target.
                     copied.fill(0);
                     portable::copy(from, &mut copied, width);
                     portable::in_place(&mut swapped, width);

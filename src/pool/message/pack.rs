@@ -98,7 +98,7 @@ impl Packer {
         let memory = std::mem::take(&mut self.tree);
         let first = self.attached.len();
         let (encoded, attached) =
-            outgoing(first, || codec::encode_into(memory, value, codec::THRESHOLD, self));
+            outgoing(first, || codec::encode_into(memory, value, codec::DEFAULT_THRESHOLD, self));
         match encoded {
             Ok(tree) => {
                 attached.iter().for_each(|attached| _ = self.slot(&attached.file));
