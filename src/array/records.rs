@@ -182,7 +182,7 @@ impl AnyArray {
     /// Returns datetimes or time spans as integers.
     ///
     /// The [`dtype`](AnyArray::dtype) contains their unit. Datetimes are
-    /// counted from 1970. [`TimeUnit::NAT`] stands for NumPy's `NaT`. Like
+    /// counted from 1970. [`TimeUnit::NAT`] is NumPy's `NaT`. Like
     /// [`to_array`](AnyArray::to_array), this returns a view if possible.
     ///
     /// # Examples

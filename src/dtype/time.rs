@@ -78,7 +78,7 @@ impl TimeUnit {
     /// Bytes of a count.
     pub(super) const COUNT_SIZE: usize = size_of::<i64>();
 
-    /// The count that stands for "not a time", NumPy's `NaT`.
+    /// The count of "not a time", NumPy's `NaT`.
     pub const NAT: i64 = i64::MIN;
 
     /// Returns how many base units a count of one is.

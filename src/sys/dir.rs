@@ -123,12 +123,12 @@ impl Dir {
         fs::renameat(self, from.as_ref(), self, to.as_ref())
     }
 
-    /// Removes an entry that is not a directory. Succeeds if there is none.
+    /// Removes an entry that is not a directory. It need not exist.
     pub(crate) fn remove(&self, name: impl AsRef<OsStr>) -> Result<()> {
         ignore_not_found(fs::unlinkat(self, name.as_ref(), AtFlags::empty()))
     }
 
-    /// Removes an empty subdirectory. Succeeds if there is none.
+    /// Removes an empty subdirectory. It need not exist.
     pub(crate) fn remove_dir(&self, name: impl AsRef<OsStr>) -> Result<()> {
         ignore_not_found(fs::unlinkat(self, name.as_ref(), AtFlags::REMOVEDIR))
     }

@@ -58,7 +58,7 @@ pub(crate) fn send(
 ///
 /// # Errors
 ///
-/// Returns `WouldBlock` if there are no bytes and `wait` is not set.
+/// Returns `WouldBlock` if no bytes are available and `wait` is not set.
 pub(crate) fn receive(
     socket: BorrowedFd<'_>,
     bytes: &mut [u8],

@@ -46,7 +46,7 @@ enum Content {
             not(target_os = "linux"),
             allow(dead_code, reason = "only pools, which need Linux, compare it")
         )]
-        opened: Option<Metadata>,
+        opened: Option<Box<Metadata>>,
     },
     Read(Arc<Buffer>),
 }
@@ -62,7 +62,7 @@ impl FileMap {
         let file = sys::file::open_regular(path)?;
         let opened =
             file.metadata().map_err(|error| Error::io("cannot inspect", error).at(path))?;
-        Self::mapped(file.into(), path.to_path_buf(), Some(opened))
+        Self::mapped(file.into(), path.to_path_buf(), Some(Box::new(opened)))
     }
 
     /// Maps an open regular file. Errors and sources of arrays refer to it as
@@ -71,7 +71,7 @@ impl FileMap {
         Self::mapped(file.into(), path, None)
     }
 
-    fn mapped(file: Arc<File>, path: PathBuf, opened: Option<Metadata>) -> Result<Arc<Self>> {
+    fn mapped(file: Arc<File>, path: PathBuf, opened: Option<Box<Metadata>>) -> Result<Arc<Self>> {
         let sealed = is_sealed(&file);
         let map = map(&file, sealed).map_err(|error| Error::io("cannot map", error).at(&path))?;
         Ok(Arc::new(Self { content: Content::Mapped { map, file, sealed, opened }, path }))
