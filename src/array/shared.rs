@@ -53,20 +53,19 @@ use crate::{DType, Result, dtype::Element};
 /// - If a program truncates the mapped file, reading beyond the new end raises
 ///   `SIGBUS`, which kills the process.
 ///
-/// Replacing a file is harmless: a program that writes a new file and renames
-/// it to the old name, like [`dump`](crate::dump) does, leaves the mapped file
-/// unchanged.
+/// Replacing a file does not affect its maps: a program that writes a new file
+/// and renames it to the old name, like [`dump`](crate::dump) does, leaves the
+/// mapped file unchanged.
 ///
-/// The function is safe all the same, because the operating system offers no
-/// way to prevent changes by other programs. If it were `unsafe`, you could not
-/// prove more than "no other program writes to this file", and every program
-/// that reads a file would need an `unsafe` block for it. `ndferry` reduces the
-/// risk:
+/// Opening and reading are safe functions all the same. The operating system
+/// has no means to prevent changes by other programs, so you could not prove
+/// the condition of an `unsafe` function either, and every program that reads a
+/// file would need an `unsafe` block. `ndferry` reduces the risk:
 ///
 /// - Headers are checked against the length of the file when it is opened, so a
 ///   truncated file is an error and not a `SIGBUS`.
 /// - A file that was changed (length or modification time) or replaced since it
-///   was opened is not passed to worker processes. The task fails with an error
+///   was opened is not passed to worker processes. The call returns an error
 ///   instead.
 /// - A `bool` is never read straight from a user's file, because bytes other
 ///   than 0 and 1 would be undefined behavior.
