@@ -14,7 +14,7 @@ const ORDER: [&str; 12] = [
 
 /// Where `unsafe` may stand.
 const UNSAFE: [&str; 5] =
-    ["src/sys/", "src/map/", "src/array/cast.rs", "src/array/view.rs", "src/pool/remote.rs"];
+    ["src/sys/", "src/bytes/map/", "src/array/cast.rs", "src/array/view.rs", "src/pool/remote.rs"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

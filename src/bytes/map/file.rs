@@ -133,7 +133,7 @@ impl FileMap {
         } else {
             return Ok(());
         };
-        let message = format!("was {change} since it was opened: open it again");
+        let message = format!("the file was {change} since it was opened: open it again");
         Err(Error::invalid_data(message).at(&self.path))
     }
 
@@ -226,12 +226,18 @@ mod tests {
         map.check_unchanged().unwrap();
         fs::rename(&other, &path).unwrap();
         let error = map.check_unchanged().unwrap_err().to_string();
-        assert!(error.ends_with("a: was replaced since it was opened: open it again"), "{error}");
+        assert!(
+            error.ends_with("a: the file was replaced since it was opened: open it again"),
+            "{error}"
+        );
 
         let map = FileMap::open(&path).unwrap();
         File::options().write(true).open(&path).unwrap().set_len(2).unwrap();
         let error = map.check_unchanged().unwrap_err().to_string();
-        assert!(error.ends_with("a: was changed since it was opened: open it again"), "{error}");
+        assert!(
+            error.ends_with("a: the file was changed since it was opened: open it again"),
+            "{error}"
+        );
         let map = FileMap::open(&path).unwrap();
         File::options().write(true).open(&path).unwrap().set_modified(UNIX_EPOCH).unwrap();
         assert!(map.check_unchanged().is_err(), "the modification time differs");
