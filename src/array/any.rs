@@ -136,6 +136,14 @@ impl AnyArray {
     }
 
     /// Returns whether the array has no elements.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::SharedArray;
+    ///
+    /// assert!(SharedArray::from(Vec::<f64>::new()).to_any().is_empty());
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -177,6 +185,17 @@ impl AnyArray {
     }
 
     /// Returns the file that the array was read from.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path().join("a.ferry");
+    /// ndferry::dump(&path, &ndferry::ndarray::array![1.5, 2.5])?;
+    /// let array = ndferry::open(&path)?.read_dyn("")?;
+    /// assert_eq!(array.source().unwrap().path(), path);
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
     #[must_use]
     pub fn source(&self) -> Option<&ArraySource> {
         self.memory.source()
@@ -185,6 +204,15 @@ impl AnyArray {
     /// Returns the reason why the array is a copy in memory.
     ///
     /// Returns `None` if it is a map of a file.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::{SharedArray, array::CopyReason};
+    ///
+    /// let any = SharedArray::from(vec![1.0, 2.0]).to_any();
+    /// assert_eq!(any.copy_reason(), Some(CopyReason::InMemory));
+    /// ```
     #[must_use]
     pub fn copy_reason(&self) -> Option<CopyReason> {
         self.memory.copy_reason()

@@ -51,6 +51,20 @@ impl ArraySource {
     ///
     /// Returns `None` if the elements have no byte order, or if their fields
     /// have different ones.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path().join("a.npy");
+    /// use ndferry::{SharedArray, dtype::ByteOrder, file::DumpOptions};
+    ///
+    /// let big = DumpOptions::new().byte_order(ByteOrder::Big);
+    /// big.write_npy(&path, &SharedArray::from(vec![1.5, 2.5]).into())?;
+    /// let array = ndferry::open(&path)?.read_dyn("")?;
+    /// assert_eq!(array.source().unwrap().byte_order(), Some(ByteOrder::Big));
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
     #[must_use]
     pub fn byte_order(&self) -> Option<ByteOrder> {
         self.byte_order

@@ -26,6 +26,14 @@ impl ByteOrder {
     pub const NATIVE: Self = if cfg!(target_endian = "big") { Self::Big } else { Self::Little };
 
     /// Returns the other byte order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::dtype::ByteOrder;
+    ///
+    /// assert_eq!(ByteOrder::Little.opposite(), ByteOrder::Big);
+    /// ```
     #[must_use]
     pub const fn opposite(self) -> Self {
         match self {
@@ -35,6 +43,15 @@ impl ByteOrder {
     }
 
     /// Returns whether this is the byte order of the machine.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::dtype::ByteOrder;
+    ///
+    /// assert!(ByteOrder::NATIVE.is_native());
+    /// assert!(!ByteOrder::NATIVE.opposite().is_native());
+    /// ```
     #[must_use]
     pub fn is_native(self) -> bool {
         self == Self::NATIVE

@@ -46,11 +46,29 @@ pub struct Field {
 
 impl Field {
     /// Returns a field at `offset` bytes from the start of an element.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::{DType, dtype::Field};
+    ///
+    /// let field = Field::new("weight", DType::of::<f64>(), 8);
+    /// assert_eq!((field.name(), field.offset()), ("weight", 8));
+    /// ```
     pub fn new(name: impl Into<String>, dtype: DType, offset: usize) -> Self {
         Self { name: name.into(), title: None, dtype, shape: Vec::new(), offset }
     }
 
     /// Makes the field an array of `shape`, in C order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::{DType, dtype::Field};
+    ///
+    /// let field = Field::new("position", DType::of::<f64>(), 0).with_shape([3]);
+    /// assert_eq!(field.shape(), [3]);
+    /// ```
     #[must_use]
     pub fn with_shape(mut self, shape: impl Into<Vec<usize>>) -> Self {
         self.shape = shape.into();
@@ -60,6 +78,15 @@ impl Field {
     /// Sets the title, which is NumPy's second name for a field.
     ///
     /// It is kept when the dtype is written, and not used otherwise.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::{DType, dtype::Field};
+    ///
+    /// let field = Field::new("t", DType::of::<f64>(), 0).with_title("temperature");
+    /// assert_eq!(field.title(), Some("temperature"));
+    /// ```
     #[must_use]
     pub fn with_title(mut self, title: impl Into<String>) -> Self {
         self.title = Some(title.into());
@@ -67,6 +94,14 @@ impl Field {
     }
 
     /// Returns the name of the field.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::{DType, dtype::Field};
+    ///
+    /// assert_eq!(Field::new("x", DType::of::<f64>(), 0).name(), "x");
+    /// ```
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -79,18 +114,49 @@ impl Field {
     }
 
     /// Returns the dtype of the field, or of an element of its array.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::{DType, dtype::Field};
+    ///
+    /// let field = Field::new("x", DType::of::<f64>(), 0);
+    /// assert_eq!(field.dtype(), &DType::of::<f64>());
+    /// ```
     #[must_use]
     pub fn dtype(&self) -> &DType {
         &self.dtype
     }
 
     /// Returns the shape of the field's array. It is empty for a single value.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::DType;
+    ///
+    /// let record: DType = "[('a', '<f4', (2, 3)), ('b', '<f4')]".parse()?;
+    /// assert_eq!(record.field("a").unwrap().shape(), [2, 3]);
+    /// assert!(record.field("b").unwrap().shape().is_empty());
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
     #[must_use]
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
     /// Returns the offset of the field in an element, in bytes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::DType;
+    ///
+    /// let point: DType = "[('x', '<f4'), ('y', '<f4')]".parse()?;
+    /// let offsets: Vec<_> = point.fields().unwrap().iter().map(|field| field.offset()).collect();
+    /// assert_eq!(offsets, [0, 4]);
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
     #[must_use]
     pub fn offset(&self) -> usize {
         self.offset

@@ -112,6 +112,14 @@ impl Scalar {
     /// Returns NumPy's type code without the byte order, such as `f8`.
     ///
     /// NumPy has no type for [`Scalar::BF16`]. Its code is `bf2`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::dtype::Scalar;
+    ///
+    /// assert_eq!(Scalar::F64.code(), "f8");
+    /// ```
     #[must_use]
     pub const fn code(self) -> &'static str {
         self.row().code
@@ -123,6 +131,14 @@ impl Scalar {
     }
 
     /// Returns the size of an element in bytes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::dtype::Scalar;
+    ///
+    /// assert_eq!(Scalar::C64.size(), 8);
+    /// ```
     #[must_use]
     pub const fn size(self) -> usize {
         self.row().size
@@ -146,12 +162,28 @@ impl Scalar {
     }
 
     /// Returns the alignment of the Rust type in bytes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::dtype::Scalar;
+    ///
+    /// assert_eq!(Scalar::C64.alignment(), 4);
+    /// ```
     #[must_use]
     pub const fn alignment(self) -> usize {
         self.row().alignment
     }
 
     /// Returns whether the scalar is a complex number.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::dtype::Scalar;
+    ///
+    /// assert!(Scalar::C128.is_complex() && !Scalar::F64.is_complex());
+    /// ```
     #[must_use]
     pub const fn is_complex(self) -> bool {
         self.row().is_complex

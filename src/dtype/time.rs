@@ -82,12 +82,34 @@ impl TimeUnit {
     pub const NAT: i64 = i64::MIN;
 
     /// Returns how many base units a count of one is.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::{DType, dtype::DTypeKind};
+    ///
+    /// let dtype: DType = "<m8[10s]".parse()?;
+    /// let DTypeKind::TimeDelta(unit) = dtype.kind() else { panic!("{dtype}") };
+    /// assert_eq!(unit.multiple(), 10);
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
     #[must_use]
     pub const fn multiple(self) -> u32 {
         self.multiple
     }
 
     /// Returns the base unit.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::{DType, dtype::{DTypeKind, TimeBase}};
+    ///
+    /// let dtype: DType = "<m8[10s]".parse()?;
+    /// let DTypeKind::TimeDelta(unit) = dtype.kind() else { panic!("{dtype}") };
+    /// assert_eq!(unit.base(), TimeBase::Second);
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
     #[must_use]
     pub const fn base(self) -> TimeBase {
         self.base
