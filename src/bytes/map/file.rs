@@ -1,7 +1,7 @@
 //! Files in memory: mapped or read.
 
 use std::{
-    fs::{self, File, Metadata},
+    fs::{File, Metadata},
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -125,7 +125,7 @@ impl FileMap {
         let found = found.map_err(|error| Error::io("cannot inspect", error).at(&self.path))?;
         // If the path was removed, the open file is still the one that was
         // mapped.
-        let named = fs::metadata(&self.path);
+        let named = std::fs::metadata(&self.path);
         let change = if named.is_ok_and(|named| !sys::file::same(opened, &named)) {
             "replaced"
         } else if (found.len(), found.modified().ok()) != (opened.len(), opened.modified().ok()) {
@@ -193,7 +193,7 @@ fn map(file: &File, sealed: bool) -> io::Result<Option<Mmap>> {
 #[cfg(test)]
 mod tests {
     #[cfg(target_os = "linux")]
-    use std::time::UNIX_EPOCH;
+    use std::{fs, time::UNIX_EPOCH};
 
     use super::*;
 
