@@ -1,7 +1,7 @@
-//! The one error type of the crate: opaque, a sentence when printed, with a few predicates.
+//! The error type of the crate.
 //!
-//! It owns how an error is told. It does not own what a task reports about itself: that is
-//! [`TaskError`], which an error carries when a task is what failed.
+//! An [`Error`] is opaque. It prints a message, and has predicates for its
+//! kind. The error of a failed task contains a [`TaskError`].
 
 mod task;
 
@@ -16,14 +16,25 @@ use std::{
 pub(crate) use task::{Circumstances, Report, Said};
 pub use task::{TaskError, TaskErrorKind};
 
-/// A result whose error is [`Error`].
+/// A result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, as a sentence for the person who reads it.
+/// An error of this crate.
 ///
-/// An error about a file prints `PATH: what was wrong`; [`path`](Error::path) and
-/// [`message`](Error::message) give the two halves. The underlying cause, where there is one, is the
-/// [`source`](StdError::source).
+/// An error about a file prints `PATH: MESSAGE`. [`path`](Error::path) and
+/// [`message`](Error::message) return the two parts. If another error is the
+/// cause, [`source`](StdError::source) returns it.
+///
+/// Each error has one of four kinds:
+///
+/// | predicate | cause |
+/// |---|---|
+/// | [`is_io`](Error::is_io) | the operating system, such as a missing file |
+/// | [`is_invalid_data`](Error::is_invalid_data) | a file or message with unexpected content |
+/// | [`is_invalid_input`](Error::is_invalid_input) | an argument or a combination of options |
+/// | [`is_task`](Error::is_task) | a failed task, see [`task_error`](Error::task_error) |
+///
+/// # Examples
 ///
 /// ```
 /// let error = ndferry::open("no-such-file.npy").unwrap_err();
@@ -34,7 +45,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub struct Error(Box<Inner>);
 
 struct Inner {
-    kind: Kind,
+    kind: ErrorKind,
     path: Option<PathBuf>,
     message: Cow<'static, str>,
     source: Option<Box<dyn StdError + Send + Sync>>,
@@ -42,19 +53,15 @@ struct Inner {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// The operating system said no.
+enum ErrorKind {
     Io,
-    /// A file, a message or a value is not what it claims to be.
-    Invalid,
-    /// The caller asked for what cannot be done.
-    Usage,
-    /// A task failed.
+    InvalidData,
+    InvalidInput,
     Task,
 }
 
 impl Error {
-    fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
+    fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Inner {
             kind,
             path: None,
@@ -64,32 +71,34 @@ impl Error {
         }))
     }
 
-    /// The operating system refused `action` ("cannot open").
+    /// Returns an error of the operating system during `action`, such as
+    /// "cannot open".
     pub(crate) fn io(action: impl Into<Cow<'static, str>>, source: impl Into<io::Error>) -> Self {
-        let mut error = Self::new(Kind::Io, action);
+        let mut error = Self::new(ErrorKind::Io, action);
         error.0.source = Some(Box::new(source.into()));
         error
     }
 
-    /// Data is not what it claims to be.
+    /// Returns an error about the content of a file or a message.
     pub(crate) fn invalid_data(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(Kind::Invalid, message)
+        Self::new(ErrorKind::InvalidData, message)
     }
 
-    /// The call cannot be honoured as it was made.
+    /// Returns an error about the arguments of a call.
     pub(crate) fn invalid_input(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(Kind::Usage, message)
+        Self::new(ErrorKind::InvalidInput, message)
     }
 
-    /// A task failed; the task tells the rest.
+    /// Returns the error of a failed task.
     #[cfg(target_os = "linux")]
     pub(crate) fn task(task: TaskError) -> Self {
-        let mut error = Self::new(Kind::Task, "");
+        let mut error = Self::new(ErrorKind::Task, "");
         error.0.task = Some(task);
         error
     }
 
-    /// Names the file, if it has a name, unless an inner layer already named one.
+    /// Sets the file that the error is about, unless the error already has one
+    /// or `path` is empty.
     #[must_use]
     pub(crate) fn at(mut self, path: impl AsRef<Path>) -> Self {
         let path = path.as_ref();
@@ -99,44 +108,90 @@ impl Error {
         self
     }
 
-    /// Puts `prefix: ` before the message.
+    /// Prepends `prefix: ` to the message.
     #[must_use]
     pub(crate) fn within(mut self, prefix: impl fmt::Display) -> Self {
         self.0.message = format!("{prefix}: {}", self.0.message).into();
         self
     }
 
-    /// Whether the operating system refused something (a missing file, no permission, no space).
+    /// Returns whether the operating system reported the error.
+    ///
+    /// Examples are a missing file, missing permissions, or a full disk.
+    /// [`io_kind`](Error::io_kind) returns the details.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert!(ndferry::open("no-such-file.npy").unwrap_err().is_io());
+    /// ```
     #[must_use]
     pub fn is_io(&self) -> bool {
-        self.0.kind == Kind::Io
+        self.0.kind == ErrorKind::Io
     }
 
-    /// Whether a file or a message is not what it claims to be: truncated, corrupt, of another format or type.
+    /// Returns whether the content of a file or a message is invalid.
+    ///
+    /// It may be truncated, damaged, or of another format or type than
+    /// expected.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let error = ndferry::file::from_slice::<f64>(&b"not an array"[..]).unwrap_err();
+    /// assert!(error.is_invalid_data());
+    /// ```
     #[must_use]
     pub fn is_invalid_data(&self) -> bool {
-        self.0.kind == Kind::Invalid
+        self.0.kind == ErrorKind::InvalidData
     }
 
-    /// Whether the call itself could not be honoured: an argument out of range, an impossible combination.
+    /// Returns whether an argument, or the combination of options, is invalid.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::SharedArray;
+    ///
+    /// let array = SharedArray::from(vec![1.0, 2.0]).to_any();
+    /// assert!(array.slice_axis(1, 0..1).unwrap_err().is_invalid_input());
+    /// ```
     #[must_use]
     pub fn is_invalid_input(&self) -> bool {
-        self.0.kind == Kind::Usage
+        self.0.kind == ErrorKind::InvalidInput
     }
 
-    /// Whether a task failed; [`task_error`](Error::task_error) tells how.
+    /// Returns whether a task failed.
+    ///
+    /// [`task_error`](Error::task_error) returns the details.
     #[must_use]
     pub fn is_task(&self) -> bool {
-        self.0.kind == Kind::Task
+        self.0.kind == ErrorKind::Task
     }
 
-    /// The file the error is about.
+    /// Returns the file that the error is about.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let error = ndferry::open("no-such-file.npy").unwrap_err();
+    /// assert_eq!(error.path().unwrap(), std::path::Path::new("no-such-file.npy"));
+    /// ```
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.0.path.as_deref()
     }
 
-    /// The sentence without the path, with the operating system's own words where it refused something.
+    /// Returns the message without the path.
+    ///
+    /// It includes the message of the operating system, if there is one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let error = ndferry::open("no-such-file.npy").unwrap_err();
+    /// assert!(error.message().starts_with("cannot open: "));
+    /// ```
     #[must_use]
     pub fn message(&self) -> String {
         match (&self.0.task, &self.0.source) {
@@ -146,17 +201,17 @@ impl Error {
         }
     }
 
-    /// The failed task's own report, when a task is what failed.
+    /// Returns the report of the failed task, if the error is about a task.
     #[must_use]
     pub fn task_error(&self) -> Option<&TaskError> {
         self.0.task.as_ref()
     }
 
-    /// The failed task's own report, when a task is what failed; the error itself otherwise.
+    /// Converts the error into the report of the failed task.
     ///
     /// # Errors
     ///
-    /// Gives the error back when it is not about a task.
+    /// Returns the error itself if it is not about a task.
     pub fn into_task_error(mut self) -> std::result::Result<TaskError, Self> {
         match self.0.task.take() {
             Some(task) => Ok(task),
@@ -164,7 +219,14 @@ impl Error {
         }
     }
 
-    /// The operating system's error kind, where it refused something.
+    /// Returns the kind of an error of the operating system.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let error = ndferry::open("no-such-file.npy").unwrap_err();
+    /// assert_eq!(error.io_kind(), Some(std::io::ErrorKind::NotFound));
+    /// ```
     #[must_use]
     pub fn io_kind(&self) -> Option<io::ErrorKind> {
         let source = self.0.source.as_ref()?;
@@ -184,7 +246,8 @@ impl fmt::Display for Error {
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.task {
-            // `fn main() -> ndferry::Result<()>` prints an error by Debug: the whole report belongs there.
+            // A `main` that returns an error prints it with `Debug`, so the
+            // output includes the whole report.
             Some(task) => write!(f, "{task:?}"),
             None => write!(f, "{:?}: {self}", self.0.kind),
         }
@@ -218,7 +281,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_prints_path_action_and_cause() {
+    fn error_prints_path_action_and_cause() {
         let error = Error::io("cannot open", io::Error::from(io::ErrorKind::NotFound)).at("a.npy");
         assert_eq!(error.to_string(), "a.npy: cannot open: entity not found");
         assert_eq!(error.io_kind(), Some(io::ErrorKind::NotFound));
@@ -226,13 +289,13 @@ mod tests {
     }
 
     #[test]
-    fn the_innermost_path_stays() {
+    fn error_keeps_the_first_path() {
         assert_eq!(Error::invalid_data("bad").at("in").at("out").to_string(), "in: bad");
         assert_eq!(Error::invalid_data("bad").at("").at("out").to_string(), "out: bad");
     }
 
     #[test]
-    fn an_error_is_small_sync_and_send() {
+    fn error_is_small_send_and_sync() {
         fn check<T: Send + Sync + 'static>() {}
         check::<Error>();
         assert_eq!(size_of::<Error>(), size_of::<usize>());

@@ -37,7 +37,7 @@ use crate::{
     dtype::Element,
     error::Report,
     store::Member,
-    sys::{self, fork::Refused},
+    sys::{self, fork::ForkError},
 };
 
 /// Tasks are closures over what a forked worker has inherited: [`PoolBuilder::fork`](crate::pool::PoolBuilder::fork).
@@ -398,17 +398,17 @@ fn named_after<F>(_: &F) -> Remote {
 
 /// Whether this process can be forked, as far as that can be told before.
 pub(super) fn check() -> Result<()> {
-    sys::fork::alone().map_err(refused)
+    sys::fork::check_single_threaded().map_err(refused)
 }
 
-fn refused(why: Refused) -> Error {
+fn refused(why: ForkError) -> Error {
     match why {
-        Refused::Threads(threads) => Error::invalid_input(format!(
+        ForkError::Threads(threads) => Error::invalid_input(format!(
             "cannot fork a worker: {threads} other {} in this process, and a lock held there would stay locked in the fork for \
              ever; fork before threads are started, or give workers what they need by Pool::with or Pool::with_init",
             if threads == 1 { "thread runs" } else { "threads run" }
         )),
-        Refused::System(error) => Error::io("cannot fork a worker", error),
+        ForkError::System(error) => Error::io("cannot fork a worker", error),
     }
 }
 

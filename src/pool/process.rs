@@ -28,7 +28,7 @@ use crate::{
     dtype::ByteOrder,
     error::{Report, Said},
     store::{Member, Store},
-    sys::{self, process::Life, socket::Wait},
+    sys::{self, process::ChildState, socket::Wait},
 };
 
 /// How long a worker whose channel was closed may take to end before it is killed.
@@ -277,19 +277,20 @@ impl Link for Process {
     }
 
     fn lives(&self) -> bool {
-        self.ended.is_none() && sys::process::life(self.child.id()) == Life::Runs
+        self.ended.is_none() && sys::process::child_state(self.child.id()) == ChildState::Running
     }
 
     fn hold(&self, still: bool) {
         if self.lives() {
-            sys::process::hold(self.child.id(), still);
+            sys::process::set_stopped(self.child.id(), still);
         }
     }
 
     fn kill(&self) {
         // Until it is waited for, its id is its own and that of its group, dead or alive. In a program that lets somebody else
         // wait for its children it may be another's by now, and then it is left alone.
-        if self.ended.is_none() && sys::process::life(self.child.id()) != Life::Unknown {
+        if self.ended.is_none() && sys::process::child_state(self.child.id()) != ChildState::Unknown
+        {
             sys::process::kill_group(self.child.id());
         }
     }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    array::KeptMut,
+    array::OwnedViewMut,
     dtype::Element,
     error::Report,
     store::{Output, Part, Store},
@@ -255,7 +255,7 @@ impl Invocation<'_> {
     /// The part of an array that the item stands for: its first index on the axis, and its elements, which no other process has.
     pub(super) fn part<A: Element + Pod, D: Dimension>(
         &mut self,
-    ) -> Result<(usize, KeptMut<A, D>), Report> {
+    ) -> Result<(usize, OwnedViewMut<A, D>), Report> {
         let (output, part): (Output, Part) = self.item()?;
         let opened = output.range(&part).and_then(|range| Ok((range.start, output.open(part)?)));
         opened.map_err(|error| Report::Argument { message: error.to_string() })

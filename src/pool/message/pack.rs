@@ -12,6 +12,7 @@ use crate::{
     AnyArray, DType, Error, Result,
     array::{ArraySource, Order},
     array::{Layout, Storage},
+    bytes::map::FileMap,
     codec::{self, Sink},
     dtype::{ByteOrder, Scalar},
     error::{Report, Said},
@@ -98,7 +99,7 @@ impl Packer {
         let memory = std::mem::take(&mut self.tree);
         let first = self.attached.len();
         let (encoded, attached) =
-            outgoing(first, || codec::encode_into(memory, value, codec::THRESHOLD, self));
+            outgoing(first, || codec::encode_into(memory, value, codec::DEFAULT_THRESHOLD, self));
         match encoded {
             Ok(tree) => {
                 attached.iter().for_each(|attached| _ = self.slot(&attached.file));
@@ -366,8 +367,9 @@ impl Sink for Packer {
             return Ok(self.refer(&layout, segment, Place::Inline, source));
         }
         self.moved.mapped += array.nbytes() as u64;
-        if let Some((file, path, range)) = as_open_file(array.memory.storage()) {
-            let place = self.open(file, path);
+        if let Some((map, file, range)) = as_open_file(array.memory.storage()) {
+            map.check_unchanged()?;
+            let place = self.open(file, map.path());
             let segment = Segment {
                 dtype: array.dtype.clone(),
                 offset: range.start as u64,
@@ -376,11 +378,11 @@ impl Sink for Packer {
             return Ok(self.refer(&array.layout, segment, place, source));
         }
         // A field lies among others, which nobody asked for.
-        let apart = if array.memory.is_of_records() { Some(array.apart()?) } else { None };
+        let apart = if array.memory.is_field() { Some(array.to_contiguous()?) } else { None };
         let array = apart.as_ref().unwrap_or(array);
         // What came from the parent of this process is still there as long as it is lent, for this process's own workers too.
         let lent =
-            array.memory.noted(self.store.id()).and_then(|note| note.downcast::<Lent>().ok());
+            array.memory.placement(self.store.id()).and_then(|note| note.downcast::<Lent>().ok());
         if let Some(lent) = lent.filter(|lent| lent.until.strong_count() > 0) {
             let place = Place::Stored { path: path_bytes(&lent.path), given: false };
             return Ok(self.refer(&array.layout, lent.segment.clone(), place, source));
@@ -420,10 +422,10 @@ impl Sink for Packer {
 }
 
 /// The file that needs no place in the store, because whoever gets its descriptor can map it: a user's own, or sealed memory.
-fn as_open_file(storage: &Storage) -> Option<(&Arc<File>, &Path, &Range<usize>)> {
+fn as_open_file(storage: &Storage) -> Option<(&FileMap, &Arc<File>, &Range<usize>)> {
     match storage {
         Storage::Map { map, range, private } if !private || map.is_sealed() => {
-            Some((map.file()?, map.path(), range))
+            Some((map, map.file()?, range))
         }
         _ => None,
     }
