@@ -53,7 +53,7 @@ fn write(file: Output<'_, '_>, array: &AnyArray, _: &DumpOptions) -> Result<()> 
 mod tests {
     use crate::{
         file::{Compression, DumpOptions, Format},
-        ndarray::{Ix1, array},
+        ndarray::{Array1, Ix1, array},
     };
 
     #[test]
@@ -67,7 +67,7 @@ mod tests {
         let file = crate::open(&sample).unwrap();
         assert_eq!((file.format(), file.format().to_string()), (Format::Sample, "sample".into()));
         assert_eq!(file.read::<u8, Ix1>().unwrap().to_vec(), [1, 2, 3]);
-        assert_eq!(crate::load::<Vec<u8>>(&sample).unwrap(), [1, 2, 3]);
+        assert_eq!(crate::load::<Array1<u8>>(&sample).unwrap().to_vec(), [1, 2, 3]);
 
         let unknown = crate::convert(&file, None, folder.path().join("a.xyz"), &DumpOptions::new());
         let message = unknown.unwrap_err().to_string();
