@@ -309,17 +309,18 @@ fn options_invalid_write_nothing() {
         }
     }
     let array: AnyArray = model().weight.into();
-    for options in [
-        DumpOptions::new().compress(Compression::Lz4),
-        DumpOptions::new().compress_array("", Compression::Lz4),
-        DumpOptions::new().alignment(4096),
+    for (options, feature) in [
+        (DumpOptions::new().compress(Compression::Lz4), "compression"),
+        (DumpOptions::new().compress_array("", Compression::Lz4), "compression"),
+        (DumpOptions::new().alignment(4096), "an alignment"),
     ] {
         let error = options.order(Order::C).write_npy(path("a.npy"), &array).unwrap_err();
         assert!(
             error.is_invalid_input()
-                && error.message().contains(
-                    "`.npy` output does not support compression; write a `.ferry` file instead"
-                ),
+                && error.message()
+                    == format!(
+                        "`.npy` output does not support {feature}; write a `.ferry` file instead"
+                    ),
             "{error}"
         );
     }

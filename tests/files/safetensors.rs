@@ -95,7 +95,7 @@ fn safetensors_refused_content_keeps_the_old_file() {
         (new().write_safetensors(&path, [("__metadata__", bytes())], &none), "`__metadata__`"),
         (
             new().byte_order(ByteOrder::Big).write_safetensors(&path, [("a", bytes())], &none),
-            "little-endian",
+            "big-endian byte order; write a `.ferry`, `.npy` or `.npz` file instead",
         ),
         (
             new().order(Order::F).write_safetensors(&path, [("a", bytes())], &none),
