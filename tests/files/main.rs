@@ -3,6 +3,8 @@
 #[path = "../common/actor.rs"]
 mod actor;
 mod broken;
+#[cfg(all(feature = "pool", target_os = "linux"))]
+mod changed;
 #[path = "../common/mod.rs"]
 mod common;
 mod compression;

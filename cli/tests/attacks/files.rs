@@ -547,27 +547,27 @@ fn bytes_that_are_no_bool_never_become_one() {
     for byte in [2, 0x80, 0xff] {
         let elements = [0, 1, byte];
         let (dtype, shape) = ("'|b1'", "(3,)");
-        attempt(".npy", &npy_of(dtype, shape, &elements), Found("invalid bool: expected 0 or 1"));
+        attempt(".npy", &npy_of(dtype, shape, &elements), Found("neither 0 nor 1"));
         attempt(
             ".npz",
             &zip(&[Member::stored("a.npy", npy_of(dtype, shape, &elements))]),
-            Found("invalid bool: expected 0 or 1"),
+            Found("neither 0 nor 1"),
         );
         attempt(
             ".npz, deflated",
             &zip(&[Member::stored("a.npy", npy_of(dtype, shape, &elements)).deflated()]),
-            Found("invalid bool: expected 0 or 1"),
+            Found("neither 0 nor 1"),
         );
         attempt(
             ".safetensors",
             &tensors(&[tensor("a", "BOOL", "[3]", 0, 3)], &elements),
-            Found("invalid bool: expected 0 or 1"),
+            Found("neither 0 nor 1"),
         );
         let entry = segment("", "[]", 64, 1).replace("|u1", "|b1");
         attempt(
             ".ferry",
             &container(&tree_of_segment(0), &format!("[{entry}]"), &[byte]),
-            Found("invalid bool: expected 0 or 1"),
+            Found("neither 0 nor 1"),
         );
         // In a record it is a byte until it is asked for.
         let record = OpenOptions::new()
