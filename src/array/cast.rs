@@ -1,12 +1,16 @@
 //! Casts the compiler cannot check: a view kept beside the memory it looks at, and a value whose type was found out.
 
-use std::{any::TypeId, mem::ManuallyDrop, ops::Range, sync::Arc};
+use std::{any::TypeId, mem::ManuallyDrop, sync::Arc};
 
-use ndarray::{
-    ArrayRef, ArrayView, ArrayViewMut, Dimension, IxDyn, RawArrayViewMut, ShapeBuilder, StrideShape,
+use ndarray::{ArrayRef, ArrayView, ArrayViewMut, Dimension, StrideShape};
+#[cfg(all(feature = "store", target_os = "linux"))]
+use {
+    super::{Order, Short},
+    ndarray::{IxDyn, RawArrayViewMut, ShapeBuilder},
+    std::ops::Range,
 };
 
-use super::{Layout, Order, Short};
+use super::Layout;
 use crate::{Error, Result, array::Memory, bytes::map::WritableMap, dtype::Element};
 
 /// A view together with the memory it looks at.
@@ -117,6 +121,7 @@ impl<A: Element, D: Dimension> KeptMut<A, D> {
     /// # Errors
     ///
     /// Where there is no such part or it is empty, `map` fails or gives less, or the array has other axes than `D`.
+    #[cfg(all(feature = "store", target_os = "linux"))]
     pub(crate) fn of_part(
         shape: &[usize],
         order: Order,

@@ -19,6 +19,7 @@ mod source;
 mod wire;
 
 pub use any::AnyArray;
+#[cfg(all(feature = "store", target_os = "linux"))]
 pub(crate) use cast::KeptMut;
 pub(crate) use cast::{as_element, as_lent, identical};
 pub use layout::Order;

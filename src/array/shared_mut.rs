@@ -97,6 +97,7 @@ impl<A: Element, D: Dimension> SharedArrayMut<A, D> {
     }
 
     /// Returns the file in which the array is filled, and its offset there.
+    #[cfg(all(feature = "store", target_os = "linux"))]
     pub(crate) fn location(&self) -> Result<(Arc<File>, u64)> {
         Ok((self.target.open()?, self.target.offset()))
     }

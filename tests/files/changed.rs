@@ -61,12 +61,10 @@ fn changed_file_is_an_error_when_sent_to_a_worker() {
         let bytes = fs::read(path).unwrap();
         fs::write(path, bytes).unwrap();
     };
-    let changes: [(fn(&Path), String); 3] = [
-        (truncated, format!("was changed after it was opened: expected {length} bytes, ")),
-        (rewritten, format!("was changed after it was opened: expected {length} bytes, ")),
-        (write, format!("was replaced after it was opened: expected {length} bytes, ")),
-    ];
-    for (change, expected) in changes {
+    let changes: [(fn(&Path), &str); 3] =
+        [(truncated, "changed"), (rewritten, "changed"), (write, "replaced")];
+    for (change, name) in changes {
+        let expected = format!("was {name} after it was opened: expected {length} bytes, ");
         let array = read(MmapMode::Required);
         change(&path);
         let error = pool.with(&array).map(sum, [0]).unwrap_err().to_string();

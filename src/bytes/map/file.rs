@@ -9,7 +9,9 @@ use std::{
 
 use memmap2::{Mmap, MmapOptions};
 
-use super::{Buffer, identity::Identity};
+use super::Buffer;
+#[cfg(all(feature = "pool", target_os = "linux"))]
+use super::identity::Identity;
 use crate::{Error, Result, sys};
 
 /// The bytes of a whole file: one that is open and mapped, or one that was read.
@@ -38,6 +40,7 @@ enum Content {
             allow(dead_code, reason = "no other system has seals")
         )]
         sealed: bool,
+        #[cfg(all(feature = "pool", target_os = "linux"))]
         identity: Identity,
     },
     Read(Arc<Buffer>),
@@ -62,8 +65,14 @@ impl FileMap {
             file.metadata().map_err(|error| Error::io("cannot inspect", error).at(&path))?;
         let map = map(&file, metadata.len(), sealed)
             .map_err(|error| Error::io("cannot map", error).at(&path))?;
-        let identity = Identity::of(&metadata, &path);
-        Ok(Arc::new(Self { content: Content::Mapped { map, file, sealed, identity }, path }))
+        let content = Content::Mapped {
+            map,
+            file,
+            sealed,
+            #[cfg(all(feature = "pool", target_os = "linux"))]
+            identity: Identity::of(&metadata, &path),
+        };
+        Ok(Arc::new(Self { content, path }))
     }
 
     /// A file that was read, known to people as `path`; no path where it was none.
@@ -99,6 +108,7 @@ impl FileMap {
     /// # Errors
     ///
     /// Returns an error that contains the expected and the found state of the file.
+    #[cfg(all(feature = "pool", target_os = "linux"))]
     pub(crate) fn check_unchanged(&self) -> Result<()> {
         match &self.content {
             Content::Mapped { file, sealed: false, identity, .. } => {
@@ -162,6 +172,7 @@ mod tests {
     use super::*;
 
     // The time of modification is set, because its resolution may be some milliseconds.
+    #[cfg(all(feature = "pool", target_os = "linux"))]
     #[test]
     fn map_reports_a_changed_or_replaced_file() {
         use std::time::{Duration, SystemTime};

@@ -2,6 +2,7 @@
 
 mod buffer;
 mod file;
+#[cfg(all(feature = "pool", target_os = "linux"))]
 mod identity;
 #[cfg(target_os = "linux")]
 mod page;

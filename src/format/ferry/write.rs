@@ -35,6 +35,7 @@ pub(crate) enum Target<'a> {
     User(&'a Path),
     /// A writer without a path.
     Nameless,
+    #[cfg(all(feature = "store", target_os = "linux"))]
     /// A temporary file of a store. The header records its full path.
     Store(&'a Path),
 }
@@ -65,6 +66,7 @@ impl<W: Write + Seek> Container<W> {
     pub(crate) fn new(mut file: W, target: Target<'_>, options: DumpOptions) -> Result<Self> {
         let path = match target {
             Target::User(path) => path.file_name().map(Path::new),
+            #[cfg(all(feature = "store", target_os = "linux"))]
             Target::Store(path) => Some(path),
             Target::Nameless => None,
         };
@@ -75,6 +77,7 @@ impl<W: Write + Seek> Container<W> {
     }
 
     /// Returns dtype, offset and size of the only segment.
+    #[cfg(all(feature = "store", target_os = "linux"))]
     pub(crate) fn only_segment(&self) -> (&DType, u64, u64) {
         let segment = &self.segments[0];
         (&segment.dtype, segment.offset, segment.nbytes)
