@@ -123,7 +123,7 @@ impl<A: Element, D: Dimension> SharedArrayMut<A, D> {
     ///
     /// Returns an error, and removes the array, if:
     ///
-    /// - the file cannot be completed or mapped;
+    /// - the file cannot be completed or mapped.
     /// - a memory file of a store cannot be sealed, because a forked process has it
     ///   mapped for writing.
     pub fn freeze(self) -> Result<SharedArray<A, D>> {

@@ -41,9 +41,9 @@ use crate::{Error, Result, dtype};
 ///
 /// Returns an error if:
 ///
-/// - the extension of `out` is unknown;
-/// - `file` contains no array named `array`, or several arrays for a `.npy` file;
-/// - the format does not support a dtype or an option;
+/// - the extension of `out` is unknown.
+/// - `file` contains no array named `array`, or several arrays for a `.npy` file.
+/// - the format does not support a dtype or an option.
 /// - `file` is damaged, or `out` cannot be written.
 pub fn convert(
     file: &ArrayFile,

@@ -55,8 +55,8 @@ use crate::{
 ///
 /// Returns an error if:
 ///
-/// - the extension is not that of a format that can be filled in place;
-/// - the file cannot be created, or there is too little space for it;
+/// - the extension is not that of a format that can be filled in place.
+/// - the file cannot be created, or there is too little space for it.
 /// - the array is too large for the address space.
 pub fn create<A: Element, Sh: ShapeBuilder>(
     path: impl AsRef<Path>,

@@ -238,7 +238,7 @@ impl ArrayFile {
     ///
     /// Returns an error if:
     ///
-    /// - `info` belongs to another file;
+    /// - `info` belongs to another file.
     /// - the array is damaged, too large when decompressed, or cannot be mapped, and the
     ///   [options](OpenOptions) require otherwise.
     pub fn read_entry(&self, info: &ArrayInfo) -> Result<AnyArray> {
@@ -274,7 +274,7 @@ impl ArrayFile {
     /// Returns an error if:
     ///
     /// - the array [cannot be mapped](ArrayInfo::copy_reason), or the file was read
-    ///   instead of mapped;
+    ///   instead of mapped.
     /// - [`read_array`](Self::read_array) returns an error for this array.
     pub fn copy_on_write<A: Element, D: Dimension>(
         &self,
@@ -318,8 +318,8 @@ impl ArrayFile {
     ///
     /// Returns an error if:
     ///
-    /// - the value is not a `T`;
-    /// - the file contains an [unsupported entry](Self::unsupported_entries);
+    /// - the value is not a `T`.
+    /// - the file contains an [unsupported entry](Self::unsupported_entries).
     /// - the compressed arrays together exceed
     ///   [`max_decompressed_bytes`](OpenOptions::max_decompressed_bytes).
     pub fn value<T: DeserializeOwned>(&self) -> Result<T> {
@@ -364,9 +364,9 @@ impl ArrayFile {
     /// Arrays are read as the iterator advances. A problem is:
     ///
     /// - a value (no `ArrayInfo`) that refers to a missing array, to one array twice, or
-    ///   to an array of another shape;
-    /// - an array whose bytes do not match its checksum;
-    /// - an array with a `bool` that is neither 0 nor 1;
+    ///   to an array of another shape.
+    /// - an array whose bytes do not match its checksum.
+    /// - an array with a `bool` that is neither 0 nor 1.
     /// - an [unsupported entry](Self::unsupported_entries) (no `ArrayInfo`), or an array
     ///   above [`max_decompressed_bytes`](OpenOptions::max_decompressed_bytes). Only for
     ///   these [`Error::is_invalid_data`] is false: they were not checked.

@@ -54,8 +54,8 @@ use crate::{
 ///
 /// Returns an error if:
 ///
-/// - the path cannot be opened, or is not a regular file;
-/// - the format is unknown;
+/// - the path cannot be opened, or is not a regular file.
+/// - the format is unknown.
 /// - the file is damaged: truncated, with a wrong checksum, or with an array that reaches
 ///   beyond its end.
 pub fn open(path: impl AsRef<Path>) -> Result<ArrayFile> {

@@ -73,7 +73,7 @@ pub fn dump<T: Serialize + ?Sized>(path: impl AsRef<Path>, value: &T) -> Result<
 ///
 /// Returns an error if:
 ///
-/// - the writer fails;
+/// - the writer fails.
 /// - serialization fails, or returns different data the second time.
 pub fn to_writer<T: Serialize + ?Sized>(writer: impl io::Write, value: &T) -> Result<()> {
     DumpOptions::new().to_writer(writer, value)
@@ -146,9 +146,9 @@ impl DumpOptions {
     ///
     /// Returns an error if:
     ///
-    /// - the file cannot be written; an existing file is left unchanged;
+    /// - the file cannot be written; an existing file is left unchanged.
     /// - NumPy has no such dtype (`bf16`), or cannot read it back (fields without names,
-    ///   arrays of empty strings);
+    ///   arrays of empty strings).
     /// - an option is set that `.npy` files do not support.
     pub fn write_npy(&self, path: impl AsRef<Path>, array: &AnyArray) -> Result<()> {
         self.write_array(Format::Npy, path.as_ref(), array)
@@ -179,8 +179,8 @@ impl DumpOptions {
     ///
     /// Returns an error if:
     ///
-    /// - two arrays have the same name;
-    /// - a name contains a zero byte, or has more than 65,531 bytes;
+    /// - two arrays have the same name.
+    /// - a name contains a zero byte, or has more than 65,531 bytes.
     /// - [`write_npy`](Self::write_npy) returns an error for one of the arrays.
     pub fn write_npz<N: Into<String>, A: Into<AnyArray>>(
         &self,
@@ -220,10 +220,10 @@ impl DumpOptions {
     ///
     /// Returns an error if:
     ///
-    /// - two arrays have the same name, or one is named `__metadata__`;
-    /// - the format has no such dtype, for example `Complex<f64>`;
+    /// - two arrays have the same name, or one is named `__metadata__`.
+    /// - the format has no such dtype, for example `Complex<f64>`.
     /// - an option is set that `.safetensors` files do not support, such as big-endian
-    ///   byte order or F order;
+    ///   byte order or F order.
     /// - the file cannot be written; an existing file is left unchanged.
     pub fn write_safetensors<N: Into<String>, A: Into<AnyArray>>(
         &self,

@@ -1,4 +1,4 @@
-//! `.npz`: writing, inflating, and zip files that contradict themselves or lie.
+//! `.npz`: writing, inflating, and zip files that contradict themselves.
 
 use std::{collections::BTreeMap, path::Path};
 
