@@ -1,6 +1,6 @@
 //! Errors about the names of arrays in a file.
 
-use super::ArrayInfo;
+use super::entry::ArrayInfo;
 use crate::{Error, dtype::Quoted, near};
 
 /// Returns the error for a name that none of `arrays` has.

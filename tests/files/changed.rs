@@ -20,6 +20,9 @@ fn changed_worker() {
 
 const LENGTH: usize = 1000;
 
+/// A change of the file at a path.
+type Change = fn(&Path);
+
 /// Writes a file that was last modified a minute ago. The time of modification may have a
 /// resolution of some milliseconds.
 fn write(path: &Path) {
@@ -61,7 +64,7 @@ fn changed_file_is_an_error_when_sent_to_a_worker() {
         let bytes = fs::read(path).unwrap();
         fs::write(path, bytes).unwrap();
     };
-    let changes: [(fn(&Path), &str); 3] =
+    let changes: [(Change, &str); 3] =
         [(truncated, "changed"), (rewritten, "changed"), (write, "replaced")];
     for (change, name) in changes {
         let expected = format!("was {name} after it was opened: expected {length} bytes, ");

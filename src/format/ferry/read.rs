@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use byteorder::{ByteOrder as _, LittleEndian};
 
-use super::{ALIGNMENT, Header, MAGIC, PRELUDE_LEN, SegmentEntry, VERSION};
+use super::layout::{ALIGNMENT, Header, MAGIC, PRELUDE_LEN, SegmentEntry, VERSION};
 use crate::{
     Error, Result,
     format::{

@@ -6,7 +6,7 @@
 
 use std::io::{self, Seek, SeekFrom, Write};
 
-use super::PRELUDE_LEN;
+use super::layout::PRELUDE_LEN;
 
 /// A writer that keeps only the prelude.
 pub(in crate::format) struct DryRun {

@@ -9,7 +9,7 @@ use std::{
 use byteorder::{ByteOrder as _, LittleEndian};
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
-use super::{
+use super::layout::{
     ALIGNMENT, Checksum, Header, MAGIC, MIN_PAGE_ALIGNED_LEN, PAGE_LEN, PRELUDE_LEN, SegmentEntry,
     TreeEntry, VERSION,
 };
