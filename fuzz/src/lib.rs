@@ -1,6 +1,7 @@
-//! What is done with bytes of unknown origin: a function for each fuzz target, which says whether the bytes were accepted.
+//! A function for each fuzz target. It returns whether the bytes were accepted.
 //!
-//! None may panic, hang, or need memory that the bytes do not account for. `tests/files/corpus.rs` calls them as well.
+//! No target may panic, hang, or allocate much more memory than the bytes justify.
+//! `tests/files/corpus.rs` calls the targets, too.
 
 use ndferry::{
     DType,
@@ -9,17 +10,17 @@ use ndferry::{
     ndarray::IxDyn,
 };
 
-/// Bytes that anything may be decompressed to.
+/// The limit of decompressed bytes.
 const LIMIT: u64 = 1 << 20;
 
-/// A target: bytes in, whether they were accepted out.
+/// A target, which returns whether the bytes were accepted.
 pub type Target = fn(&[u8]) -> bool;
 
-/// Every target by its name, which is that of its corpus and of its file in `fuzz_targets` as well.
+/// All targets by name. Corpus and file in `fuzz_targets` have the same names.
 pub const TARGETS: [(&str, Target); 4] =
     [("file", file), ("container", container), ("dtype", dtype), ("raw", raw)];
 
-/// A file of any format that is recognised by its content.
+/// Reads a file of any format that is detected by its content.
 pub fn file(bytes: &[u8]) -> bool {
     OpenOptions::new()
         .max_decompressed_bytes(LIMIT)
@@ -28,8 +29,10 @@ pub fn file(bytes: &[u8]) -> bool {
         .is_ok()
 }
 
-/// A `.ferry` file whose checksums are right: two bytes say how long its header is (little-endian), then comes all that is behind the prelude. Without
-/// it nothing of a changed file but its checksums would ever be tested.
+/// Reads a `.ferry` file, made from `bytes` with correct checksums.
+///
+/// The first two bytes are the length of the header, little-endian. The rest of the file after
+/// the prelude follows. Without correct checksums the fuzzer would test only the checksums.
 pub fn container(bytes: &[u8]) -> bool {
     let Some((length, body)) = bytes.split_first_chunk::<2>() else { return false };
     let length = usize::from(u16::from_le_bytes(*length)).min(body.len());
@@ -49,7 +52,7 @@ pub fn container(bytes: &[u8]) -> bool {
     self::file(&file)
 }
 
-/// The header, with the checksum of the tree as it is, if the header says where there is one.
+/// Returns the header with the correct checksum of the tree, if it describes a tree.
 fn with_tree_sum(file: &[u8], header: &[u8]) -> Vec<u8> {
     let corrected = || {
         let mut header: serde_json::Value = serde_json::from_slice(header).ok()?;
@@ -67,15 +70,16 @@ fn sum(bytes: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64(bytes)
 }
 
-/// The text of a dtype.
+/// Parses the text of a dtype.
 pub fn dtype(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else { return false };
     let Ok(dtype) = text.parse::<DType>() else { return false };
-    assert_eq!(dtype.to_string().parse::<DType>().expect("what is printed is read"), dtype);
+    assert_eq!(dtype.to_string().parse::<DType>().expect("the text form is valid"), dtype);
     true
 }
 
-/// Raw binary: a line of dtype, memory order, offset and lengths with spaces between them, then the bytes.
+/// Reads raw binary. It follows a line of dtype, memory order, offset and lengths, separated by
+/// spaces.
 pub fn raw(bytes: &[u8]) -> bool {
     let parsed = || {
         let end = bytes.iter().position(|&byte| byte == b'\n')?;
@@ -90,7 +94,7 @@ pub fn raw(bytes: &[u8]) -> bool {
     parsed().map(|file| look(&file)).is_some()
 }
 
-/// Asks for everything that can be asked of a file.
+/// Calls all methods of a file.
 fn look(file: &ArrayFile) {
     file.check().for_each(drop);
     for info in file.arrays() {
@@ -103,7 +107,7 @@ fn look(file: &ArrayFile) {
                 }
             )*};
         }
-        // Each type that is not the array's is refused.
+        // All types except the array's are refused.
         ask!(bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64);
         if let Some(last) = info.shape().len().checked_sub(1) {
             let _ = array.slice_axis(last, 0..1);

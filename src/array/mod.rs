@@ -7,7 +7,7 @@
 //! | [`SharedArray`] | known at compile time | no | in a mapped file or in memory |
 //! | [`AnyArray`] | known at run time | no | in a mapped file or in memory |
 //! | [`CowArray`] | known at compile time | yes, the file stays as it is | in a copy-on-write map |
-//! | [`SharedArrayMut`](crate::store::SharedArrayMut) | known at compile time | yes, until it is frozen | in the store or in a new file |
+//! | [`SharedArrayMut`](SharedArrayMut) | known at compile time | yes, until it is frozen | in the store or in a new file |
 //! | [`ndarray::Array`] | known at compile time | yes | in memory of this process |
 //!
 //! - Use [`SharedArray`] for arrays that you read, clone, or pass to worker
@@ -18,7 +18,7 @@
 //!   converts it to a [`SharedArray`].
 //! - Use [`CowArray`] to change the elements of a file's array in this process
 //!   only. A page is copied when you first write to it.
-//! - Use [`SharedArrayMut`](crate::store::SharedArrayMut) to compute a large
+//! - Use [`SharedArrayMut`](SharedArrayMut) to compute a large
 //!   array that workers then read. It is filled in the memory or file that they
 //!   will map, so sharing it needs no copy.
 //! - Use [`ndarray::Array`] for everything else. `SharedArray::from` takes it
@@ -46,13 +46,13 @@
 mod any;
 #[allow(unsafe_code)]
 mod cast;
-#[cfg(target_os = "linux")]
 mod cow;
 mod gather;
 mod layout;
 mod memory;
 mod records;
 mod shared;
+mod shared_mut;
 mod source;
 #[allow(unsafe_code)]
 mod view;
@@ -60,13 +60,14 @@ mod wire;
 
 pub use any::AnyArray;
 pub(crate) use cast::{WholeArray, as_array_elements, as_element};
-#[cfg(target_os = "linux")]
 pub use cow::CowArray;
 pub use layout::Order;
 pub(crate) use layout::{Layout, ShortShape};
 pub(crate) use memory::{Memory, PlacementNote, Storage};
 pub use shared::SharedArray;
+pub(crate) use shared_mut::FillTarget;
+pub use shared_mut::SharedArrayMut;
 pub use source::{ArraySource, CopyReason};
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "store", target_os = "linux"))]
 pub(crate) use view::OwnedViewMut;
 pub(crate) use wire::{ARRAY_STRUCT, WHOLE_ARRAY_NEWTYPE};

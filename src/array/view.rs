@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use ndarray::{ArrayRef, ArrayView, Dimension};
+use ndarray::{ArrayRef, ArrayView, ArrayViewMut, Dimension, StrideShape};
 
-use super::memory::Memory;
-use crate::{Result, dtype::Element};
+use super::{layout::Layout, memory::Memory};
+use crate::{Error, Result, bytes::map::WritableMap, dtype::Element};
 
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "store", target_os = "linux"))]
 use {
-    super::layout::{Layout, Order, ShortShape},
-    crate::{Error, bytes::map::WritableMap},
-    ndarray::{ArrayViewMut, IxDyn, RawArrayViewMut, ShapeBuilder, StrideShape},
+    super::layout::{Order, ShortShape},
+    ndarray::{IxDyn, RawArrayViewMut, ShapeBuilder},
     std::ops::Range,
 };
 
@@ -85,13 +84,11 @@ impl<A: Element, D: Dimension> Clone for OwnedView<A, D> {
 ///
 /// Invariant: every element of the view is in the bytes of `map`, or in memory
 /// that is never freed. No other reference to these elements exists.
-#[cfg(target_os = "linux")]
 pub(crate) struct OwnedViewMut<A: Element, D> {
     view: ArrayViewMut<'static, A, D>,
     map: WritableMap,
 }
 
-#[cfg(target_os = "linux")]
 impl<A: Element, D: Dimension> OwnedViewMut<A, D> {
     /// Keeps the view that `make` takes of the bytes of `map`.
     pub(crate) fn new(
@@ -132,6 +129,7 @@ impl<A: Element, D: Dimension> OwnedViewMut<A, D> {
         })
     }
 
+    #[cfg(all(feature = "store", target_os = "linux"))]
     /// Makes a view of the part of a contiguous array within `range` of `axis`.
     ///
     /// `map` returns the bytes of the array in the range it is called with,

@@ -1,7 +1,8 @@
-//! Files written by a machine of one byte order and read by one of the other.
+//! Files that one machine writes and another machine, with the other byte order, reads.
 //!
-//! By itself, this program reads what it has written. `NDFERRY_TEST_WRITE` names a folder to write to instead, `NDFERRY_TEST_READ` folders to read,
-//! as `PATH` has them: `scripts/exchange` lets two machines do their halves, and NumPy and safetensors theirs (`others.py`).
+//! By default this program reads its own files. `NDFERRY_TEST_WRITE` is a folder to write to
+//! instead, and `NDFERRY_TEST_READ` contains folders to read, separated like those in `PATH`.
+//! `scripts/exchange` runs it on two machines, and `others.py` for NumPy and safetensors.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -28,7 +29,7 @@ const READ: &str = "NDFERRY_TEST_READ";
 
 // B4
 #[test]
-fn files_are_read_whoever_wrote_them() {
+fn exchange_reads_files_of_any_writer() {
     if let Some(folder) = env::var_os(WRITE) {
         write(folder.as_ref());
     } else if let Some(folders) = env::var_os(READ) {
@@ -42,7 +43,7 @@ fn files_are_read_whoever_wrote_them() {
 
 // F8
 #[test]
-fn numpy_and_safetensors_read_what_is_written_and_what_they_write_is_read() {
+fn exchange_with_numpy_and_safetensors() {
     if common::emulated() || env::var_os(WRITE).or(env::var_os(READ)).is_some() {
         return eprintln!("left out: scripts/exchange does it, with files of another machine");
     }
@@ -62,14 +63,14 @@ fn numpy_and_safetensors_read_what_is_written_and_what_they_write_is_read() {
     read(&theirs);
 }
 
-/// An array that goes to and fro.
+/// An array that is exchanged.
 struct Passenger {
     array: AnyArray,
-    /// As its fixture has them; of records it has others.
+    /// The elements of the fixture. Records have others.
     elements: Option<Vec<String>>,
 }
 
-/// Every dtype, recorded in either byte order, by name.
+/// Returns arrays of every dtype in both byte orders, by name.
 fn passengers() -> BTreeMap<String, Passenger> {
     let mut passengers = BTreeMap::new();
     let mut enter = |name: &str, array: AnyArray, elements: Option<Vec<String>>| {
@@ -86,7 +87,7 @@ fn passengers() -> BTreeMap<String, Passenger> {
             enter(path.file_name().unwrap().to_str().unwrap(), open(&path), None);
         }
     }
-    // The one dtype that NumPy has not.
+    // NumPy does not have this dtype.
     let safetensors = common::folder().join("safetensors");
     let described: Json =
         serde_json::from_slice(&fs::read(safetensors.join("every.json")).unwrap()).unwrap();
@@ -123,9 +124,9 @@ fn safetensors_has(dtype: &DType) -> bool {
     dtype.scalar().is_some_and(|scalar| scalar != Scalar::C128)
 }
 
-/// One way to write all arrays.
+/// A way to write all arrays.
 struct Way {
-    /// As the arrays are recorded, or brought into this one.
+    /// The byte order; `None` keeps the recorded ones.
     byte_order: Option<ByteOrder>,
     order: Order,
 }
@@ -148,13 +149,13 @@ impl Way {
         self.byte_order.into_iter().fold(options, DumpOptions::byte_order)
     }
 
-    /// How arrays of this dtype are written.
+    /// Returns the dtype with which arrays are written.
     fn dtype(&self, recorded: &DType) -> DType {
         self.byte_order
             .map_or_else(|| recorded.clone(), |byte_order| recorded.with_byte_order(byte_order))
     }
 
-    /// The containers: one for each codec that there is; of arrays as they are recorded, for either byte order is among them.
+    /// The `.ferry` files: one for each codec. The recorded arrays include both byte orders.
     fn containers(&self) -> impl Iterator<Item = (String, DumpOptions)> {
         let plain = (format!("{}.ferry", self.name()), self.options());
         let codecs = [
@@ -172,17 +173,17 @@ impl Way {
         format!("{}.npz", self.name())
     }
 
-    /// Where each array has a file of its own, again as they are recorded.
+    /// Formats with one file for each array, in the recorded byte orders.
     fn single(&self, folder: &Path) -> Option<PathBuf> {
         self.byte_order.is_none().then(|| folder.join(self.name()))
     }
 }
 
 const SAFETENSORS: &str = "all.safetensors";
-/// Says who wrote the files of a folder.
+/// The file that contains the writer's name.
 const WRITER: &str = "writer";
 
-/// Files of one value, by the byte order that was asked for.
+/// Files of one value, with the byte orders that were set.
 fn values() -> impl Iterator<Item = (String, DumpOptions)> {
     let asked = [ByteOrder::Little, ByteOrder::Big].into_iter();
     let asked =
@@ -218,7 +219,7 @@ fn write(folder: &Path) {
     for (name, options) in values() {
         options.dump(folder.join(name), &Value::sample()).unwrap();
     }
-    // Last, as what is not whole is not to be read.
+    // Written last, because incomplete folders must not be read.
     fs::write(folder.join(WRITER), ByteOrder::NATIVE.to_string()).unwrap();
 }
 
@@ -258,7 +259,7 @@ fn read(folder: &Path) {
         let file = ndferry::open(folder.join(&name)).unwrap();
         file.verify().unwrap();
         assert_eq!(file.value::<Value>().unwrap(), Value::sample(), "{name}");
-        // What nobody asked for a byte order has that of the machine it was written on.
+        // The default is the byte order of the machine that wrote the file.
         let expected =
             if name == "value.ferry" { &writer } else { name.split('.').nth(1).unwrap() };
         let shared = file.entry("shared").unwrap();
@@ -266,7 +267,7 @@ fn read(folder: &Path) {
     }
 }
 
-/// A file has the arrays whose dtype fits, each of the dtype that it is written with.
+/// Checks that a file contains all arrays that its format supports.
 fn check_named(
     path: &Path,
     passengers: &BTreeMap<String, Passenger>,
@@ -292,7 +293,8 @@ fn check(array: &AnyArray, passenger: &Passenger, dtype: &DType, path: &Path, na
     }
 }
 
-/// Every bit of an array's values, in one byte order and memory order whatever it has itself. Padding is none: NumPy loses it.
+/// Returns the bits of all values, in one byte order and memory order, without padding, which
+/// NumPy does not keep.
 fn canonical(array: &AnyArray) -> Vec<u8> {
     if let Some(fields) = array.dtype().fields() {
         return fields

@@ -1,6 +1,6 @@
-"""What NumPy, safetensors and `scripts/read_ferry.py` make of a folder that `main.rs` has written: `others.py FOLDER OUT`.
+"""Reads a folder by `main.rs` with NumPy, safetensors and `scripts/read_ferry.py`: `others.py FOLDER OUT`.
 
-Compares every array with its fixture, bit for bit, and writes to OUT what they can write, for `main.rs` to read.
+Compares every array with its fixture by bits. Writes files to OUT for `main.rs` to read.
 """
 
 import json
@@ -17,7 +17,7 @@ import read_ferry  # noqa: E402
 
 
 def same(a, b):
-    """Field by field and bit by bit, in whatever byte order: padding is nobody's."""
+    """Compares fields and bits in any byte order, without padding."""
     if a.dtype.names is not None or b.dtype.names is not None:
         return a.dtype.names == b.dtype.names and all(same(a[name], b[name]) for name in b.dtype.names)
     if a.dtype.str[0] != b.dtype.str[0]:
@@ -27,12 +27,12 @@ def same(a, b):
 
 def check(array, expected, byte_order, what):
     dtype = expected.dtype.newbyteorder(byte_order) if byte_order else expected.dtype
-    assert array.dtype == dtype, f"{what} is of {array.dtype}, {dtype} was expected"
-    assert same(array, expected), f"{what} is not what its fixture is"
+    assert array.dtype == dtype, f"{what}: expected {dtype}, found {array.dtype}"
+    assert same(array, expected), f"{what} differs from its fixture"
 
 
 def fixtures():
-    """The arrays that NumPy has types for, and those of bfloat16 as the float32 they are the upper half of."""
+    """Returns the arrays of NumPy's types, and those of bfloat16 as float32."""
     numpy = {path.stem: np.load(path) for folder in ("npy", "dtypes") for path in (ROOT / "fixtures" / folder).glob("*.npy")}
     bf16 = {}
     for array in json.loads((ROOT / "fixtures/safetensors/every.json").read_text())["arrays"]:

@@ -1,4 +1,4 @@
-//! A value with everything in it that serde knows. `others.py` expects the same.
+//! A value that contains all types of serde's data model. `others.py` expects the same.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -92,7 +92,7 @@ impl Value {
     }
 }
 
-/// Bytes that are bytes to serde, not numbers.
+/// Bytes that serde serializes as bytes instead of numbers.
 #[derive(Debug, PartialEq)]
 struct Bytes(Vec<u8>);
 

@@ -1,17 +1,19 @@
-//! Files that are not what they claim to be.
+//! Damaged and truncated files, and values of another type.
 
 use std::path::Path;
 
 use ndferry::ndarray::Array2;
 
-/// A new file each time: some file systems wait for the disk where an old one is cut and written anew.
+/// Writes a new file. Some file systems wait for the disk when an old file is truncated and
+/// written again.
 pub fn write(path: &Path, bytes: &[u8]) {
     let _ = std::fs::remove_file(path);
     std::fs::write(path, bytes).unwrap();
 }
 
-/// Flips every bit of the first `bytes` of a file, one at a time: what `read` makes of each is an error of the file, or what it makes
-/// of the whole one. Gives how many are errors, and how many the same.
+/// Flips each bit of the first `bytes` of a file. Each must be an error of the file, or have
+/// no effect on the result of `read`. Returns how many are errors, and how many have no
+/// effect.
 pub fn flip<T: PartialEq + std::fmt::Debug>(
     path: &Path,
     whole: &[u8],
@@ -47,7 +49,7 @@ fn sample(path: &Path) -> Vec<u8> {
 
 // F2
 #[test]
-fn a_container_cut_anywhere_is_an_error() {
+fn ferry_truncated_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.ferry");
     let whole = sample(&path);
@@ -61,7 +63,7 @@ fn a_container_cut_anywhere_is_an_error() {
 
 // F2
 #[test]
-fn a_flipped_bit_of_prelude_tree_or_header_is_an_error() {
+fn ferry_flipped_bit_of_header_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.ferry");
     let whole = sample(&path);
@@ -84,7 +86,7 @@ fn a_flipped_bit_of_prelude_tree_or_header_is_an_error() {
 
 // F2
 #[test]
-fn a_flipped_bit_of_an_array_is_found_by_who_verifies() {
+fn ferry_flipped_bit_of_array_fails_verify() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.ferry");
     let whole = sample(&path);
@@ -96,13 +98,13 @@ fn a_flipped_bit_of_an_array_is_found_by_who_verifies() {
         let other = folder.path().join("b.ferry");
         write(&other, &broken);
         let error = ndferry::open(&other).unwrap().verify().unwrap_err().to_string();
-        assert!(error.contains(&format!("array `{}` is damaged", info.name())), "{error}");
+        assert!(error.contains(&format!("array `{}`: damaged: ", info.name())), "{error}");
     }
 }
 
 // F2
 #[test]
-fn a_cut_npy_is_an_error_and_a_longer_one_is_not() {
+fn npy_truncated_is_an_error_longer_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.npy");
     let array: ndferry::AnyArray = ndferry::SharedArray::from(Array2::<u16>::zeros((3, 5))).into();
@@ -118,7 +120,7 @@ fn a_cut_npy_is_an_error_and_a_longer_one_is_not() {
 
 // F3
 #[test]
-fn opening_never_changes_a_file() {
+fn open_never_changes_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.ferry");
     let whole = sample(&path);
@@ -130,12 +132,12 @@ fn opening_never_changes_a_file() {
 }
 
 #[test]
-fn a_value_of_another_type_is_an_error_that_says_where() {
+fn load_wrong_type_names_the_element() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.ferry");
     sample(&path);
     let error = ndferry::load::<(Array2<f32>, String, Vec<u8>)>(&path);
-    // A plain `Array` takes what serde converts; a shared one takes its own type only.
+    // serde converts elements for a plain `Array`, but not for a shared one.
     assert!(error.is_ok());
     let error =
         ndferry::load::<(ndferry::SharedArray<f32, ndferry::ndarray::Ix2>, String, Vec<u8>)>(&path)
@@ -144,5 +146,8 @@ fn a_value_of_another_type_is_an_error_that_says_where() {
     assert!(message.starts_with(&format!("{}: element 0: ", path.display())), "{message}");
     assert!(message.contains("(f64), expected f32"), "{message}");
     let error = ndferry::open(&path).unwrap().read::<f64, ndferry::ndarray::Ix2>().unwrap_err();
-    assert!(error.to_string().contains("holds 2 arrays, name one of them: `0`, `2`"), "{error}");
+    assert!(
+        error.to_string().contains("the file contains 2 arrays; give the name of one: `0`, `2`"),
+        "{error}"
+    );
 }

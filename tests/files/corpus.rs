@@ -1,11 +1,11 @@
-//! What the fuzz targets begin with, through the same functions, without a fuzzer.
+//! Runs the functions of the fuzz targets on their corpora, without a fuzzer.
 
 use std::{fs, path::Path};
 
 #[path = "../../fuzz/src/lib.rs"]
 mod targets;
 
-/// The files of a target, each with its name.
+/// Returns the names and contents of a target's corpus.
 fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
     let entries =
@@ -22,11 +22,11 @@ fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
 
 // F1
 #[test]
-fn every_target_takes_what_it_should_and_refuses_the_rest() {
+fn corpus_files_are_accepted_or_refused() {
     for (name, target) in targets::TARGETS {
         let files = corpus(name);
         for (file, bytes) in &files {
-            // By its name, a file is one that is right, or one that is wrong.
+            // The names of invalid files begin with `bad-`.
             assert_eq!(target(bytes), !file.starts_with("bad-"), "{name}/{file}");
         }
         let bad = files.iter().filter(|(file, _)| file.starts_with("bad-")).count();
@@ -36,10 +36,10 @@ fn every_target_takes_what_it_should_and_refuses_the_rest() {
 
 // F1 F2
 #[test]
-fn no_target_panics_at_what_is_cut_or_changed() {
+fn corpus_truncated_or_changed_never_panics() {
     for (name, target) in targets::TARGETS {
         for (_, bytes) in corpus(name) {
-            // Of long files some places, a few of each part.
+            // About 200 places, also in long files.
             let step = bytes.len() / 200 + 1;
             for at in (0..bytes.len()).step_by(step) {
                 target(&bytes[..at]);

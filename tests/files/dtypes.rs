@@ -1,4 +1,4 @@
-//! Elements that are no numbers: texts, times, bytes of no type, and records of any of these.
+//! Elements that are not numbers: strings, times, raw bytes, and records of these.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::common::{bits, folder};
 
-/// One file of `fixtures/dtypes` and what NumPy says of it.
+/// A file of `fixtures/dtypes`, and its content according to NumPy.
 #[derive(serde::Deserialize)]
 pub struct Fixture {
     pub file: String,
@@ -25,7 +25,7 @@ pub struct Fixture {
     parts: Vec<Part>,
 }
 
-/// What has no fields: the array, or a field of it.
+/// An array or a field without fields of its own.
 #[derive(serde::Deserialize)]
 struct Part {
     path: String,
@@ -44,7 +44,7 @@ impl Fixture {
     }
 }
 
-/// Every fixture of `fixtures/dtypes`: adding a file adds a test.
+/// Returns all fixtures of `fixtures/dtypes`. A new file is tested, too.
 pub fn fixtures() -> Vec<Fixture> {
     let entries =
         std::fs::read_dir(folder().join("dtypes")).unwrap().map(|entry| entry.unwrap().path());
@@ -61,7 +61,7 @@ fn part(array: &AnyArray, path: &str) -> AnyArray {
     if path.is_empty() { array.clone() } else { array.field(path).unwrap() }
 }
 
-/// The values of an array without fields, as fixtures have them.
+/// Returns the values of an array without fields, in the notation of the fixtures.
 fn values(array: &AnyArray) -> Vec<Value> {
     match array.dtype().kind() {
         DTypeKind::Scalar(_) => bits(array).into_iter().map(Value::from).collect(),
@@ -94,14 +94,14 @@ fn assert_values(array: &AnyArray, fixture: &Fixture, what: &str) {
     }
 }
 
-/// Whether some value is NaN or NaT, which is not equal to itself.
+/// Reports whether a value is NaN or NaT, which are not equal to themselves.
 fn has_nan(array: &AnyArray, fixture: &Fixture) -> bool {
     fixture.parts.iter().any(|expected| part(array, &expected.path) != part(array, &expected.path))
 }
 
 // B1 F8
 #[test]
-fn every_dtype_reads_as_numpy_wrote_it() {
+fn dtype_fixtures_read_like_numpy() {
     for fixture in fixtures() {
         let file = ndferry::open(fixture.path()).unwrap();
         let info = &file.arrays()[0];
@@ -135,7 +135,7 @@ fn every_dtype_reads_as_numpy_wrote_it() {
 
 // B1 F5 F7 F8
 #[test]
-fn every_dtype_goes_through_both_formats_in_all_orders() {
+fn dtype_fixtures_round_trip_in_all_orders() {
     let folder = tempfile::tempdir().unwrap();
     for fixture in fixtures() {
         let any = fixture.any();
@@ -175,7 +175,7 @@ fn every_dtype_goes_through_both_formats_in_all_orders() {
 
 // B1 B2
 #[test]
-fn swapping_goes_field_by_field_and_keeps_the_source() {
+fn dtype_swap_is_by_field_and_keeps_the_source() {
     for fixture in fixtures() {
         let any = fixture.any();
         assert_eq!(any.copy_reason(), None, "{}", fixture.file);
@@ -208,7 +208,7 @@ fn records(name: &str) -> AnyArray {
 
 // B2
 #[test]
-fn a_field_is_a_view_where_it_can_be_and_says_why_where_not() {
+fn field_is_a_view_or_has_a_copy_reason() {
     let why = |name: &str, field: &str| match field {
         "x" => records(name).field(field).unwrap().to_array::<f64, IxDyn>().unwrap().copy_reason(),
         "last" => {
@@ -227,7 +227,7 @@ fn a_field_is_a_view_where_it_can_be_and_says_why_where_not() {
         ("aligned", "last", None),
         ("aligned", "at", None),
         ("aligned", "flag", Some(CopyReason::Bool)),
-        // Records of 77 bytes.
+        // These records have 77 bytes.
         ("flat", "x", Some(CopyReason::Distance)),
         ("flat", "last", Some(CopyReason::Distance)),
         ("flat_0d", "x", Some(CopyReason::Misaligned)),
@@ -248,7 +248,7 @@ fn a_field_is_a_view_where_it_can_be_and_says_why_where_not() {
 }
 
 #[test]
-fn distances_that_are_never_stepped_do_not_forbid_a_view() {
+fn field_of_one_record_is_a_view() {
     let dtype: DType = "[('a', '<u4'), ('b', '|u1')]".parse().unwrap();
     let records =
         AnyArray::from_bytes(dtype.with_byte_order(ByteOrder::NATIVE), &[3, 1], Order::C, &[7; 15])
@@ -264,7 +264,7 @@ fn distances_that_are_never_stepped_do_not_forbid_a_view() {
 }
 
 #[test]
-fn fields_of_records_know_the_byte_order_they_were_recorded_in() {
+fn field_keeps_its_recorded_byte_order() {
     let mixed = ndferry::open(folder().join("dtypes/mixed.npy")).unwrap().read_dyn("").unwrap();
     for (field, byte_order) in
         [("a", ByteOrder::Little), ("b", ByteOrder::Big), ("c.d", ByteOrder::Big)]
@@ -284,7 +284,7 @@ fn fields_of_records_know_the_byte_order_they_were_recorded_in() {
 
 // B5
 #[test]
-fn records_are_cut_and_turned_without_a_copy() {
+fn records_are_sliced_without_a_copy() {
     for fixture in
         fixtures().iter().filter(|fixture| fixture.shape.len() == 2 && !fixture.shape.contains(&0))
     {
@@ -324,7 +324,7 @@ fn records_are_cut_and_turned_without_a_copy() {
 }
 
 #[test]
-fn a_field_of_fields_of_arrays_has_the_axes_of_all() {
+fn field_of_nested_arrays_has_all_axes() {
     let nested = records("array_of_nested");
     let y = nested.field("inner.at.y").unwrap();
     assert_eq!(y.shape(), [2, 3, 2, 2, 2, 2]);
@@ -340,7 +340,7 @@ fn a_field_of_fields_of_arrays_has_the_axes_of_all() {
 }
 
 #[test]
-fn what_is_asked_of_the_wrong_elements_is_an_error_that_names_them() {
+fn dtype_mismatch_names_the_elements() {
     let flat = records("flat");
     let code = flat.field("code").unwrap();
     for (error, reason) in [
@@ -364,7 +364,7 @@ fn what_is_asked_of_the_wrong_elements_is_an_error_that_names_them() {
 }
 
 #[test]
-fn what_is_no_text_is_an_error_of_its_own() {
+fn strings_invalid_text_is_an_error_per_element() {
     let of = |dtype: &str, shape: usize, bytes: &[u8]| {
         AnyArray::from_bytes(dtype.parse().unwrap(), &[shape], Order::C, bytes).unwrap()
     };
@@ -401,12 +401,12 @@ fn records_are_equal_by_value() {
         assert_ne!(one, other);
     }
     let nat = of("<m8[s]", &TimeUnit::NAT.to_le_bytes());
-    assert_ne!(nat, nat.clone(), "as NaN, NaT equals nothing");
+    assert_ne!(nat, nat.clone(), "NaT is not equal to itself, like NaN");
 }
 
 // F7
 #[test]
-fn records_stand_in_a_value_beside_other_arrays() {
+fn records_round_trip_within_a_value() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.ferry");
     let value = (
@@ -437,7 +437,7 @@ fn records_stand_in_a_value_beside_other_arrays() {
 
 // F7
 #[test]
-fn containers_written_before_are_read_for_ever() {
+fn ferry_reads_files_of_older_versions() {
     for name in ["mixed", "flat_big", "names_not_latin_little"] {
         let ferry: AnyArray =
             ndferry::load(folder().join("ferry").join(format!("{name}.ferry"))).unwrap();
@@ -453,7 +453,7 @@ fn containers_written_before_are_read_for_ever() {
 }
 
 #[test]
-fn the_header_of_a_container_has_the_list_of_fields() {
+fn ferry_header_lists_the_fields() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.ferry");
     let dtype: DType =
@@ -468,7 +468,7 @@ fn the_header_of_a_container_has_the_list_of_fields() {
 
 // F1
 #[test]
-fn a_header_changed_anywhere_is_an_error_or_an_array_that_can_be_gone_through() {
+fn dtype_changed_header_never_panics() {
     let folder = tempfile::tempdir().unwrap();
     let mut state = 1_u64;
     let mut draw = |below: usize| {
@@ -484,7 +484,7 @@ fn a_header_changed_anywhere_is_an_error_or_an_array_that_can_be_gone_through() 
             let mut bytes = whole.clone();
             for _ in 0..=draw(2) {
                 let at = 10 + draw(end - 10);
-                // A digit for a digit often makes another header that can be.
+                // Replacing a digit by a digit often makes another valid header.
                 let letters = if bytes[at].is_ascii_digit() {
                     &b"0123456789"[..]
                 } else {
@@ -492,7 +492,7 @@ fn a_header_changed_anywhere_is_an_error_or_an_array_that_can_be_gone_through() 
                 };
                 bytes[at] = letters[draw(letters.len())];
             }
-            // A file that replaces another may have to wait for the disk.
+            // Some file systems wait for the disk when a file is replaced.
             let path = folder.path().join(format!("{}.npy", read + refused));
             std::fs::write(&path, &bytes).unwrap();
             let Ok(file) = ndferry::open(&path) else {
@@ -518,7 +518,7 @@ fn a_header_changed_anywhere_is_an_error_or_an_array_that_can_be_gone_through() 
 
 // F8
 #[test]
-fn records_that_numpy_would_misread_are_not_written_for_it() {
+fn npy_refuses_records_numpy_cannot_read() {
     let folder = tempfile::tempdir().unwrap();
     for (dtype, reads) in [
         ("[('a', '|S0'), ('b', '<U0')]", true),
@@ -538,7 +538,8 @@ fn records_that_numpy_would_misread_are_not_written_for_it() {
             assert_eq!(written.is_ok(), reads, "{dtype}");
             if let Err(error) = written {
                 assert!(
-                    error.is_invalid_input() && error.to_string().contains("write .ferry"),
+                    error.is_invalid_input()
+                        && error.to_string().contains("write a `.ferry` file instead"),
                     "{error}"
                 );
             }

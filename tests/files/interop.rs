@@ -1,4 +1,5 @@
-//! What others read of our files. Needs Python with NumPy, as `scripts/python-env` sets it up: `NDFERRY_PYTHON` names it.
+//! Files that other programs read. These tests need the Python of `scripts/python-env`, whose
+//! path is in `NDFERRY_PYTHON`.
 
 use std::{collections::BTreeMap, path::Path, process::Command};
 
@@ -16,7 +17,7 @@ use crate::{
     named::content,
 };
 
-/// Runs a Python program; `None` where there is no Python to run it.
+/// Runs a Python program. Returns `None` without Python.
 fn python(arguments: &[&str]) -> Option<String> {
     let python = std::env::var_os("NDFERRY_PYTHON")?;
     let output = Command::new(python).args(arguments).output().unwrap();
@@ -24,17 +25,18 @@ fn python(arguments: &[&str]) -> Option<String> {
     Some(String::from_utf8(output.stdout).unwrap())
 }
 
-/// What `scripts/read_ferry.py` prints of a file; `None` where there is no Python to run it.
+/// Returns the output of `scripts/read_ferry.py` for a file, or `None` without Python.
 fn seen(path: &Path) -> Option<serde_json::Value> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/read_ferry.py");
     let Some(printed) = python(&[script, path.to_str().unwrap()]) else {
-        eprintln!("left out: NDFERRY_PYTHON is not set");
+        eprintln!("skipped: NDFERRY_PYTHON is not set");
         return None;
     };
     Some(serde_json::from_str(&printed).unwrap())
 }
 
-/// The sum that `scripts/read_ferry.py` gives: of all elements' bytes, which is the same in any byte order.
+/// Returns the sum of all bytes, which does not depend on the byte order. The script
+/// `scripts/read_ferry.py` computes the same.
 fn sum(array: &AnyArray) -> u64 {
     let bytes = |hex: &String| {
         (0..hex.len() / 2)
@@ -46,7 +48,7 @@ fn sum(array: &AnyArray) -> u64 {
 
 // F8
 #[test]
-fn an_independent_reader_reads_what_we_write() {
+fn interop_independent_reader_reads_ferry() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.ferry");
     for byte_order in [ByteOrder::Little, ByteOrder::Big] {
@@ -85,13 +87,13 @@ fn an_independent_reader_reads_what_we_write() {
 
 // F8 F9
 #[test]
-fn an_independent_reader_knows_what_neither_numpy_nor_python_has() {
+fn interop_independent_reader_reads_bf16() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.ferry");
     let bytes: Vec<u8> = (0..40).collect();
     let dtype = "[('half', '<bf2', (2,)), ('none', '|V0'), ('', '|V1'), ('text', '|S0'), ('texts', '<U0', (2,)), \
                  ('in', [('b', '|u1'), ('half', '>bf2')]), ('many', '|S0', (3,)), ('n', '<u2')]";
-    // No sum of all bytes, as padding has none.
+    // Padding has no defined bytes, so that a sum is not possible.
     let padding: u64 = (0..4).map(|record| u64::from(bytes[10 * record + 4])).sum();
     let records = AnyArray::from_bytes(dtype.parse().unwrap(), &[4], Order::C, &bytes).unwrap();
     let half = SharedArray::from(Array2::from_shape_fn((3, 5).f(), |(i, j)| {
@@ -123,7 +125,7 @@ fn an_independent_reader_knows_what_neither_numpy_nor_python_has() {
 
 // F8
 #[test]
-fn numpy_reads_what_we_write() {
+fn interop_numpy_reads_npy() {
     let folder = tempfile::tempdir().unwrap();
     let mut names = Vec::new();
     for fixture in fixtures() {
@@ -151,11 +153,11 @@ for ours, theirs in pairs:
 print(len(pairs))";
     match python(&["-c", program, list.to_str().unwrap()]) {
         Some(printed) => assert_eq!(printed.trim(), names.len().to_string()),
-        None => eprintln!("left out: NDFERRY_PYTHON is not set"),
+        None => eprintln!("skipped: NDFERRY_PYTHON is not set"),
     }
 }
 
-/// Every array of these files against what its name says, as Python.
+/// Compares each array with its name, which is a Python expression.
 const LAYOUTS: &str = "\
 import json, sys, numpy as np, safetensors.numpy
 a = np.arange(120, dtype='f4').reshape(4, 5, 6)
@@ -171,7 +173,7 @@ print(seen)";
 
 // F7 F8
 #[test]
-fn others_read_what_we_write_of_every_layout() {
+fn interop_others_read_every_layout() {
     let folder = tempfile::tempdir().unwrap();
     let base = SharedArray::from(Array3::from_shape_fn((4, 5, 6), |(i, j, k)| {
         (i * 30 + j * 6 + k) as f32
@@ -215,12 +217,12 @@ fn others_read_what_we_write_of_every_layout() {
     std::fs::write(&list, serde_json::to_vec(&files).unwrap()).unwrap();
     match python(&["-c", LAYOUTS, &list]) {
         Some(printed) => assert_eq!(printed.trim(), ((1 + 2 * 6) * views.len()).to_string()),
-        None => eprintln!("left out: NDFERRY_PYTHON is not set"),
+        None => eprintln!("skipped: NDFERRY_PYTHON is not set"),
     }
 }
 
-/// Compares both kinds of files that we wrote with those NumPy wrote, field by field and bit by bit; dtypes, too, after a change of
-/// byte order.
+/// Compares files by ndferry with files by NumPy, by fields and bits. Compares dtypes also
+/// after a change of the byte order.
 const COMPARE: &str = "\
 import json, sys, numpy as np
 sys.path.insert(0, sys.argv[2])
@@ -240,7 +242,8 @@ for npy, ferry, theirs, order in pairs:
         assert a.shape == b.shape and same(a, b), (npy, a.dtype)
 print(len(pairs))";
 
-/// Arrays of random dtypes: fields of any kind, packed, aligned or with holes, nested, of sub-arrays, in mixed orders.
+/// Makes arrays of random dtypes: packed, aligned, with gaps, nested, with sub-arrays, and in
+/// mixed byte orders.
 const MAKE: &str = "\
 import random, sys, numpy as np
 draw = random.Random(7)
@@ -285,11 +288,11 @@ for at in range(200):
 
 // B1 F8
 #[test]
-fn numpy_reads_every_dtype_that_we_write_and_we_what_it_writes() {
+fn interop_numpy_exchanges_every_dtype() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     if python(&["-W", "ignore", "-c", MAKE, folder.path().to_str().unwrap()]).is_none() {
-        eprintln!("left out: NDFERRY_PYTHON is not set");
+        eprintln!("skipped: NDFERRY_PYTHON is not set");
         return;
     }
     let random = (0..200).map(|at| path(&format!("{at}.npy")));
@@ -303,7 +306,7 @@ fn numpy_reads_every_dtype_that_we_write_and_we_what_it_writes() {
         {
             let options = byte_order
                 .map_or_else(DumpOptions::new, |order| DumpOptions::new().byte_order(order));
-            // By way of a container, so that its list of fields is as good.
+            // Through a container, to test its list of fields, too.
             let (ferry, npy) =
                 (path(&format!("{at}{name}.ferry")), path(&format!("{at}{name}.ours.npy")));
             options.dump(&ferry, &any).unwrap();
@@ -318,7 +321,7 @@ fn numpy_reads_every_dtype_that_we_write_and_we_what_it_writes() {
     assert_eq!(printed.trim(), pairs.len().to_string());
 }
 
-/// Reads every array of the first file with NumPy and writes them to the others: as they are, and deflated.
+/// Reads the first file with NumPy, and writes its arrays to the others: stored and deflated.
 const THROUGH_NUMPY: &str = "\
 import sys, zipfile, numpy as np
 ours, plain, deflated = sys.argv[1:]
@@ -332,7 +335,7 @@ print(len(arrays))";
 
 // F8
 #[test]
-fn numpy_reads_the_npz_we_write_and_we_read_what_it_makes_of_it() {
+fn interop_numpy_exchanges_npz() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let [ours, plain, deflated] = ["ours.npz", "plain.npz", "deflated.npz"].map(path);
@@ -345,7 +348,7 @@ fn numpy_reads_the_npz_we_write_and_we_read_what_it_makes_of_it() {
     ] {
         ndferry::convert(&given, None, &ours, &options).unwrap();
         let Some(printed) = python(&["-c", THROUGH_NUMPY, &ours, &plain, &deflated]) else {
-            eprintln!("left out: NDFERRY_PYTHON is not set");
+            eprintln!("skipped: NDFERRY_PYTHON is not set");
             return;
         };
         assert_eq!(printed.trim(), given.arrays().len().to_string());
@@ -361,8 +364,8 @@ fn numpy_reads_the_npz_we_write_and_we_read_what_it_makes_of_it() {
     }
 }
 
-/// Compares two files with the reference library, byte by byte; writes the arrays that NumPy has types for to a third, from big-endian
-/// memory.
+/// Compares two files with the reference library, by bytes. Writes the arrays whose types NumPy
+/// has to a third file, from big-endian memory.
 const THROUGH_SAFETENSORS: &str = "\
 import sys, numpy as np, safetensors, safetensors.numpy
 ours, theirs, back = sys.argv[1:]
@@ -377,7 +380,7 @@ print(len(arrays))";
 
 // F8
 #[test]
-fn safetensors_reads_what_we_write_and_we_read_what_it_makes_of_it() {
+fn interop_safetensors_exchanges_files() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (ours, back) = (path("ours.safetensors"), path("back.safetensors"));
@@ -387,7 +390,7 @@ fn safetensors_reads_what_we_write_and_we_read_what_it_makes_of_it() {
     let Some(printed) =
         python(&["-c", THROUGH_SAFETENSORS, &ours, theirs.to_str().unwrap(), &back])
     else {
-        eprintln!("left out: NDFERRY_PYTHON is not set");
+        eprintln!("skipped: NDFERRY_PYTHON is not set");
         return;
     };
     let mut expected = content(&given).unwrap();

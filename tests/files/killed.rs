@@ -1,4 +1,4 @@
-//! Writers that are killed, by the signal nobody survives, at random moments.
+//! Writers that are killed with `SIGKILL` at random times.
 
 use std::{
     collections::{BTreeMap, hash_map::RandomState},
@@ -23,7 +23,8 @@ use crate::{
 
 const TARGET: &str = "NDFERRY_TEST_TARGET";
 
-/// An array with a number, and of no two elements alike, so that a good part of it is left by compression.
+/// Returns an array that contains a number. Its elements are distinct, so that it does not
+/// compress well.
 fn array(role: &str, number: f64) -> AnyArray {
     let length = match role {
         "small" => 10,
@@ -56,9 +57,9 @@ fn write(role: &str, path: &Path, array: &AnyArray) -> ndferry::Result<()> {
     }
 }
 
-/// Not a test: what an [`Actor`] runs. It writes two arrays in turn, again and again.
+/// The body of an [`Actor`], not a test. It writes two arrays alternately.
 #[test]
-fn an_actor() {
+fn killed_actor() {
     let Some(role) = role() else { return };
     let path = env::var_os(TARGET).unwrap();
     let arrays = [1.0, 2.0].map(|number| array(&role, number));
@@ -69,7 +70,7 @@ fn an_actor() {
     }
 }
 
-/// The number of the array that a file holds.
+/// Returns the number of the array in a file.
 fn number(path: &Path) -> f64 {
     let file = ndferry::open(path).unwrap();
     file.verify().unwrap();
@@ -81,7 +82,7 @@ fn number(path: &Path) -> f64 {
 
 // F4
 #[test]
-fn a_killed_writer_leaves_the_old_file_or_the_new_one_and_the_next_one_tidies_up() {
+fn killed_writer_keeps_a_whole_file() {
     let rounds = if emulated() { 2 } else { 15 };
     let (mut left, mut new) = (0, 0);
     let writers = [
@@ -107,7 +108,7 @@ fn a_killed_writer_leaves_the_old_file_or_the_new_one_and_the_next_one_tidies_up
         for round in 0..rounds {
             write(role, &path, &before).unwrap();
             let mut program = Command::new(env::current_exe().unwrap());
-            let mut writer = Actor::start(program.env(TARGET, &path), "killed::an_actor", role);
+            let mut writer = Actor::start(program.env(TARGET, &path), "killed::killed_actor", role);
             assert_eq!(writer.says(), "ready");
             thread::sleep(Duration::from_micros(RandomState::new().build_hasher().finish() % 5000));
             writer.kill();
@@ -120,7 +121,7 @@ fn a_killed_writer_leaves_the_old_file_or_the_new_one_and_the_next_one_tidies_up
                 .map(|entry| entry.unwrap().file_name().into_string().unwrap())
                 .filter(|other| other != name)
                 .collect();
-            // Killed with its file under a name of its own, which is always the same.
+            // A temporary file may remain. Its name is always the same.
             assert!(others.len() <= 1, "{others:?}");
             assert!(
                 others

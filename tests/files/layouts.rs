@@ -1,4 +1,4 @@
-//! Every layout an array can have goes through a file.
+//! Arrays of every layout.
 
 use ndferry::{
     AnyArray, SharedArray,
@@ -8,7 +8,7 @@ use ndferry::{
 
 // F7
 #[test]
-fn arrays_of_every_layout_round_trip_and_keep_their_order() {
+fn layouts_round_trip_and_keep_their_order() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.ferry");
     let base = SharedArray::from(Array3::from_shape_fn((4, 5, 6), |(i, j, k)| {
@@ -71,7 +71,7 @@ fn arrays_of_every_layout_round_trip_and_keep_their_order() {
 
 // B2
 #[test]
-fn a_map_lies_in_the_file_and_costs_no_memory_of_its_own() {
+fn map_shares_the_memory_of_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.ferry");
     ndferry::dump(&path, &Array2::<f64>::ones((1000, 100).f())).unwrap();
@@ -83,7 +83,7 @@ fn a_map_lies_in_the_file_and_costs_no_memory_of_its_own() {
 
 // F5
 #[test]
-fn every_segment_is_aligned_whatever_its_neighbours() {
+fn ferry_segments_are_aligned() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.ferry");
     let bytes = |length: usize| SharedArray::from(vec![7u8; length]);
@@ -99,7 +99,7 @@ fn every_segment_is_aligned_whatever_its_neighbours() {
 }
 
 #[test]
-fn a_misaligned_array_is_copied_and_says_so() {
+fn npy_misaligned_array_is_copied() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.raw");
     let mut bytes = vec![0xff; 3];
@@ -116,7 +116,7 @@ fn a_misaligned_array_is_copied_and_says_so() {
 
 // B5
 #[test]
-fn a_slice_of_a_foreign_file_is_swapped_alone() {
+fn slice_of_foreign_file_swaps_only_itself() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.npy");
     let all: AnyArray =
@@ -143,7 +143,7 @@ fn a_slice_of_a_foreign_file_is_swapped_alone() {
 }
 
 #[test]
-fn a_bool_that_is_neither_true_nor_false_is_an_error() {
+fn bool_neither_0_nor_1_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.raw");
     std::fs::write(&path, [0, 1, 2]).unwrap();
@@ -156,7 +156,7 @@ fn a_bool_that_is_neither_true_nor_false_is_an_error() {
 
 // F2
 #[test]
-fn a_bool_in_a_field_is_verified_wherever_it_stands() {
+fn bool_in_any_field_is_verified() {
     let dtype: ndferry::DType =
         "[('a', '<u2'), ('b', '|b1', (2,)), ('', '|V1'), ('c', [('x', '|u1'), ('y', '|b1')], (3,)), ('d', '|S0')]"
             .parse()
@@ -171,9 +171,9 @@ fn a_bool_in_a_field_is_verified_wherever_it_stands() {
         assert_eq!(verified.is_err(), wrong, "byte {at}");
         if let Err(error) = verified {
             assert!(
-                error
-                    .to_string()
-                    .contains(&format!("a field of bool, and byte {at} of the file is 2")),
+                error.to_string().contains(&format!(
+                    "invalid bool: expected 0 or 1, found 2 at byte {at} of the file"
+                )),
                 "{error}"
             );
         }

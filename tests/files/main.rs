@@ -1,8 +1,10 @@
-//! Files: what is written is what is read, whatever the byte order and the layout.
+//! Files: written values are read back, in any byte order and layout.
 
 #[path = "../common/actor.rs"]
 mod actor;
 mod broken;
+#[cfg(all(feature = "pool", target_os = "linux"))]
+mod changed;
 #[path = "../common/mod.rs"]
 mod common;
 mod compression;
@@ -29,7 +31,7 @@ use ndferry::{
 };
 
 #[test]
-fn the_big_endian_target_is_big_endian() {
+fn target_emulated_is_big_endian() {
     if common::emulated() {
         assert_eq!(1_u16.to_ne_bytes(), [0, 1]);
         assert_eq!(ByteOrder::NATIVE, ByteOrder::Big);
@@ -38,7 +40,7 @@ fn the_big_endian_target_is_big_endian() {
 
 // B1 B6 F8
 #[test]
-fn every_fixture_reads_as_numpy_wrote_it() {
+fn npy_fixtures_read_like_numpy() {
     for fixture in fixtures() {
         let file = ndferry::open(fixture.path()).unwrap();
         let [info] = file.arrays() else { panic!("{}: one array", fixture.file) };
@@ -57,7 +59,7 @@ fn every_fixture_reads_as_numpy_wrote_it() {
 
 // B2
 #[test]
-fn a_native_array_is_a_map_and_any_other_says_why_not_and_keeps_its_source() {
+fn npy_arrays_are_maps_or_have_a_copy_reason() {
     for fixture in fixtures() {
         let file = ndferry::open(fixture.path()).unwrap();
         let info = &file.arrays()[0];
@@ -92,7 +94,7 @@ fn a_native_array_is_a_map_and_any_other_says_why_not_and_keeps_its_source() {
 
 // F5 F7 B1 B6
 #[test]
-fn every_fixture_goes_through_both_formats_in_both_byte_orders_and_memory_orders() {
+fn npy_and_ferry_round_trip_fixtures_in_all_orders() {
     let folder = tempfile::tempdir().unwrap();
     for fixture in fixtures() {
         let any = ndferry::open(fixture.path()).unwrap().read_dyn("").unwrap();
@@ -120,7 +122,7 @@ fn every_fixture_goes_through_both_formats_in_both_byte_orders_and_memory_orders
 }
 
 #[test]
-fn the_real_volume_reads_as_it_was_measured() {
+fn raw_volume_has_the_measured_statistics() {
     let expected: serde_json::Value =
         serde_json::from_slice(&std::fs::read(folder().join("nifti/anatomical.json")).unwrap())
             .unwrap();
@@ -135,7 +137,7 @@ fn the_real_volume_reads_as_it_was_measured() {
 }
 
 #[test]
-fn conversion_keeps_a_value_and_may_replace_its_own_input() {
+fn convert_keeps_the_value_and_may_replace_input() {
     use std::collections::BTreeMap;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.ferry");
@@ -153,7 +155,7 @@ fn conversion_keeps_a_value_and_may_replace_its_own_input() {
     ndferry::convert(&file, Some("a"), &npy, &DumpOptions::new()).unwrap();
     assert_eq!(ndferry::open(&npy).unwrap().arrays()[0].shape(), [500]);
     let missing = ndferry::convert(&file, Some("c"), &npy, &DumpOptions::new()).unwrap_err();
-    assert!(missing.to_string().ends_with("no array `c`: the file holds `a`"), "{missing}");
+    assert!(missing.to_string().ends_with("no array is named `c`; did you mean `a`?"), "{missing}");
     assert!(
         ndferry::convert(&file, None, folder.path().join("a.txt"), &DumpOptions::new())
             .unwrap_err()
@@ -164,7 +166,7 @@ fn conversion_keeps_a_value_and_may_replace_its_own_input() {
 // F7
 // F2
 #[test]
-fn what_is_damaged_is_not_converted() {
+fn convert_refuses_damaged_files() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let array = || SharedArray::from(vec![1.5; 1000]);
@@ -196,7 +198,7 @@ fn what_is_damaged_is_not_converted() {
 }
 
 #[test]
-fn equal_content_makes_equal_files() {
+fn ferry_equal_content_makes_equal_files() {
     let folder = tempfile::tempdir().unwrap();
     let value = (vec![1.0; 1000], "text");
     std::fs::create_dir(folder.path().join("b")).unwrap();

@@ -1,4 +1,4 @@
-//! Files that know their arrays by name, as their own libraries write them.
+//! Files of named arrays, as other libraries write them.
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +19,7 @@ use crate::{
     dtypes,
 };
 
-/// A file and what its writer says is in it.
+/// A file, and its content according to its writer.
 #[derive(serde::Deserialize)]
 struct Fixture {
     file: String,
@@ -39,7 +39,7 @@ struct Array {
     elements: Vec<String>,
 }
 
-/// Every fixture of the format, with its path: adding a file adds a test.
+/// Returns all fixtures of the format with their paths. A new file is tested, too.
 fn fixtures(format: &str) -> Vec<(PathBuf, Fixture)> {
     let folder = folder().join(format);
     let entries = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
@@ -57,10 +57,10 @@ fn fixtures(format: &str) -> Vec<(PathBuf, Fixture)> {
 /// The formats under test.
 const FORMATS: [&str; 2] = ["npz", "safetensors"];
 
-/// Shapes and elements of every array, by name: what no way through a format may change.
+/// The shapes and elements of all arrays by name, which no conversion may change.
 pub type Content = BTreeMap<String, (Vec<usize>, Vec<String>)>;
 
-/// What a file holds, verified.
+/// Verifies a file and returns its arrays.
 pub fn content(file: &ArrayFile) -> ndferry::Result<Content> {
     file.verify()?;
     let content = |info: &ndferry::file::ArrayInfo| {
@@ -77,7 +77,7 @@ fn described(fixture: &Fixture) -> Content {
 
 // B1 B6 F8
 #[test]
-fn every_array_reads_as_its_library_wrote_it() {
+fn named_fixtures_read_like_their_library() {
     for format in FORMATS {
         for (path, fixture) in fixtures(format) {
             let file = ndferry::open(&path).unwrap();
@@ -99,7 +99,7 @@ fn every_array_reads_as_its_library_wrote_it() {
 
 // F5 F7 F8
 #[test]
-fn every_array_goes_through_a_container_and_back_with_its_bits_kept() {
+fn named_fixtures_convert_to_ferry_and_back() {
     let folder = tempfile::tempdir().unwrap();
     let ferry = folder.path().join("a.ferry");
     for format in FORMATS {
@@ -114,7 +114,7 @@ fn every_array_goes_through_a_container_and_back_with_its_bits_kept() {
                 "{}",
                 fixture.file
             );
-            // Straight on, onto itself, metadata and all.
+            // To the same path, with metadata.
             ndferry::convert(&ndferry::open(&path).unwrap(), None, &back, &options).unwrap();
             ndferry::convert(&ndferry::open(&back).unwrap(), None, &back, &options).unwrap();
             let file = ndferry::open(&back).unwrap();
@@ -141,7 +141,7 @@ fn any(values: Array2<f32>) -> AnyArray {
 
 // F9
 #[test]
-fn a_file_of_named_arrays_is_a_map_or_a_struct() {
+fn named_file_loads_as_map_or_struct() {
     #[derive(serde::Deserialize)]
     struct Layer {
         weight: SharedArray<f32, Ix2>,
@@ -168,7 +168,7 @@ fn a_file_of_named_arrays_is_a_map_or_a_struct() {
 
 // F8
 #[test]
-fn a_name_is_for_one_array_and_one_array_may_do_without() {
+fn named_arrays_need_unique_names() {
     #[derive(serde::Serialize)]
     struct Twice {
         a: BTreeMap<&'static str, Array2<f32>>,
@@ -194,10 +194,10 @@ fn a_name_is_for_one_array_and_one_array_may_do_without() {
         let error =
             ndferry::convert(&ndferry::open(&ferry).unwrap(), None, &path, &DumpOptions::new())
                 .unwrap_err();
-        assert!(error.to_string().contains("two arrays are called `a.b`"), "{error}");
+        assert!(error.to_string().contains("two arrays are named `a.b`"), "{error}");
         assert_eq!(std::fs::read(&path).unwrap(), old);
 
-        // In a container a key's own dots are escaped.
+        // In a `.ferry` file dots within a key are escaped.
         ndferry::dump(&ferry, &BTreeMap::from([("a.b", array![[3.0f32]])])).unwrap();
         assert_eq!(ndferry::open(&ferry).unwrap().arrays()[0].name(), r"a\.b");
         ndferry::convert(&ndferry::open(&ferry).unwrap(), None, &path, &DumpOptions::new())
@@ -211,7 +211,7 @@ fn a_name_is_for_one_array_and_one_array_may_do_without() {
 
 // B1 F8
 #[test]
-fn npz_takes_every_dtype_of_numpy_and_safetensors_says_which_it_has_not() {
+fn named_formats_write_or_refuse_each_dtype() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let (npz, safetensors) = (path("a.npz"), path("a.safetensors"));
@@ -222,7 +222,7 @@ fn npz_takes_every_dtype_of_numpy_and_safetensors_says_which_it_has_not() {
             options.write_npz(&npz, [("a", &array)]).unwrap();
             let file = ndferry::open(&npz).unwrap();
             file.verify().unwrap();
-            // A member is the .npy file that is written of the array, alone.
+            // The member has the same bytes as a .npy file of the array.
             let [plain, member] = [path("plain.npy"), path("member.npy")];
             options.write_npy(&plain, &array).unwrap();
             DumpOptions::new().write_npy(&member, &file.read_dyn("a").unwrap()).unwrap();
@@ -240,7 +240,7 @@ fn npz_takes_every_dtype_of_numpy_and_safetensors_says_which_it_has_not() {
                 &BTreeMap::new(),
             );
             let error = error.unwrap_err();
-            let reason = "array `a`: .safetensors has no type for `";
+            let reason = "array `a`: the `.safetensors` format has no dtype `";
             assert!(
                 error.is_invalid_input() && error.to_string().contains(reason),
                 "{}: {error}",
@@ -253,7 +253,7 @@ fn npz_takes_every_dtype_of_numpy_and_safetensors_says_which_it_has_not() {
 
 // F8
 #[test]
-fn bf16_goes_into_no_file_of_numpys_not_even_in_a_field() {
+fn npy_and_npz_refuse_bf16_in_fields() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let field = Field::new("weight", DType::of::<bf16>(), 0);
@@ -268,7 +268,7 @@ fn bf16_goes_into_no_file_of_numpys_not_even_in_a_field() {
         ndferry::create::<bf16, _>(path("a.npy"), 3).map(drop).unwrap_err(),
     ] {
         assert!(
-            error.is_invalid_input() && error.to_string().contains("NumPy has no type for `"),
+            error.is_invalid_input() && error.to_string().contains("NumPy has no dtype `"),
             "{error}"
         );
     }
@@ -280,30 +280,36 @@ fn bf16_goes_into_no_file_of_numpys_not_even_in_a_field() {
 
 // F4
 #[test]
-fn what_is_for_containers_is_refused_elsewhere() {
+fn options_of_ferry_are_refused_elsewhere() {
     let folder = tempfile::tempdir().unwrap();
     let array = any(array![[1.0f32]]);
     for (options, reason) in [
-        (DumpOptions::new().compress_array("a", None), "file is never compressed"),
         (
-            DumpOptions::new().alignment(4096),
-            "file is never compressed when it is written, and aligned to 64",
+            DumpOptions::new().compress_array("a", None),
+            "compression; write a `.ferry` file instead",
         ),
-        (DumpOptions::new().threshold(1), "there is no threshold"),
-        (DumpOptions::new().checksums(false), "has a checksum of every array"),
+        (DumpOptions::new().alignment(4096), "an alignment; write a `.ferry` file instead"),
+        (
+            DumpOptions::new().min_segment_bytes(1),
+            "a minimum segment size; write a `.ferry` file instead",
+        ),
+        (
+            DumpOptions::new().checksums(false),
+            "omitting checksums; write a `.ferry`, `.npy` or `.safetensors` file instead",
+        ),
     ] {
         for format in FORMATS {
             let path = folder.path().join(format!("a.{format}"));
             let written = match format {
                 "npz" => options.write_npz(&path, [("a", &array)]),
-                // The format has no checksums to leave out.
+                // The format has no checksums that could be omitted.
                 _ if reason.contains("checksum") => continue,
                 _ => options.write_safetensors(&path, [("a", &array)], &BTreeMap::new()),
             };
             let error = written.unwrap_err();
             assert!(error.is_invalid_input() && error.path() == Some(&path), "{error}");
             assert!(
-                error.to_string().contains(&format!("a .{format} file"))
+                error.to_string().contains(&format!("`.{format}` output does not support "))
                     && error.to_string().contains(reason),
                 "{error}"
             );
@@ -314,7 +320,7 @@ fn what_is_for_containers_is_refused_elsewhere() {
 
 // F1
 #[test]
-fn arrays_are_verified_when_they_are_asked_for_where_the_format_has_a_checksum() {
+fn named_arrays_are_verified_if_they_have_checksums() {
     let scratch = tempfile::tempdir().unwrap();
     let verified = |path: &Path| OpenOptions::new().verify(true).open(path).unwrap();
     for file in ["stored.npz", "deflated.npz"] {
@@ -333,20 +339,21 @@ fn arrays_are_verified_when_they_are_asked_for_where_the_format_has_a_checksum()
     let file = verified(&damaged);
     assert!(file.read_dyn("a").is_ok());
     let error = file.read_dyn("b").unwrap_err().to_string();
-    assert!(error.contains("array `b`: is damaged: its CRC-32 is "), "{error}");
+    assert!(error.contains("array `b`: damaged: expected CRC-32 "), "{error}");
     assert_eq!(file.check().filter_map(|(info, _)| Some(info?.name())).collect::<Vec<_>>(), ["b"]);
 
     let error = verified(&folder().join("safetensors/numpy.safetensors"));
     let error = error.read_entry(&error.arrays()[0]).unwrap_err();
     assert!(
-        error.is_invalid_input() && error.to_string().contains("the file has no checksum of it"),
+        error.is_invalid_input()
+            && error.to_string().contains("the file contains no checksum of it"),
         "{error}"
     );
 }
 
 // B2
 #[test]
-fn what_lies_native_and_aligned_is_a_map() {
+fn named_native_aligned_arrays_are_maps() {
     for format in FORMATS {
         for (path, fixture) in fixtures(format) {
             let file = ndferry::open(&path).unwrap();
@@ -375,7 +382,7 @@ fn what_lies_native_and_aligned_is_a_map() {
 
 // F1
 #[test]
-fn no_file_however_scrambled_makes_a_reader_panic() {
+fn named_scrambled_files_never_panic() {
     // Reproducible numbers: splitmix64 (G. Steele, D. Lea, C. Flood, 2014).
     let mut state = 0_u64;
     let mut draw = move |below: usize| {
@@ -393,7 +400,7 @@ fn no_file_however_scrambled_makes_a_reader_panic() {
         for _ in 0..1000 {
             let mut bytes = whole.clone();
             for _ in 0..=draw(4) {
-                // Whatever a number may be at its limits, or a piece of the file in another place.
+                // An extreme number, or another part of the file.
                 let at = draw(bytes.len() - 8);
                 match draw(4) {
                     0 => bytes[at] = draw(256) as u8,

@@ -1,4 +1,4 @@
-//! Files that are bytes in memory, come from a reader, go to a writer; and how arrays are to be given.
+//! Files in memory, readers and writers, and the options for opening.
 
 use std::io::{self, Read, Write};
 
@@ -18,7 +18,7 @@ fn value() -> Value {
     ("value".into(), SharedArray::from(array), vec![7; 5000])
 }
 
-/// Takes, and gives, a few bytes at a time.
+/// A reader and writer that handles only a few bytes at a time.
 struct Trickle<T>(T);
 
 impl<T: Write> Write for Trickle<T> {
@@ -40,7 +40,7 @@ impl<T: Read> Read for Trickle<T> {
 
 // F12
 #[test]
-fn what_goes_to_a_writer_is_the_file_and_comes_back_from_everywhere() {
+fn writer_gets_the_file_that_all_sources_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.ferry");
     let value = value();
@@ -50,7 +50,7 @@ fn what_goes_to_a_writer_is_the_file_and_comes_back_from_everywhere() {
         let mut written = Trickle(Vec::new());
         options.to_writer(&mut written, &value).unwrap();
         let bytes = written.0;
-        // But for the name of the file, of which nothing is known.
+        // Only the name of the file differs: a writer has none.
         let named = std::fs::read(&path).unwrap();
         assert_eq!(bytes.len() + "a.ferry".len(), named.len());
         assert_eq!(bytes[64..4096], named[64..4096]);
@@ -63,7 +63,7 @@ fn what_goes_to_a_writer_is_the_file_and_comes_back_from_everywhere() {
 
 // F12
 #[test]
-fn arrays_of_bytes_in_memory_are_parts_of_them_and_have_no_source() {
+fn slice_arrays_share_the_bytes() {
     let mut bytes = Vec::new();
     to_writer(&mut bytes, &value()).unwrap();
     let file = OpenOptions::new().open_slice(bytes).unwrap();
@@ -75,12 +75,12 @@ fn arrays_of_bytes_in_memory_are_parts_of_them_and_have_no_source() {
     drop(file);
     assert_eq!(one, value().1);
     let error = OpenOptions::new().open_slice(&b"rubbish"[..]).unwrap_err().to_string();
-    assert!(error.starts_with("begins with bytes"), "{error}");
+    assert!(error.starts_with("not an array file: it begins with bytes"), "{error}");
 }
 
 // F1 F2
 #[test]
-fn bytes_are_checked_as_files_are() {
+fn slice_is_checked_like_a_file() {
     let mut bytes = Vec::new();
     to_writer(&mut bytes, &(array![1.5, 2.5], "tree")).unwrap();
     for length in 0..bytes.len() {
@@ -89,11 +89,11 @@ fn bytes_are_checked_as_files_are() {
     bytes[64] ^= 1;
     let file = OpenOptions::new().open_slice(&bytes).unwrap();
     let error = file.verify().unwrap_err().to_string();
-    assert!(error.starts_with("array `0` is damaged: "), "{error}");
+    assert!(error.starts_with("array `0`: damaged: "), "{error}");
 }
 
 #[test]
-fn a_writer_that_fails_and_a_value_that_changes_are_errors() {
+fn writer_failure_or_changing_value_is_an_error() {
     struct Full(usize);
     impl Write for Full {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -117,11 +117,11 @@ fn a_writer_that_fails_and_a_value_that_changes_are_errors() {
         }
     }
     let error = to_writer(io::sink(), &Changing(std::cell::Cell::new(0))).unwrap_err().to_string();
-    assert!(error.contains("something else the second time"), "{error}");
+    assert!(error.contains("different data the second time"), "{error}");
 }
 
 #[test]
-fn a_required_map_is_one_or_an_error_that_says_why() {
+fn mmap_required_maps_or_names_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.ferry");
     let required = OpenOptions::new().mmap_mode(MmapMode::Required);
@@ -129,8 +129,10 @@ fn a_required_map_is_one_or_an_error_that_says_why() {
         value(&DumpOptions::new().byte_order(ByteOrder::NATIVE.opposite()));
         let file = required.open(&path).unwrap();
         for error in [file.read_dyn("").unwrap_err(), file.read::<u8, Ix1>().unwrap_err()] {
-            let start =
-                format!("{}: the array cannot be mapped, which was required: ", path.display());
+            let start = format!(
+                "{}: the array cannot be mapped, but `MmapMode::Required` is set: ",
+                path.display()
+            );
             assert!(error.is_invalid_input() && error.to_string().starts_with(&start), "{error}");
             assert!(error.to_string().contains(reason), "{error}");
         }
@@ -147,11 +149,11 @@ fn a_required_map_is_one_or_an_error_that_says_why() {
 }
 
 #[test]
-fn a_forbidden_map_keeps_what_the_file_held() {
+fn mmap_never_keeps_the_old_content() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.ferry");
     ndferry::dump(&path, &array![1.5, 2.5]).unwrap();
-    let file = OpenOptions::new().mmap_mode(MmapMode::Forbidden).open(&path).unwrap();
+    let file = OpenOptions::new().mmap_mode(MmapMode::Never).open(&path).unwrap();
     std::fs::File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
     let array = file.read::<f64, Ix1>().unwrap();
     assert_eq!((array.to_vec(), array.copy_reason()), (vec![1.5, 2.5], Some(CopyReason::Read)));
@@ -160,7 +162,7 @@ fn a_forbidden_map_keeps_what_the_file_held() {
 
 // F2
 #[test]
-fn an_array_is_verified_when_it_is_asked_for_and_has_a_checksum_then() {
+fn verify_compares_checksums_when_reading() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.ferry");
     let verifying = OpenOptions::new().verify(true);
@@ -179,7 +181,7 @@ fn an_array_is_verified_when_it_is_asked_for_and_has_a_checksum_then() {
 }
 
 #[test]
-fn raw_bytes_are_what_they_are_said_to_be_wherever_they_come_from() {
+fn raw_layout_applies_to_all_sources() {
     let bytes: Vec<u8> = (0..13).collect();
     let layout = RawLayout::new(">u2".parse().unwrap(), [2, 3]).order(Order::F).offset(1);
     let file = OpenOptions::new().raw(layout.clone()).open_reader(&*bytes).unwrap();
@@ -192,7 +194,7 @@ fn raw_bytes_are_what_they_are_said_to_be_wherever_they_come_from() {
 
 // F9
 #[test]
-fn a_required_map_is_an_error_where_serde_buffers_the_array() {
+fn mmap_required_refuses_buffered_arrays() {
     #[derive(Debug, Serialize, Deserialize)]
     #[serde(tag = "kind")]
     enum Tagged {
@@ -219,7 +221,7 @@ fn a_required_map_is_an_error_where_serde_buffers_the_array() {
     assert_eq!(copy.copy_reason(), Some(CopyReason::InMemory));
     ndferry::dump(&path, &Untagged::One { array: array(), list: vec![2.5; 1000] }).unwrap();
     refused(required().value::<Untagged>().unwrap_err());
-    // What is no shared array is a copy by its type, whatever is required.
+    // Other types than shared arrays are always copies.
     #[derive(Debug, Serialize, Deserialize)]
     struct Grid {
         dim: (usize, usize),
@@ -234,7 +236,7 @@ fn a_required_map_is_an_error_where_serde_buffers_the_array() {
 
 // F9
 #[test]
-fn what_serde_buffers_or_looks_like_an_array_is_sound_and_converted() {
+fn buffered_arrays_are_verified_and_converted() {
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     #[serde(tag = "kind")]
     enum Tagged {
@@ -266,9 +268,9 @@ fn what_serde_buffers_or_looks_like_an_array_is_sound_and_converted() {
 
 // F1
 #[test]
-fn a_reader_without_end_is_read_no_further_than_its_start_says() {
+fn reader_is_read_only_to_the_recorded_length() {
     let error = ndferry::file::from_reader::<Value>(io::repeat(0)).unwrap_err();
-    assert!(error.is_invalid_data() && error.to_string().contains("none of .ferry"), "{error}");
+    assert!(error.is_invalid_data() && error.to_string().contains("unlike .ferry"), "{error}");
     let mut bytes = Vec::new();
     ndferry::file::to_writer(&mut bytes, &value()).unwrap();
     assert_eq!(ndferry::file::from_reader::<Value>(&*bytes).unwrap(), value());

@@ -118,12 +118,20 @@ fn options_hold_or_are_errors_that_say_why_not() {
     assert!(!ndferry::open(path("a.ferry")).unwrap().arrays()[0].has_checksum());
     fs::remove_file(path("a.ferry")).unwrap();
     for (name, options, reason) in [
-        ("a.txt", new(), "ends neither in .npy nor in .ferry"),
-        ("a.npy", new().alignment(4096), "aligned to 64 bytes"),
-        ("a.ferry", new().alignment(3), "an alignment of 3 bytes"),
-        ("a.ferry", new().compress(Compression::Lz4), "cannot be compressed"),
-        ("a.ferry", new().byte_order(ByteOrder::NATIVE.opposite()), "this machine's byte order"),
-        ("a.ferry", new().order(Order::F), "said by its shape"),
+        ("a.txt", new(), "the extension `.txt` is not one of .ferry, .npy"),
+        ("a.npy", new().alignment(4096), "`.npy` output does not support an alignment"),
+        ("a.ferry", new().alignment(3), "found 3"),
+        (
+            "a.ferry",
+            new().compress(Compression::Lz4),
+            "does not support compression; convert the file afterwards",
+        ),
+        (
+            "a.ferry",
+            new().byte_order(ByteOrder::NATIVE.opposite()),
+            "-endian byte order; convert the file afterwards",
+        ),
+        ("a.ferry", new().order(Order::F), "does not support F order; set the order in the shape"),
     ] {
         let error = options.create::<f32, _>(path(name), 3).unwrap_err();
         assert!(error.is_invalid_input() && error.message().contains(reason), "{error}");
@@ -208,7 +216,7 @@ fn what_cannot_be_mapped_cannot_be_copied_on_write() {
         refused(&open, CopyReason::Compressed);
     }
     ndferry::dump(&path, &value).unwrap();
-    refused(&open.clone().mmap_mode(MmapMode::Forbidden), CopyReason::Read);
+    refused(&open.clone().mmap_mode(MmapMode::Never), CopyReason::Read);
     let file = ndferry::open(&path).unwrap();
     assert!(
         file.copy_on_write::<f32, Ix1>(&file.arrays()[0])

@@ -135,7 +135,10 @@ fn elements_larger_than_the_file_are_refused() {
         ("[('a', '<f8', (4611686018427387,))]", "(1000,)"),
     ] {
         let message = refused(&path, &with_dtype(dtype, shape));
-        assert!(message.contains("needs") || message.contains("larger than memory"), "{message}");
+        assert!(
+            message.contains("(truncated?)") || message.contains("larger than memory"),
+            "{message}"
+        );
     }
 }
 
@@ -159,7 +162,7 @@ fn headers_are_read_in_the_encoding_of_their_version() {
     }
     assert!(
         refused(&path, &npy(3, &header(b"gr\xf6\xdfe"), &[1; 8]))
-            .contains("npy header is not text")
+            .contains("the npy header is not UTF-8")
     );
     for (major, length) in [(1, &[0xff, 0xff][..]), (2, &[0xff; 4]), (3, &[0xff; 4])] {
         let bytes = [b"\x93NUMPY", &[major, 0][..], length, b"{'descr': '<f8'"].concat();

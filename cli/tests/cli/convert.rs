@@ -225,12 +225,13 @@ fn compressed_files_are_written_told_of_read_and_decompressed() {
         let packed = file("packed.ferry");
         let within = ["--limit", "1000", packed.to_str().unwrap()];
         ndferry(command.iter().copied().chain(within).chain(out))
-            .assert_failed(&packed, "beyond the limit of 1000");
+            .assert_failed(&packed, "expected at most 1000 decompressed bytes");
     }
     // Not looked at is not damaged.
     let outcome = ndferry(["verify", "--limit", "1000", file("packed.ferry").to_str().unwrap()]);
     assert!(
-        outcome.code == Some(2) && outcome.stderr.contains("beyond the limit of 1000"),
+        outcome.code == Some(2)
+            && outcome.stderr.contains("expected at most 1000 decompressed bytes"),
         "{outcome:?}"
     );
     let arguments =
@@ -238,7 +239,10 @@ fn compressed_files_are_written_told_of_read_and_decompressed() {
     let outcome = ndferry(
         ["convert", "--compress", "lz4"].into_iter().chain(arguments.iter().map(String::as_str)),
     );
-    outcome.assert_failed(file("none.npy"), "a .npy file is never compressed");
+    outcome.assert_failed(
+        file("none.npy"),
+        "`.npy` output does not support compression; write a `.ferry` file instead",
+    );
     assert!(!file("none.npy").exists() && !file("none.ferry").exists());
 }
 

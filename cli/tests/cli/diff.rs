@@ -275,8 +275,8 @@ fn what_cannot_be_compared_is_trouble() {
     fs::write(file("b.ferry"), "text").unwrap();
     for (b, options, named, reason) in [
         ("missing.ferry", &[][..], "missing.ferry", "No such file"),
-        ("b.ferry", &[], "b.ferry", "none of .ferry"),
-        ("a.ferry", &["--array", "7"], "a.ferry", "no array `7`"),
+        ("b.ferry", &[], "b.ferry", "unlike .ferry"),
+        ("a.ferry", &["--array", "7"], "a.ferry", "no array is named `7`"),
     ] {
         let outcome = diff(&file("a.ferry"), &file(b), options);
         assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""), "{outcome:?}");

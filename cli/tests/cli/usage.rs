@@ -40,11 +40,11 @@ fn arguments_that_make_no_sense_end_with_2_and_say_what_was_expected() {
         (&["convert", "a.npy", "b.npy", "--byte-order", "middle"], "little, big, native"),
         (
             &["convert", "a.npy", "b.ferry", "--compress", "gzip"],
-            "known are zstd, zstd:1 to zstd:22, and lz4",
+            "expected compression zstd, zstd:1 to zstd:22 or lz4",
         ),
         (
             &["convert", "a.npy", "b.ferry", "--compress", "zstd:23"],
-            "known are zstd, zstd:1 to zstd:22, and lz4",
+            "expected compression zstd, zstd:1 to zstd:22 or lz4",
         ),
         (&["convert", "a.npy", "b.ferry", "--align", "-1"], "expected a number of bytes"),
         (&["stats", "a.npy", "--limit", "much"], "expected a number of bytes"),

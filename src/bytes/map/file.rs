@@ -1,7 +1,7 @@
 //! Files in memory: mapped or read.
 
 use std::{
-    fs::{File, Metadata},
+    fs::File,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -10,6 +10,8 @@ use std::{
 use memmap2::{Mmap, MmapOptions};
 
 use super::buffer::Buffer;
+#[cfg(all(feature = "pool", target_os = "linux"))]
+use super::identity::Identity;
 use crate::{Error, Result, sys};
 
 /// The bytes of a whole file, mapped or read.
@@ -41,12 +43,8 @@ enum Content {
         file: Arc<File>,
         #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux has seals"))]
         sealed: bool,
-        /// The state of the file when it was opened by its path.
-        #[cfg_attr(
-            not(target_os = "linux"),
-            allow(dead_code, reason = "only pools, which need Linux, compare it")
-        )]
-        opened: Option<Box<Metadata>>,
+        #[cfg(all(feature = "pool", target_os = "linux"))]
+        identity: Identity,
     },
     Read(Arc<Buffer>),
 }
@@ -60,21 +58,26 @@ impl FileMap {
     /// regular file. Opening a pipe does not wait.
     pub(crate) fn open(path: &Path) -> Result<Arc<Self>> {
         let file = sys::file::open_regular(path)?;
-        let opened =
-            file.metadata().map_err(|error| Error::io("cannot inspect", error).at(path))?;
-        Self::mapped(file.into(), path.to_path_buf(), Some(Box::new(opened)))
+        Self::of(file, path.to_path_buf())
     }
 
     /// Maps an open regular file. Errors and sources of arrays refer to it as
     /// `path`.
     pub(crate) fn of(file: impl Into<Arc<File>>, path: PathBuf) -> Result<Arc<Self>> {
-        Self::mapped(file.into(), path, None)
-    }
-
-    fn mapped(file: Arc<File>, path: PathBuf, opened: Option<Box<Metadata>>) -> Result<Arc<Self>> {
+        let file = file.into();
         let sealed = is_sealed(&file);
-        let map = map(&file, sealed).map_err(|error| Error::io("cannot map", error).at(&path))?;
-        Ok(Arc::new(Self { content: Content::Mapped { map, file, sealed, opened }, path }))
+        let metadata =
+            file.metadata().map_err(|error| Error::io("cannot inspect", error).at(&path))?;
+        let map = map(&file, metadata.len(), sealed)
+            .map_err(|error| Error::io("cannot map", error).at(&path))?;
+        let content = Content::Mapped {
+            map,
+            file,
+            sealed,
+            #[cfg(all(feature = "pool", target_os = "linux"))]
+            identity: Identity::of(&metadata, &path),
+        };
+        Ok(Arc::new(Self { content, path }))
     }
 
     /// Wraps the content of a file that was read. `path` is empty if the bytes
@@ -106,35 +109,21 @@ impl FileMap {
         }
     }
 
-    /// Checks that a file that was opened by its path is still the same, and
-    /// unchanged.
+    /// Checks that the file was neither replaced, truncated nor changed since it was mapped.
     ///
-    /// Changes cannot be prevented, so this is a best effort: the modification
-    /// time of a file that another program has mapped may be outdated.
+    /// A sealed file cannot change, and a file that was read is not looked at.
     ///
     /// # Errors
     ///
-    /// Returns an error if the length or modification time has changed, or the
-    /// path refers to another file.
-    #[cfg(target_os = "linux")]
+    /// Returns an error that contains the expected and the found state of the file.
+    #[cfg(all(feature = "pool", target_os = "linux"))]
     pub(crate) fn check_unchanged(&self) -> Result<()> {
-        let Content::Mapped { file, opened: Some(opened), .. } = &self.content else {
-            return Ok(());
-        };
-        let found = file.metadata();
-        let found = found.map_err(|error| Error::io("cannot inspect", error).at(&self.path))?;
-        // If the path was removed, the open file is still the one that was
-        // mapped.
-        let named = std::fs::metadata(&self.path);
-        let change = if named.is_ok_and(|named| !sys::file::same(opened, &named)) {
-            "replaced"
-        } else if (found.len(), found.modified().ok()) != (opened.len(), opened.modified().ok()) {
-            "changed"
-        } else {
-            return Ok(());
-        };
-        let message = format!("the file was {change} since it was opened: open it again");
-        Err(Error::invalid_data(message).at(&self.path))
+        match &self.content {
+            Content::Mapped { file, sealed: false, identity, .. } => {
+                identity.check(file).map_err(|error| error.at(&self.path))
+            }
+            Content::Mapped { sealed: true, .. } | Content::Read(_) => Ok(()),
+        }
     }
 
     /// Returns whether seals prevent all changes of the file.
@@ -163,8 +152,7 @@ fn is_sealed(_: &File) -> bool {
     false
 }
 
-fn map(file: &File, sealed: bool) -> io::Result<Option<Mmap>> {
-    let length = file.metadata()?.len();
+fn map(file: &File, length: u64, sealed: bool) -> io::Result<Option<Mmap>> {
     let length =
         usize::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
     if length == 0 {
@@ -192,9 +180,6 @@ fn map(file: &File, sealed: bool) -> io::Result<Option<Mmap>> {
 
 #[cfg(test)]
 mod tests {
-    #[cfg(target_os = "linux")]
-    use std::{fs, time::UNIX_EPOCH};
-
     use super::*;
 
     #[test]
@@ -213,33 +198,44 @@ mod tests {
         assert_eq!(<FileMap as AsRef<[u8]>>::as_ref(&map), b"abc");
     }
 
-    #[cfg(target_os = "linux")]
+    // The time of modification is set, because its resolution may be some milliseconds.
+    #[cfg(all(feature = "pool", target_os = "linux"))]
     #[test]
-    fn file_map_detects_changed_and_replaced_files() {
-        let folder = tempfile::tempdir().unwrap();
-        let (path, other) = (folder.path().join("a"), folder.path().join("b"));
-        fs::write(&path, b"abc").unwrap();
-        fs::write(&other, b"abc").unwrap();
-        let map = FileMap::open(&path).unwrap();
-        map.check_unchanged().unwrap();
-        fs::remove_file(&path).unwrap();
-        map.check_unchanged().unwrap();
-        fs::rename(&other, &path).unwrap();
-        let error = map.check_unchanged().unwrap_err().to_string();
-        assert!(
-            error.ends_with("a: the file was replaced since it was opened: open it again"),
-            "{error}"
-        );
+    fn map_reports_a_changed_or_replaced_file() {
+        use std::time::{Duration, SystemTime};
 
-        let map = FileMap::open(&path).unwrap();
-        File::options().write(true).open(&path).unwrap().set_len(2).unwrap();
-        let error = map.check_unchanged().unwrap_err().to_string();
-        assert!(
-            error.ends_with("a: the file was changed since it was opened: open it again"),
-            "{error}"
-        );
-        let map = FileMap::open(&path).unwrap();
-        File::options().write(true).open(&path).unwrap().set_modified(UNIX_EPOCH).unwrap();
-        assert!(map.check_unchanged().is_err(), "the modification time differs");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let old = SystemTime::now() - Duration::from_secs(60);
+        let open = || {
+            std::fs::write(&path, b"abc").unwrap();
+            File::options().append(true).open(&path).unwrap().set_modified(old).unwrap();
+            FileMap::open(&path).unwrap()
+        };
+        let refused = |map: &FileMap, change: &str| {
+            let error = map.check_unchanged().unwrap_err();
+            assert!(error.is_invalid_data() && error.path() == Some(&*path), "{error}");
+            assert!(error.to_string().contains(change), "{error}");
+        };
+
+        let map = open();
+        map.check_unchanged().unwrap();
+        File::options().append(true).open(&path).unwrap().set_len(1).unwrap();
+        refused(&map, "was changed after it was opened: expected 3 bytes, ");
+
+        let map = open();
+        std::fs::write(&path, b"xyz").unwrap();
+        refused(&map, "was changed");
+
+        let map = open();
+        std::fs::write(folder.path().join("b"), b"abc").unwrap();
+        std::fs::rename(folder.path().join("b"), &path).unwrap();
+        if cfg!(unix) {
+            refused(&map, "was replaced");
+        }
+
+        let map = open();
+        std::fs::remove_file(&path).unwrap();
+        map.check_unchanged().unwrap();
     }
 }

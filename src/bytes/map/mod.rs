@@ -3,11 +3,12 @@
 
 mod buffer;
 mod file;
+#[cfg(all(feature = "pool", target_os = "linux"))]
+mod identity;
 #[cfg(target_os = "linux")]
 mod page;
 #[cfg(target_os = "linux")]
 mod words;
-#[cfg(target_os = "linux")]
 mod writable;
 
 pub(crate) use buffer::Buffer;
@@ -16,5 +17,4 @@ pub(crate) use file::FileMap;
 pub(crate) use page::Page;
 #[cfg(target_os = "linux")]
 pub(crate) use words::Words;
-#[cfg(target_os = "linux")]
 pub(crate) use writable::WritableMap;

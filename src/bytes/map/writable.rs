@@ -4,6 +4,7 @@ use std::{fs::File, io};
 
 use memmap2::{MmapOptions, MmapRaw};
 
+#[cfg(target_os = "linux")]
 use crate::sys::unshared;
 
 /// Bytes of a file, mapped for writing.
@@ -32,11 +33,14 @@ impl WritableMap {
             return Ok(Self { map: None, shared: true });
         }
         let map = MmapOptions::new().offset(offset).len(length).map_raw(file)?;
-        let (start, before) = first_page(&map);
-        let file = file.try_clone()?.into();
-        // SAFETY: these are whole pages of the new map. `drop` removes them
-        // from the list before it unmaps them.
-        unsafe { unshared::list_map(start, before + length, file, offset - before as u64) };
+        #[cfg(target_os = "linux")]
+        {
+            let (start, before) = first_page(&map);
+            let file = file.try_clone()?.into();
+            // SAFETY: these are whole pages of the new map. `drop` removes them
+            // from the list before it unmaps them.
+            unsafe { unshared::list_map(start, before + length, file, offset - before as u64) };
+        }
         Ok(Self { map: Some(map), shared: true })
     }
 
@@ -84,6 +88,7 @@ impl WritableMap {
     }
 }
 
+#[cfg(target_os = "linux")]
 impl Drop for WritableMap {
     fn drop(&mut self) {
         if let (Some(map), true) = (&self.map, self.shared) {
@@ -104,6 +109,7 @@ fn check_length(file: &File, offset: u64, length: usize) -> io::Result<()> {
 
 /// Returns the address of the first page of the map, and its distance from the
 /// first byte of the map.
+#[cfg(target_os = "linux")]
 fn first_page(map: &MmapRaw) -> (*mut u8, usize) {
     let before = map.as_mut_ptr().addr() % rustix::param::page_size();
     (map.as_mut_ptr().wrapping_sub(before), before)

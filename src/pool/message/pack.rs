@@ -369,7 +369,8 @@ impl Sink for Packer {
         self.moved.mapped += array.nbytes() as u64;
         if let Some((map, file, range)) = as_open_file(array.memory.storage()) {
             map.check_unchanged()?;
-            let place = self.open(file, map.path());
+            let path = map.path();
+            let place = self.open(file, path);
             let segment = Segment {
                 dtype: array.dtype.clone(),
                 offset: range.start as u64,
