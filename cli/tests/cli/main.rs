@@ -1,4 +1,4 @@
-//! The command line from outside: what `ndferry` prints and how it ends, as a shell would see it.
+//! Runs the `ndferry` command, and checks its output and its exit code.
 
 #[cfg(target_os = "linux")]
 mod busy;
