@@ -33,6 +33,32 @@ pub enum Format {
     Raw,
 }
 
+impl Format {
+    /// Returns every format, in the order in which help texts list them.
+    #[must_use]
+    pub fn all() -> &'static [Self] {
+        &[Self::Ferry, Self::Npy, Self::Npz, Self::Safetensors, Self::Raw]
+    }
+
+    /// Returns the file name extension, without the dot. Raw binary has none.
+    #[must_use]
+    pub fn extension(self) -> Option<&'static str> {
+        match self {
+            Self::Ferry => Some("ferry"),
+            Self::Npy => Some("npy"),
+            Self::Npz => Some("npz"),
+            Self::Safetensors => Some("safetensors"),
+            Self::Raw => None,
+        }
+    }
+
+    /// Reports whether files of this format can be written.
+    #[must_use]
+    pub fn is_writable(self) -> bool {
+        self != Self::Raw
+    }
+}
+
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
