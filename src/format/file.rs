@@ -52,6 +52,23 @@ impl Format {
         }
     }
 
+    /// Detects the format of a file by its first bytes, of which 9 suffice.
+    ///
+    /// Returns `None` for raw binary and for files of other kinds.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::file::Format;
+    ///
+    /// assert_eq!(Format::detect(b"\x93NUMPY\x01\x00"), Some(Format::Npy));
+    /// assert_eq!(Format::detect(b"hello"), None);
+    /// ```
+    #[must_use]
+    pub fn detect(start: &[u8]) -> Option<Self> {
+        ArrayFile::recognised(start).ok()
+    }
+
     /// Reports whether files of this format can be written.
     #[must_use]
     pub fn is_writable(self) -> bool {
