@@ -6,7 +6,7 @@ use clap::Args;
 use ndferry::{
     DType,
     array::Order,
-    file::{OpenOptions, RawLayout},
+    file::{Format, OpenOptions, RawLayout},
 };
 
 const RAW_HEADING: &str = "Raw binary input";
@@ -111,16 +111,19 @@ pub fn bytes(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "expected a number of bytes, 0 or more".into())
 }
 
-const EXTENSIONS: [&str; 4] = [".npy", ".npz", ".safetensors", ".ferry"];
-
 /// The extensions of the formats that can be read, as a list in words.
 pub fn readable_extensions(conjunction: &str) -> String {
-    in_words(&EXTENSIONS.map(String::from), conjunction)
+    extensions(Format::all().iter(), conjunction)
 }
 
 /// The extensions of the formats that can be written, as a list in words.
 pub fn writable_extensions(conjunction: &str) -> String {
-    in_words(&EXTENSIONS.map(String::from), conjunction)
+    extensions(Format::all().iter().filter(|format| format.is_writable()), conjunction)
+}
+
+fn extensions<'a>(formats: impl Iterator<Item = &'a Format>, conjunction: &str) -> String {
+    let extensions = formats.filter_map(|format| Some(format!(".{}", format.extension()?)));
+    in_words(&extensions.collect::<Vec<_>>(), conjunction)
 }
 
 /// A list such as `a, b or c`.

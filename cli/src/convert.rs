@@ -9,7 +9,7 @@ use clap::{
 use ndferry::{
     array::Order,
     dtype::ByteOrder,
-    file::{Compression, DumpOptions},
+    file::{Compression, DumpOptions, Format},
 };
 
 use crate::{
@@ -102,13 +102,12 @@ impl From<TargetByteOrder> for ByteOrder {
 /// Checks that the extension of `path` names a format that can be written.
 fn output(path: PathBuf) -> Result<PathBuf, String> {
     let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
-    match extension.to_str() {
-        Some("npy" | "npz" | "safetensors" | "ferry") => Ok(path),
-        _ => Err(format!(
-            "expected a file name ending in {}, which selects the format",
-            args::writable_extensions("or")
-        )),
+    let is_named = |format: &Format| format.extension().is_some_and(|named| extension == *named);
+    if Format::all().iter().any(|format| format.is_writable() && is_named(format)) {
+        return Ok(path);
     }
+    let extensions = args::writable_extensions("or");
+    Err(format!("expected a file name ending in {extensions}, which selects the format"))
 }
 
 pub fn run(args: &ConvertArgs) -> Result<(), Failure> {

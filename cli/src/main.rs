@@ -38,6 +38,7 @@ use failure::Failures;
 /// Inspect, summarise, compare, check and convert array files
 #[derive(Parser)]
 #[command(
+    name = "ndferry",
     version,
     max_term_width = 100,
     subcommand_required = true,

@@ -209,7 +209,10 @@ mod tests {
             assert!(short.len() <= 60 * MAX_COLUMN_LEN && width(&short) <= 60, "{short}");
         }
         let marked = format!("a{}b", "\u{301}".repeat(1 << 20));
-        assert_eq!(shorten(&marked, 60), "…b");
+        let short = shorten(&marked, 60);
+        assert!(
+            short.starts_with('…') && short.ends_with('b') && short.len() < 60 * MAX_COLUMN_LEN
+        );
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! `ndferry verify`: checks the structure and the checksums of files.
 
 use std::{
-    fs,
+    fs::{self, File},
+    io::Read,
     path::{Path, PathBuf},
 };
 
 use clap::Args;
-use ndferry::file::OpenOptions;
+use ndferry::file::{Format, OpenOptions};
 use serde::Serialize;
 
 use crate::{
@@ -54,7 +55,7 @@ pub fn run(args: &VerifyArgs, failures: &mut Failures) -> Result<(), Failure> {
             let failure = Failure::new(path, &*problem.message);
             match report.verdict {
                 Verdict::Unreadable => failures.report_unanswered(&failure),
-                Verdict::Damaged | Verdict::Sound => failures.report(&failure),
+                _ => failures.report(&failure),
             }
         }
         reports.push(report);
@@ -79,8 +80,11 @@ struct Report {
 #[serde(rename_all = "lowercase")]
 enum Verdict {
     Sound,
-    /// The content is wrong, or is not that of an array file.
     Damaged,
+    /// The file has none of the known formats. JSON does not distinguish it from
+    /// a damaged file, but its `format` is `null`.
+    #[serde(rename = "damaged")]
+    NotAnArrayFile,
     /// The file, or a part of it, could not be read.
     Unreadable,
 }
@@ -91,6 +95,13 @@ struct Problem {
     array: Option<String>,
     offset: Option<u64>,
     message: String,
+}
+
+/// Whether the file at `path` begins like a file of a known format.
+fn is_array_file(path: &Path) -> bool {
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(64).read_to_end(&mut start));
+    read.is_ok() && Format::detect(&start).is_some()
 }
 
 impl Report {
@@ -105,6 +116,7 @@ impl Report {
                         (Verdict::Unreadable, format!("cannot be read: {message}"))
                     }
                     _ if error.is_io() => (Verdict::Unreadable, message),
+                    _ if !is_array_file(path) => (Verdict::NotAnArrayFile, message),
                     _ => (Verdict::Damaged, message),
                 };
                 let problems = vec![Problem { array: None, offset: None, message }];
@@ -148,6 +160,7 @@ impl Report {
                 format!("sound, {}, {checksums}", count(self.arrays, "array"))
             }
             Verdict::Damaged => "damaged".to_owned(),
+            Verdict::NotAnArrayFile => "not an array file".to_owned(),
             Verdict::Unreadable if self.format.is_some() => "partly unchecked".to_owned(),
             Verdict::Unreadable => "unreadable".to_owned(),
         };

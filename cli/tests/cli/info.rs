@@ -233,9 +233,13 @@ fn info_keeps_escaped_dots_in_one_step() {
     assert_eq!(names(&text), ["a\\.b", "├─ 0", "└─ 1", "c", "├─ 0", "└─ 1"], "{text}");
 }
 
+/// The flag of a zip member whose name is UTF-8.
+const UTF8: u16 = 1 << 11;
+
 /// Writes a `.npz` file of bytes.
 fn npz(path: &std::path::Path, names: &[&str]) {
-    let member = |name: &&str| Member::new(&format!("{name}.npy"), &[1, 2, 3]);
+    let member =
+        |name: &&str| Member { flags: UTF8, ..Member::new(&format!("{name}.npy"), &[1, 2, 3]) };
     fs::write(path, zip(&names.iter().map(member).collect::<Vec<_>>())).unwrap();
 }
 

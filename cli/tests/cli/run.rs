@@ -23,7 +23,7 @@ pub fn is_emulated() -> bool {
 
 /// The time limit of a run.
 pub fn time_limit() -> Duration {
-    Duration::from_secs(if is_emulated() { 120 } else { 10 })
+    Duration::from_secs(if is_emulated() { 120 } else { 60 })
 }
 
 /// The result of a run.

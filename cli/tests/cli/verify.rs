@@ -103,7 +103,8 @@ fn verify_distinguishes_unreadable_files_from_others() {
     fs::write(&text, "text").unwrap();
     let outcome = ndferry(["verify".as_ref(), missing.as_os_str(), text.as_os_str()]);
     assert_eq!((outcome.code, outcome.stderr.lines().count()), (Some(2), 2), "{outcome:?}");
-    let expected = format!("{}: unreadable\n{}: damaged\n", missing.display(), text.display());
+    let expected =
+        format!("{}: unreadable\n{}: not an array file\n", missing.display(), text.display());
     assert_eq!(outcome.stdout, expected);
     ndferry(["verify".as_ref(), text.as_os_str()]).assert_failed(&text, "none of .ferry");
 }
