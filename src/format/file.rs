@@ -52,21 +52,25 @@ impl Format {
         }
     }
 
-    /// Detects the format of a file by its first bytes, of which 9 suffice.
-    ///
-    /// Returns `None` for raw binary and for files of other kinds.
+    /// Returns the format of a file that begins with `start`, of which 64 bytes
+    /// suffice.
     ///
     /// # Examples
     ///
     /// ```
     /// use ndferry::file::Format;
     ///
-    /// assert_eq!(Format::detect(b"\x93NUMPY\x01\x00"), Some(Format::Npy));
-    /// assert_eq!(Format::detect(b"hello"), None);
+    /// assert_eq!(Format::detect(b"\x93NUMPY\x01\x00")?, Format::Npy);
+    /// assert!(Format::detect(b"hello").is_err());
+    /// # Ok::<(), ndferry::Error>(())
     /// ```
-    #[must_use]
-    pub fn detect(start: &[u8]) -> Option<Self> {
-        ArrayFile::recognised(start).ok()
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the bytes are those of raw binary or of another kind of
+    /// file.
+    pub fn detect(start: &[u8]) -> Result<Self> {
+        ArrayFile::recognised(start)
     }
 
     /// Reports whether files of this format can be written.
@@ -741,7 +745,7 @@ impl ArrayFile {
             return Ok(());
         }
         let message = format!(
-            "{what}: {nbytes} bytes when decompressed, beyond the limit of {limit}, which `OpenOptions::limit` or `--limit` raises"
+            "{what}: {nbytes} bytes when decompressed, beyond the limit of {limit}; raise it with `OpenOptions::max_decompressed_bytes` or `--max-decompressed`"
         );
         Err(Error::invalid_input(message))
     }
