@@ -24,7 +24,8 @@ use crate::{
     long_about = "Convert a file to the format of the output's extension\n\n\
         OUT is replaced atomically, and may be IN itself. Elements keep their type, byte order \
         and memory order, unless an option changes them or the format of OUT supports only one. \
-        Compressed arrays are decompressed, unless --compress is given.",
+        Compressed arrays are decompressed, unless --compress is given. Options that the format \
+        does not support are refused.",
     after_help = "\
 Examples:
   ndferry convert survey.npy survey.ferry
@@ -32,7 +33,7 @@ Examples:
   ndferry convert model.safetensors model.ferry
   ndferry convert old-mac.npy ready.npy --byte-order native
   ndferry convert survey.npy archive.ferry --compress zstd:19
-  ndferry convert --raw '>i2' --shape 33,41,25 --order F --offset 352 brain.nii brain.npy
+  ndferry convert --raw '<f4' --shape 640,480 sensor.dat sensor.npy
 
 Exit codes:
   0  OUT was written
@@ -55,7 +56,7 @@ pub struct ConvertArgs {
     #[arg(long, value_name = "ORDER")]
     byte_order: Option<TargetByteOrder>,
 
-    /// Memory order to write, C or F; with --raw, the order of IN
+    /// Memory order to write: C or F (with --raw, the order of IN)
     #[arg(long, value_name = "C|F", value_parser = args::order)]
     order: Option<Order>,
 
@@ -63,11 +64,11 @@ pub struct ConvertArgs {
     #[arg(long, value_name = "NAME")]
     array: Option<String>,
 
-    /// Compress arrays with zstd, zstd:1 to zstd:22, or lz4 (.ferry only)
+    /// Compress arrays with zstd, zstd:1 to zstd:22, or lz4
     #[arg(long, value_name = "CODEC")]
     compress: Option<Compression>,
 
-    /// Align arrays to a power of two from 64 to 2097152 (.ferry only)
+    /// Align arrays to a power of two from 64 to 2097152 bytes
     #[arg(long, value_name = "BYTES", value_parser = args::bytes, allow_negative_numbers = true)]
     align: Option<u64>,
 

@@ -40,7 +40,7 @@ Examples:
   ndferry info model.ferry --json
   ndferry info model.ferry --array model.weight
   ndferry info --raw '>i2' --shape 33,41,25 --order F --offset 352 brain.nii
-  ndferry info --raw \"[('id', '<u4'), ('x', '<f8', (3,))]\" --shape 1000 stars.dat
+  ndferry info --raw \"[('id', '<u4'), ('x', '<f8')]\" --shape 1000 stars.dat
 
 Exit codes:
   0  Success

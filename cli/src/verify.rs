@@ -101,7 +101,7 @@ struct Problem {
 fn is_array_file(path: &Path) -> bool {
     let mut start = Vec::new();
     let read = File::open(path).and_then(|file| file.take(64).read_to_end(&mut start));
-    read.is_ok() && Format::detect(&start).is_some()
+    read.is_ok() && Format::detect(&start).is_ok()
 }
 
 impl Report {

@@ -43,7 +43,7 @@ use crate::{
 Examples:
   ndferry diff survey.npy survey.ferry
   ndferry diff --array model.weight monday.ferry tuesday.ferry
-  ndferry diff --raw '>i2' --shape 33,41,25 --order F --offset 352 brain.nii brain.npy
+  ndferry diff --raw '<f4' --shape 640,480 sensor.dat sensor.npy
 
 Exit codes:
   0  All arrays are the same

@@ -461,7 +461,10 @@ fn diff_selects_fields_by_path() {
     assert_eq!(differing(&a, &b, &["--array", "at"]), expected);
     let outcome = diff(&a, &b, &["--array", "at.x"]);
     assert_eq!(outcome.code, Some(2));
-    assert!(outcome.stderr.contains("has no field `x`; there are `x.y`, `z`"), "{outcome:?}");
+    assert!(
+        outcome.stderr.contains("has no field `x`") && outcome.stderr.contains("`x.y`"),
+        "{outcome:?}"
+    );
     let named = std::collections::BTreeMap::from([("stars", stars(&[1, 2, 3, 4, 5, 6, 7, 8]))]);
     ndferry::dump(&b, &named).unwrap();
     assert_same(&b, &b, &["--array", "stars.at.z"]);
