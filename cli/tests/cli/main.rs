@@ -10,12 +10,12 @@ mod run;
 mod convert;
 mod diff;
 mod info;
+mod invalid_input;
 mod named;
 mod stats;
 #[cfg(target_os = "linux")]
 mod sweep;
 mod terminal;
-mod unreadable;
+mod unsupported;
 mod usage;
 mod verify;
-mod wrong_input;
