@@ -14,7 +14,7 @@ pub struct Pair {
     flattened: Option<Rc<Flattened>>,
 }
 
-/// The axes that the first axis of two flattened arrays repositions.
+/// The axes that the first axis of two flattened arrays replaces.
 struct Flattened {
     shape: Vec<usize>,
     order: Order,

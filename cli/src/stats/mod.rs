@@ -1,9 +1,9 @@
 //! `ndferry stats`: computes statistics of arrays in worker processes.
 //!
-//! The parent opens a file and cuts each [`column`] (an array, or a field of
-//! records) into [`blocks`]. A worker maps the file, visits a block and returns
-//! its [`Summary`]. The parent merges the summaries in order. The numeric code
-//! builds on [`double_double`], then [`passes`], [`moments`], [`number`] and
+//! The parent opens a file and cuts each [column](mod@column) (an array, or a
+//! field of records) into [`blocks`]. A worker maps the file, visits a block and
+//! returns its [`Summary`]. The parent merges the summaries in order. The numeric
+//! code builds on [`double_double`], then [`passes`], [`moments`], [`number`] and
 //! [`summary`].
 
 mod blocks;

@@ -87,7 +87,7 @@ impl Moments {
         }
     }
 
-    /// The number of numbers.
+    /// How many numbers were summarised.
     pub fn count(&self) -> u64 {
         self.count
     }

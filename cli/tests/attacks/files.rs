@@ -8,7 +8,7 @@ use std::{
 };
 
 use ndferry::{
-    AnyArray, DType, SharedArray,
+    AnyArray, DType,
     file::{Format, OpenOptions},
     ndarray::Ix1,
 };
@@ -410,7 +410,7 @@ fn attack_decompression_bombs_are_refused() {
     #[cfg(all(feature = "zstd", feature = "lz4"))]
     for compression in [ndferry::file::Compression::Zstd(19), ndferry::file::Compression::Lz4] {
         let mut small = Vec::new();
-        let zeros = SharedArray::from(vec![0_u8; 8 << 20]);
+        let zeros = ndferry::SharedArray::from(vec![0_u8; 8 << 20]);
         ndferry::file::DumpOptions::new()
             .compress(compression)
             .to_writer(&mut small, &zeros)
