@@ -28,7 +28,7 @@ impl Bar {
     /// A bar for `bytes` of the file at `path`.
     pub fn new(path: &Path, bytes: u64) -> Self {
         let style = ProgressStyle::with_template(
-            "{msg} {bar:24} {percent:>3}% of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left",
+            "{msg} {wide_bar} {percent:>3}% of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left",
         );
         let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::hidden())
             .with_style(style.expect("the template is well-formed"))
