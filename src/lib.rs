@@ -76,6 +76,7 @@ pub mod file;
 #[cfg(all(feature = "flow", target_os = "linux"))]
 pub mod flow;
 mod format;
+mod near;
 #[cfg(all(feature = "pool", target_os = "linux"))]
 pub mod pool;
 #[cfg(all(feature = "store", target_os = "linux"))]
@@ -89,9 +90,7 @@ pub use array::{AnyArray, SharedArray};
 pub use bytes::swap;
 pub use dtype::DType;
 pub use error::{Error, Result};
-#[cfg(all(feature = "store", target_os = "linux"))]
-pub use file::create;
-pub use file::{convert, dump, load, open};
+pub use file::{convert, create, dump, load, open};
 pub use ndarray;
 #[cfg(all(feature = "pool", target_os = "linux"))]
 pub use pool::{Pool, init};

@@ -94,7 +94,7 @@ fn native_arrays_cost_nothing_and_others_themselves(folder: &Path) {
     for byte_order in [ByteOrder::NATIVE, ByteOrder::NATIVE.opposite()] {
         for path in write(folder, &array, &DumpOptions::new().byte_order(byte_order)) {
             let mappable = ndferry::open(&path).unwrap().arrays()[0].is_mappable();
-            let forbidden = OpenOptions::new().mmap_mode(MmapMode::Forbidden);
+            let forbidden = OpenOptions::new().mmap_mode(MmapMode::Never);
             for (how, options, whole_file) in
                 [("mapped", OpenOptions::new(), 0), ("read", forbidden, SIZE)]
             {

@@ -102,13 +102,7 @@ impl From<TargetByteOrder> for ByteOrder {
 
 /// Checks that the extension of `path` names a format that can be written.
 fn output(path: PathBuf) -> Result<PathBuf, String> {
-    let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
-    let is_named = |format: &Format| format.extension().is_some_and(|named| extension == *named);
-    if Format::all().iter().any(|format| format.is_writable() && is_named(format)) {
-        return Ok(path);
-    }
-    let extensions = args::writable_extensions("or");
-    Err(format!("expected a file name ending in {extensions}, which selects the format"))
+    Format::from_path(&path).map(|_| path).map_err(|error| error.message())
 }
 
 pub fn run(args: &ConvertArgs) -> Result<(), Failure> {

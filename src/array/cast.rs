@@ -1,18 +1,13 @@
 //! Casts the compiler cannot check: a view kept beside the memory it looks at, and a value whose type was found out.
 
-use std::{any::TypeId, mem::ManuallyDrop, sync::Arc};
+use std::{any::TypeId, mem::ManuallyDrop, ops::Range, sync::Arc};
 
-use ndarray::{ArrayRef, ArrayView, Dimension};
-
-#[cfg(target_os = "linux")]
-use {
-    super::{Layout, Order, Short},
-    crate::{Error, bytes::map::WritableMap},
-    ndarray::{ArrayViewMut, IxDyn, RawArrayViewMut, ShapeBuilder, StrideShape},
-    std::ops::Range,
+use ndarray::{
+    ArrayRef, ArrayView, ArrayViewMut, Dimension, IxDyn, RawArrayViewMut, ShapeBuilder, StrideShape,
 };
 
-use crate::{Result, array::Memory, dtype::Element};
+use super::{Layout, Order, Short};
+use crate::{Error, Result, array::Memory, bytes::map::WritableMap, dtype::Element};
 
 /// A view together with the memory it looks at.
 ///
@@ -72,13 +67,11 @@ impl<A: Element, D: Dimension> Clone for Kept<A, D> {
 ///
 /// Invariant: every element the view reaches lies in the bytes of `map`, or in memory that is never freed; nothing else
 /// looks at those bytes while this lives.
-#[cfg(target_os = "linux")]
 pub(crate) struct KeptMut<A: Element, D> {
     view: ArrayViewMut<'static, A, D>,
     map: WritableMap,
 }
 
-#[cfg(target_os = "linux")]
 impl<A: Element, D: Dimension> KeptMut<A, D> {
     /// Keeps the view that `make` takes of the bytes of `map`.
     pub(crate) fn new(

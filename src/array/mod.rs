@@ -11,23 +11,23 @@ mod cast;
 mod gather;
 mod layout;
 mod memory;
-#[cfg(target_os = "linux")]
 mod private;
 mod records;
 mod shared;
+mod shared_mut;
 mod source;
 mod wire;
 
 pub use any::AnyArray;
-#[cfg(target_os = "linux")]
 pub(crate) use cast::KeptMut;
 pub(crate) use cast::{as_element, as_lent, identical};
 pub use layout::Order;
 pub(crate) use layout::{Layout, Short};
 pub(crate) use memory::{Memory, Note, Storage};
-#[cfg(target_os = "linux")]
 pub use private::CowArray;
 pub use shared::SharedArray;
 pub(crate) use shared::in_bytes;
+pub(crate) use shared_mut::FillTarget;
+pub use shared_mut::SharedArrayMut;
 pub use source::{ArraySource, CopyReason};
 pub(crate) use wire::{ARRAY, Elements, HANDOVER, Handover};

@@ -8,7 +8,6 @@
 
 mod dot;
 mod handle;
-mod near;
 mod node;
 mod plan;
 #[cfg(doctest)]
@@ -38,7 +37,7 @@ pub use run::{Ran, Run};
 pub use spec::{Config, FlowSpec, Flows};
 
 use crate::{
-    Error, Result,
+    Error, Result, near,
     pool::{Arguments, Gives, MayFail, Remote, Returns},
 };
 
@@ -263,7 +262,7 @@ impl Flow {
 
     fn node_named(&self, name: &str) -> Result<usize> {
         let unknown = || {
-            let close = near::list(name, self.nodes.iter().map(|node| &*node.name));
+            let close = near::hint(name, self.nodes.iter().map(|node| &*node.name));
             Error::invalid_input(format!("there is no node {name:?}{close}"))
         };
         self.names.get(name).copied().ok_or_else(unknown)

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fmt};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{Flow, Handle, Level, near};
-use crate::{Error, Result};
+use super::{Flow, Handle, Level};
+use crate::{Error, Result, near};
 
 /// What a flow is built from: values by name, any that JSON can say.
 ///
@@ -17,7 +17,7 @@ use crate::{Error, Result};
 /// assert_eq!(config.get::<Vec<String>>("metrics")?, ["mean", "max"]);
 /// assert_eq!(config.get_or("block", 64)?, 64);
 /// let error = config.get::<f64>("treshold").unwrap_err();
-/// assert!(error.to_string().contains("did you mean \"threshold\""));
+/// assert!(error.to_string().contains("did you mean `threshold`"));
 /// # Ok::<(), ndferry::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -51,7 +51,7 @@ impl Config {
     /// Where there is none, or it is no `T`.
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
         let Some(value) = self.0.get(name) else {
-            let close = near::list(name, self.0.keys().map(String::as_str));
+            let close = near::hint(name, self.0.keys().map(String::as_str));
             return Err(Error::invalid_input(format!("the configuration has no {name:?}{close}")));
         };
         T::deserialize(value).map_err(|error| {
@@ -145,7 +145,7 @@ impl Flows {
     /// [problems](Flow::check); where it has no node of a name that is wanted.
     pub fn build(&self, spec: &FlowSpec) -> Result<Flow> {
         let Some(build) = self.0.get(&spec.flow) else {
-            let close = near::list(&spec.flow, self.0.keys().map(String::as_str));
+            let close = near::hint(&spec.flow, self.0.keys().map(String::as_str));
             return Err(Error::invalid_input(format!("there is no flow {:?}{close}", spec.flow)));
         };
         let within = |error: Error| error.within(format_args!("flow {:?}", spec.flow));

@@ -1,4 +1,4 @@
-//! Writing a file so that a reader never sees half of it.
+//! Replacing a file atomically.
 
 use std::{
     fs::{self, File},
@@ -9,12 +9,15 @@ use std::{
 use tempfile::NamedTempFile;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::interface::cannot_write;
 use crate::{Error, Result, sys};
 
-/// Writes the file at `path` through `write`: aside first, put in place when whole. Where anything fails, what was at `path`
-/// stays as it was; where the program is killed, nothing else is left either, on file systems that know files without a name.
+/// Writes a file with `write`, and then puts it at `path`.
 ///
-/// An existing file keeps its permissions, and a symbolic link keeps pointing where it did: the file behind it is replaced.
+/// After an error an existing file at `path` is unchanged. If the program is killed,
+/// nothing else remains on file systems that support files without a name. The new file
+/// has the permissions of the existing one. If `path` is a symbolic link, its target is
+/// replaced.
 pub(super) fn write<T>(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<&File>) -> Result<T>,
@@ -23,59 +26,60 @@ pub(super) fn write<T>(
 }
 
 fn atomically<T>(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<T>) -> Result<T> {
-    let aside = Aside::new(path)?;
-    let mut buffered = BufWriter::with_capacity(64 << 10, aside.file());
+    let pending = PendingFile::new(path)?;
+    let mut buffered = BufWriter::with_capacity(64 << 10, pending.file());
     let value = write(&mut buffered)?;
     buffered.into_inner().map_err(|error| cannot_write(error.into_error()))?;
-    aside.publish()?;
+    pending.publish()?;
     Ok(value)
 }
 
-/// A file that is made aside: it goes when it is dropped, or is put in place.
-pub(super) struct Aside {
-    draft: Draft,
+/// A new file that is not yet at its path. Dropping it removes it.
+pub(super) struct PendingFile {
+    file: UnpublishedFile,
     folder: PathBuf,
     target: PathBuf,
 }
 
-impl Aside {
-    /// An empty file for `path`.
+impl PendingFile {
+    /// Creates an empty file for `path`.
     pub(super) fn new(path: &Path) -> Result<Self> {
         let (target, before) = target(path)?;
         let folder = match target.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
             _ => PathBuf::from("."),
         };
-        let draft = Draft::new(&folder, &target, before.as_ref())?;
-        Ok(Self { draft, folder, target })
+        let file = UnpublishedFile::new(&folder, &target, before.as_ref())?;
+        Ok(Self { file, folder, target })
     }
 
     pub(super) fn file(&self) -> &File {
-        self.draft.file()
+        self.file.file()
     }
 
-    /// Puts the file in place of whatever is there.
+    /// Puts the file at its path, and replaces an existing one.
     pub(super) fn publish(self) -> Result<()> {
-        let published = self.draft.publish(&self.folder, &self.target);
-        published.map_err(|error| Error::io("cannot put the finished file in place", error))
+        let published = self.file.publish(&self.folder, &self.target);
+        published.map_err(|error| Error::io("cannot move the finished file to its path", error))
     }
 }
 
-/// A file that is not to be seen yet.
-enum Draft {
-    /// Without a name: when the program ends, so does the file.
+/// A file that is not yet at its path.
+enum UnpublishedFile {
+    /// A file without a name, which the system removes when the program ends.
     #[cfg(target_os = "linux")]
     Nameless(File),
+    /// A temporary file next to the path.
     Named(NamedTempFile),
 }
 
-impl Draft {
+impl UnpublishedFile {
     fn new(folder: &Path, target: &Path, before: Option<&fs::Metadata>) -> Result<Self> {
         #[cfg(target_os = "linux")]
         if let Ok(file) = sys::file::nameless(folder) {
             if let Some(before) = before {
                 file.set_permissions(before.permissions()).map_err(|error| {
-                    Error::io("cannot give the new file the old one's permissions", error)
+                    Error::io("cannot copy the permissions of the existing file", error)
                 })?;
             }
             return Ok(Self::Nameless(file));
@@ -85,7 +89,7 @@ impl Draft {
             #[cfg(unix)]
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode(before));
             let file = options.read(true).write(true).create_new(true).open(path)?;
-            leftover::hold(&file);
+            leftover::lock(&file);
             Ok(file)
         })
         .map(Self::Named)
@@ -106,11 +110,11 @@ impl Draft {
         let (file, path) = match self {
             #[cfg(target_os = "linux")]
             Self::Nameless(file) => {
-                // A name can be given only where there is none, and moved only when it is given.
+                // Linking fails if the name is taken. Then link another name, and rename it.
                 if sys::file::name(&file, target).is_ok() {
                     return Ok(());
                 }
-                leftover::hold(&file);
+                leftover::lock(&file);
                 let path =
                     named(folder, target, |path| sys::file::name(&file, path))?.into_temp_path();
                 (file, path)
@@ -118,17 +122,13 @@ impl Draft {
             Self::Named(file) => file.into_parts(),
         };
         path.persist(target).map_err(|error| error.error)?;
-        leftover::release(&file);
+        leftover::unlock(&file);
         Ok(())
     }
 }
 
-/// The operating system refused a write.
-pub(super) fn cannot_write(error: io::Error) -> Error {
-    Error::io("cannot write", error)
-}
-
-/// Where the finished file goes, and what is there now.
+/// Resolves symbolic links. Returns the path to write, and the metadata of an existing
+/// file.
 fn target(path: &Path) -> Result<(PathBuf, Option<fs::Metadata>)> {
     match fs::metadata(path) {
         Ok(before) if before.is_file() => {
@@ -137,12 +137,12 @@ fn target(path: &Path) -> Result<(PathBuf, Option<fs::Metadata>)> {
             Ok((target, Some(before)))
         }
         Ok(before) => Err(Error::invalid_data(format!(
-            "is {}, which a file cannot replace",
+            "cannot be replaced by a file, because it is {}",
             sys::file::describe(before.file_type())
         ))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             if fs::symlink_metadata(path).is_ok() {
-                return Err(Error::invalid_data("is a symbolic link to nothing"));
+                return Err(Error::invalid_data("is a symbolic link to a missing file"));
             }
             Ok((path.to_path_buf(), None))
         }
@@ -150,8 +150,9 @@ fn target(path: &Path) -> Result<(PathBuf, Option<fs::Metadata>)> {
     }
 }
 
-/// What `make` makes under a name for as long as it is not in place: always the same for one target, so that what a killed
-/// writer has left is found by the next and removed; another where somebody is writing right now.
+/// Makes a temporary file with `make`. Its name depends only on the target, so that the
+/// next writer finds and removes the file of a killed one. During a concurrent write the
+/// name is random.
 fn named<R>(
     folder: &Path,
     target: &Path,
@@ -170,37 +171,38 @@ fn named<R>(
     }
 }
 
-/// The permissions of a file that was there before, or those of any other program's new file: what the umask leaves of them.
+/// Returns the permissions of the existing file, or the default ones, which the umask
+/// restricts.
 #[cfg(unix)]
 fn mode(before: Option<&fs::Metadata>) -> u32 {
     use std::os::unix::fs::PermissionsExt;
     before.map_or(0o666, |before| before.permissions().mode() & 0o777)
 }
 
-/// What a writer leaves that is killed while its file has a name of its own. A file that is locked has a writer that lives:
-/// it is locked before it has that name, until it is in place.
+/// Temporary files of killed writers. A running writer keeps its file locked, from before
+/// the file has a name until it is at its path.
 #[cfg(target_os = "linux")]
 mod leftover {
     use super::*;
     use crate::sys::lock;
 
-    /// Says that the writer lives. Where the file system cannot lock, nothing is ever removed.
-    pub(super) fn hold(file: &File) {
+    /// Locks the file of a running writer. If this fails, no file is ever removed.
+    pub(super) fn lock(file: &File) {
         let _ = lock::try_exclusive(file);
     }
 
-    /// The file is in place, and whoever has it open is no writer.
-    pub(super) fn release(file: &File) {
+    /// Unlocks the file, which is at its path now.
+    pub(super) fn unlock(file: &File) {
         let _ = lock::unlock(file);
     }
 
-    /// Removes a file without a writer.
+    /// Removes a file if its writer does not run any more.
     pub(super) fn remove(path: &Path) {
         let Ok(file) = sys::file::open_regular(path) else { return };
         if !lock::try_exclusive(&file).unwrap_or(false) {
             return;
         }
-        // Only who holds the lock of a file without a writer removes it, so what has the name now has it until then.
+        // Only the holder of the lock removes the file, so the name cannot change until then.
         let same = fs::symlink_metadata(path)
             .and_then(|found| Ok(sys::file::same(&found, &file.metadata()?)));
         if same.unwrap_or(false) {
@@ -213,14 +215,14 @@ mod leftover {
 mod leftover {
     use super::*;
 
-    pub(super) fn hold(_: &File) {}
+    pub(super) fn lock(_: &File) {}
 
-    pub(super) fn release(_: &File) {}
+    pub(super) fn unlock(_: &File) {}
 
     pub(super) fn remove(_: &Path) {}
 }
 
-/// `tempfile` wraps an error to name its own path, which is nothing to the reader.
+/// Unwraps an error of `tempfile`, which contains the temporary path.
 fn innermost(error: io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(code) => io::Error::from_raw_os_error(code),
@@ -236,7 +238,7 @@ mod tests {
 
     // F4
     #[test]
-    fn a_failed_write_leaves_the_old_file_and_nothing_else() {
+    fn atomic_failed_write_keeps_the_old_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         fs::write(&path, "old").unwrap();
@@ -252,7 +254,7 @@ mod tests {
     // F4
     #[cfg(target_os = "linux")]
     #[test]
-    fn what_a_killed_writer_has_left_goes_with_the_next_write_and_what_another_writes_stays() {
+    fn atomic_write_removes_leftovers_of_killed_writers() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("a");
         fs::write(&target, "old").unwrap();
@@ -260,21 +262,21 @@ mod tests {
         let leftover = folder.path().join(name);
         let new = || write(&target, |file| file.write_all(b"new").map_err(cannot_write)).unwrap();
 
-        // As of a writer killed before its file was in place.
+        // The file of a writer that was killed.
         fs::write(&leftover, "half").unwrap();
         new();
         assert!(!leftover.exists());
 
-        // As of one that is about to put it in place.
+        // The file of a running writer.
         let other = File::create(&leftover).unwrap();
-        leftover::hold(&other);
+        leftover::lock(&other);
         new();
         assert!(leftover.exists());
         drop(other);
         new();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 
-        // Nothing of anybody else's is touched through it.
+        // A link with that name is not followed.
         std::os::unix::fs::symlink(&target, &leftover).unwrap();
         new();
         assert!(fs::symlink_metadata(&leftover).unwrap().is_symlink());
@@ -282,7 +284,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn links_and_permissions_stay() {
+    fn atomic_write_keeps_links_and_permissions() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let (path, link) = (folder.path().join("a"), folder.path().join("b"));

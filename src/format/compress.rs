@@ -1,4 +1,4 @@
-//! Compressed arrays: what they are made by, and made back from.
+//! Compressing and decompressing arrays.
 
 use std::{
     fmt,
@@ -8,9 +8,12 @@ use std::{
 
 use crate::{Error, Result, dtype::Quoted};
 
-/// How an array is compressed in a `.ferry` file.
+/// The compression of an array in a `.ferry` file.
 ///
-/// In words, as the command line has them: `zstd`, `zstd:19`, `lz4`.
+/// The text form, which the command line uses, is `zstd`, `zstd:19` or `lz4`. To compress
+/// arrays, use [`DumpOptions::compress`](crate::file::DumpOptions::compress).
+///
+/// # Examples
 ///
 /// ```
 /// use ndferry::file::Compression;
@@ -23,26 +26,26 @@ use crate::{Error, Result, dtype::Quoted};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Compression {
-    /// [zstd](https://facebook.github.io/zstd/) of a level from 1 (fast) to 22 (small): a standard frame. 3 is usual; from about 16 on, writing
-    /// takes much memory, which is zstd's own: some 90 MB at 19, 700 MB at 22. Needs the crate's feature `zstd`.
+    /// [zstd](https://facebook.github.io/zstd/), with a level from 1 (fast) to 22 (small).
+    ///
+    /// The usual level is 3. High levels need much memory for writing: about 90 MB at level
+    /// 19, and 700 MB at level 22. Requires the feature `zstd`.
     Zstd(u8),
-    /// [LZ4](https://lz4.org): faster and larger; a standard frame. Needs the crate's feature `lz4`.
+    /// [LZ4](https://lz4.org), which is faster and compresses less than zstd.
+    ///
+    /// Requires the feature `lz4`.
     Lz4,
 }
 
-/// zstd's own choice.
-const LEVEL: u8 = 3;
+/// The default level of zstd.
+const DEFAULT_LEVEL: u8 = 3;
 
 impl Compression {
-    /// Whether such arrays can be written.
-    ///
-    /// # Errors
-    ///
-    /// Where zstd has no such level, or the codec was left out when this crate was built.
+    /// Checks that the level exists, and that the codec's feature is enabled.
     pub(super) fn check(self) -> Result<()> {
         match self {
             Self::Zstd(level) if !(1..=22).contains(&level) => Err(Error::invalid_input(format!(
-                "zstd has no level {level}, 1 to 22 were expected"
+                "expected a zstd level from 1 to 22, found {level}"
             ))),
             _ => self.codec().check(),
         }
@@ -63,14 +66,14 @@ impl FromStr for Compression {
         let level =
             |text: &str| text.parse().ok().map(Self::Zstd).filter(|zstd| zstd.check().is_ok());
         let known = match text.split_once(':') {
-            None if text == "zstd" => Some(Self::Zstd(LEVEL)),
+            None if text == "zstd" => Some(Self::Zstd(DEFAULT_LEVEL)),
             None if text == "lz4" => Some(Self::Lz4),
             Some(("zstd", text)) => level(text),
             _ => None,
         };
         known.ok_or_else(|| {
             Error::invalid_input(format!(
-                "unknown compression {}; known are zstd, zstd:1 to zstd:22, and lz4",
+                "expected compression zstd, zstd:1 to zstd:22 or lz4, found {}",
                 Quoted(text)
             ))
         })
@@ -86,7 +89,7 @@ impl fmt::Display for Compression {
     }
 }
 
-/// What a compressed array is made back by, as the header has it.
+/// A codec, as the header records it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Codec {
@@ -107,34 +110,31 @@ impl Codec {
             Self::Zstd => cfg!(feature = "zstd"),
             Self::Lz4 => cfg!(feature = "lz4"),
         };
-        if built { Ok(()) } else { Err(Error::invalid_input(self.left_out())) }
+        if built { Ok(()) } else { Err(Error::invalid_input(self.missing_feature())) }
     }
 
-    fn left_out(self) -> String {
-        format!("ndferry was built without {}, its cargo feature of that name", self.name())
+    fn missing_feature(self) -> String {
+        format!("ndferry was built without its feature `{}`", self.name())
     }
 
-    /// Makes all of `array` from what was `stored` of it.
-    ///
-    /// # Errors
-    ///
-    /// Where it is anything else than one compressed array of that length.
+    /// Decompresses `stored` into `array`. Returns an error unless `stored` is exactly one
+    /// frame of this length.
     pub(super) fn decode(self, stored: &[u8], array: &mut [u8]) -> Result<()> {
         let made = match self {
             #[cfg(feature = "zstd")]
             Self::Zstd => unpack_zstd(stored, array),
             #[cfg(feature = "lz4")]
             Self::Lz4 => unpack_lz4(stored, array),
-            #[allow(unreachable_patterns, reason = "of codecs that were left out")]
+            #[allow(unreachable_patterns, reason = "if a codec's feature is disabled")]
             _ => Err(io::Error::new(
                 io::ErrorKind::Unsupported,
-                format!("{}: {} bytes", self.left_out(), array.len()),
+                format!("{}: {} bytes", self.missing_feature(), array.len()),
             )),
         };
         made.map_err(|error| {
             let bytes = stored.len();
             Error::invalid_data(format!(
-                "cannot be decompressed ({}, {bytes} bytes): {error}",
+                "cannot decompress {bytes} bytes of {}: {error}",
                 self.name()
             ))
         })
@@ -143,18 +143,24 @@ impl Codec {
 
 #[cfg(feature = "zstd")]
 fn unpack_zstd(stored: &[u8], array: &mut [u8]) -> io::Result<()> {
-    // One frame that is the whole segment, as other readers may expect; there are others that hold nothing.
+    // Other readers expect one frame. zstd also has frames without content.
     let frame = zstd::zstd_safe::find_frame_compressed_size(stored);
     match frame.map_err(|code| io::Error::other(zstd::zstd_safe::get_error_name(code)))? {
         all if all == stored.len() && stored.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) => {}
-        part => return Err(io::Error::other(format!("its frame has {part} bytes"))),
+        part => {
+            return Err(io::Error::other(format!(
+                "expected a frame of {} bytes, found one of {part}",
+                stored.len()
+            )));
+        }
     }
-    // All at once: the array is the only memory it takes, whatever the frame says of itself.
+    // This needs no other memory than the array, whatever size the frame declares.
     match zstd::bulk::Decompressor::new()?.decompress_to_buffer(stored, array)? {
         found if found == array.len() => Ok(()),
-        found => {
-            Err(io::Error::other(format!("it makes {found} bytes, {} were expected", array.len())))
-        }
+        found => Err(io::Error::other(format!(
+            "expected {} decompressed bytes, found {found}",
+            array.len()
+        ))),
     }
 }
 
@@ -164,9 +170,12 @@ fn unpack_lz4(stored: &[u8], array: &mut [u8]) -> io::Result<()> {
     let mut decoder = lz4_flex::frame::FrameDecoder::new(stored);
     decoder.read_exact(array)?;
     if decoder.read(&mut [0])? > 0 || !decoder.get_ref().is_empty() {
-        return Err(io::Error::other(format!("it goes on after {} bytes", array.len())));
+        return Err(io::Error::other(format!(
+            "expected {} decompressed bytes, found more",
+            array.len()
+        )));
     }
-    // To the decoder the end of the bytes is an end of the frame as well. It ends with four zeros, and a checksum if it says so.
+    // The decoder accepts a frame without an end mark: four zeros, before an optional checksum.
     let checksum = stored.get(4).map_or(0, |flags| usize::from(flags & 4));
     match stored.len().checked_sub(checksum).and_then(|end| stored[..end].last_chunk()) {
         Some([0, 0, 0, 0]) => Ok(()),
@@ -174,20 +183,20 @@ fn unpack_lz4(stored: &[u8], array: &mut [u8]) -> io::Result<()> {
     }
 }
 
-/// Compresses what comes bit by bit.
-pub(super) struct Encoder(Box<dyn Pack>);
+/// Compresses bytes in parts.
+pub(super) struct Encoder(Box<dyn FrameEncoder>);
 
-/// A codec's own encoder, into a vector.
-trait Pack: Write {
-    /// What is ready to be taken away.
-    fn ready(&mut self) -> &mut Vec<u8>;
-    /// The rest.
+/// An encoder of a codec that writes into a vector.
+trait FrameEncoder: Write {
+    /// Returns the compressed bytes, which the caller removes.
+    fn compressed(&mut self) -> &mut Vec<u8>;
+    /// Returns the rest of the frame.
     fn finish(self: Box<Self>) -> io::Result<Vec<u8>>;
 }
 
 #[cfg(feature = "zstd")]
-impl Pack for zstd::stream::write::Encoder<'static, Vec<u8>> {
-    fn ready(&mut self) -> &mut Vec<u8> {
+impl FrameEncoder for zstd::stream::write::Encoder<'static, Vec<u8>> {
+    fn compressed(&mut self) -> &mut Vec<u8> {
         self.get_mut()
     }
 
@@ -197,8 +206,8 @@ impl Pack for zstd::stream::write::Encoder<'static, Vec<u8>> {
 }
 
 #[cfg(feature = "lz4")]
-impl Pack for lz4_flex::frame::FrameEncoder<Vec<u8>> {
-    fn ready(&mut self) -> &mut Vec<u8> {
+impl FrameEncoder for lz4_flex::frame::FrameEncoder<Vec<u8>> {
+    fn compressed(&mut self) -> &mut Vec<u8> {
         self.get_mut()
     }
 
@@ -208,45 +217,45 @@ impl Pack for lz4_flex::frame::FrameEncoder<Vec<u8>> {
 }
 
 impl Encoder {
-    /// For `nbytes` bytes, if it is known how many there will be.
+    /// Begins a frame. It records `nbytes` if the size is known.
     pub(super) fn new(compression: Compression, nbytes: Option<u64>) -> Result<Self> {
         compression.check()?;
-        let encoder: io::Result<Box<dyn Pack>> = match compression {
+        let encoder: io::Result<Box<dyn FrameEncoder>> = match compression {
             #[cfg(feature = "zstd")]
             Compression::Zstd(level) => zstd::stream::write::Encoder::new(Vec::new(), level.into())
                 .and_then(|mut encoder| {
                     encoder.set_pledged_src_size(nbytes)?;
-                    Ok(Box::new(encoder) as Box<dyn Pack>)
+                    Ok(Box::new(encoder) as Box<dyn FrameEncoder>)
                 }),
             #[cfg(feature = "lz4")]
             Compression::Lz4 => {
-                use lz4_flex::frame::{BlockSize, FrameEncoder, FrameInfo};
+                use lz4_flex::frame::{BlockSize, FrameEncoder as Lz4Encoder, FrameInfo};
                 let info = FrameInfo::new().block_size(BlockSize::Max1MB).content_size(nbytes);
-                Ok(Box::new(FrameEncoder::with_frame_info(info, Vec::new())))
+                Ok(Box::new(Lz4Encoder::with_frame_info(info, Vec::new())))
             }
-            #[allow(unreachable_patterns, reason = "of codecs that were left out")]
+            #[allow(unreachable_patterns, reason = "if a codec's feature is disabled")]
             _ => Err(io::Error::new(io::ErrorKind::Unsupported, format!("{nbytes:?} bytes"))),
         };
         encoder.map(Self).map_err(|error| Error::io("cannot compress", error))
     }
 
-    /// Takes in `bytes`, passes on to `file` what is ready, and gives how many bytes that was.
+    /// Compresses `bytes`. Returns the number of bytes written to `file`.
     pub(super) fn write(&mut self, bytes: &[u8], file: &mut impl Write) -> io::Result<u64> {
         self.0.write_all(bytes)?;
-        pass(self.0.ready(), file)
+        drain(self.0.compressed(), file)
     }
 
-    /// Passes on the rest, and gives how many bytes that was.
+    /// Ends the frame. Returns the number of bytes written to `file`.
     pub(super) fn finish(self, file: &mut impl Write) -> io::Result<u64> {
-        pass(&mut self.0.finish()?, file)
+        drain(&mut self.0.finish()?, file)
     }
 }
 
-/// Empties `ready` into `file`.
-fn pass(ready: &mut Vec<u8>, file: &mut impl Write) -> io::Result<u64> {
-    file.write_all(ready)?;
-    let length = ready.len() as u64;
-    ready.clear();
+/// Moves the compressed bytes to `file`.
+fn drain(compressed: &mut Vec<u8>, file: &mut impl Write) -> io::Result<u64> {
+    file.write_all(compressed)?;
+    let length = compressed.len() as u64;
+    compressed.clear();
     Ok(length)
 }
 
@@ -274,7 +283,7 @@ mod tests {
 
     // F10
     #[test]
-    fn what_is_compressed_is_made_back() {
+    fn compress_round_trips() {
         for compression in codecs() {
             for length in [0, 1, 1000, 100_000, 3_000_001] {
                 let bytes: Vec<u8> = (0..length).map(|at: u32| (at / 7 % 251) as u8).collect();
@@ -295,14 +304,14 @@ mod tests {
 
     // F1 F2
     #[test]
-    fn what_is_cut_longer_or_of_another_length_is_refused() {
+    fn compress_rejects_frames_of_other_lengths() {
         for compression in codecs() {
             let (codec, bytes) = (compression.codec(), [7; 5000]);
             let stored = encoded(compression, &bytes, false);
             let decode = |stored: &[u8], length: usize| codec.decode(stored, &mut vec![0; length]);
             for length in [0, 1, 4999, 5001, 100_000] {
                 let error = decode(&stored, length).unwrap_err().to_string();
-                assert!(error.starts_with("cannot be decompressed ("), "{error}");
+                assert!(error.starts_with("cannot decompress "), "{error}");
             }
             for cut in 0..stored.len() {
                 let mut array = vec![0; 5000];
@@ -320,7 +329,7 @@ mod tests {
 
     // F1
     #[test]
-    fn rubbish_never_panics() {
+    fn compress_decoder_never_panics() {
         for compression in codecs() {
             let stored = encoded(compression, &[7; 5000], true);
             for at in 0..stored.len() {

@@ -1,23 +1,50 @@
-//! From one file format to another.
+//! Converting a file to another format.
 
 use std::path::Path;
 
-use super::{ArrayFile, DumpOptions, Format, named::Named};
+use super::{
+    file::ArrayFile,
+    interface::Writer,
+    named::{Named, NamedEntry},
+    options::DumpOptions,
+    registry::Format,
+};
 use crate::{Error, Result, dtype};
 
-/// Writes what `file` holds to `out`, as `.npy`, `.npz`, `.safetensors` or `.ferry` by the extension: the array called `array`,
-/// or else everything.
+/// Writes the arrays of `file` to another file.
 ///
-/// A `.ferry` file becomes another with its value kept, arrays and all. `.npz` and `.safetensors` take every array by its name, and
-/// an array without one as `arr_` and its number; from such a file to a `.ferry` file they become a map. A `.npy` file takes one array.
-/// What is damaged is not carried on: every array with a checksum is compared with it, and `bool` are looked at.
-/// Byte order and memory order stay as they are unless `options` says otherwise or the format has but one. `out` may be the file
-/// itself.
+/// The extension of `out` decides the [format](Format::from_path). If `array` is a name,
+/// only this array is written.
+///
+/// Between `.ferry` files the whole value is kept. A `.ferry` file that is made from
+/// another format contains a map from names to arrays. A `.npy` file takes only one array.
+/// Byte order and memory order are kept, unless `options` or the format require otherwise.
+///
+/// Checksums and `bool` values are verified, so that damage is not copied. `out` may be
+/// the path of `file`.
+///
+/// # Examples
+///
+/// ```
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let (ferry, npz) = (folder.path().join("a.ferry"), folder.path().join("a.npz"));
+/// use ndferry::{file::DumpOptions, ndarray::array};
+///
+/// ndferry::dump(&ferry, &(array![1.5, 2.5], array![3u8]))?;
+/// ndferry::convert(&ndferry::open(&ferry)?, None, &npz, &DumpOptions::new())?;
+/// let names: Vec<_> = ndferry::open(&npz)?.arrays().iter().map(|info| info.name().to_owned()).collect();
+/// assert_eq!(names, ["0", "1"]);
+/// # Ok::<(), ndferry::Error>(())
+/// ```
 ///
 /// # Errors
 ///
-/// Where the extension is none of these, there is no such array, a `.npy` file would have to hold several, the format has no type
-/// for some array's elements, `file` is damaged, or writing fails.
+/// Returns an error if:
+///
+/// - the extension of `out` is unknown;
+/// - `file` contains no array named `array`, or several arrays for a `.npy` file;
+/// - the format does not support a dtype or an option;
+/// - `file` is damaged, or `out` cannot be written.
 pub fn convert(
     file: &ArrayFile,
     array: Option<&str>,
@@ -26,41 +53,55 @@ pub fn convert(
 ) -> Result<()> {
     let out = out.as_ref();
     if array.is_none() {
-        file.check_readable()?;
+        file.check_supported()?;
     }
-    let extension =
-        out.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
-    match (extension.as_deref(), array) {
-        (Some("npy"), _) => {
-            let array = match (array, file.arrays()) {
-                (Some(name), _) => file.sound(file.entry(name)?)?,
-                (None, [only]) => file.sound(only)?,
+    let format = Format::from_path(out)?;
+    match (format.writer(), array) {
+        (Some(Writer::Array(_)), _) => {
+            let info = match (array, file.arrays()) {
+                (Some(name), _) => file.entry(name)?,
+                (None, [only]) => only,
                 (None, arrays) => {
-                    let message =
-                        format!("holds {} arrays, a .npy file holds one: name it", arrays.len());
-                    return Err(Error::invalid_input(message).at(file.path()));
+                    return Err(Error::invalid_input(format!(
+                        "the file contains {} arrays, but a `.{format}` file takes one; give its name",
+                        arrays.len()
+                    ))
+                    .at(file.path()));
                 }
             };
-            options.write_npy(out, &array)
+            options.write_array(format, out, &file.read_verified(info)?)
         }
-        (Some("npz"), _) => options.npz(out, &Named::of_file(file, array)?),
-        (Some("safetensors"), _) => {
-            options.safetensors(out, &Named::of_file(file, array)?, file.metadata())
+        (Some(Writer::Arrays(_)), _) => {
+            options.write_arrays(format, out, &named_arrays(file, array)?, file.metadata())
         }
-        (Some("ferry"), Some(name)) => options.dump(out, &file.sound(file.entry(name)?)?),
-        (Some("ferry"), None) => options.write_ferry(out, |container| {
+        (_, Some(name)) => options.dump(out, &file.read_verified(file.entry(name)?)?),
+        (_, None) => options.write_value(format, out, &mut |sink| {
             file.check_tree().map_err(|error| error.at(file.path()))?;
             for info in file.arrays() {
-                let name = match file.format() {
-                    Format::Ferry => info.name().to_owned(),
-                    _ => dtype::step(info.name()),
+                let name = match file.format().escapes_names() {
+                    true => info.name().to_owned(),
+                    false => dtype::step(info.name()),
                 };
-                container.array(name, &file.sound(info)?)?;
+                sink.array(name, &file.read_verified(info)?)?;
             }
             Ok(file.tree().map_err(|error| error.at(file.path()))?.into_owned())
         }),
-        _ => {
-            Err(Error::invalid_input("ends in none of .npy, .npz, .safetensors and .ferry").at(out))
-        }
     }
+}
+
+/// Returns the arrays of a file, or only the one named `array`, by their unescaped names.
+fn named_arrays<'a>(file: &'a ArrayFile, array: Option<&str>) -> Result<Named<'a>> {
+    let infos = match array {
+        Some(name) => vec![file.entry(name)?],
+        None => file.arrays().iter().collect(),
+    };
+    let entries = infos
+        .iter()
+        .enumerate()
+        .map(|(number, info)| {
+            NamedEntry::new(file.unescaped_name(info), number, info.dtype(), info.shape())
+        })
+        .collect();
+    Named::new(entries, move |index| file.read_verified(infos[index]))
+        .map_err(|error| error.at(file.path()))
 }

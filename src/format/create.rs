@@ -1,146 +1,189 @@
-//! A file of one array that is made in its final size, filled where it lies, and then put in place.
+//! Files of one array that is filled in place.
 
 use std::{
     fs::File,
+    io::Write,
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use super::{DumpOptions, Format, atomic::Aside, atomic::cannot_write, ferry, npy};
+use ndarray::ShapeBuilder;
+
+use super::{
+    atomic::PendingFile,
+    interface::{Blank, Finish, cannot_write},
+    options::DumpOptions,
+    registry::Format,
+};
 use crate::{
     DType, Error, Result,
-    array::{ArraySource, Order},
+    array::{ArraySource, FillTarget, Layout, Memory, Order, SharedArrayMut, Storage},
     bytes::map::FileMap,
-    codec,
-    sys::space,
+    dtype::Element,
 };
 
-/// Such a file, before it is put in place. Dropped, it is gone.
-pub(crate) struct Unfilled {
-    aside: Aside,
-    path: PathBuf,
-    offset: u64,
-    nbytes: usize,
-    dtype: DType,
-    shape: Vec<usize>,
-    order: Order,
-    /// What is written around the array when it is filled; nothing of `.npy`, whose header has nothing to say of that.
-    container: Option<ferry::Container<File>>,
+/// Creates an array of zeros in a file, to be filled in place.
+///
+/// The extension of `path` decides the format, `.npy` or `.ferry`. The array may be larger
+/// than memory. Fill it by slices, or by the tasks of a pool. Then call
+/// [`freeze`](SharedArrayMut::freeze), which puts the file at `path`. Until then an
+/// existing file at `path` is unchanged. If you drop the array before, nothing remains.
+///
+/// The array is in native byte order, and `false` for `bool`. For F order, use a shape such
+/// as `(rows, columns).f()`. On Linux the space of the file is reserved, so that filling it
+/// cannot fail.
+///
+/// # Examples
+///
+/// ```
+/// use ndferry::ndarray::Axis;
+///
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("table.npy");
+/// let mut table = ndferry::create::<f64, _>(&path, (1000, 3))?;
+/// for mut rows in table.axis_chunks_iter_mut(Axis(0), 100) {
+///     rows.column_mut(1).fill(2.0);
+/// }
+/// assert!(!path.exists());
+/// let table = table.freeze()?; // maps the file
+/// assert_eq!((table.sum(), path.exists()), (2000.0, true));
+/// # Ok::<(), ndferry::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// Returns an error if:
+///
+/// - the extension is not that of a format that can be filled in place;
+/// - the file cannot be created, or there is too little space for it;
+/// - the array is too large for the address space.
+pub fn create<A: Element, Sh: ShapeBuilder>(
+    path: impl AsRef<Path>,
+    shape: Sh,
+) -> Result<SharedArrayMut<A, Sh::Dim>> {
+    DumpOptions::new().create(path, shape)
 }
 
-impl Unfilled {
-    /// An array of zeros for `path`, whose extension says the format. All its space is reserved.
+impl DumpOptions {
+    /// Creates an array of zeros in a file, like [`create`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path().join("table.ferry");
+    /// use ndferry::file::DumpOptions;
+    ///
+    /// let mut table = DumpOptions::new().checksums(false).create::<f64, _>(&path, (100, 3))?;
+    /// table.column_mut(1).fill(2.0);
+    /// assert_eq!(table.freeze()?.sum(), 200.0);
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// Where the extension is no known one, `options` ask for what cannot be, or the file cannot be made: for want of space, too.
-    pub(crate) fn new(
+    /// Returns an error if [`create`] does, or if an option is set that filling in place
+    /// does not support: compression, a memory order, or a foreign byte order.
+    pub fn create<A: Element, Sh: ShapeBuilder>(
+        &self,
+        path: impl AsRef<Path>,
+        shape: Sh,
+    ) -> Result<SharedArrayMut<A, Sh::Dim>> {
+        let path = path.as_ref();
+        let made = SharedArrayMut::new(shape, |layout, order| {
+            let file = UnfinishedFile::new(self, path, DType::of::<A>(), layout, order)?;
+            Ok(Box::new(file))
+        });
+        made.map_err(|error| error.at(path))
+    }
+}
+
+/// A file whose array is being filled. It has its final size, but not yet its name.
+struct UnfinishedFile {
+    pending: PendingFile,
+    path: PathBuf,
+    offset: u64,
+    dtype: DType,
+    finish: Option<Box<Finish>>,
+}
+
+impl UnfinishedFile {
+    fn new(
         options: &DumpOptions,
         path: &Path,
         dtype: DType,
-        shape: &[usize],
+        layout: &Layout,
         order: Order,
     ) -> Result<Self> {
-        Self::make(options, path, dtype, shape, order).map_err(|error| error.at(path))
+        let format = Format::for_filling(path)?;
+        format.check_filling(options)?;
+        let filler = format.filler().expect("the format was chosen for it");
+        let nbytes = layout.len() * dtype.item_size();
+        let blank = Blank { dtype: &dtype, shape: layout.shape(), order, nbytes };
+        let frame = filler(&blank, path, options)?;
+
+        let pending = PendingFile::new(path)?;
+        reserve(pending.file(), frame.offset + nbytes as u64)?;
+        pending.file().write_all(&frame.header).map_err(cannot_write)?;
+        let (path, offset) = (path.to_path_buf(), frame.offset);
+        Ok(Self { pending, path, offset, dtype, finish: frame.finish })
     }
+}
 
-    fn make(
-        options: &DumpOptions,
-        path: &Path,
-        dtype: DType,
-        shape: &[usize],
-        order: Order,
-    ) -> Result<Self> {
-        let format = format(path)?;
-        options.check_filled_in_place(format)?;
-        if format == Format::Npy {
-            npy::check_dtype(&dtype)?;
-        }
-        let nbytes = shape.iter().product::<usize>() * dtype.item_size();
-        let header = npy::header_bytes(&dtype, order, shape);
-        let offset = match format {
-            Format::Ferry => ferry::first_offset(nbytes, options),
-            _ => header.len() as u64,
-        };
-
-        let aside = Aside::new(path)?;
-        space::reserve(aside.file(), offset + nbytes as u64).map_err(|error| {
-            let needed = offset + nbytes as u64;
-            let free = space::free(aside.file())
-                .map_or_else(|_| "unknown".to_owned(), |free| free.to_string());
-            Error::io(format!("cannot reserve {needed} bytes, {free} are free"), error)
-        })?;
-        let container = match format {
-            Format::Ferry => {
-                let file = aside
-                    .file()
-                    .try_clone()
-                    .map_err(|error| Error::io("cannot open once more", error))?;
-                let mut container =
-                    ferry::Container::new(file, ferry::Target::User(path), options.clone())?;
-                container.begin_blank(dtype.clone(), nbytes)?;
-                Some(container)
-            }
-            _ => {
-                std::io::Write::write_all(&mut aside.file(), &header).map_err(cannot_write)?;
-                None
-            }
-        };
-        let (path, shape) = (path.to_path_buf(), shape.to_vec());
-        Ok(Self { aside, path, offset, nbytes, dtype, shape, order, container })
-    }
-
-    pub(crate) fn path(&self) -> &Path {
+impl FillTarget for UnfinishedFile {
+    fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(crate) fn file(&self) -> &File {
-        self.aside.file()
+    fn file(&self) -> &File {
+        self.pending.file()
     }
 
-    /// Where in the file the array begins.
-    pub(crate) fn offset(&self) -> u64 {
+    fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// Completes the file, which nobody fills any more, and puts it in place; gives a map of it.
-    ///
-    /// # Errors
-    ///
-    /// Where the rest of the file cannot be written, or the file not be put in place. It is then gone, and what was there before is there.
-    pub(crate) fn publish(self) -> Result<(Arc<FileMap>, ArraySource)> {
-        let Self { aside, path, offset, nbytes, dtype, shape, order, container } = self;
-        let file = aside
-            .file()
-            .try_clone()
-            .map_err(|error| Error::io("cannot open once more", error).at(&path))?;
-        let map = FileMap::of(file, path)?;
+    fn open(&self) -> Result<Arc<File>> {
+        let file = self.file().try_clone().map(Arc::new);
+        file.map_err(|error| Error::io("cannot duplicate the descriptor", error).at(&self.path))
+    }
+
+    /// Completes the file, and puts it at its path.
+    fn freeze(self: Box<Self>, range: Range<usize>) -> Result<Arc<Memory>> {
+        let file = self.open()?;
+        let Self { pending, path, offset, dtype, finish } = *self;
         let complete = || {
-            if let Some(mut container) = container {
-                let start = offset as usize;
-                container.end_blank(
-                    &map.as_ref().as_ref()[start..start + nbytes],
-                    &shape,
-                    order,
-                )?;
-                container.finish(&codec::tree_of(&shape)?)?;
+            if let Some(finish) = finish {
+                let map = FileMap::of(Arc::clone(&file), path.clone())?;
+                let mut start = &*file;
+                std::io::Seek::rewind(&mut start).map_err(cannot_write)?;
+                finish(&file, &map.as_ref().as_ref()[range.clone()])?;
             }
-            aside.publish()
+            pending.publish()
         };
-        complete().map_err(|error| error.at(map.path()))?;
-        let source =
-            ArraySource { path: map.path().to_path_buf(), offset, byte_order: dtype.byte_order() };
-        Ok((map, source))
+        complete().map_err(|error| error.at(&path))?;
+        // Mapped only now, when the file has its final length.
+        let map = FileMap::of(file, path.clone())?;
+        let source = ArraySource { path, offset, byte_order: dtype.byte_order() };
+        Ok(Memory::new(Storage::Map { map, range, private: false }, Some(source), None))
     }
 }
 
-/// The format that a file of this name has.
-fn format(path: &Path) -> Result<Format> {
-    let extension =
-        path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
-    match extension.as_deref() {
-        Some("npy") => Ok(Format::Npy),
-        Some("ferry") => Ok(Format::Ferry),
-        _ => Err(Error::invalid_input("ends neither in .npy nor in .ferry")),
-    }
+/// Sets the length of an empty file, and reserves its space.
+#[cfg(all(feature = "store", target_os = "linux"))]
+fn reserve(file: &File, nbytes: u64) -> Result<()> {
+    use crate::sys::space;
+
+    space::reserve(file, nbytes).map_err(|error| {
+        let free = space::free(file).map_or_else(|_| "unknown".to_owned(), |free| free.to_string());
+        Error::io(format!("cannot reserve {nbytes} bytes (free: {free})"), error)
+    })
+}
+
+/// Sets the length of an empty file.
+#[cfg(not(all(feature = "store", target_os = "linux")))]
+fn reserve(file: &File, nbytes: u64) -> Result<()> {
+    file.set_len(nbytes)
+        .map_err(|error| Error::io(format!("cannot extend to {nbytes} bytes"), error))
 }

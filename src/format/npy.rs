@@ -1,99 +1,132 @@
-//! NumPy's `.npy`: versions 1.0 to 3.0 read, and the first of them written that holds the header.
+//! NumPy's `.npy` format. Reads versions 1.0 to 3.0, and writes the oldest version
+//! that can store the header.
 //!
-//! Format: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>. The header is a Python dictionary in
-//! one line; the parser below knows the three keys it may have, and what dtypes are written in.
+//! Format: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>.
+//! The header is a Python dictionary in one line. The parser below knows its three keys
+//! and the notation of dtypes.
 
 use std::{
     borrow::Cow,
     io::{self, Write},
-    sync::Arc,
 };
 
 use byteorder::{ByteOrder as _, LittleEndian};
 
 use super::{
-    DumpOptions,
-    dump::{for_each_block, order_of},
-    file::{ArrayFile, ArrayInfo, Format, Tree},
+    blocks::for_each_block,
+    entry::{ArrayInfo, Index, Tree},
+    interface::{FileFormat, Filler, Frame, Output, Writer, cannot_write},
+    options::DumpOptions,
 };
 use crate::{
     AnyArray, DType, Error, Result,
     array::Order,
-    bytes::map::FileMap,
-    dtype::{DTypeKind, Scalar},
-    dtype::{Literals, Quoted},
+    dtype::{DTypeKind, Literals, Quoted, Scalar},
 };
 
-pub(super) const MAGIC: &[u8] = b"\x93NUMPY";
-/// The data begins at a multiple of this, as NumPy itself has it.
+const MAGIC: &[u8] = b"\x93NUMPY";
+/// The data begins at a multiple of this, as in files by NumPy.
 const ALIGNMENT: usize = 64;
+/// The number of bytes that contain the length of the header.
+pub(super) const PREFIX_LEN: usize = 12;
 
-pub(super) fn read(map: Arc<FileMap>) -> Result<ArrayFile> {
-    let bytes: &[u8] = map.as_ref().as_ref();
-    let Header { version, dtype, order, shape, length } = header(bytes)?;
-    let info = ArrayInfo::checked(String::new(), dtype, &shape, order, length as u64, bytes.len())?;
-    let version = Some(format!("{version}.0"));
-    Ok(ArrayFile::new(map, Format::Npy, version, vec![info], Tree::OfOne, false))
+/// The format `.npy`.
+pub(super) struct Npy;
+
+impl FileFormat for Npy {
+    fn name(&self) -> &'static str {
+        "npy"
+    }
+
+    fn detect(&self, start: &[u8]) -> bool {
+        start.starts_with(MAGIC)
+    }
+
+    fn index(&self, file: &[u8]) -> Result<Index> {
+        let Header { version, dtype, order, shape, length } = header(file)?;
+        let info =
+            ArrayInfo::plain(String::new(), dtype, &shape, order, length as u64, file.len())?;
+        let version = Some(format!("{version}.0"));
+        Ok(Index { version, ..Index::new(vec![info], Tree::OneArray) })
+    }
+
+    fn writer(&self) -> Option<Writer> {
+        Some(Writer::Array(write))
+    }
+
+    fn filler(&self) -> Option<Filler> {
+        Some(|blank, _, _| {
+            check_dtype(blank.dtype)?;
+            let header = header_bytes(blank.dtype, blank.order, blank.shape);
+            Ok(Frame { offset: header.len() as u64, header, finish: None })
+        })
+    }
 }
 
-/// The header that `bytes`, a file or its beginning, begin with.
+fn write(file: Output<'_, '_>, array: &AnyArray, options: &DumpOptions) -> Result<()> {
+    NpyArray::new(array, options)?.write(file).map_err(cannot_write)
+}
+
+/// Parses the header at the start of `bytes`, which may be a part of the file.
 pub(super) fn header(bytes: &[u8]) -> Result<Header> {
     let (version, start, length) = extent(bytes)?;
-    let text = bytes.get(start..length).ok_or_else(|| cut(bytes, length))?;
+    let text = bytes.get(start..length).ok_or_else(|| truncated(bytes, length))?;
     let text = match std::str::from_utf8(text) {
-        // Before 3.0 headers are Latin-1, whose codes are those of Unicode.
+        // Before version 3.0 headers are Latin-1, which is the start of Unicode.
         _ if version < 3 && !text.is_ascii() => {
             Cow::Owned(text.iter().copied().map(char::from).collect())
         }
         Ok(text) => Cow::Borrowed(text),
-        Err(_) => return Err(Error::invalid_data("npy header is not text")),
+        Err(_) => return Err(Error::invalid_data("the npy header is not UTF-8")),
     };
     let (dtype, order, shape) = parse(&text).map_err(|error| error.within("npy header"))?;
     Ok(Header { version, dtype, order, shape, length })
 }
 
-/// Version (the greater part), start of the header's text and its end, where the data begins: by the first twelve bytes.
+/// Parses the first twelve bytes. Returns the major version, the start of the header's
+/// text, and its end, which is the start of the data.
 pub(super) fn extent(bytes: &[u8]) -> Result<(u8, usize, usize)> {
     if bytes.len() < 10 {
-        return Err(cut(bytes, 10));
+        return Err(truncated(bytes, 10));
     }
     if !bytes.starts_with(MAGIC) {
-        return Err(Error::invalid_data("does not begin as a .npy file does"));
+        return Err(Error::invalid_data("expected the start of a .npy file, found other bytes"));
     }
     let (major, minor) = (bytes[6], bytes[7]);
     if !matches!((major, minor), (1..=3, 0)) {
         return Err(Error::invalid_data(format!(
-            "npy version {major}.{minor}; known are 1.0, 2.0 and 3.0"
+            "expected npy version 1.0, 2.0 or 3.0, found {major}.{minor}"
         )));
     }
     let (start, length) = match major {
         1 => (10_usize, LittleEndian::read_u16(&bytes[8..]).into()),
-        _ if bytes.len() < 12 => return Err(cut(bytes, 12)),
-        _ => (12, LittleEndian::read_u32(&bytes[8..]) as usize),
+        _ if bytes.len() < PREFIX_LEN => return Err(truncated(bytes, PREFIX_LEN)),
+        _ => (PREFIX_LEN, LittleEndian::read_u32(&bytes[8..]) as usize),
     };
     Ok((major, start, start.saturating_add(length)))
 }
 
-fn cut(bytes: &[u8], needed: usize) -> Error {
+fn truncated(bytes: &[u8], expected: usize) -> Error {
     Error::invalid_data(format!(
-        "npy header needs {needed} bytes, there are {}: truncated",
+        "expected {expected} bytes of npy header, found {} (truncated?)",
         bytes.len()
     ))
 }
 
-/// What a header says.
+/// A parsed header.
 #[derive(Debug, PartialEq)]
 pub(super) struct Header {
-    /// The greater part of it; the lesser is zero.
+    /// The major version. The minor version is zero.
     version: u8,
     pub(super) dtype: DType,
     pub(super) order: Order,
     pub(super) shape: Vec<usize>,
-    /// Bytes from the start of the file to the data.
+    /// The length of the header, which is the offset of the data.
     pub(super) length: usize,
 }
 
-/// `{'descr': '<f8', 'fortran_order': False, 'shape': (3, 4), }`, the keys in any order, each once.
+/// Parses `{'descr': '<f8', 'fortran_order': False, 'shape': (3, 4), }`. The keys may
+/// be in any order.
 fn parse(text: &str) -> Result<(DType, Order, Vec<usize>)> {
     let mut text = Literals::new(text);
     let (mut descr, mut fortran_order, mut shape) = (None, None, None);
@@ -101,14 +134,14 @@ fn parse(text: &str) -> Result<(DType, Order, Vec<usize>)> {
     while !text.accept("}") {
         let key = text.string()?;
         text.expect(":")?;
-        let doubled = match &*key {
+        let is_duplicate = match &*key {
             "descr" => descr.replace(dtype_in(&mut text)?).is_some(),
             "fortran_order" => fortran_order.replace(bool_in(&mut text)?).is_some(),
             "shape" => shape.replace(shape_in(&mut text)?).is_some(),
             _ => return Err(Error::invalid_data(format!("unknown key {}", Quoted(&key)))),
         };
-        if doubled {
-            return Err(Error::invalid_data(format!("key {} stands twice", Quoted(&key))));
+        if is_duplicate {
+            return Err(Error::invalid_data(format!("duplicate key {}", Quoted(&key))));
         }
         if !text.accept(",") {
             text.expect("}")?;
@@ -129,7 +162,7 @@ fn dtype_in(text: &mut Literals<'_>) -> Result<DType> {
     if is_known(&dtype) {
         return Ok(dtype);
     }
-    Err(Error::invalid_data(format!("{} is no dtype of NumPy's", Quoted(&dtype.to_string()))))
+    Err(Error::invalid_data(format!("NumPy has no dtype {}", Quoted(&dtype.to_string()))))
 }
 
 fn bool_in(text: &mut Literals<'_>) -> Result<bool> {
@@ -157,7 +190,7 @@ fn shape_in(text: &mut Literals<'_>) -> Result<Vec<usize>> {
     Ok(shape)
 }
 
-/// Whether NumPy has a type for these elements, all fields included.
+/// Reports whether NumPy has a type for these elements and for all their fields.
 fn is_known(dtype: &DType) -> bool {
     match dtype.kind() {
         DTypeKind::Scalar(scalar) => *scalar != Scalar::BF16,
@@ -166,20 +199,21 @@ fn is_known(dtype: &DType) -> bool {
     }
 }
 
-/// A field that NumPy writes and cannot read: one without a name, which is padding to it, and arrays of strings or void without bytes.
+/// Returns the name of a field that NumPy cannot read back: a field without a name, which
+/// NumPy takes for padding, or an array of empty strings.
 fn misread(dtype: &DType) -> Option<String> {
     dtype.fields()?.iter().find_map(|field| {
-        let is_nothing = field.dtype().item_size() == 0 && field.dtype().fields().is_none();
-        let is_misread = field.name().is_empty() || (is_nothing && !field.shape().is_empty());
+        let is_empty = field.dtype().item_size() == 0 && field.dtype().fields().is_none();
+        let is_misread = field.name().is_empty() || (is_empty && !field.shape().is_empty());
         if is_misread { Some(field.name().to_owned()) } else { misread(field.dtype()) }
     })
 }
 
-/// Whether NumPy's formats can hold these elements.
-pub(super) fn check_dtype(dtype: &DType) -> Result<()> {
+/// Checks that NumPy can read these elements from a file.
+fn check_dtype(dtype: &DType) -> Result<()> {
     if let Some(field) = misread(dtype) {
         return Err(Error::invalid_input(format!(
-            "NumPy takes field {} for something else when it reads it back: write .ferry",
+            "NumPy cannot read field {} back; write a `.ferry` file instead",
             Quoted(&field)
         )));
     }
@@ -187,13 +221,13 @@ pub(super) fn check_dtype(dtype: &DType) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid_input(format!(
-        "NumPy has no type for {}, and so neither .npy nor .npz: write .safetensors or .ferry",
+        "NumPy has no dtype {}; write a `.safetensors` or `.ferry` file instead",
         Quoted(&dtype.to_string())
     )))
 }
 
-/// The header for an array, magic included.
-pub(super) fn header_bytes(dtype: &DType, order: Order, shape: &[usize]) -> Vec<u8> {
+/// Returns the header for an array, with the magic bytes.
+fn header_bytes(dtype: &DType, order: Order, shape: &[usize]) -> Vec<u8> {
     let fortran_order = if order == Order::F { "True" } else { "False" };
     let mut lengths: Vec<_> = shape.iter().map(usize::to_string).collect();
     if let [only] = &mut *lengths {
@@ -204,7 +238,7 @@ pub(super) fn header_bytes(dtype: &DType, order: Order, shape: &[usize]) -> Vec<
         "{{'descr': {}, 'fortran_order': {fortran_order}, 'shape': ({lengths}), }}",
         dtype.as_literal()
     );
-    // The oldest version that can hold it, so that the oldest readers read it.
+    // The oldest version that can store the header suits the most readers.
     let latin: Option<Vec<u8>> =
         text.chars().map(|letter| u8::try_from(u32::from(letter)).ok()).collect();
     let encoded = latin.as_deref().unwrap_or(text.as_bytes());
@@ -230,30 +264,24 @@ pub(super) fn header_bytes(dtype: &DType, order: Order, shape: &[usize]) -> Vec<
     bytes
 }
 
-/// An array on its way to a `.npy` file.
-pub(super) struct Outgoing<'a> {
+/// An array that is written with a `.npy` header.
+pub(super) struct NpyArray<'a> {
     array: &'a AnyArray,
     dtype: DType,
     order: Order,
     header: Vec<u8>,
 }
 
-impl<'a> Outgoing<'a> {
-    /// # Errors
-    ///
-    /// Where NumPy has no type for the elements.
+impl<'a> NpyArray<'a> {
+    /// Prepares `array` for writing. Returns an error if NumPy has no such dtype.
     pub(super) fn new(array: &'a AnyArray, options: &DumpOptions) -> Result<Self> {
-        let dtype = match options.byte_order {
-            Some(byte_order) => array.dtype().with_byte_order(byte_order),
-            None => array.dtype().clone(),
-        };
+        let (dtype, order) = (options.dtype_of(array), options.order_of(array));
         check_dtype(&dtype)?;
-        let order = order_of(array, options.order);
         let header = header_bytes(&dtype, order, array.shape());
         Ok(Self { array, dtype, order, header })
     }
 
-    /// Bytes of the whole file.
+    /// Returns the number of bytes of header and elements.
     pub(super) fn size(&self) -> u64 {
         (self.header.len() + self.array.nbytes()) as u64
     }
@@ -269,7 +297,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers_numpy_writes_are_read() {
+    fn npy_header_round_trips() {
         for (text, dtype, order, shape) in [
             (
                 "{'descr': '<f8', 'fortran_order': False, 'shape': (3, 4), }   \n",
@@ -286,13 +314,13 @@ mod tests {
                 &[3, 0],
             ),
         ] {
-            let said = parse(text).unwrap();
-            assert_eq!(said, (dtype.parse().unwrap(), order, shape.to_vec()));
-            let written = header_bytes(&said.0, order, shape);
+            let parsed = parse(text).unwrap();
+            assert_eq!(parsed, (dtype.parse().unwrap(), order, shape.to_vec()));
+            let written = header_bytes(&parsed.0, order, shape);
             assert_eq!(written.len() % 64, 0);
             let read = header(&written).unwrap();
             assert_eq!((read.version, read.length), (1, written.len()));
-            assert_eq!((read.dtype, read.order, read.shape), said);
+            assert_eq!((read.dtype, read.order, read.shape), parsed);
         }
         let long = header_bytes(&"<f8".parse().unwrap(), Order::C, &[1; 30_000]);
         assert_eq!((long[6], long.len() % 64), (2, 0));
@@ -301,18 +329,18 @@ mod tests {
 
     // F1
     #[test]
-    fn headers_nobody_should_write_are_refused_with_the_reason() {
+    fn npy_header_errors_name_the_reason() {
         let deep = format!("{{'descr': {}", "[".repeat(60_000));
         for (text, reason) in [
             ("", "expected `{` at byte 0, found its end"),
             ("{}", "key `descr` is missing"),
             ("{'descr': '<f8', 'fortran_order': False}", "key `shape` is missing"),
-            ("{'descr': '<f8', 'descr': '<f8', ", "key `descr` stands twice"),
+            ("{'descr': '<f8', 'descr': '<f8', ", "duplicate key `descr`"),
             ("{'descr': '<f8', 'extra': 1, ", "unknown key `extra`"),
             ("{'descr': '|O', 'fortran_order': False, 'shape': (3,), }", "Python objects"),
             (
                 "{'descr': '<bf2', 'fortran_order': False, 'shape': (3,), }",
-                "`<bf2` is no dtype of NumPy's",
+                "NumPy has no dtype `<bf2`",
             ),
             ("{'descr': '<q8', 'fortran_order': False, 'shape': (3,), }", "unknown dtype `<q8`"),
             ("{'descr': [('a', '|O')], ", "field `a`: dtype `|O` holds Python objects"),

@@ -1,4 +1,4 @@
-//! Opening: from a path, from bytes, from a reader, and how it is done.
+//! Opening files: from a path, from bytes, or from a reader.
 
 use std::{
     borrow::Cow,
@@ -9,43 +9,95 @@ use std::{
 
 use serde::de::DeserializeOwned;
 
-use super::{ArrayFile, Format, RawLayout, ferry};
+use super::{
+    file::ArrayFile,
+    options::{MmapMode, OpenOptions, RawLayout},
+    registry::{Format, START_LEN},
+};
 use crate::{
     Error, Result,
     bytes::map::{Buffer, FileMap},
     sys,
 };
 
-/// Opens a `.ferry`, `.npy`, `.npz` or `.safetensors` file, recognised by its content, and maps it.
+/// Opens a file of arrays.
 ///
-/// A map shows the file as it is now: whoever changes the file, this program included, changes what is read, and whoever
-/// truncates it ends this program with `SIGBUS` when the missing part is touched. Replace such files by renaming, as
-/// [`dump`](crate::dump) does, and every reader is safe; or have the file read ([`MmapMode::Forbidden`]).
+/// The format is detected by the content of the file: `.ferry`, `.npy`, `.npz` or
+/// `.safetensors`. For raw binary, use [`RawLayout`]. To read a value
+/// instead of single arrays, use [`load`].
+///
+/// # Changing a mapped file
+///
+/// Arrays are memory-mapped if possible. Do not change the file in place while it is
+/// mapped. If a program writes to it, the values of your arrays change. If a program
+/// truncates it, touching the missing part ends your program with `SIGBUS`.
+///
+/// The function is nevertheless safe: ndferry maps only element types for which any bytes
+/// are valid values. It never changes files in place itself. Before an array is sent to a
+/// worker, ndferry checks that the file was not replaced, truncated or changed since it
+/// was opened. To read a file instead of mapping it, use [`MmapMode::Never`].
+///
+/// # Examples
+///
+/// ```
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("survey.ferry");
+/// use ndferry::ndarray::{Ix2, array};
+///
+/// ndferry::dump(&path, &array![[1.5, 2.5], [3.5, 4.5]])?;
+/// let survey = ndferry::open(&path)?.read::<f64, Ix2>()?;
+/// assert_eq!(survey.sum(), 12.0);
+/// # Ok::<(), ndferry::Error>(())
+/// ```
 ///
 /// # Errors
 ///
-/// Where the file cannot be opened, is no regular file, is of no known format, or contradicts itself: truncated, a wrong
-/// checksum, an array that reaches past its end. Raw binary is opened by [`RawLayout`](crate::file::RawLayout).
+/// Returns an error if:
+///
+/// - the path cannot be opened, or is not a regular file;
+/// - the format is unknown;
+/// - the file is damaged: truncated, with a wrong checksum, or with an array that reaches
+///   beyond its end.
 pub fn open(path: impl AsRef<Path>) -> Result<ArrayFile> {
     OpenOptions::new().open(path)
 }
 
-/// Reads the value of a `.ferry` file, the array of a `.npy` file, or the map from names to arrays that a `.npz` or
-/// `.safetensors` file is. A [`SharedArray`](crate::SharedArray) in it is a map of the file where its byte order is native;
-/// everything else is a copy.
+/// Reads the value of a file.
+///
+/// This is the value that [`dump`](crate::dump) wrote, the array of a `.npy` file, or the
+/// map from names to arrays of a `.npz` or `.safetensors` file. A
+/// [`SharedArray`](crate::SharedArray) in the value is mapped if possible; see [`open`].
+/// Other types are copies.
+///
+/// # Examples
+///
+/// ```
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("a.ferry");
+/// use ndferry::{SharedArray, ndarray::{Ix1, array}};
+///
+/// ndferry::dump(&path, &("weights", array![0.5, 0.25]))?;
+/// let (name, weights): (String, SharedArray<f64, Ix1>) = ndferry::load(&path)?;
+/// assert_eq!((name.as_str(), weights[1]), ("weights", 0.25));
+/// # Ok::<(), ndferry::Error>(())
+/// ```
 ///
 /// # Errors
 ///
-/// As [`open`](crate::open), and where the value is not a `T`.
+/// Returns an error if [`open`] does, or if the value is not a `T`.
 pub fn load<T: DeserializeOwned>(path: impl AsRef<Path>) -> Result<T> {
     open(path)?.value()
 }
 
-/// As [`load`], of a file that is in memory as `bytes`. Those of a `Vec` are taken over: a [`SharedArray`](crate::SharedArray) in
-/// the value is a part of them. Of a slice a copy is made.
+/// Reads the value of a file in memory, like [`load`].
+///
+/// A `Vec` is used without copying: a [`SharedArray`](crate::SharedArray) in the value
+/// shares its bytes. A slice is copied.
+///
+/// # Examples
 ///
 /// ```
-/// use ndarray::{Array1, array};
+/// use ndferry::ndarray::{Array1, array};
 ///
 /// let mut bytes = Vec::new();
 /// ndferry::file::to_writer(&mut bytes, &("weights", array![0.5, 0.25]))?;
@@ -56,142 +108,109 @@ pub fn load<T: DeserializeOwned>(path: impl AsRef<Path>) -> Result<T> {
 ///
 /// # Errors
 ///
-/// As [`load`].
+/// Returns an error if the bytes are not a valid file, or if the value is not a `T`.
 pub fn from_slice<'a, T: DeserializeOwned>(bytes: impl Into<Cow<'a, [u8]>>) -> Result<T> {
     OpenOptions::new().open_slice(bytes)?.value()
 }
 
-/// As [`load`], of a file that comes from `reader`, which is read as [`OpenOptions::read`] says.
+/// Reads the value of a file from a reader, like [`load`].
+///
+/// The reader may continue after a `.ferry` file; see [`OpenOptions::open_reader`].
+///
+/// # Examples
+///
+/// ```
+/// let mut bytes = Vec::new();
+/// ndferry::file::to_writer(&mut bytes, &vec![0.5; 1000])?;
+/// let value: Vec<f64> = ndferry::file::from_reader(&*bytes)?;
+/// assert_eq!(value.len(), 1000);
+/// # Ok::<(), ndferry::Error>(())
+/// ```
 ///
 /// # Errors
 ///
-/// As [`load`], and where reading fails.
+/// Returns an error if reading fails, if the bytes are not a valid file, or if the value
+/// is not a `T`.
 pub fn from_reader<T: DeserializeOwned>(reader: impl Read) -> Result<T> {
     OpenOptions::new().open_reader(reader)?.value()
 }
 
-/// Whether the arrays of a file are maps of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum MmapMode {
-    /// An array that cannot be used as it lies in the file is an error that says why, when the array is asked for.
-    Required,
-    /// An array is mapped where no rule forbids it ([`CopyReason`](crate::array::CopyReason)), and copied else.
-    #[default]
-    Allowed,
-    /// The whole file is read into memory when it is opened, and not mapped: what becomes of it later changes nothing.
-    Forbidden,
-}
-
-/// How to open a file.
-///
-/// ```
-/// # use ndarray::{Ix1, array};
-/// # let folder = tempfile::tempdir().unwrap();
-/// # let path = folder.path().join("a.ferry");
-/// use ndferry::{file::{MmapMode, OpenOptions}, array::CopyReason};
-///
-/// ndferry::dump(&path, &array![1.5, 2.5])?;
-/// let array = OpenOptions::new().verify(true).mapping(MmapMode::Forbidden).open(&path)?.array::<f64, Ix1>()?;
-/// assert_eq!(array.copy_reason(), Some(CopyReason::Read));
-/// # Ok::<(), ndferry::Error>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct OpenOptions {
-    pub(super) verify: bool,
-    pub(super) mapping: MmapMode,
-    pub(super) limit: u64,
-    raw: Option<RawLayout>,
-}
-
-/// Bytes beyond which nothing is decompressed unless told otherwise.
-const LIMIT: u64 = 4 << 30;
-
-impl Default for OpenOptions {
-    fn default() -> Self {
-        Self { verify: false, mapping: MmapMode::Allowed, limit: LIMIT, raw: None }
-    }
-}
-
 impl OpenOptions {
-    /// Arrays mapped where they can be, none of them verified, formats recognised by content.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Whether an array is held against its checksum when it is asked for, alone or in a value. One that has none is then an
-    /// error. (Checksums of prelude, header and tree are compared when a file is opened, whatever is said here.)
-    #[must_use]
-    pub fn verify(mut self, verify: bool) -> Self {
-        self.verify = verify;
-        self
-    }
-
-    /// Whether arrays are maps of the file; [`MmapMode::Allowed`] unless set.
-    #[must_use]
-    pub fn mmap_mode(mut self, mapping: MmapMode) -> Self {
-        self.mapping = mapping;
-        self
-    }
-
-    /// Bytes to which one array may be decompressed, or all those of a value; 4 GiB unless set. What an array needs its file says, and nothing beyond
-    /// that is ever made of it; but a small file can say much.
-    #[must_use]
-    pub fn max_decompressed_bytes(mut self, bytes: u64) -> Self {
-        self.limit = bytes;
-        self
-    }
-
-    /// Takes files for raw binary of this layout, whatever they claim to be.
-    #[must_use]
-    pub fn raw(mut self, layout: RawLayout) -> Self {
-        self.raw = Some(layout);
-        self
-    }
-
-    /// Opens a file, as [`open`](crate::open).
+    /// Opens a file, like [`open`](crate::open).
     ///
     /// # Errors
     ///
-    /// As [`open`](crate::open); of raw binary, where the file is too short for the layout.
+    /// Returns an error if [`open`](crate::open) does, or if a raw binary file is too
+    /// short for its layout.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<ArrayFile> {
         let path = path.as_ref();
-        let map = match self.mapping {
-            MmapMode::Required | MmapMode::Allowed => FileMap::open(path)?,
-            MmapMode::Forbidden => {
+        let map = match self.mmap_mode {
+            MmapMode::Required | MmapMode::Auto => FileMap::open(path)?,
+            MmapMode::Never => {
                 FileMap::read(read(path).map_err(|error| error.at(path))?, path.to_path_buf())
             }
         };
-        self.look(map)
+        self.open_map(map)
     }
 
-    /// A file that is in memory as `bytes`. Those of a `Vec` are taken over, of a slice a copy is made.
+    /// Opens a file in memory.
+    ///
+    /// A `Vec` is used without copying. A slice is copied.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::{file::OpenOptions, ndarray::{Ix1, array}};
+    ///
+    /// let mut bytes = Vec::new();
+    /// ndferry::file::to_writer(&mut bytes, &array![0.5, 0.25])?;
+    /// let file = OpenOptions::new().verify(true).open_slice(bytes)?;
+    /// assert_eq!(file.read::<f64, Ix1>()?[1], 0.25);
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open); and where maps are required, because there is nothing to map.
+    /// Returns an error if the bytes are not a valid file, or if
+    /// [`MmapMode::Required`] is set.
     pub fn open_slice<'a>(&self, bytes: impl Into<Cow<'a, [u8]>>) -> Result<ArrayFile> {
         let buffer = match bytes.into() {
             Cow::Borrowed(bytes) => Buffer::copy_of(bytes)?,
             Cow::Owned(bytes) => Buffer::from(bytes),
         };
-        if self.mapping == MmapMode::Required {
+        if self.mmap_mode == MmapMode::Required {
             return Err(Error::invalid_input(
-                "bytes in memory cannot be mapped, which was required",
+                "bytes in memory cannot be mapped, but `MmapMode::Required` is set",
             ));
         }
-        self.look(FileMap::read(buffer, PathBuf::new()))
+        self.open_map(FileMap::read(buffer, PathBuf::new()))
     }
 
-    /// A file that comes from `reader`, which is read to its end; but no further than a `.ferry` file says it is long or raw binary has to be, and not beyond its
-    /// start where that is of no known format.
+    /// Opens a file that is read from `reader`.
+    ///
+    /// A `.ferry` file records its length, and a raw layout defines one. Of these at most
+    /// one byte more is read. Other files are read to the end of the reader. If the first
+    /// bytes are not those of a known format, nothing else is read.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::{file::OpenOptions, ndarray::{Ix1, array}};
+    ///
+    /// let mut bytes = Vec::new();
+    /// ndferry::file::to_writer(&mut bytes, &array![0.5, 0.25])?;
+    /// let file = OpenOptions::new().open_reader(&*bytes)?;
+    /// assert_eq!(file.read::<f64, Ix1>()?[1], 0.25);
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// As [`bytes`](Self::bytes), and where reading fails.
+    /// Returns an error if reading fails, or if [`open_slice`](Self::open_slice) returns
+    /// one.
     pub fn open_reader(&self, mut reader: impl Read) -> Result<ArrayFile> {
         let mut bytes = Vec::new();
-        let mut up_to = |bytes: &mut Vec<u8>, length: u64| {
+        let mut read_up_to = |bytes: &mut Vec<u8>, length: u64| {
             let left = length.saturating_sub(bytes.len() as u64);
             reader
                 .by_ref()
@@ -202,28 +221,60 @@ impl OpenOptions {
         let length = match &self.raw {
             Some(layout) => layout.end()?,
             None => {
-                up_to(&mut bytes, ferry::PRELUDE as u64)?;
-                match ArrayFile::recognised(&bytes)? {
-                    Format::Ferry => ferry::length(&bytes)?.saturating_add(1),
-                    _ => u64::MAX,
-                }
+                read_up_to(&mut bytes, START_LEN as u64)?;
+                // One more byte shows whether the file continues.
+                Format::detect(&bytes)?
+                    .length(&bytes)?
+                    .map_or(u64::MAX, |length| length.saturating_add(1))
             }
         };
-        up_to(&mut bytes, length)?;
+        read_up_to(&mut bytes, length)?;
         self.open_slice(bytes)
     }
 
-    fn look(&self, map: Arc<FileMap>) -> Result<ArrayFile> {
-        let path = map.path().to_path_buf();
-        let file = match &self.raw {
-            Some(layout) => layout.read(map),
-            None => ArrayFile::of(map, false),
+    fn open_map(&self, map: Arc<FileMap>) -> Result<ArrayFile> {
+        let bytes: &[u8] = map.as_ref().as_ref();
+        let parsed = match &self.raw {
+            Some(layout) => layout.index(bytes).map(|index| (Format::Raw, index)),
+            None => Format::detect(bytes).and_then(|format| Ok((format, format.index(bytes)?))),
         };
-        file.map(|file| file.with_options(self.clone())).map_err(|error| error.at(path))
+        match parsed {
+            Ok((format, index)) => Ok(ArrayFile::new(map, format, index, self.clone())),
+            Err(error) => Err(error.at(map.path())),
+        }
     }
 }
 
-/// All bytes of the file at `path`.
+impl RawLayout {
+    /// Opens a raw binary file of this layout.
+    ///
+    /// The file may be longer than the layout. To set other options, use
+    /// [`OpenOptions::raw`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path().join("a.bin");
+    /// use ndferry::{file::RawLayout, ndarray::Ix1};
+    ///
+    /// std::fs::write(&path, [0, 0, 1, 0, 2]).unwrap();
+    /// let layout = RawLayout::new(">u2".parse()?, [2]).offset(1);
+    /// let array = layout.open(&path)?.read::<u16, Ix1>()?;
+    /// assert_eq!(array.to_vec(), [1, 2]);
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the path cannot be opened, is not a regular file, or is too
+    /// short for the layout.
+    pub fn open(&self, path: impl AsRef<Path>) -> Result<ArrayFile> {
+        OpenOptions::new().raw(self.clone()).open(path)
+    }
+}
+
+/// Reads the file at `path`.
 fn read(path: &Path) -> Result<Buffer> {
     let cannot_read = |error| Error::io("cannot read", error);
     let mut file = sys::file::open_regular(path)?;

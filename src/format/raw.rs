@@ -1,78 +1,47 @@
-//! Bytes without a header: their layout is told, not found.
-
-use std::{path::Path, sync::Arc};
+//! Raw binary: the caller describes the layout, because the file has no header.
 
 use super::{
-    OpenOptions,
-    file::{ArrayFile, ArrayInfo, Format, Tree},
+    entry::{ArrayInfo, Index, Tree},
+    interface::FileFormat,
+    options::RawLayout,
 };
-use crate::{DType, Result, array::Order, bytes::map::FileMap};
+use crate::{Error, Result};
 
-/// What raw binary holds: the layout that a file's header would tell, as NumPy's `memmap` is told it.
-///
-/// ```no_run
-/// use ndarray::Ix3;
-/// use ndferry::{array::Order, file::RawLayout};
-///
-/// // A NIfTI-1 volume: column-major, big-endian, after a header of 352 bytes.
-/// let layout = RawLayout::new(">i2".parse()?, [33, 41, 25]).order(Order::F).offset(352);
-/// let volume = layout.open("anatomical.nii")?.array::<i16, Ix3>()?;
-/// # Ok::<(), ndferry::Error>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RawLayout {
-    dtype: DType,
-    shape: Vec<usize>,
-    order: Order,
-    offset: u64,
+/// Raw binary.
+pub(super) struct Raw;
+
+impl FileFormat for Raw {
+    fn name(&self) -> &'static str {
+        "raw"
+    }
+
+    fn extension(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn detect(&self, _: &[u8]) -> bool {
+        false
+    }
+
+    fn index(&self, _: &[u8]) -> Result<Index> {
+        Err(Error::invalid_input("raw binary has no header; give its dtype and shape"))
+    }
 }
 
 impl RawLayout {
-    /// Elements of `dtype` in C order, `shape` of them, from the start of the file.
-    pub fn new(dtype: DType, shape: impl Into<Vec<usize>>) -> Self {
-        Self { dtype, shape: shape.into(), order: Order::C, offset: 0 }
+    /// Describes the array in `file`, and checks that the file is long enough.
+    pub(super) fn index(&self, file: &[u8]) -> Result<Index> {
+        Ok(Index::new(vec![self.info(file.len())?], Tree::OneArray))
     }
 
-    /// Memory order of the elements.
-    #[must_use]
-    pub fn order(mut self, order: Order) -> Self {
-        self.order = order;
-        self
-    }
-
-    /// Bytes before the first element.
-    #[must_use]
-    pub fn offset(mut self, offset: u64) -> Self {
-        self.offset = offset;
-        self
-    }
-
-    /// Opens and maps the file. It may be longer than the layout needs.
-    ///
-    /// # Errors
-    ///
-    /// Where the file cannot be opened, is no regular file, or is too short for the layout.
-    pub fn open(&self, path: impl AsRef<Path>) -> Result<ArrayFile> {
-        OpenOptions::new().raw(self.clone()).open(path)
-    }
-
-    /// Bytes up to the end of the last element.
+    /// Returns the end of the last element, which is the shortest length of the file.
     pub(super) fn end(&self) -> Result<u64> {
-        let info =
-            ArrayInfo::unplaced(String::new(), self.dtype.clone(), &self.shape, self.order, 0)?;
+        let info = Self { offset: 0, ..self.clone() }.info(usize::MAX)?;
         Ok(self.offset.saturating_add(info.nbytes()))
     }
 
-    pub(super) fn read(&self, map: Arc<FileMap>) -> Result<ArrayFile> {
-        let length = map.as_ref().as_ref().len();
-        let info = ArrayInfo::checked(
-            String::new(),
-            self.dtype.clone(),
-            &self.shape,
-            self.order,
-            self.offset,
-            length,
-        )?;
-        Ok(ArrayFile::new(map, Format::Raw, None, vec![info], Tree::OfOne, false))
+    fn info(&self, file_len: usize) -> Result<ArrayInfo> {
+        let Self { dtype, shape, order, offset } = self.clone();
+        ArrayInfo::plain(String::new(), dtype, &shape, order, offset, file_len)
     }
 }

@@ -1,15 +1,16 @@
-//! `.safetensors`: named arrays behind a JSON header, little-endian and in C order always.
+//! The `.safetensors` format: named arrays after a JSON header, always little-endian and
+//! in C order.
 //!
-//! Format: <https://github.com/huggingface/safetensors#format>. Eight bytes of length, the header, then the arrays' bytes side
-//! by side: every byte belongs to exactly one array.
+//! Format: <https://github.com/huggingface/safetensors#format>. The file contains the
+//! length of the header in eight bytes, the header, and the bytes of all arrays without
+//! gaps.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashSet},
     fmt,
     io::Write,
     ops::Range,
-    path::Path,
-    sync::Arc,
 };
 
 use byteorder::{ByteOrder as _, LittleEndian};
@@ -20,29 +21,28 @@ use serde::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    DumpOptions,
-    atomic::{self, cannot_write},
-    dump::for_each_block,
-    file::{ArrayFile, ArrayInfo, Format, Tree, UnsupportedEntry},
-    named::{Entry, Named},
+    blocks::for_each_block,
+    entry::{ArrayInfo, Index, Tree, UnsupportedEntry},
+    interface::{Capabilities, FileFormat, Output, Writer, cannot_write},
+    named::{Named, NamedEntry},
+    options::DumpOptions,
 };
 use crate::{
-    AnyArray, DType, Error, Result,
+    DType, Error, Result,
     array::Order,
-    bytes::map::FileMap,
     dtype::{ByteOrder, Quoted},
 };
 
-/// Bytes of the length before the header.
-const PREFIX: usize = 8;
-/// Bytes that a header has at the most, by the format's own rule.
-const LONGEST: u64 = 100_000_000;
+/// The number of bytes of the header's length, before the header.
+const PREFIX_LEN: usize = 8;
+/// The longest header that the format allows.
+const MAX_HEADER_LEN: u64 = 100_000_000;
 /// The header is padded so that the arrays begin at a multiple of this.
 const ALIGNMENT: usize = 64;
-/// The key of the header that is no array.
+/// The key of the header for metadata.
 const METADATA: &str = "__metadata__";
 
-/// The format's names of element types, with NumPy's codes for them.
+/// The format's names of element types, with their NumPy codes.
 const DTYPES: [(&str, &str); 14] = [
     ("BOOL", "b1"),
     ("I8", "i1"),
@@ -60,59 +60,88 @@ const DTYPES: [(&str, &str); 14] = [
     ("C64", "c8"),
 ];
 
-/// Those of 8 bits and less that no element type here is like.
-const NARROW: [&str; 8] =
+/// Element types of at most 8 bits that ndferry does not support.
+const UNSUPPORTED_DTYPES: [&str; 8] =
     ["F4", "F6_E2M3", "F6_E3M2", "F8_E4M3", "F8_E4M3FNUZ", "F8_E5M2", "F8_E5M2FNUZ", "F8_E8M0"];
 
-/// Whether a file that begins so is of this format: a header's length that is less than 4 GiB, and the header's first byte.
-pub(super) fn is_begun(start: &[u8]) -> bool {
-    start.len() > PREFIX && start[4..PREFIX] == [0; 4] && start[PREFIX] == b'{'
+/// The format `.safetensors`.
+pub(super) struct Safetensors;
+
+impl FileFormat for Safetensors {
+    fn name(&self) -> &'static str {
+        "safetensors"
+    }
+
+    /// Looks for a length below 4 GiB, followed by the start of a JSON object.
+    fn detect(&self, start: &[u8]) -> bool {
+        start.len() > PREFIX_LEN && start[4..PREFIX_LEN] == [0; 4] && start[PREFIX_LEN] == b'{'
+    }
+
+    fn index(&self, file: &[u8]) -> Result<Index> {
+        index(file)
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            byte_orders: &[ByteOrder::Little],
+            orders: &[Order::C],
+            ..Capabilities::default()
+        }
+    }
+
+    fn writer(&self) -> Option<Writer> {
+        Some(Writer::Arrays(write))
+    }
 }
 
-pub(super) fn read(map: Arc<FileMap>) -> Result<ArrayFile> {
-    let bytes: &[u8] = map.as_ref().as_ref();
-    let length = LittleEndian::read_u64(bytes);
-    if length > LONGEST {
+fn index(file: &[u8]) -> Result<Index> {
+    let Some(prefix) = file.first_chunk::<PREFIX_LEN>() else {
+        return Err(truncated_header(PREFIX_LEN as u64, file.len()));
+    };
+    let length = u64::from_le_bytes(*prefix);
+    if length > MAX_HEADER_LEN {
         return Err(Error::invalid_data(format!(
-            "the header is said to have {length} bytes; {LONGEST} are allowed"
+            "expected at most {MAX_HEADER_LEN} bytes of header, found {length}"
         )));
     }
-    let start = PREFIX + length as usize;
-    let Some(header) = bytes.get(PREFIX..start) else {
-        let message =
-            format!("the header ends at byte {start}, the file has {}: truncated", bytes.len());
-        return Err(Error::invalid_data(message));
+    let start = PREFIX_LEN + length as usize;
+    let Some(header) = file.get(PREFIX_LEN..start) else {
+        return Err(truncated_header(start as u64, file.len()));
     };
-    let Header { metadata, mut tensors } = serde_json::from_slice(header).map_err(|error| {
-        Error::invalid_data(format!("the header is not what a safetensors header is: {error}"))
-    })?;
+    let Header { metadata, mut tensors } = serde_json::from_slice(header)
+        .map_err(|error| Error::invalid_data(format!("invalid safetensors header: {error}")))?;
 
     tensors.sort_by_key(|(_, tensor)| tensor.data_offsets);
-    let (mut arrays, mut unreadable) = (Vec::with_capacity(tensors.len()), Vec::new());
+    let (mut arrays, mut unsupported) = (Vec::with_capacity(tensors.len()), Vec::new());
     let mut end = 0;
     for (name, tensor) in tensors {
-        let wrong = |error: Error| error.within(format_args!("array {}", Quoted(&name)));
-        match dtype(&tensor.dtype).map_err(wrong)? {
+        let at_array = |error: Error| error.within(format_args!("array {}", Quoted(&name)));
+        match dtype(&tensor.dtype).map_err(at_array)? {
             Ok(dtype) => {
-                let info = tensor.placed(&name, dtype, end, start, bytes.len()).map_err(wrong)?;
+                let info = tensor.info(&name, dtype, end, start, file.len()).map_err(at_array)?;
                 end += info.nbytes();
                 arrays.push(info);
             }
             Err(reason) => {
-                let range = tensor.range(end, start, bytes.len()).map_err(wrong)?;
+                let range = tensor.range(end, start, file.len()).map_err(at_array)?;
                 end += range.len() as u64;
-                unreadable.push(UnsupportedEntry::new(name, range, None, &reason));
+                unsupported.push(UnsupportedEntry::new(name, range, &reason));
             }
         }
     }
-    let held = (bytes.len() - start) as u64;
-    if end != held {
+    let found = (file.len() - start) as u64;
+    if end != found {
         return Err(Error::invalid_data(format!(
-            "the arrays end at byte {end} of the data, which has {held} bytes"
+            "expected {end} bytes of array data, found {found}"
         )));
     }
-    let file = ArrayFile::new(map, Format::Safetensors, None, arrays, Tree::OfNamed, false);
-    Ok(file.with_unreadable(unreadable).with_metadata(metadata))
+    Ok(Index { unsupported, metadata, ..Index::new(arrays, Tree::NamedArrays) })
+}
+
+fn truncated_header(expected: u64, found: usize) -> Error {
+    Error::invalid_data(format!(
+        "expected {expected} bytes up to the end of the header, found {found} (truncated?)"
+    ))
 }
 
 struct Header {
@@ -125,13 +154,14 @@ struct Header {
 struct Tensor {
     dtype: String,
     shape: Vec<usize>,
-    /// First byte and the one past the last, of those behind the header.
+    /// The first byte and the end of the array, counted from the end of the header.
     data_offsets: (u64, u64),
 }
 
 impl Tensor {
-    /// The array of `dtype`, where it begins at `expected` of the data, which begins at `start` of the file.
-    fn placed(
+    /// Describes the array. The data begins at `start` of the file, and the previous array
+    /// ends at byte `expected` of the data.
+    fn info(
         self,
         name: &str,
         dtype: DType,
@@ -139,10 +169,9 @@ impl Tensor {
         start: usize,
         file_length: usize,
     ) -> Result<ArrayInfo> {
-        self.begins_at(expected)?;
+        self.check_start(expected)?;
         let (begin, end) = self.data_offsets;
-        // `begin` is where an array within the file ended.
-        let info = ArrayInfo::checked(
+        let info = ArrayInfo::plain(
             name.to_owned(),
             dtype,
             &self.shape,
@@ -153,48 +182,50 @@ impl Tensor {
         match end.checked_sub(begin) {
             Some(nbytes) if nbytes == info.nbytes() => Ok(info),
             _ => Err(Error::invalid_data(format!(
-                "lies from byte {begin} to {end} of the data, its shape and dtype make {} bytes",
+                "expected {} bytes for its shape and dtype, found bytes {begin} to {end} of the data",
                 info.nbytes()
             ))),
         }
     }
 
-    /// Where in the file the bytes lie, of whatever type.
+    /// Returns the range of the file that stores the array.
     fn range(&self, expected: u64, start: usize, file_length: usize) -> Result<Range<usize>> {
-        self.begins_at(expected)?;
+        self.check_start(expected)?;
         let (begin, end) = self.data_offsets;
         let held = (file_length - start) as u64;
         if begin > end || end > held {
-            let message =
-                format!("lies from byte {begin} to {end} of the data, which has {held} bytes");
-            return Err(Error::invalid_data(message));
+            return Err(Error::invalid_data(format!(
+                "expected a range within the {held} bytes of data, found bytes {begin} to {end}"
+            )));
         }
         Ok(start + begin as usize..start + end as usize)
     }
 
-    fn begins_at(&self, expected: u64) -> Result<()> {
+    fn check_start(&self, expected: u64) -> Result<()> {
         let begin = self.data_offsets.0;
         if begin == expected {
             return Ok(());
         }
-        let fault =
-            if begin < expected { "overlaps what precedes it" } else { "leaves a hole before it" };
+        let fault = if begin < expected { "an overlap" } else { "a gap" };
         Err(Error::invalid_data(format!(
-            "begins at byte {begin} of the data and {fault}, which ends at byte {expected}"
+            "expected to begin at byte {expected} of the data, found byte {begin} ({fault})"
         )))
     }
 }
 
-/// The type of that name, or why it can only be passed over.
+/// Parses the name of a dtype. The inner error is the reason why ndferry does not support
+/// it; the outer one means that the header is invalid.
 fn dtype(name: &str) -> Result<Result<DType>> {
     if let Some((_, code)) = DTYPES.iter().find(|(known, _)| *known == name) {
         return format!("<{code}").parse().map(Ok);
     }
     let known: Vec<_> = DTYPES.iter().map(|(known, _)| *known).collect();
-    let message =
-        format!("is of dtype {}; those that can be read are {}", Quoted(name), known.join(" "));
-    let error = Error::invalid_data(message);
-    if NARROW.contains(&name) { Ok(Err(error)) } else { Err(error) }
+    let error = Error::invalid_data(format!(
+        "unsupported dtype {}; supported are {}",
+        Quoted(name),
+        known.join(", ")
+    ));
+    if UNSUPPORTED_DTYPES.contains(&name) { Ok(Err(error)) } else { Err(error) }
 }
 
 impl<'de> Deserialize<'de> for Header {
@@ -213,17 +244,20 @@ impl<'de> Deserialize<'de> for Header {
                 while let Some(name) = map.next_key::<String>()? {
                     if name != METADATA {
                         tensors.push((name, map.next_value()?));
-                    } else if metadata.replace(map.next_value::<Texts>()?).is_some() {
-                        return Err(twice(METADATA));
+                    } else if metadata.replace(map.next_value::<Strings>()?).is_some() {
+                        return Err(duplicate(METADATA));
                     }
                 }
                 let mut names = HashSet::with_capacity(tensors.len());
                 if let Some((name, _)) =
                     tensors.iter().find(|(name, _)| !names.insert(name.as_str()))
                 {
-                    return Err(twice(name));
+                    return Err(duplicate(name));
                 }
-                Ok(Header { metadata: metadata.map(|texts| texts.0).unwrap_or_default(), tensors })
+                Ok(Header {
+                    metadata: metadata.map(|strings| strings.0).unwrap_or_default(),
+                    tensors,
+                })
             }
         }
 
@@ -231,111 +265,62 @@ impl<'de> Deserialize<'de> for Header {
     }
 }
 
-/// A map of texts to texts that has no key twice.
-struct Texts(BTreeMap<String, String>);
+/// A map of strings without duplicate keys.
+struct Strings(BTreeMap<String, String>);
 
-impl<'de> Deserialize<'de> for Texts {
+impl<'de> Deserialize<'de> for Strings {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextsVisitor;
+        struct StringsVisitor;
 
-        impl<'de> Visitor<'de> for TextsVisitor {
-            type Value = Texts;
+        impl<'de> Visitor<'de> for StringsVisitor {
+            type Value = Strings;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of texts")
+                f.write_str("an object of strings")
             }
 
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Texts, M::Error> {
-                let mut texts = BTreeMap::new();
-                while let Some((key, text)) = map.next_entry::<String, String>()? {
-                    if texts.contains_key(&key) {
-                        return Err(twice(&key));
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Strings, M::Error> {
+                let mut strings = BTreeMap::new();
+                while let Some((key, value)) = map.next_entry::<String, String>()? {
+                    if strings.contains_key(&key) {
+                        return Err(duplicate(&key));
                     }
-                    texts.insert(key, text);
+                    strings.insert(key, value);
                 }
-                Ok(Texts(texts))
+                Ok(Strings(strings))
             }
         }
 
-        deserializer.deserialize_map(TextsVisitor)
+        deserializer.deserialize_map(StringsVisitor)
     }
 }
 
-fn twice<E: serde::de::Error>(key: &str) -> E {
-    E::custom(format!("key {} stands twice", Quoted(key)))
+fn duplicate<E: serde::de::Error>(key: &str) -> E {
+    E::custom(format!("duplicate key {}", Quoted(key)))
 }
 
-impl DumpOptions {
-    /// Writes named arrays to a `.safetensors` file, with `metadata` of any kind in words. Those with the larger elements come
-    /// first, so that all are aligned to their elements; the first begins at a multiple of 64.
-    ///
-    /// The format is little-endian and in C order: the arrays are brought into both. An array without a name is called `arr_` and
-    /// its number.
-    ///
-    /// ```
-    /// # let folder = tempfile::tempdir().unwrap();
-    /// # let path = folder.path().join("model.safetensors");
-    /// use ndarray::{Ix1, array};
-    /// use ndferry::{file::DumpOptions, SharedArray};
-    ///
-    /// let weight = SharedArray::from(array![[1f32, 2.], [3., 4.]]).to_any();
-    /// let bias = SharedArray::from(array![0.5f32]).to_any();
-    /// let metadata = [("trained on".to_owned(), "the survey".to_owned())].into();
-    /// DumpOptions::new().write_safetensors(&path, [("weight", weight), ("bias", bias)], &metadata)?;
-    ///
-    /// let file = ndferry::open(&path)?;
-    /// assert_eq!(file.read_array::<f32, Ix1>("bias")?.to_vec(), [0.5]);
-    /// assert_eq!(file.metadata()["trained on"], "the survey");
-    /// # Ok::<(), ndferry::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// Where a name stands twice or is `__metadata__`, the format has no type for some array's elements (`Complex<f64>`), big-endian or F
-    /// order is asked for, or the file cannot be written. What was at `path` then stays as it was.
-    pub fn write_safetensors<N: Into<String>, A: Into<AnyArray>>(
-        &self,
-        path: impl AsRef<Path>,
-        arrays: impl IntoIterator<Item = (N, A)>,
-        metadata: &BTreeMap<String, String>,
-    ) -> Result<()> {
-        let path = path.as_ref();
-        let arrays = Named::of(arrays).map_err(|error| error.at(path))?;
-        self.safetensors(path, &arrays, metadata)
+/// Writes the arrays with the largest elements first, so that all arrays are aligned.
+fn write(
+    file: Output<'_, '_>,
+    arrays: &Named<'_>,
+    metadata: &BTreeMap<String, String>,
+    _: &DumpOptions,
+) -> Result<()> {
+    let mut indices: Vec<_> = (0..arrays.entries.len()).collect();
+    indices.sort_by_key(|&index| Reverse(arrays.entries[index].dtype.item_size()));
+    let entries = indices.iter().map(|&index| &arrays.entries[index]);
+    file.write_all(&header(entries, metadata)?).map_err(cannot_write)?;
+    for index in indices {
+        let dtype = arrays.entries[index].dtype.with_byte_order(ByteOrder::Little);
+        for_each_block(&arrays.get(index)?, &dtype, Order::C, |block| file.write_all(block))
+            .map_err(cannot_write)?;
     }
-
-    pub(super) fn safetensors(
-        &self,
-        path: &Path,
-        arrays: &Named<'_>,
-        metadata: &BTreeMap<String, String>,
-    ) -> Result<()> {
-        self.check_plain(Format::Safetensors).map_err(|error| error.at(path))?;
-        atomic::write(path, |file| {
-            if self.byte_order == Some(ByteOrder::Big) || self.order == Some(Order::F) {
-                return Err(Error::invalid_input(
-                    ".safetensors is little-endian and in C order, nothing else can be asked for",
-                ));
-            }
-            let mut turns: Vec<_> = (0..arrays.entries.len()).collect();
-            turns.sort_by_key(|&index| std::cmp::Reverse(arrays.entries[index].dtype.item_size()));
-            let header = header(turns.iter().map(|&index| &arrays.entries[index]), metadata)?;
-            file.write_all(&header).map_err(cannot_write)?;
-            for index in turns {
-                let dtype = arrays.entries[index].dtype.with_byte_order(ByteOrder::Little);
-                for_each_block(&arrays.get(index)?, &dtype, Order::C, |block| {
-                    file.write_all(block)
-                })
-                .map_err(cannot_write)?;
-            }
-            Ok(())
-        })
-    }
+    Ok(())
 }
 
-/// Length and header of a file whose arrays follow in the order given.
+/// Returns the header of a file with these arrays, after its length.
 fn header<'a>(
-    entries: impl Iterator<Item = &'a Entry>,
+    entries: impl Iterator<Item = &'a NamedEntry>,
     metadata: &BTreeMap<String, String>,
 ) -> Result<Vec<u8>> {
     let mut header = Map::new();
@@ -343,16 +328,16 @@ fn header<'a>(
         header.insert(METADATA.into(), json!(metadata));
     }
     let mut at = 0_usize;
-    for Entry { name, dtype, shape } in entries {
+    for NamedEntry { name, dtype, shape } in entries {
         if name == METADATA {
             return Err(Error::invalid_input(format!(
-                "no array can be called `{METADATA}` in a .safetensors file"
+                "an array in a `.safetensors` file cannot be named `{METADATA}`"
             )));
         }
         let code = &dtype.to_string()[1..];
         let Some((known, _)) = DTYPES.iter().find(|(_, known)| *known == code) else {
             return Err(Error::invalid_input(format!(
-                "array {}: .safetensors has no type for {}",
+                "array {}: the `.safetensors` format has no dtype {}",
                 Quoted(name),
                 Quoted(&dtype.to_string())
             )));
@@ -360,7 +345,7 @@ fn header<'a>(
         let nbytes = shape.iter().product::<usize>() * dtype.item_size();
         let Some(end) = nbytes.checked_add(at) else {
             return Err(Error::invalid_input(format!(
-                "array {}: the arrays are larger than any file",
+                "array {}: the arrays are too large for a file",
                 Quoted(name)
             )));
         };
@@ -370,14 +355,14 @@ fn header<'a>(
         );
         at = end;
     }
-    let mut bytes = vec![0; PREFIX];
+    let mut bytes = vec![0; PREFIX_LEN];
     serde_json::to_writer(&mut bytes, &Value::Object(header))
-        .map_err(|error| Error::invalid_data(format!("the header cannot be written: {error}")))?;
+        .map_err(|error| Error::invalid_data(format!("cannot write the header: {error}")))?;
     bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), b' ');
-    let length = (bytes.len() - PREFIX) as u64;
-    if length > LONGEST {
+    let length = (bytes.len() - PREFIX_LEN) as u64;
+    if length > MAX_HEADER_LEN {
         return Err(Error::invalid_input(format!(
-            "the header has {length} bytes; .safetensors allows {LONGEST}"
+            "the header has {length} bytes; the `.safetensors` format allows {MAX_HEADER_LEN}"
         )));
     }
     LittleEndian::write_u64(&mut bytes, length);

@@ -16,7 +16,7 @@ use super::{
     stream::{InOrder, Results, StreamOrder, Unordered},
     submit::{self, TaskHandle},
 };
-use crate::{AnyArray, Error, Result, SharedArray, dtype::Element, store::SharedArrayMut};
+use crate::{AnyArray, Error, Result, SharedArray, array::SharedArrayMut, dtype::Element};
 
 /// Verbs. Functions are `fn(I) -> R` after [`Pool::call`](crate::Pool::call), `fn(&C, I) -> R` after [`Pool::with`](crate::Pool::with), `fn(&mut S, I) -> R` after [`Pool::with_init`](crate::Pool::with_init).
 impl<'p, K: Kind, M: Mode> Job<'p, K, M> {

@@ -1,13 +1,13 @@
 //! Temp files: where they are, what they are called, who deletes them.
 //!
 //! It owns sessions, their registry and their end. What is in the files is [`share`]'s and, where it is made in them,
-//! [`born`]'s; who sends them where is the [`pool`](crate::Pool)'s.
+//! [`filling`]'s; who sends them where is the [`pool`](crate::Pool)'s.
 
 mod atomics;
 mod attached;
-mod born;
 mod contents;
 mod file;
+mod filling;
 mod home;
 mod journal;
 mod lock;
@@ -33,7 +33,6 @@ use std::{
 
 pub use atomics::SharedAtomics;
 pub(crate) use attached::{Attached, Role, incoming, outgoing};
-pub use born::{SharedArrayMut, create};
 pub(crate) use file::TempFile;
 pub(crate) use name::Member;
 pub(crate) use output::{Output, Part};

@@ -17,13 +17,10 @@ use bytemuck::Pod;
 use ndarray::Dimension;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
-use super::{
-    SharedArrayMut,
-    attached::{self, Role},
-};
+use super::attached::{self, Role};
 use crate::{
     DType, Error, Result,
-    array::{KeptMut, Order},
+    array::{KeptMut, Order, SharedArrayMut},
     bytes::map::WritableMap,
     dtype::Element,
 };
@@ -78,8 +75,8 @@ impl<A: Element + Pod, D: Dimension> SharedArrayMut<A, D> {
         if chunk == 0 {
             return Err(Error::invalid_input("an array cannot be filled in parts of length 0"));
         }
-        let (file, offset) = self.place()?;
-        let Some(layout) = self.layout()? else {
+        let (file, offset) = self.location()?;
+        let Some(layout) = self.original_layout()? else {
             let message = "an array whose axes were turned or cut cannot be filled in parts: turn them back, or freeze it";
             return Err(Error::invalid_input(message));
         };

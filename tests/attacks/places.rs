@@ -121,7 +121,7 @@ fn what_is_no_file_is_refused_and_never_waited_for() {
         (Path::new("/proc/self/mem"), ""),
         (Path::new("/proc/self/status"), ""),
     ] {
-        for mapping in [MmapMode::Allowed, MmapMode::Required, MmapMode::Forbidden] {
+        for mapping in [MmapMode::Auto, MmapMode::Required, MmapMode::Never] {
             let options = || OpenOptions::new().mmap_mode(mapping);
             for error in
                 [options().open(path).unwrap_err(), options().raw(raw()).open(path).unwrap_err()]
@@ -138,7 +138,7 @@ const TARGET: &str = "NDFERRY_TEST_TARGET";
 #[test]
 fn an_actor() {
     let Some(role) = role() else { return };
-    let mapping = if role == "forbidden" { MmapMode::Forbidden } else { MmapMode::Allowed };
+    let mapping = if role == "forbidden" { MmapMode::Never } else { MmapMode::Auto };
     let path = env::var_os(TARGET).unwrap();
     let array =
         OpenOptions::new().mmap_mode(mapping).open(path).unwrap().read::<f64, Ix1>().unwrap();

@@ -289,7 +289,7 @@ fn what_is_for_containers_is_refused_elsewhere() {
             DumpOptions::new().alignment(4096),
             "file is never compressed when it is written, and aligned to 64",
         ),
-        (DumpOptions::new().threshold(1), "there is no threshold"),
+        (DumpOptions::new().min_segment_bytes(1), "there is no threshold"),
         (DumpOptions::new().checksums(false), "has a checksum of every array"),
     ] {
         for format in FORMATS {

@@ -151,7 +151,7 @@ fn a_forbidden_map_keeps_what_the_file_held() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.ferry");
     ndferry::dump(&path, &array![1.5, 2.5]).unwrap();
-    let file = OpenOptions::new().mmap_mode(MmapMode::Forbidden).open(&path).unwrap();
+    let file = OpenOptions::new().mmap_mode(MmapMode::Never).open(&path).unwrap();
     std::fs::File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
     let array = file.read::<f64, Ix1>().unwrap();
     assert_eq!((array.to_vec(), array.copy_reason()), (vec![1.5, 2.5], Some(CopyReason::Read)));

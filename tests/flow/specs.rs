@@ -103,7 +103,7 @@ fn the_error_of_an_inner_flow_is_told_by_the_outer_one() {
         error.starts_with("node measured failed on row[0]: flow \"metrics\": group \"metrics\": "),
         "{error}"
     );
-    assert!(error.contains("did you mean \"mean\""), "{error}");
+    assert!(error.contains("did you mean `mean`"), "{error}");
 }
 
 // G6
@@ -134,9 +134,9 @@ fn nodes_are_collected_by_names_from_a_configuration() {
 #[test]
 fn names_that_there_are_not_are_answered_by_those_that_are_close() {
     let cases = [
-        (r#"{"flow": "metrcs"}"#, "there is no flow \"metrcs\": did you mean \"metrics\"?"),
-        (r#"{"flow": "metrics", "outputs": ["maen"]}"#, "did you mean \"mean\""),
-        (r#"{"flow": "metrics", "config": {"metrics": ["larget"]}}"#, "did you mean \"largest\""),
+        (r#"{"flow": "metrcs"}"#, "there is no flow \"metrcs\"; did you mean `metrics`?"),
+        (r#"{"flow": "metrics", "outputs": ["maen"]}"#, "did you mean `mean`"),
+        (r#"{"flow": "metrics", "config": {"metrics": ["larget"]}}"#, "did you mean `largest`"),
         (
             r#"{"flow": "metrics", "config": {"means": false, "metrics": ["mean"]}}"#,
             "there is no node \"mean\"",

@@ -208,7 +208,7 @@ fn what_cannot_be_mapped_cannot_be_copied_on_write() {
         refused(&open, CopyReason::Compressed);
     }
     ndferry::dump(&path, &value).unwrap();
-    refused(&open.clone().mmap_mode(MmapMode::Forbidden), CopyReason::Read);
+    refused(&open.clone().mmap_mode(MmapMode::Never), CopyReason::Read);
     let file = ndferry::open(&path).unwrap();
     assert!(
         file.copy_on_write::<f32, Ix1>(&file.arrays()[0])

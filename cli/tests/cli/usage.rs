@@ -35,8 +35,8 @@ fn usage_invalid_arguments_exit_with_2_and_a_reason() {
             "expected a number of bytes",
         ),
         (&["convert", "a.npy"], "<OUT>"),
-        (&["convert", "a.npy", "b.txt"], ".ferry, .npy, .npz or .safetensors"),
-        (&["convert", "a.npy", "b"], ".ferry, .npy, .npz or .safetensors"),
+        (&["convert", "a.npy", "b.txt"], ".ferry, .npy, .npz, .safetensors"),
+        (&["convert", "a.npy", "b"], ".ferry, .npy, .npz, .safetensors"),
         (&["convert", "a.npy", "b.npy", "--byte-order", "middle"], "little, big, native"),
         (
             &["convert", "a.npy", "b.ferry", "--compress", "gzip"],

@@ -9,7 +9,7 @@ use std::{
 
 use memmap2::{Mmap, MmapOptions};
 
-use super::Buffer;
+use super::{Buffer, identity::Identity};
 use crate::{Error, Result, sys};
 
 /// The bytes of a whole file: one that is open and mapped, or one that was read.
@@ -32,16 +32,13 @@ enum Content {
     Mapped {
         /// `None` for an empty file, which cannot be mapped and needs no map.
         map: Option<Mmap>,
-        #[cfg_attr(
-            not(target_os = "linux"),
-            allow(dead_code, reason = "kept open; handed on where there are pools")
-        )]
         file: Arc<File>,
         #[cfg_attr(
             not(target_os = "linux"),
             allow(dead_code, reason = "no other system has seals")
         )]
         sealed: bool,
+        identity: Identity,
     },
     Read(Arc<Buffer>),
 }
@@ -61,8 +58,12 @@ impl FileMap {
     pub(crate) fn of(file: impl Into<Arc<File>>, path: PathBuf) -> Result<Arc<Self>> {
         let file = file.into();
         let sealed = is_sealed(&file);
-        let map = map(&file, sealed).map_err(|error| Error::io("cannot map", error).at(&path))?;
-        Ok(Arc::new(Self { content: Content::Mapped { map, file, sealed }, path }))
+        let metadata =
+            file.metadata().map_err(|error| Error::io("cannot inspect", error).at(&path))?;
+        let map = map(&file, metadata.len(), sealed)
+            .map_err(|error| Error::io("cannot map", error).at(&path))?;
+        let identity = Identity::of(&metadata, &path);
+        Ok(Arc::new(Self { content: Content::Mapped { map, file, sealed, identity }, path }))
     }
 
     /// A file that was read, known to people as `path`; no path where it was none.
@@ -84,11 +85,26 @@ impl FileMap {
     }
 
     /// The open file, where it is mapped.
-    #[cfg(target_os = "linux")]
     pub(crate) fn file(&self) -> Option<&Arc<File>> {
         match &self.content {
             Content::Mapped { file, .. } => Some(file),
             Content::Read(_) => None,
+        }
+    }
+
+    /// Checks that the file was neither replaced, truncated nor changed since it was mapped.
+    ///
+    /// A sealed file cannot change, and a file that was read is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error that contains the expected and the found state of the file.
+    pub(crate) fn check_unchanged(&self) -> Result<()> {
+        match &self.content {
+            Content::Mapped { file, sealed: false, identity, .. } => {
+                identity.check(file).map_err(|error| error.at(&self.path))
+            }
+            Content::Mapped { sealed: true, .. } | Content::Read(_) => Ok(()),
         }
     }
 
@@ -118,8 +134,7 @@ fn is_sealed(_: &File) -> bool {
     false
 }
 
-fn map(file: &File, sealed: bool) -> io::Result<Option<Mmap>> {
-    let length = file.metadata()?.len();
+fn map(file: &File, length: u64, sealed: bool) -> io::Result<Option<Mmap>> {
     let length =
         usize::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
     if length == 0 {
@@ -145,6 +160,46 @@ fn map(file: &File, sealed: bool) -> io::Result<Option<Mmap>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // The time of modification is set, because its resolution may be some milliseconds.
+    #[test]
+    fn map_reports_a_changed_or_replaced_file() {
+        use std::time::{Duration, SystemTime};
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let old = SystemTime::now() - Duration::from_secs(60);
+        let open = || {
+            std::fs::write(&path, b"abc").unwrap();
+            File::options().append(true).open(&path).unwrap().set_modified(old).unwrap();
+            FileMap::open(&path).unwrap()
+        };
+        let refused = |map: &FileMap, change: &str| {
+            let error = map.check_unchanged().unwrap_err();
+            assert!(error.is_invalid_data() && error.path() == Some(&*path), "{error}");
+            assert!(error.to_string().contains(change), "{error}");
+        };
+
+        let map = open();
+        map.check_unchanged().unwrap();
+        File::options().append(true).open(&path).unwrap().set_len(1).unwrap();
+        refused(&map, "was changed after it was opened: expected 3 bytes, ");
+
+        let map = open();
+        std::fs::write(&path, b"xyz").unwrap();
+        refused(&map, "was changed");
+
+        let map = open();
+        std::fs::write(folder.path().join("b"), b"abc").unwrap();
+        std::fs::rename(folder.path().join("b"), &path).unwrap();
+        if cfg!(unix) {
+            refused(&map, "was replaced");
+        }
+
+        let map = open();
+        std::fs::remove_file(&path).unwrap();
+        map.check_unchanged().unwrap();
+    }
 
     #[test]
     fn an_empty_file_is_no_bytes() {

@@ -2,11 +2,11 @@
 
 mod buffer;
 mod file;
+mod identity;
 #[cfg(target_os = "linux")]
 mod page;
 #[cfg(target_os = "linux")]
 mod words;
-#[cfg(target_os = "linux")]
 mod writable;
 
 pub(crate) use buffer::Buffer;
@@ -15,5 +15,4 @@ pub(crate) use file::FileMap;
 pub(crate) use page::Page;
 #[cfg(target_os = "linux")]
 pub(crate) use words::Words;
-#[cfg(target_os = "linux")]
 pub(crate) use writable::WritableMap;

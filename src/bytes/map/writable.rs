@@ -4,6 +4,7 @@ use std::{fs::File, io};
 
 use memmap2::{MmapOptions, MmapRaw};
 
+#[cfg(target_os = "linux")]
 use crate::sys::unshared;
 
 /// Bytes of a file, mapped for writing: what is written here is in the file at once, and seen by whoever maps it; or, of a copy-on-write
@@ -29,10 +30,13 @@ impl WritableMap {
             return Ok(Self { map: None, shared: true });
         }
         let map = MmapOptions::new().offset(offset).len(length).map_raw(file)?;
-        let (start, before) = beginning(&map);
-        let file = file.try_clone()?.into();
-        // SAFETY: these are whole pages of the map just made, which `drop` takes off the list before it unmaps them.
-        unsafe { unshared::list_map(start, before + length, file, offset - before as u64) };
+        #[cfg(target_os = "linux")]
+        {
+            let (start, before) = beginning(&map);
+            let file = file.try_clone()?.into();
+            // SAFETY: these are whole pages of the map just made, which `drop` takes off the list before it unmaps them.
+            unsafe { unshared::list_map(start, before + length, file, offset - before as u64) };
+        }
         Ok(Self { map: Some(map), shared: true })
     }
 
@@ -73,6 +77,7 @@ impl WritableMap {
     }
 }
 
+#[cfg(target_os = "linux")]
 impl Drop for WritableMap {
     fn drop(&mut self) {
         if let (Some(map), true) = (&self.map, self.shared) {
@@ -92,6 +97,7 @@ fn check(file: &File, offset: u64, length: usize) -> io::Result<()> {
 }
 
 /// Where the first page of the map begins, and how many bytes before what was asked for that is.
+#[cfg(target_os = "linux")]
 fn beginning(map: &MmapRaw) -> (*mut u8, usize) {
     let before = map.as_mut_ptr().addr() % rustix::param::page_size();
     (map.as_mut_ptr().wrapping_sub(before), before)

@@ -1,155 +1,134 @@
-//! Reading a container: nothing it says is believed before it is checked.
+//! Reading a container. Every number in the file is checked before it is used.
 
-use std::{ops::Range, sync::Arc};
+use std::ops::Range;
 
 use byteorder::{ByteOrder as _, LittleEndian};
-use xxhash_rust::xxh3::xxh3_64;
 
-use super::{ALIGNMENT, Checksum, Header, MAGIC, PRELUDE, SegmentEntry, VERSION};
+use super::{ALIGNMENT, Header, MAGIC, PRELUDE_LEN, SegmentEntry, VERSION};
 use crate::{
     Error, Result,
-    bytes::map::FileMap,
-    format::file::{ArrayFile, ArrayInfo, Format, Tree},
+    format::{
+        encoding::{Checksum, Encoding, verify_xxh3},
+        entry::{ArrayInfo, Index, Tree},
+    },
 };
 
-pub(in crate::format) fn read(map: Arc<FileMap>, private: bool) -> Result<ArrayFile> {
-    let bytes: &[u8] = map.as_ref().as_ref();
-    let header = header(bytes)?;
-    let header: Header = serde_json::from_slice(&bytes[header]).map_err(|error| {
-        Error::invalid_data(format!("the header is not what a version 1 header is: {error}"))
-    })?;
+/// Parses the bytes of a whole container.
+pub(super) fn index(file: &[u8]) -> Result<Index> {
+    let header = header(file)?;
+    let header: Header = serde_json::from_slice(&file[header])
+        .map_err(|error| Error::invalid_data(format!("invalid version 1 header: {error}")))?;
 
-    let tree = within(bytes, header.tree.offset, header.tree.length, "tree")?;
-    check(bytes, tree.clone(), header.tree.xxh3.0, "the tree")?;
+    let tree = range(file, header.tree.offset, header.tree.length)
+        .map_err(|error| error.within("tree"))?;
+    verify(file, tree.clone(), header.tree.xxh3.0, "tree")?;
 
     let mut arrays = Vec::with_capacity(header.segments.len());
-    let mut end = PRELUDE;
+    let mut end = PRELUDE_LEN;
     for (number, entry) in header.segments.into_iter().enumerate() {
         let info = segment(entry, end, tree.start)
             .map_err(|error| error.within(format_args!("segment {number}")))?;
         end = info.range().end;
         arrays.push(info);
     }
-    Ok(ArrayFile::new(
-        map,
-        Format::Ferry,
-        Some(VERSION.to_string()),
-        arrays,
-        Tree::InFile(tree),
-        private,
-    ))
+    Ok(Index { version: Some(VERSION.to_string()), ..Index::new(arrays, Tree::InFile(tree)) })
 }
 
-/// Bytes of a file that begins with `bytes`, by a prelude that was checked.
-pub(in crate::format) fn length(bytes: &[u8]) -> Result<u64> {
-    let Some(prelude) = bytes.get(..PRELUDE) else {
+/// Checks the prelude at the start of `bytes`, and returns the length of the file.
+pub(super) fn length(bytes: &[u8]) -> Result<u64> {
+    let Some(prelude) = bytes.get(..PRELUDE_LEN) else {
         return Err(Error::invalid_data(format!(
-            "the file has {} bytes, a prelude has {PRELUDE}: truncated",
+            "expected {PRELUDE_LEN} bytes of prelude, found {} (truncated?)",
             bytes.len()
         )));
     };
-    // Version first: in another version everything after it may be different.
     let version = LittleEndian::read_u32(&prelude[8..]);
-    check(bytes, 0..56, LittleEndian::read_u64(&prelude[56..]), "the prelude")?;
+    verify(bytes, 0..56, LittleEndian::read_u64(&prelude[56..]), "prelude")?;
+    // In another version everything after the version number may differ.
     if version != VERSION {
         return Err(Error::invalid_data(format!(
-            "the file is of version {version}, this ndferry reads version {VERSION}"
+            "expected a .ferry file of version {VERSION}, found version {version}; use a newer ndferry"
         )));
     }
     if &prelude[..8] != MAGIC || prelude[12..16] != [0; 4] || prelude[48..56] != [0; 8] {
-        return Err(Error::invalid_data("the prelude has bytes set that are zero in version 1"));
+        return Err(Error::invalid_data("expected zeros in the unused bytes of the prelude"));
     }
     Ok(LittleEndian::read_u64(&prelude[16..]))
 }
 
-/// Where the header lies, by a prelude that was checked.
-fn header(bytes: &[u8]) -> Result<Range<usize>> {
-    let length = length(bytes)?;
-    if length != bytes.len() as u64 {
-        let held = bytes.len();
-        let message = format!(
-            "the file has {held} bytes, its prelude says {length}: truncated or appended to"
-        );
-        return Err(Error::invalid_data(message));
+/// Checks the prelude, and returns the range of the header.
+fn header(file: &[u8]) -> Result<Range<usize>> {
+    let length = length(file)?;
+    if length != file.len() as u64 {
+        return Err(Error::invalid_data(format!(
+            "expected {length} bytes, found {} (truncated or appended to?)",
+            file.len()
+        )));
     }
-    let field = |at: usize| LittleEndian::read_u64(&bytes[at..]);
-    let header = within(bytes, field(24), field(32), "header")?;
-    check(bytes, header.clone(), field(40), "the header")?;
+    let field = |at: usize| LittleEndian::read_u64(&file[at..]);
+    let header = range(file, field(24), field(32)).map_err(|error| error.within("header"))?;
+    verify(file, header.clone(), field(40), "header")?;
     Ok(header)
 }
 
-/// The range of a part, if it lies in the file behind the prelude.
-fn within(bytes: &[u8], offset: u64, length: u64, part: &str) -> Result<Range<usize>> {
+fn verify(file: &[u8], range: Range<usize>, expected: u64, part: &str) -> Result<()> {
+    verify_xxh3(file, range, expected).map_err(|error| error.within(part))
+}
+
+/// Returns the range of a part, if it is between the prelude and the end of the file.
+fn range(file: &[u8], offset: u64, length: u64) -> Result<Range<usize>> {
     match offset.checked_add(length) {
-        Some(end) if offset >= PRELUDE as u64 && end <= bytes.len() as u64 => {
+        Some(end) if offset >= PRELUDE_LEN as u64 && end <= file.len() as u64 => {
             Ok(offset as usize..end as usize)
         }
         _ => Err(Error::invalid_data(format!(
-            "the {part} is said to be {length} bytes from byte {offset} on, the file has {}",
-            bytes.len()
+            "expected {length} bytes from byte {offset}, outside the file of {} bytes",
+            file.len()
         ))),
     }
 }
 
-/// Compares the checksum of a range of the file; `part` is what to call its bytes.
-pub(in crate::format) fn check(
-    file: &[u8],
-    range: Range<usize>,
-    expected: u64,
-    part: &str,
-) -> Result<()> {
-    let (start, length) = (range.start, range.len());
-    let found = xxh3_64(&file[range]);
-    if found == expected {
-        return Ok(());
-    }
-    Err(Error::invalid_data(format!(
-        "{part} is damaged: the checksum of its {length} bytes from byte {start} on is {}, {} was recorded",
-        Checksum(found),
-        Checksum(expected)
-    )))
-}
-
-/// A segment between `low` and `high`.
+/// Describes the array of a segment, which must be between `low` and `high`.
 fn segment(entry: SegmentEntry, low: usize, high: usize) -> Result<ArrayInfo> {
     let SegmentEntry { name, dtype, shape, order, offset, nbytes, codec, stored, xxh3 } = entry;
     if offset % ALIGNMENT != 0 {
         return Err(Error::invalid_data(format!(
-            "begins at byte {offset}, which is no multiple of {ALIGNMENT}"
+            "expected an offset that is a multiple of {ALIGNMENT}, found {offset}"
         )));
     }
     if offset < low as u64 {
         return Err(Error::invalid_data(format!(
-            "begins at byte {offset}, before what precedes it ends, byte {low}"
+            "expected an offset of at least {low}, the end of the previous segment, found {offset}"
         )));
     }
-    let mut info = match (codec, stored) {
-        (None, None) => ArrayInfo::checked(name, dtype, &shape, order, offset, high)?,
-        (Some(codec), Some(stored)) => ArrayInfo::compressed(
-            name,
-            dtype,
-            &shape,
-            order,
-            within_segments(offset, stored, high)?,
-            codec,
-        )?,
-        _ => return Err(Error::invalid_data("has one of `codec` and `stored`, which go together")),
+    let info = match (codec, stored) {
+        (None, None) => ArrayInfo::plain(name, dtype, &shape, order, offset, high)?,
+        (Some(codec), Some(stored)) => {
+            let range = compressed_range(offset, stored, high)?;
+            ArrayInfo::compressed(name, dtype, &shape, order, range, Encoding::Frame(codec))?
+        }
+        _ => {
+            return Err(Error::invalid_data(
+                "expected both or neither of `codec` and `stored`, found one",
+            ));
+        }
     };
     if info.nbytes() != nbytes {
-        let message =
-            format!("is said to have {nbytes} bytes, its shape and dtype make {}", info.nbytes());
-        return Err(Error::invalid_data(message));
+        return Err(Error::invalid_data(format!(
+            "expected {} bytes for its shape and dtype, found `nbytes` {nbytes}",
+            info.nbytes()
+        )));
     }
-    info.checksum = xxh3.map(|checksum| checksum.0);
-    Ok(info)
+    Ok(info.with_checksum(xxh3.map(|checksum| Checksum::Xxh3(checksum.0))))
 }
 
-/// Where the bytes of a compressed array lie, if that is before `high`.
-fn within_segments(offset: u64, stored: u64, high: usize) -> Result<Range<usize>> {
+/// Returns the range of a compressed array, if it ends before `high`.
+fn compressed_range(offset: u64, stored: u64, high: usize) -> Result<Range<usize>> {
     match offset.checked_add(stored) {
         Some(end) if end <= high as u64 => Ok(offset as usize..end as usize),
         _ => Err(Error::invalid_data(format!(
-            "is said to be {stored} bytes from byte {offset} on, beyond what follows it, at byte {high}"
+            "expected {stored} compressed bytes from byte {offset}, beyond byte {high}, where the \
+             next part begins"
         ))),
     }
 }

@@ -1,4 +1,5 @@
-//! Writing a container in one pass: segments as they come, then the tree, then the header, the prelude last.
+//! Writing a container in one pass: the segments, the tree, the header, and at last the
+//! prelude.
 
 use std::{
     io::{self, Read, Seek, SeekFrom, Write},
@@ -9,7 +10,8 @@ use byteorder::{ByteOrder as _, LittleEndian};
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 use super::{
-    ALIGNMENT, Checksum, Header, MAGIC, PAGE, PAGE_FROM, PRELUDE, SegmentEntry, TreeEntry, VERSION,
+    ALIGNMENT, Checksum, Header, MAGIC, MIN_PAGE_ALIGNED_LEN, PAGE_LEN, PRELUDE_LEN, SegmentEntry,
+    TreeEntry, VERSION,
 };
 use crate::{
     AnyArray, DType, Error, Result,
@@ -18,25 +20,26 @@ use crate::{
     codec::Sink,
     dtype::{ByteOrder, Scalar},
     format::{
-        DumpOptions,
-        atomic::cannot_write,
+        blocks::for_each_block,
         compress::{Codec, Encoder},
-        dump::{for_each_block, order_of},
+        interface::cannot_write,
+        options::DumpOptions,
     },
 };
 
-/// Whose file it is, which decides the path that its header records.
+/// The kind of file that a container is written to. It decides the path in the header.
 #[derive(Clone, Copy)]
 pub(crate) enum Target<'a> {
-    /// A user's file, recorded by name alone: equal content makes equal bytes wherever it lies.
+    /// A user's file. The header records only its name, so that equal content makes equal
+    /// files in all folders.
     User(&'a Path),
-    /// No file of which anything is known.
+    /// A writer without a path.
     Nameless,
-    /// A temp file of a store, recorded by the full path under which the registry knows it.
+    /// A temporary file of a store. The header records its full path.
     Store(&'a Path),
 }
 
-/// A container being written.
+/// A writer of a container.
 pub(crate) struct Container<W> {
     file: W,
     at: u64,
@@ -47,7 +50,7 @@ pub(crate) struct Container<W> {
     scratch: Vec<u8>,
 }
 
-/// A segment being written.
+/// A segment that is being written.
 struct Segment {
     name: String,
     dtype: DType,
@@ -58,7 +61,7 @@ struct Segment {
 }
 
 impl<W: Write + Seek> Container<W> {
-    /// A container at the start of `file`, which is empty.
+    /// Begins a container at the start of `file`, which must be empty.
     pub(crate) fn new(mut file: W, target: Target<'_>, options: DumpOptions) -> Result<Self> {
         let path = match target {
             Target::User(path) => path.file_name().map(Path::new),
@@ -66,20 +69,22 @@ impl<W: Write + Seek> Container<W> {
             Target::Nameless => None,
         };
         let path = path.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
-        file.write_all(&[0; PRELUDE]).map_err(cannot_write)?;
-        let at = PRELUDE as u64;
+        file.write_all(&[0; PRELUDE_LEN]).map_err(cannot_write)?;
+        let at = PRELUDE_LEN as u64;
         Ok(Self { file, at, path, options, segments: Vec::new(), open: None, scratch: Vec::new() })
     }
 
-    /// Dtype, offset and bytes of the one segment written.
+    /// Returns dtype, offset and size of the only segment.
     pub(crate) fn only_segment(&self) -> (&DType, u64, u64) {
         let segment = &self.segments[0];
         (&segment.dtype, segment.offset, segment.nbytes)
     }
 
-    /// Writes tree, header and prelude. The file is whole after this, and not before. Gives its length.
+    /// Writes tree, header and prelude. Returns the length of the file, which is complete
+    /// only now.
     pub(crate) fn finish(mut self, tree: &[u8]) -> Result<u64> {
-        self.options.met(|name| self.segments.iter().any(|segment| segment.name == name))?;
+        self.options
+            .check_named_arrays(|name| self.segments.iter().any(|segment| segment.name == name))?;
         let header = Header {
             created_by: concat!("ndferry ", env!("CARGO_PKG_VERSION")).into(),
             path: std::mem::take(&mut self.path),
@@ -90,12 +95,11 @@ impl<W: Write + Seek> Container<W> {
             },
             segments: std::mem::take(&mut self.segments),
         };
-        let header = serde_json::to_vec(&header).map_err(|error| {
-            Error::invalid_data(format!("the header cannot be written: {error}"))
-        })?;
+        let header = serde_json::to_vec(&header)
+            .map_err(|error| Error::invalid_data(format!("cannot write the header: {error}")))?;
         let header_offset = self.at + tree.len() as u64;
 
-        let mut prelude = [0; PRELUDE];
+        let mut prelude = [0; PRELUDE_LEN];
         prelude[..8].copy_from_slice(MAGIC);
         LittleEndian::write_u32(&mut prelude[8..], VERSION);
         let length = header_offset + header.len() as u64;
@@ -117,7 +121,8 @@ impl<W: Write + Seek> Container<W> {
         Ok(length)
     }
 
-    /// Begins a segment of `nbytes` bytes, or of about so many, as far as known; of just so many where it is a whole `array`.
+    /// Begins a segment. If the size is known in advance, it is about `nbytes`. It is exact
+    /// for an `array`.
     fn begin_at(
         &mut self,
         name: String,
@@ -138,7 +143,7 @@ impl<W: Write + Seek> Container<W> {
         Ok(())
     }
 
-    /// Begins a segment whose `nbytes` stay what they are in the file, for somebody else to fill; gives its offset.
+    /// Begins a segment whose bytes are filled in the file by other code. Returns its offset.
     pub(crate) fn begin_blank(&mut self, dtype: DType, nbytes: usize) -> Result<u64> {
         self.begin_at(String::new(), dtype, Some(nbytes), true)?;
         let offset = self.at;
@@ -148,7 +153,8 @@ impl<W: Write + Seek> Container<W> {
         Ok(offset)
     }
 
-    /// Ends such a segment, which was filled with `bytes` where it is to have a checksum.
+    /// Ends a segment that was filled in the file. Only its checksum, if there is one,
+    /// needs the `bytes`.
     pub(crate) fn end_blank(&mut self, bytes: &[u8], shape: &[usize], order: Order) -> Result<()> {
         if let Some(hash) = &mut self.open.as_mut().expect("a segment was begun").hash {
             hash.update(bytes);
@@ -192,18 +198,22 @@ impl<W: Write + Seek> Container<W> {
     }
 }
 
-/// What the offset of a segment of `nbytes` bytes is a multiple of; of one whose length is not known, where there is none.
+/// Returns the alignment of a segment, whose size may be unknown.
 fn alignment(nbytes: Option<usize>, options: &DumpOptions) -> u64 {
-    let least = if nbytes.is_none_or(|nbytes| nbytes >= PAGE_FROM) { PAGE } else { ALIGNMENT };
-    least.max(options.alignment)
+    let minimum = if nbytes.is_none_or(|nbytes| nbytes >= MIN_PAGE_ALIGNED_LEN) {
+        PAGE_LEN
+    } else {
+        ALIGNMENT
+    };
+    minimum.max(options.alignment)
 }
 
-/// Where the first segment of a container lies, if it has `nbytes` bytes.
-pub(in crate::format) fn first_offset(nbytes: usize, options: &DumpOptions) -> u64 {
-    (PRELUDE as u64).next_multiple_of(alignment(Some(nbytes), options))
+/// Returns the offset of the first segment of a container.
+pub(super) fn first_offset(nbytes: usize, options: &DumpOptions) -> u64 {
+    (PRELUDE_LEN as u64).next_multiple_of(alignment(Some(nbytes), options))
 }
 
-/// Bytes that are hashed as they go to the file, as it has them.
+/// A writer that hashes the bytes it passes on.
 struct Hashed<'a, W> {
     file: &'a mut W,
     hash: Option<&'a mut Xxh3Default>,
@@ -249,18 +259,15 @@ impl<W: Write + Seek> Sink for Container<W> {
     }
 
     fn array(&mut self, name: String, array: &AnyArray) -> Result<usize> {
-        let dtype = match self.options.byte_order {
-            Some(byte_order) => array.dtype().with_byte_order(byte_order),
-            None => array.dtype().clone(),
-        };
-        let order = order_of(array, self.options.order);
+        let (dtype, order) = (self.options.dtype_of(array), self.options.order_of(array));
         self.begin_at(name, dtype.clone(), Some(array.nbytes()), true)?;
         for_each_block(array, &dtype, order, |block| self.put(block)).map_err(cannot_write)?;
         self.end_at(array.shape(), order)
     }
 
     fn restart(&mut self) -> Result<()> {
-        // What was written so far stays, unused, before what comes: a container is written forward only.
+        // Segments written so far remain in the file as unused bytes, because the container
+        // is only written forwards.
         self.open = None;
         self.segments.clear();
         Ok(())

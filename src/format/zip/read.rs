@@ -1,38 +1,38 @@
-//! Reading a directory: nothing it says is believed before it is checked.
+//! Reading the directory. Every number in it is checked before it is used.
 
 use std::ops::Range;
 
 use byteorder::{ByteOrder as _, LittleEndian};
 
 use super::{
-    CENTRAL, CENTRAL_LENGTH, DEFLATED, DESCRIBED_AFTER, DESCRIPTOR, ELSEWHERE, END, END_64,
-    END_64_LENGTH, END_LENGTH, EXTRA_64, LOCAL, LOCAL_LENGTH, LOCATOR_64, LOCATOR_64_LENGTH,
+    CENTRAL, CENTRAL_LENGTH, DEFLATED, DESCRIBED_AFTER, DESCRIPTOR, END, END_64, END_64_LENGTH,
+    END_LENGTH, EXTRA_64, IN_EXTRA_FIELD, LOCAL, LOCAL_LENGTH, LOCATOR_64, LOCATOR_64_LENGTH,
     STORED, UTF_8,
 };
 use crate::{Error, Result, dtype::Quoted};
 
-/// Flags of what no reader here can undo: encryption, three ways, and patches.
-const UNREADABLE: u16 = 1 | 1 << 5 | 1 << 6 | 1 << 13;
+/// The flags of encrypted members and patches.
+const UNSUPPORTED_FLAGS: u16 = 1 | 1 << 5 | 1 << 6 | 1 << 13;
 
-/// A member, whose bytes are within the file and nobody else's.
+/// A member. Its bytes are within the file, and belong to no other member.
 #[derive(Clone, Debug)]
-pub(in crate::format) struct Member {
+pub(in crate::format) struct ZipMember {
     pub(in crate::format) name: String,
-    /// Where in the file its bytes lie, as they are or deflated.
+    /// The range of its bytes in the file, which may be deflated.
     pub(in crate::format) data: Range<usize>,
     pub(in crate::format) deflated: bool,
-    /// Bytes of it, when inflated.
+    /// The number of bytes when inflated.
     pub(in crate::format) size: u64,
-    /// CRC-32 of these.
+    /// The CRC-32 of the inflated bytes.
     pub(in crate::format) crc: u32,
 }
 
-/// Every member, in the order in which they lie.
-pub(in crate::format) fn members(file: &[u8]) -> Result<Vec<Member>> {
+/// Returns all members, in the order of their bytes.
+pub(in crate::format) fn members(file: &[u8]) -> Result<Vec<ZipMember>> {
     let directory = directory(file)?;
     let start = directory.range.start;
     let mut records = Records { bytes: &file[directory.range.clone()] };
-    // The count is checked against what is there as the records are read.
+    // A wrong count ends in an error when the records are used up.
     let mut entries = Vec::new();
     for number in 0..directory.count {
         let entry = records
@@ -42,13 +42,13 @@ pub(in crate::format) fn members(file: &[u8]) -> Result<Vec<Member>> {
     }
     if !records.bytes.is_empty() {
         return Err(Error::invalid_data(format!(
-            "the directory is said to have {} entries; {} bytes come after them",
+            "expected {} entries in the directory, found {} more bytes",
             directory.count,
             records.bytes.len()
         )));
     }
     entries.sort_by_key(|entry| entry.offset);
-    // Each ends where the next begins, the last where the directory does.
+    // Each member ends at the start of the next, and the last one at the directory.
     let mut edges = entries
         .iter()
         .map(|entry| entry.offset)
@@ -57,18 +57,18 @@ pub(in crate::format) fn members(file: &[u8]) -> Result<Vec<Member>> {
         .into_iter();
     if let Some(first) = edges.next().filter(|&first| first != 0) {
         return Err(Error::invalid_data(format!(
-            "the first {first} bytes of the zip file belong to no member"
+            "expected a member at the start of the zip file, found {first} bytes before the first one"
         )));
     }
-    let placed =
-        entries.into_iter().zip(edges).map(|(entry, end)| match entry.placed(file, end, start) {
+    let members =
+        entries.into_iter().zip(edges).map(|(entry, end)| match entry.data(file, end, start) {
             Ok(data) => Ok(entry.member(data)),
             Err(error) => Err(error.within(format_args!("member {}", Quoted(&entry.name)))),
         });
-    placed.collect()
+    members.collect()
 }
 
-/// Where the directory lies, and how many entries it has.
+/// The range of the directory, and the number of its entries.
 struct Directory {
     range: Range<usize>,
     count: u64,
@@ -85,7 +85,7 @@ fn directory(file: &[u8]) -> Result<Directory> {
         LittleEndian::read_u32(&record[16..]),
     );
     let (start, counts, size, offset) = match end_64(file, end)? {
-        None if disk != 0 => return Err(parts()),
+        None if disk != 0 => return Err(multi_part()),
         None => (end, count.map(u64::from), size.into(), offset.into()),
         Some((start, long)) => {
             let agree =
@@ -96,33 +96,31 @@ fn directory(file: &[u8]) -> Result<Directory> {
                 && agree(offset, u32::MAX, long.offset);
             if !alike {
                 return Err(Error::invalid_data(
-                    "the directory's two ends, the short one and the long one, differ",
+                    "the zip file has a zip64 end record that differs from its end record",
                 ));
             }
             (start, long.counts, long.size, long.offset)
         }
     };
     if counts[0] != counts[1] {
-        return Err(parts());
+        return Err(multi_part());
     }
     if offset.checked_add(size) != Some(start as u64) {
         return Err(Error::invalid_data(format!(
-            "the directory is said to be {size} bytes from byte {offset} on, its end begins at byte {start}: bytes were put before it, or \
-             between"
+            "expected a directory of {size} bytes from byte {offset}, but its end record begins at byte \
+             {start} (bytes inserted?)"
         )));
     }
     Ok(Directory { range: offset as usize..start, count: counts[0] })
 }
 
-fn parts() -> Error {
-    Error::invalid_data("the zip file is one of several parts")
+fn multi_part() -> Error {
+    Error::invalid_data("the zip file is one part of several")
 }
 
-/// Where the end record begins: it ends with the file, but for a comment whose length it tells.
+/// Returns the offset of the end record. Only a comment, whose length it contains, follows.
 fn end(file: &[u8]) -> Result<usize> {
-    let none = || {
-        Error::invalid_data("the zip file has no end of its directory: truncated or appended to")
-    };
+    let none = || Error::invalid_data("the zip file has no end record (truncated or appended to?)");
     let last = file.len().checked_sub(END_LENGTH).ok_or_else(none)?;
     let first = last.saturating_sub(u16::MAX.into());
     let mut found = (first..=last).filter(|&at| {
@@ -133,19 +131,20 @@ fn end(file: &[u8]) -> Result<usize> {
         (Some(at), None) => Ok(at),
         (None, _) => Err(none()),
         (Some(one), Some(other)) => Err(Error::invalid_data(format!(
-            "the zip file has two ends of its directory, at bytes {one} and {other}: which is meant cannot be told"
+            "expected one end record in the zip file, found two, at bytes {one} and {other}"
         ))),
     }
 }
 
-/// What the long end record says, for numbers that the short one has no room for.
+/// The zip64 end record, with numbers that do not fit into the end record.
 struct End64 {
     counts: [u64; 2],
     size: u64,
     offset: u64,
 }
 
-/// The long end record, where there is one, and where it begins. It lies right before its locator, that before the end at `end`.
+/// Returns the zip64 end record and its offset, if there is one. Its locator follows it,
+/// directly before the end record at `end`.
 fn end_64(file: &[u8], end: usize) -> Result<Option<(usize, End64)>> {
     let Some(locator) =
         end.checked_sub(LOCATOR_64_LENGTH).filter(|&at| file[at..].starts_with(LOCATOR_64))
@@ -158,30 +157,29 @@ fn end_64(file: &[u8], end: usize) -> Result<Option<(usize, End64)>> {
         LittleEndian::read_u32(&file[locator + 16..]),
     );
     let misplaced = || {
-        let message = format!(
-            "the long end of the directory, said to be at byte {start}, does not end before byte {locator}"
-        );
-        Error::invalid_data(message)
+        Error::invalid_data(format!(
+            "expected a zip64 end record from byte {start} to byte {locator}, found something else"
+        ))
     };
     let start =
         usize::try_from(start).ok().filter(|&at| at < locator && locator - at >= END_64_LENGTH);
     let start = start.ok_or_else(misplaced)?;
     let record = &file[start..locator];
-    // The length that the record tells leaves out the twelve bytes up to and with itself.
+    // The recorded length excludes the first twelve bytes, which contain it.
     if !record.starts_with(END_64)
         || LittleEndian::read_u64(&record[4..]) != (record.len() - 12) as u64
     {
         return Err(misplaced());
     }
     if disks.0 != 0 || disks.1 > 1 || record[16..24] != [0; 8] {
-        return Err(parts());
+        return Err(multi_part());
     }
     let field = |at: usize| LittleEndian::read_u64(&record[at..]);
     Ok(Some((start, End64 { counts: [field(24), field(32)], size: field(40), offset: field(48) })))
 }
 
-/// What the directory says of a member.
-struct Entry {
+/// An entry of the directory.
+struct DirectoryEntry {
     name: String,
     flags: u16,
     method: u16,
@@ -191,7 +189,7 @@ struct Entry {
     offset: u64,
 }
 
-/// The entries not yet read.
+/// Records that are not yet read.
 struct Records<'a> {
     bytes: &'a [u8],
 }
@@ -199,19 +197,16 @@ struct Records<'a> {
 impl<'a> Records<'a> {
     fn take(&mut self, length: usize) -> Result<&'a [u8]> {
         let (taken, rest) = self.bytes.split_at_checked(length).ok_or_else(|| {
-            Error::invalid_data(format!(
-                "needs {length} bytes more, there are {}",
-                self.bytes.len()
-            ))
+            Error::invalid_data(format!("expected {length} bytes, found {}", self.bytes.len()))
         })?;
         self.bytes = rest;
         Ok(taken)
     }
 
-    fn next(&mut self) -> Result<Entry> {
+    fn next(&mut self) -> Result<DirectoryEntry> {
         let record = self.take(CENTRAL_LENGTH)?;
         if !record.starts_with(CENTRAL) {
-            return Err(Error::invalid_data("does not begin as an entry does"));
+            return Err(Error::invalid_data("expected the start of an entry, found other bytes"));
         }
         let short = |at: usize| LittleEndian::read_u16(&record[at..]);
         let long = |at: usize| LittleEndian::read_u32(&record[at..]);
@@ -221,16 +216,24 @@ impl<'a> Records<'a> {
         let name = text(name, short(8))?;
         let [size, packed, offset] = lengths([long(24), long(20), long(42)], extra)?;
         if !matches!(short(34), 0 | u16::MAX) {
-            return Err(parts());
+            return Err(multi_part());
         }
-        Ok(Entry { name, flags: short(8), method: short(10), crc: long(16), packed, size, offset })
+        Ok(DirectoryEntry {
+            name,
+            flags: short(8),
+            method: short(10),
+            crc: long(16),
+            packed,
+            size,
+            offset,
+        })
     }
 }
 
-/// A member's name.
+/// Decodes the name of a member.
 fn text(name: &[u8], flags: u16) -> Result<String> {
     match std::str::from_utf8(name) {
-        // Without the flag a letter beyond ASCII is one of the writer's own code page.
+        // Without the flag, letters beyond ASCII are in the code page of the writer.
         Ok(text)
             if (flags & UTF_8 != 0 || text.is_ascii())
                 && !text.is_empty()
@@ -241,22 +244,23 @@ fn text(name: &[u8], flags: u16) -> Result<String> {
         _ => {
             let name = String::from_utf8_lossy(name);
             Err(Error::invalid_data(format!(
-                "has the name {}; a name is UTF-8, says so, and has no zeros",
+                "expected a name in UTF-8, marked so and without zeros, found {}",
                 Quoted(&name)
             )))
         }
     }
 }
 
-/// Lengths and offsets, from the extra field where they do not fit the record: those alone, in this order.
+/// Returns lengths and offsets. The extra field contains those that do not fit into the
+/// record, in the same order.
 fn lengths<const N: usize>(recorded: [u32; N], extra: &[u8]) -> Result<[u64; N]> {
     let mut field = long_field(extra)?;
     let mut lengths = recorded.map(u64::from);
     for length in &mut lengths {
-        if *length == u64::from(ELSEWHERE) {
+        if *length == u64::from(IN_EXTRA_FIELD) {
             let (number, rest) =
                 field.and_then(|field| field.split_at_checked(8)).ok_or_else(|| {
-                    Error::invalid_data("refers to a number in an extra field that is not there")
+                    Error::invalid_data("expected a number in the zip64 extra field, found none")
                 })?;
             *length = LittleEndian::read_u64(number);
             field = Some(rest);
@@ -265,45 +269,44 @@ fn lengths<const N: usize>(recorded: [u32; N], extra: &[u8]) -> Result<[u64; N]>
     Ok(lengths)
 }
 
-/// The extra field with the numbers that do not fit.
+/// Returns the extra field for numbers that do not fit into the record.
 fn long_field(mut extra: &[u8]) -> Result<Option<&[u8]>> {
     let mut found = None;
-    // What is too short for a field is padding.
+    // Fewer than four bytes are padding.
     while extra.len() >= 4 {
         let (kind, length) = (LittleEndian::read_u16(extra), LittleEndian::read_u16(&extra[2..]));
         let (field, rest) = extra[4..].split_at_checked(length.into()).ok_or_else(|| {
-            Error::invalid_data("has an extra field that is longer than all of them")
+            Error::invalid_data("an extra field reaches beyond the end of its record")
         })?;
         if kind == EXTRA_64 && found.replace(field).is_some() {
-            return Err(Error::invalid_data("has the extra field for long numbers twice"));
+            return Err(Error::invalid_data("expected one zip64 extra field, found two"));
         }
         extra = rest;
     }
     Ok(found)
 }
 
-impl Entry {
-    /// Where the bytes of the member lie, which ends at byte `end` of the file, before the directory at `limit`.
-    fn placed(&self, file: &[u8], end: u64, limit: usize) -> Result<Range<usize>> {
-        if self.flags & UNREADABLE != 0 {
-            return Err(Error::invalid_data("is encrypted, or a patch of something else"));
+impl DirectoryEntry {
+    /// Checks the member, which ends at byte `end`, before the directory at `limit`.
+    /// Returns the range of its bytes.
+    fn data(&self, file: &[u8], end: u64, limit: usize) -> Result<Range<usize>> {
+        if self.flags & UNSUPPORTED_FLAGS != 0 {
+            return Err(Error::invalid_data("encrypted members and patches are not supported"));
         }
         if !matches!(self.method, STORED | DEFLATED) {
-            let message = format!(
-                "is compressed by method {}; known are 0 (not at all) and 8 (deflate)",
+            return Err(Error::invalid_data(format!(
+                "expected compression method 0 (stored) or 8 (deflate), found {}",
                 self.method
-            );
-            return Err(Error::invalid_data(message));
+            )));
         }
         if self.method == STORED && self.packed != self.size {
-            let message = format!(
-                "is not compressed, but has {} bytes in the file and {} outside",
+            return Err(Error::invalid_data(format!(
+                "expected the same two lengths for a stored member, found {} and {}",
                 self.packed, self.size
-            );
-            return Err(Error::invalid_data(message));
+            )));
         }
         let outside = || {
-            Error::invalid_data(format!("reaches beyond byte {end}, where what follows it begins"))
+            Error::invalid_data(format!("reaches beyond byte {end}, where the next part begins"))
         };
         let end = usize::try_from(end).ok().filter(|&end| end <= limit).ok_or_else(outside)?;
         let start =
@@ -314,12 +317,12 @@ impl Entry {
         let packed =
             usize::try_from(self.packed).ok().filter(|&packed| packed <= local.bytes.len());
         let data = start..start + packed.ok_or_else(outside)?;
-        self.check_behind(&file[data.end..end])?;
+        self.check_descriptor(&file[data.end..end])?;
         Ok(data)
     }
 
-    fn member(self, data: Range<usize>) -> Member {
-        Member {
+    fn member(self, data: Range<usize>) -> ZipMember {
+        ZipMember {
             name: self.name,
             data,
             deflated: self.method == DEFLATED,
@@ -328,15 +331,15 @@ impl Entry {
         }
     }
 
-    /// Reads the record before the member's bytes and holds it against the directory.
+    /// Compares the record before the member's bytes with the directory.
     fn check(&self, local: &mut Records<'_>) -> Result<()> {
         let record = local.take(LOCAL_LENGTH)?;
         let short = |at: usize| LittleEndian::read_u16(&record[at..]);
         let long = |at: usize| LittleEndian::read_u32(&record[at..]);
         let name = local.take(short(26).into())?;
         let [size, packed] = lengths([long(22), long(18)], local.take(short(28).into())?)?;
-        let flags = UNREADABLE | DESCRIBED_AFTER | UTF_8;
-        // Where they stand behind the data, they may be zero here.
+        let flags = UNSUPPORTED_FLAGS | DESCRIBED_AFTER | UTF_8;
+        // If they follow the data, they may be zero here.
         let after = self.flags & DESCRIBED_AFTER != 0;
         let alike = |here: u64, there: u64| here == there || after && here == 0;
         let agree = record.starts_with(LOCAL)
@@ -349,13 +352,13 @@ impl Entry {
         if agree {
             Ok(())
         } else {
-            Err(Error::invalid_data("is not what the directory says of it"))
+            Err(Error::invalid_data("its header differs from its directory entry"))
         }
     }
 
-    /// What lies behind the member's bytes: nothing, or checksum and lengths once more, the latter of four or eight bytes, with a
-    /// mark before them or without.
-    fn check_behind(&self, bytes: &[u8]) -> Result<()> {
+    /// Checks that nothing follows the member's bytes, or only a data descriptor: checksum and
+    /// lengths, the latter of four or eight bytes, with or without a signature.
+    fn check_descriptor(&self, bytes: &[u8]) -> Result<()> {
         if self.flags & DESCRIBED_AFTER == 0 && bytes.is_empty() {
             return Ok(());
         }
@@ -364,16 +367,16 @@ impl Entry {
         let fits = self.packed.max(self.size) <= u32::MAX.into();
         let long = [&crc[..], &packed, &size].concat();
         let short = [&crc[..], &packed[..4], &size[..4]].concat();
-        let mark = DESCRIPTOR.as_slice();
+        let signature = DESCRIPTOR.as_slice();
         let described = [&long, &short].into_iter().any(|numbers| {
             (fits || numbers.len() == long.len())
-                && (bytes == numbers || bytes == [mark, numbers].concat())
+                && (bytes == numbers || bytes == [signature, numbers].concat())
         });
         if self.flags & DESCRIBED_AFTER != 0 && described {
             return Ok(());
         }
         Err(Error::invalid_data(format!(
-            "is followed by {} bytes that belong to nothing",
+            "expected the next part directly after its bytes, found {} bytes between them",
             bytes.len()
         )))
     }

@@ -1,4 +1,4 @@
-//! Writing a zip file of stored members: one after another, the directory at the end.
+//! Writing a zip file of stored members.
 
 use std::io::{self, Seek, SeekFrom, Write};
 
@@ -6,26 +6,27 @@ use byteorder::{LittleEndian, WriteBytesExt};
 use crc32fast::Hasher;
 
 use super::{
-    CENTRAL, ELSEWHERE, END, END_64, END_64_LENGTH, EXTRA_64, LOCAL, LOCAL_LENGTH, LOCATOR_64,
+    CENTRAL, END, END_64, END_64_LENGTH, EXTRA_64, IN_EXTRA_FIELD, LOCAL, LOCAL_LENGTH, LOCATOR_64,
     STORED, UTF_8,
 };
 
-/// Every member's bytes begin at a multiple of this.
+/// The bytes of each member begin at a multiple of this.
 const ALIGNMENT: u64 = 64;
-/// The extra field that pads to an alignment: Android's, which tools that move members keep true.
+/// The extra field for alignment, as defined by Android. Tools that move members update
+/// it.
 const EXTRA_ALIGNMENT: u16 = 0xD935;
-/// Bytes of that field when it pads nothing.
-const LEAST_PADDING: u64 = 6;
-/// Version needed to extract: 2.0, and 4.5 for long numbers.
+/// The length of that field without padding.
+const MIN_PADDING: u64 = 6;
+/// The version needed to extract: 2.0, or 4.5 for 64-bit numbers.
 const VERSION: u16 = 20;
 const VERSION_64: u16 = 45;
-/// Made on Unix, where the permissions below are looked at.
+/// Marks the file as made on Unix, so that the permissions below are used.
 const UNIX: u16 = 3 << 8;
 const PERMISSIONS: u32 = 0o100_644 << 16;
-/// The first of January 1980, so that equal content makes equal bytes.
+/// 1 January 1980, so that equal content makes equal files.
 const DATE: u16 = 1 << 5 | 1;
 
-/// A zip file being written.
+/// A writer of a zip file.
 pub(in crate::format) struct Archive<W> {
     file: W,
     at: u64,
@@ -34,24 +35,25 @@ pub(in crate::format) struct Archive<W> {
 }
 
 impl<W: Write + Seek> Archive<W> {
-    /// A zip file at the start of `file`, which is empty.
+    /// Begins a zip file at the start of `file`, which must be empty.
     pub(in crate::format) fn new(file: W) -> Self {
         Self { file, at: 0, directory: Vec::new(), count: 0 }
     }
 
-    /// Adds a member of `size` bytes, which `write` writes. The name has at most 65 535 bytes.
+    /// Adds a member of `size` bytes, which `write` writes. The name must have at most 65,535
+    /// bytes.
     pub(in crate::format) fn member(
         &mut self,
         name: &str,
         size: u64,
-        write: impl FnOnce(&mut Member<'_, W>) -> io::Result<()>,
+        write: impl FnOnce(&mut MemberWriter<'_, W>) -> io::Result<()>,
     ) -> io::Result<()> {
         let offset = self.at;
         let local = local(name, size, offset)?;
         self.file.write_all(&local)?;
-        let mut member = Member { file: &mut self.file, hash: Hasher::new(), left: size };
+        let mut member = MemberWriter { file: &mut self.file, hash: Hasher::new(), left: size };
         write(&mut member)?;
-        assert_eq!(member.left, 0, "a member has the bytes that were announced");
+        assert_eq!(member.left, 0, "a member has the announced size");
         let crc = member.hash.finalize();
         self.at += local.len() as u64 + size;
         self.file.seek(SeekFrom::Start(offset + 14))?;
@@ -61,7 +63,7 @@ impl<W: Write + Seek> Archive<W> {
         central(&mut self.directory, name, size, crc, offset)
     }
 
-    /// Writes the directory. The file is whole after this, and not before.
+    /// Writes the directory, which completes the file.
     pub(in crate::format) fn finish(mut self) -> io::Result<()> {
         let end = end(self.count, self.directory.len() as u64, self.at)?;
         self.file.write_all(&self.directory)?;
@@ -70,21 +72,18 @@ impl<W: Write + Seek> Archive<W> {
     }
 }
 
-/// The bytes of a member on their way.
-pub(in crate::format) struct Member<'a, W> {
+/// A writer of the bytes of a member.
+pub(in crate::format) struct MemberWriter<'a, W> {
     file: &'a mut W,
     hash: Hasher,
     left: u64,
 }
 
-impl<W: Write> Write for Member<'_, W> {
+impl<W: Write> Write for MemberWriter<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.file.write(bytes)?;
         self.hash.update(&bytes[..written]);
-        self.left = self
-            .left
-            .checked_sub(written as u64)
-            .expect("a member has the bytes that were announced");
+        self.left = self.left.checked_sub(written as u64).expect("a member has the announced size");
         Ok(written)
     }
 
@@ -93,20 +92,22 @@ impl<W: Write> Write for Member<'_, W> {
     }
 }
 
-/// A number as a record has it: itself, or that it stands elsewhere.
+/// Returns a number as it is stored in a record: itself, or the mark that it is stored in
+/// an extra field.
 fn short(number: u64) -> u32 {
-    u32::try_from(number).unwrap_or(ELSEWHERE)
+    u32::try_from(number).unwrap_or(IN_EXTRA_FIELD)
 }
 
 fn is_long(number: u64) -> bool {
-    short(number) == ELSEWHERE
+    short(number) == IN_EXTRA_FIELD
 }
 
 fn version(long: bool) -> u16 {
     if long { VERSION_64 } else { VERSION }
 }
 
-/// The record before a member's bytes, which then begin at a multiple of 64. The checksum is still zero.
+/// Returns the record before a member's bytes, padded so that they are aligned. The
+/// checksum is still zero.
 fn local(name: &str, size: u64, offset: u64) -> io::Result<Vec<u8>> {
     let mut extra = Vec::new();
     if is_long(size) {
@@ -117,11 +118,11 @@ fn local(name: &str, size: u64, offset: u64) -> io::Result<Vec<u8>> {
     }
     let unpadded = offset + (LOCAL_LENGTH + name.len() + extra.len()) as u64;
     if unpadded % ALIGNMENT != 0 {
-        let padding = (unpadded + LEAST_PADDING).next_multiple_of(ALIGNMENT) - unpadded;
+        let padding = (unpadded + MIN_PADDING).next_multiple_of(ALIGNMENT) - unpadded;
         extra.write_u16::<LittleEndian>(EXTRA_ALIGNMENT)?;
         extra.write_u16::<LittleEndian>(padding as u16 - 4)?;
         extra.write_u16::<LittleEndian>(ALIGNMENT as u16)?;
-        extra.resize(extra.len() + (padding - LEAST_PADDING) as usize, 0);
+        extra.resize(extra.len() + (padding - MIN_PADDING) as usize, 0);
     }
     let mut record = LOCAL.to_vec();
     record.write_u16::<LittleEndian>(version(is_long(size)))?;
@@ -132,7 +133,8 @@ fn local(name: &str, size: u64, offset: u64) -> io::Result<Vec<u8>> {
     Ok(record)
 }
 
-/// What both records of a member have, from the flags to the length of the name.
+/// Appends the common part of both records of a member, from the flags to the length of
+/// the name.
 fn common(record: &mut Vec<u8>, name: &str, size: u64, crc: u32) -> io::Result<()> {
     record.write_u16::<LittleEndian>(if name.is_ascii() { 0 } else { UTF_8 })?;
     record.write_u16::<LittleEndian>(STORED)?;
@@ -144,7 +146,7 @@ fn common(record: &mut Vec<u8>, name: &str, size: u64, crc: u32) -> io::Result<(
     record.write_u16::<LittleEndian>(name.len() as u16)
 }
 
-/// Appends a member's entry to the directory.
+/// Appends a member to the directory.
 fn central(
     directory: &mut Vec<u8>,
     name: &str,
@@ -152,7 +154,7 @@ fn central(
     crc: u32,
     offset: u64,
 ) -> io::Result<()> {
-    // The size stands in the file and outside of it, and so twice.
+    // Both sizes are stored: compressed and uncompressed.
     let long: Vec<u64> =
         [size, size, offset].into_iter().filter(|&number| is_long(number)).collect();
     directory.extend_from_slice(CENTRAL);
@@ -164,7 +166,7 @@ fn central(
     } else {
         4 + 8 * long.len() as u16
     })?;
-    // No comment, the first disk, no attributes of its own.
+    // No comment, the first disk, no internal attributes.
     directory.extend_from_slice(&[0; 6]);
     directory.write_u32::<LittleEndian>(PERMISSIONS)?;
     directory.write_u32::<LittleEndian>(short(offset))?;
@@ -177,7 +179,7 @@ fn central(
     Ok(())
 }
 
-/// The end of a directory of `count` entries and `size` bytes at `offset`, with the long one before it where it takes that.
+/// Returns the end record of a directory, preceded by a zip64 end record if necessary.
 fn end(count: u64, size: u64, offset: u64) -> io::Result<Vec<u8>> {
     let short_count = u16::try_from(count).unwrap_or(u16::MAX);
     let mut record = Vec::new();
@@ -224,8 +226,8 @@ mod tests {
 
     // F5
     #[test]
-    fn what_is_written_is_read_and_aligned_whatever_the_name() {
-        // Names of every length modulo the alignment: paddings of every length, and none.
+    fn zip_members_are_aligned_for_any_name() {
+        // Names of all lengths modulo the alignment need all lengths of padding.
         let names: Vec<String> =
             (1..140).map(|length| "n".repeat(length)).chain(["größe".into()]).collect();
         let content: Vec<(&str, &[u8])> =
@@ -242,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn more_members_than_a_short_count_can_tell_are_told_by_a_long_one() {
+    fn zip_counts_many_members_in_zip64_record() {
         for count in [65_534, 65_535, 65_536] {
             let names: Vec<String> = (0..count).map(|number| format!("{number:05}")).collect();
             let content: Vec<(&str, &[u8])> =
@@ -255,11 +257,11 @@ mod tests {
     }
 
     #[test]
-    fn lengths_and_offsets_beyond_four_gibibytes_are_read_back() {
+    fn zip_reads_lengths_above_four_gibibytes() {
         let (size, offset) = (5 << 30, 64_u64);
         let local = local("a", size, 0).unwrap();
         assert_eq!(local.len() % 64, 0);
-        // A file of nothing but holes, the records apart.
+        // A sparse file: only the records are written.
         let file = tempfile::tempfile().unwrap();
         let directory_at = local.len() as u64 + size;
         let (mut directory, mut far) = (Vec::new(), Vec::new());

@@ -12,6 +12,7 @@ use crate::{
     AnyArray, DType, Error, Result,
     array::{ArraySource, Order},
     array::{Layout, Storage},
+    bytes::map::FileMap,
     codec::{self, Sink},
     dtype::{ByteOrder, Scalar},
     error::{Report, Said},
@@ -366,7 +367,9 @@ impl Sink for Packer {
             return Ok(self.refer(&layout, segment, Place::Inline, source));
         }
         self.moved.mapped += array.nbytes() as u64;
-        if let Some((file, path, range)) = as_open_file(array.memory.storage()) {
+        if let Some((map, file, range)) = as_open_file(array.memory.storage()) {
+            map.check_unchanged()?;
+            let path = map.path();
             let place = self.open(file, path);
             let segment = Segment {
                 dtype: array.dtype.clone(),
@@ -420,10 +423,10 @@ impl Sink for Packer {
 }
 
 /// The file that needs no place in the store, because whoever gets its descriptor can map it: a user's own, or sealed memory.
-fn as_open_file(storage: &Storage) -> Option<(&Arc<File>, &Path, &Range<usize>)> {
+fn as_open_file(storage: &Storage) -> Option<(&FileMap, &Arc<File>, &Range<usize>)> {
     match storage {
         Storage::Map { map, range, private } if !private || map.is_sealed() => {
-            Some((map.file()?, map.path(), range))
+            Some((map, map.file()?, range))
         }
         _ => None,
     }
