@@ -25,7 +25,7 @@ use std::{
 
 use clap::Args;
 use ndferry::{
-    Pool,
+    AnyArray, Pool,
     file::{ArrayFile, ArrayInfo},
 };
 
@@ -146,10 +146,6 @@ fn report_if_all_skipped(rows: &[Row], failures: &mut Failures) {
     }
 }
 
-fn failed(file: &ArrayFile, name: &str, message: &str) -> Failure {
-    Failure::new(file.path(), text::of_array(name, message))
-}
-
 /// Computes rows with worker processes, which the first array starts.
 struct Summariser {
     workers: Option<usize>,
@@ -161,17 +157,20 @@ struct Summariser {
 impl Summariser {
     /// The row of one column of an array.
     fn row(&mut self, file: &ArrayFile, array: &ArrayInfo, column: Column) -> Result<Row, Failure> {
+        // This error names the array.
+        let elements = file.read_entry(array).map_err(|error| Failure::of(file.path(), &error))?;
         let name = column.name.clone();
-        self.summarise(file, array, column).map_err(|error| failed(file, &name, &reason(&error)))
+        self.summarise(file, elements, column)
+            .map_err(|error| Failure::new(file.path(), text::of_array(&name, &reason(&error))))
     }
 
     fn summarise(
         &mut self,
         file: &ArrayFile,
-        info: &ArrayInfo,
+        array: AnyArray,
         column: Column,
     ) -> ndferry::Result<Row> {
-        let mut array = file.read_entry(info)?.flatten()?;
+        let mut array = array.flatten()?;
         if let Some(field) = &column.field {
             array = array.field(field)?;
         }

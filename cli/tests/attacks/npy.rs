@@ -136,7 +136,10 @@ fn npy_attack_elements_larger_than_the_file_are_refused() {
         ("[('a', '<f8', (4611686018427387,))]", "(1000,)"),
     ] {
         let message = refused(&path, &with_dtype(dtype, shape));
-        assert!(message.contains("needs") || message.contains("larger than memory"), "{message}");
+        assert!(
+            message.contains("(truncated?)") || message.contains("larger than memory"),
+            "{message}"
+        );
     }
 }
 
@@ -160,7 +163,7 @@ fn npy_headers_have_the_encoding_of_their_version() {
     }
     assert!(
         refused(&path, &npy(3, &header(b"gr\xf6\xdfe"), &[1; 8]))
-            .contains("npy header is not text")
+            .contains("npy header is not UTF-8")
     );
     for (major, length) in [(1, &[0xff, 0xff][..]), (2, &[0xff; 4]), (3, &[0xff; 4])] {
         let bytes = [b"\x93NUMPY", &[major, 0][..], length, b"{'descr': '<f8'"].concat();

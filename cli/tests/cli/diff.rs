@@ -276,8 +276,8 @@ fn diff_of_unreadable_files_exits_with_2() {
     fs::write(file("b.ferry"), "text").unwrap();
     for (b, options, named, reason) in [
         ("missing.ferry", &[][..], "missing.ferry", "No such file"),
-        ("b.ferry", &[], "b.ferry", "none of .ferry"),
-        ("a.ferry", &["--array", "7"], "a.ferry", "no array `7`"),
+        ("b.ferry", &[], "b.ferry", "not an array file"),
+        ("a.ferry", &["--array", "7"], "a.ferry", "no array is named `7`"),
     ] {
         let outcome = diff(&file("a.ferry"), &file(b), options);
         assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""), "{outcome:?}");

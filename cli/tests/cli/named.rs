@@ -89,7 +89,7 @@ fn stats_max_decompressed_limits_decompression() {
         if refused {
             outcome.assert_failed(
                 path,
-                "array `f8_big_3d_c`: 192 bytes when decompressed, beyond the limit of 191",
+                "array `f8_big_3d_c`: expected at most 191 decompressed bytes, found 192",
             );
         } else {
             assert_eq!(outcome.json()[0]["count"], 24);
@@ -118,12 +118,12 @@ fn convert_writes_all_arrays_or_one_by_name() {
         ndferry(["convert", path, &npy_text, "--array", some]).success();
         assert_eq!(ndferry::open(&npy).unwrap().arrays().len(), 1);
         let outcome = ndferry(["convert", path, &npy_text]);
-        outcome.assert_failed(path, "a .npy file holds one: name it");
+        outcome.assert_failed(path, "a `.npy` file takes one; give its name");
     }
     let every = fixture("safetensors", "every.safetensors");
     let (npy, text) = output(&folder, "brain.npy");
     let outcome = ndferry(["convert", every.path.to_str().unwrap(), &text, "--array", "bf2.3d"]);
-    outcome.assert_failed(&npy, "NumPy has no type for `<bf2`");
+    outcome.assert_failed(&npy, "NumPy has no dtype `<bf2`");
     assert!(!npy.exists());
 }
 

@@ -40,11 +40,11 @@ fn usage_invalid_arguments_exit_with_2_and_a_reason() {
         (&["convert", "a.npy", "b.npy", "--byte-order", "middle"], "little, big, native"),
         (
             &["convert", "a.npy", "b.ferry", "--compress", "gzip"],
-            "known are zstd, zstd:1 to zstd:22, and lz4",
+            "expected compression zstd, zstd:1 to zstd:22 or lz4",
         ),
         (
             &["convert", "a.npy", "b.ferry", "--compress", "zstd:23"],
-            "known are zstd, zstd:1 to zstd:22, and lz4",
+            "expected compression zstd, zstd:1 to zstd:22 or lz4",
         ),
         (&["convert", "a.npy", "b.ferry", "--align", "-1"], "expected a number of bytes"),
         (&["stats", "a.npy", "--max-decompressed", "much"], "expected a number of bytes"),

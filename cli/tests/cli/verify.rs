@@ -66,10 +66,9 @@ fn verify_reports_every_damaged_array_with_its_offset() {
     );
     let lines: Vec<_> = outcome.stderr.lines().collect();
     for (line, (name, offset, nbytes)) in lines.iter().zip([&arrays[0], &arrays[2]]) {
-        let expected = format!(
-            "ndferry: {broken}: array `{name}` is damaged: the checksum of its {nbytes} bytes from byte {offset} on is "
-        );
-        assert!(line.starts_with(&expected), "{line}");
+        let expected = format!("ndferry: {broken}: array `{name}`: damaged: expected checksum ");
+        let place = format!(" in {nbytes} bytes from byte {offset}");
+        assert!(line.starts_with(&expected) && line.ends_with(&place), "{line}");
     }
     assert!(lines.len() == 3 && lines[2].contains("truncated"), "{lines:?}");
 
@@ -92,8 +91,10 @@ fn verify_finds_invalid_bools_without_checksums() {
     let last = bytes.len() - 1;
     bytes[last] = 2;
     fs::write(&path, bytes).unwrap();
-    ndferry(["verify".as_ref(), path.as_os_str()])
-        .assert_failed(&path, &format!("the array is bool, and byte {last} of the file is 2"));
+    ndferry(["verify".as_ref(), path.as_os_str()]).assert_failed(
+        &path,
+        &format!("invalid bool: expected 0 or 1, found 2 at byte {last} of the file"),
+    );
 }
 
 #[test]
@@ -106,7 +107,8 @@ fn verify_distinguishes_unreadable_files_from_others() {
     let expected =
         format!("{}: unreadable\n{}: not an array file\n", missing.display(), text.display());
     assert_eq!(outcome.stdout, expected);
-    ndferry(["verify".as_ref(), text.as_os_str()]).assert_failed(&text, "none of .ferry");
+    ndferry(["verify".as_ref(), text.as_os_str()])
+        .assert_failed(&text, "not an array file: it begins with bytes [74, 65, 78, 74]");
 }
 
 #[test]
