@@ -1,4 +1,4 @@
-//! What went wrong, as the one line on stderr that the command line promises.
+//! Failures, each of which is one line on stderr, and the exit code.
 
 use std::{
     error::Error as _,
@@ -8,9 +8,9 @@ use std::{
     process::ExitCode,
 };
 
-use super::text::OneLine;
+use crate::text::OneLine;
 
-/// A failure to do what was asked with one file.
+/// A failure that concerns one file.
 #[derive(Debug)]
 pub struct Failure {
     path: PathBuf,
@@ -18,19 +18,20 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// What was wrong with the file at `path`.
+    /// A failure with the file at `path`.
     pub fn new(path: impl AsRef<Path>, message: impl Into<String>) -> Self {
         Self { path: path.as_ref().to_path_buf(), message: message.into() }
     }
 
-    /// The library's error, which names `path` unless it names another.
+    /// A failure from an error of the library. The file is `path`, unless the
+    /// error names another one.
     pub fn of(path: &Path, error: &ndferry::Error) -> Self {
         Self::new(error.path().unwrap_or(path), reason(error))
     }
 }
 
-/// What the library's error says, without its path. An error that a task returned is told as if it had happened here: which
-/// worker met it does not matter to whoever named the file.
+/// The message of an error without its path. An error that a task returned is
+/// shown without the name of the worker, which does not help the user.
 pub fn reason(error: &ndferry::Error) -> String {
     match error.task_error() {
         Some(task) if task.kind() == ndferry::pool::TaskErrorKind::Error => {
@@ -47,37 +48,38 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Reports failures as they come, and remembers how bad they were.
+/// Reports failures as they occur, and keeps the exit code.
 #[derive(Default)]
 pub struct Failures {
-    worst: u8,
+    exit_code: u8,
 }
 
 impl Failures {
-    /// What was asked for could not be done, or was found to be wrong.
+    /// Reports a failure, for exit code 1.
     pub fn report(&mut self, failure: &Failure) {
-        self.note(1);
-        // In one piece: stderr would be written to once for every character. Where it is closed there is nobody to tell.
+        self.raise_to(1);
+        // Stderr is not buffered, so the line is written at once. If stderr is
+        // closed, the exit code has to suffice.
         let line = format!("ndferry: {failure}\n");
         let _ = std::io::stderr().write_all(line.as_bytes());
     }
 
-    /// What was asked cannot be answered, where 1 is an answer.
-    pub fn trouble(&mut self, failure: &Failure) {
+    /// Reports why a question has no answer, for exit code 2.
+    pub fn report_unanswered(&mut self, failure: &Failure) {
         self.report(failure);
-        self.note(2);
+        self.raise_to(2);
     }
 
-    /// The answer is no, which is told elsewhere.
-    pub fn deny(&mut self) {
-        self.note(1);
+    /// Records a negative answer, which stdout explains, for exit code 1.
+    pub fn answer_no(&mut self) {
+        self.raise_to(1);
     }
 
-    fn note(&mut self, code: u8) {
-        self.worst = self.worst.max(code);
+    fn raise_to(&mut self, code: u8) {
+        self.exit_code = self.exit_code.max(code);
     }
 
     pub fn exit_code(&self) -> ExitCode {
-        ExitCode::from(self.worst)
+        ExitCode::from(self.exit_code)
     }
 }

@@ -1,7 +1,8 @@
-//! `ndferry info`: what arrays a file holds.
+//! `ndferry info`: lists the arrays of a file.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
+use clap::Args;
 use indicatif::BinaryBytes;
 use ndferry::{
     DType,
@@ -11,55 +12,107 @@ use ndferry::{
 };
 use serde::Serialize;
 
-use super::{
-    args::InfoArgs,
+use crate::{
+    args::InputArgs,
     failure::Failure,
-    input,
-    table::{
-        Align::{Left, Right},
-        Table,
-    },
+    input::{self, Found},
+    table::Table,
     terminal,
-    text::{self, OneLine, brief},
+    text::{
+        self,
+        Align::{Left, Right},
+        OneLine, pad, shorten,
+    },
     tree::{Node, tree},
 };
 
-pub fn run(args: &InfoArgs) -> Result<(), Failure> {
-    let file = input::open(&args.file, OpenOptions::new(), args.input.layout())?;
-    let text = if args.json { json(&file) } else { told(&file, terminal::width()) };
-    terminal::print(&text)
+/// List the arrays of a file without reading their elements
+#[derive(Args)]
+#[command(
+    long_about = "List the arrays of a file without reading their elements\n\n\
+        Arrays are shown as a tree of their names, with the number of arrays and the bytes of \
+        each branch. The fields of records are listed below their array, each with its bytes and \
+        its offset within a record. On a narrow terminal, names are shortened and columns left \
+        out.",
+    after_help = "\
+Examples:
+  ndferry info survey.npy
+  ndferry info model.ferry --json
+  ndferry info model.ferry --array model.weight
+  ndferry info --raw '>i2' --shape 33,41,25 --order F --offset 352 brain.nii
+  ndferry info --raw \"[('id', '<u4'), ('x', '<f8')]\" --shape 1000 stars.dat
+
+Exit codes:
+  0  Success
+  1  The file could not be read
+  2  The arguments are invalid"
+)]
+pub struct InfoArgs {
+    /// File to inspect
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Show only this array, or a field such as model.stars.mass
+    #[arg(long, value_name = "NAME")]
+    array: Option<String>,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    input: InputArgs,
 }
 
-/// The file, as `--json` tells it.
+pub fn run(args: &InfoArgs) -> Result<(), Failure> {
+    let file = input::open(&args.file, OpenOptions::new(), args.input.layout())?;
+    let shown = Shown::of(&file, args.array.as_deref())?;
+    terminal::print(&if args.json { shown.json() } else { shown.text(terminal::width()) })
+}
+
+/// The part of a file that is shown.
+struct Shown<'a> {
+    file: &'a ArrayFile,
+    arrays: Vec<&'a ArrayInfo>,
+    unsupported: &'a [UnsupportedEntry],
+    /// The path of the only field that is shown of the array.
+    field: Option<String>,
+}
+
+/// The JSON of a file.
 #[derive(Serialize)]
 struct File<'a> {
     path: String,
     format: String,
     version: Option<&'a str>,
-    /// Where there is some.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     metadata: &'a BTreeMap<String, String>,
     arrays: Vec<Array<'a>>,
-    /// What cannot be given as an array, where there is such a thing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    unreadable: Vec<Other<'a>>,
+    unreadable: Vec<Unsupported<'a>>,
 }
 
+/// The JSON of an entry that is not a supported array.
 #[derive(Serialize)]
-struct Other<'a> {
+struct Unsupported<'a> {
     name: &'a str,
     offset: u64,
     stored: u64,
     reason: &'a str,
 }
 
-impl<'a> From<&'a UnsupportedEntry> for Other<'a> {
-    fn from(other: &'a UnsupportedEntry) -> Self {
-        let (name, reason) = (other.name(), other.reason());
-        Self { name, offset: other.offset(), stored: other.compressed_nbytes(), reason }
+impl<'a> From<&'a UnsupportedEntry> for Unsupported<'a> {
+    fn from(entry: &'a UnsupportedEntry) -> Self {
+        Self {
+            name: entry.name(),
+            offset: entry.offset(),
+            stored: entry.compressed_nbytes(),
+            reason: entry.reason(),
+        }
     }
 }
 
+/// The JSON of an array.
 #[derive(Serialize)]
 struct Array<'a> {
     name: &'a str,
@@ -73,7 +126,7 @@ struct Array<'a> {
     mappable: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     why_not_mappable: Option<&'static str>,
-    /// These two of compressed arrays alone.
+    /// Compressed arrays have the next two.
     #[serde(skip_serializing_if = "Option::is_none")]
     codec: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,7 +152,7 @@ impl<'a> From<&'a ArrayInfo> for Array<'a> {
     }
 }
 
-/// The rule that keeps an array from being mapped, in a word or two.
+/// Why an array cannot be mapped, in a word or two.
 fn why_not_mappable(array: &ArrayInfo) -> Option<&'static str> {
     array.copy_reason().map(|why| match why {
         CopyReason::ForeignByteOrder => "byte order",
@@ -110,7 +163,7 @@ fn why_not_mappable(array: &ArrayInfo) -> Option<&'static str> {
     })
 }
 
-/// The byte order of a dtype, in the word that JSON has for it.
+/// The byte order of a dtype, as the JSON has it.
 pub fn byte_order(dtype: &DType) -> &'static str {
     match dtype.byte_order() {
         None if dtype.is_mixed() => "mixed",
@@ -120,170 +173,188 @@ pub fn byte_order(dtype: &DType) -> &'static str {
     }
 }
 
-fn json(file: &ArrayFile) -> String {
-    let file = File {
-        path: file.path().display().to_string(),
-        format: file.format().to_string(),
-        version: file.version(),
-        metadata: file.metadata(),
-        arrays: file.arrays().iter().map(Array::from).collect(),
-        unreadable: file.unsupported_entries().iter().map(Other::from).collect(),
-    };
-    serde_json::to_string(&file).expect("strings and numbers are JSON") + "\n"
+/// Columns of a part of an array's name.
+const MAX_STEP_WIDTH: usize = 64;
+/// Columns of a key of the metadata.
+const MAX_KEY_WIDTH: usize = 30;
+/// Columns of a line without a terminal.
+const MAX_LINE_WIDTH: usize = 200;
+/// Smaller sizes are also shown in bytes in the heading, if the line has room.
+const MAX_EXACT_NBYTES: u64 = 10_000_000;
+
+impl<'a> Shown<'a> {
+    fn of(file: &'a ArrayFile, name: Option<&str>) -> Result<Self, Failure> {
+        let Some(name) = name else {
+            let (arrays, unsupported) =
+                (file.arrays().iter().collect(), file.unsupported_entries());
+            return Ok(Self { file, arrays, unsupported, field: None });
+        };
+        let (array, field) = match input::find(file, name)? {
+            Found::Array(array) => (array, None),
+            Found::Field(array, path) => (array, Some(path)),
+        };
+        Ok(Self { file, arrays: vec![array], unsupported: &[], field })
+    }
+
+    fn json(&self) -> String {
+        let file = File {
+            path: self.file.path().display().to_string(),
+            format: self.file.format().to_string(),
+            version: self.file.version(),
+            metadata: self.file.metadata(),
+            arrays: self.arrays.iter().copied().map(Array::from).collect(),
+            unreadable: self.unsupported.iter().map(Unsupported::from).collect(),
+        };
+        serde_json::to_string(&file).expect("strings and numbers are JSON") + "\n"
+    }
+
+    /// The heading, the metadata and the tree of arrays.
+    fn text(&self, columns: Option<usize>) -> String {
+        self.heading(columns)
+            + &metadata(self.file.metadata(), columns)
+            + &self.listing(columns)
+            + &self.unsupported()
+    }
+
+    fn heading(&self, columns: Option<usize>) -> String {
+        let file = self.file;
+        let version = file.version().map(|version| format!(" {version}")).unwrap_or_default();
+        let (shown, all) = (self.arrays.len(), file.arrays().len());
+        let arrays = text::count(all as u64, "array");
+        let arrays = if shown < all { format!("{shown} of {arrays}") } else { arrays };
+        let sum = self.arrays.iter().copied().map(Sum::from).fold(Sum::default(), Sum::and);
+        let size = BinaryBytes(sum.nbytes);
+        let exact = if (1024..MAX_EXACT_NBYTES).contains(&sum.nbytes) {
+            format!(" ({} bytes)", sum.nbytes)
+        } else {
+            String::new()
+        };
+        let stored = if sum.compressed {
+            format!(", compressed to {}", BinaryBytes(sum.stored))
+        } else {
+            String::new()
+        };
+        let mappable = match self.arrays.iter().filter(|array| array.is_mappable()).count() {
+            0 => String::new(),
+            all if all == shown => ", mappable".to_owned(),
+            some => format!(", {some} of {shown} mappable"),
+        };
+        let path = file.path().display().to_string();
+        let heading = |exact: &str| {
+            let (path, format) = (OneLine(&path), file.format());
+            format!("{path}: {format}{version}, {arrays}, {size}{exact}{stored}{mappable}")
+        };
+        let whole = heading(&exact);
+        let fits = columns.is_none_or(|columns| text::width(&whole) <= columns);
+        (if fits { whole } else { heading("") }) + "\n"
+    }
+
+    /// The tree of arrays. Arrays of records have their fields below them.
+    fn listing(&self, columns: Option<usize>) -> String {
+        let headings = [
+            ("array", Left),
+            ("dtype", Left),
+            ("shape", Left),
+            ("order", Left),
+            ("size", Right),
+            ("bytes", Right),
+            ("offset", Right),
+            ("align", Right),
+            ("stored", Right),
+            ("mappable", Left),
+        ];
+        let arrays = &self.arrays;
+        if arrays.is_empty() {
+            return String::new();
+        }
+        let mut listing = Listing {
+            table: Table::new(headings),
+            shows_order: arrays.iter().any(|array| array.order() == Order::F && has_order(array)),
+            shows_mappable: arrays.iter().any(|array| !array.is_mappable()),
+            shows_no_name: arrays.len() > 1
+                || arrays.iter().any(|array| array.dtype().fields().is_some()),
+            field: self.field.as_deref(),
+        };
+        let named = arrays.iter().map(|&array| (array.name(), array));
+        listing.nodes(&tree(named, self.file.format() == Format::Ferry), None);
+        format!("\n{}", listing.table.render_lines(columns, &["bytes", "offset", "align"]))
+    }
+
+    /// One line for each entry that is not a supported array.
+    fn unsupported(&self) -> String {
+        let line = |entry: &UnsupportedEntry| {
+            let (offset, size) = (entry.offset(), BinaryBytes(entry.compressed_nbytes()));
+            let name = shorten(entry.name(), MAX_STEP_WIDTH);
+            let reason = shorten(entry.reason(), MAX_LINE_WIDTH);
+            format!("cannot be read: {name} ({size} at {offset}), {reason}\n")
+        };
+        let lines: String = self.unsupported.iter().map(line).collect();
+        if lines.is_empty() { lines } else { format!("\n{lines}") }
+    }
 }
 
-/// What people are told: the file, what it says of itself, and the tree of its arrays.
-fn told(file: &ArrayFile, width: Option<usize>) -> String {
-    heading(file, width)
-        + &metadata(file.metadata(), width)
-        + &listing(file, width)
-        + &unreadable(file)
-}
-
-/// What cannot be given as an array, a line each.
-fn unreadable(file: &ArrayFile) -> String {
-    let line = |other: &UnsupportedEntry| {
-        let (name, size) = (brief(other.name(), STEP), BinaryBytes(other.compressed_nbytes()));
-        format!(
-            "cannot be read: {name} ({size} at {}), {}\n",
-            other.offset(),
-            brief(other.reason(), WIDTH)
-        )
-    };
-    let lines: String = file.unsupported_entries().iter().map(line).collect();
-    if lines.is_empty() { lines } else { format!("\n{lines}") }
-}
-
-fn heading(file: &ArrayFile, width: Option<usize>) -> String {
-    let version = file.version().map(|version| format!(" {version}")).unwrap_or_default();
-    let arrays = text::count(file.arrays().len() as u64, "array");
-    let sum = file.arrays().iter().map(Sum::from).fold(Sum::default(), Sum::and);
-    let size = BinaryBytes(sum.nbytes);
-    let exact = if (1024..EXACT).contains(&sum.nbytes) {
-        format!(" ({} bytes)", sum.nbytes)
-    } else {
-        String::new()
-    };
-    let stored = if sum.compressed {
-        format!(", compressed to {}", BinaryBytes(sum.stored))
-    } else {
-        String::new()
-    };
-    let mappable = file.arrays().iter().filter(|array| array.is_mappable()).count();
-    let mappable = match (mappable, file.arrays().len()) {
-        (0, _) => String::new(),
-        (all, of) if all == of => ", mappable".to_owned(),
-        (some, of) => format!(", {some} of {of} mappable"),
-    };
-    let path = file.path().display().to_string();
-    let heading = |exact: &str| {
-        format!(
-            "{}: {}{version}, {arrays}, {size}{exact}{stored}{mappable}",
-            OneLine(&path),
-            file.format()
-        )
-    };
-    let whole = heading(&exact);
-    let fits = width.is_none_or(|width| whole.chars().count() <= width);
-    (if fits { whole } else { heading("") }) + "\n"
-}
-
-/// Sizes below this are told to the byte in the heading as well, where the terminal has room for it.
-const EXACT: u64 = 10_000_000;
-
-fn metadata(metadata: &BTreeMap<String, String>, width: Option<usize>) -> String {
+fn metadata(metadata: &BTreeMap<String, String>, columns: Option<usize>) -> String {
     if metadata.is_empty() {
         return String::new();
     }
-    let keys: Vec<_> = metadata.keys().map(|key| brief(key, KEY)).collect();
-    let widest = keys.iter().map(|key| key.chars().count()).max().unwrap_or(0);
-    let room = width.unwrap_or(WIDTH).saturating_sub(widest + 2).max(KEY);
-    let line =
-        |(key, value): (&String, &String)| format!("{key:widest$}  {}\n", brief(value, room));
+    let keys: Vec<_> = metadata.keys().map(|key| shorten(key, MAX_KEY_WIDTH)).collect();
+    let widest = keys.iter().map(|key| text::width(key)).max().unwrap_or(0);
+    let columns = columns.unwrap_or(MAX_LINE_WIDTH);
+    let room = columns.saturating_sub(widest + 2).max(MAX_KEY_WIDTH);
+    let line = |(key, value): (&String, &String)| {
+        format!("{}  {}\n", pad(key, Left, widest), shorten(value, room))
+    };
     let lines: String = keys.iter().zip(metadata.values()).map(line).collect();
     format!("\n{lines}")
 }
 
-/// Characters of a key of the metadata, at most, and of a line of them off a terminal.
-const KEY: usize = 30;
-const WIDTH: usize = 200;
-
-/// The tree of arrays, and beneath each array of records its fields.
-fn listing(file: &ArrayFile, width: Option<usize>) -> String {
-    let columns = [
-        ("array", Left),
-        ("dtype", Left),
-        ("shape", Left),
-        ("order", Left),
-        ("size", Right),
-        ("bytes", Right),
-        ("offset", Right),
-        ("align", Right),
-        ("stored", Right),
-        ("mappable", Left),
-    ];
-    let arrays = file.arrays();
-    if arrays.is_empty() {
-        return String::new();
-    }
-    let mut listing = Listing {
-        table: Table::new(columns),
-        ordered: arrays.iter().any(|array| array.order() == Order::F && has_order(array)),
-        maps: arrays.iter().any(|array| !array.is_mappable()),
-        named: arrays.len() > 1 || arrays.iter().any(|array| array.dtype().fields().is_some()),
-    };
-    let nodes =
-        tree(arrays.iter().map(|array| (array.name(), array)), file.format() == Format::Ferry);
-    listing.nodes(&nodes, None);
-    format!("\n{}", listing.table.squeezed(width, &["bytes", "offset", "align"]))
-}
-
-/// Whether it matters in which order the elements lie.
+/// Whether C and F order of the elements differ.
 fn has_order(array: &ArrayInfo) -> bool {
     array.nbytes() > 0 && array.shape().iter().filter(|&&length| length > 1).count() > 1
 }
 
-/// A dtype in the listing: the type string, or how many fields stand beneath it.
-fn short(dtype: &DType) -> String {
+/// A dtype in the listing. Records show the number of their fields.
+fn short_dtype(dtype: &DType) -> String {
     match dtype.fields() {
         Some(fields) => text::count(fields.len() as u64, "field"),
         None => dtype.to_string(),
     }
 }
 
-/// A number of bytes where the size in units does not tell it already.
-fn exact(nbytes: u64) -> String {
+/// A number of bytes, unless the size beside it is exact as well.
+fn exact_nbytes(nbytes: u64) -> String {
     if nbytes < 1024 { String::new() } else { nbytes.to_string() }
 }
 
-/// Characters of a step of a name, at most.
-const STEP: usize = 64;
-
-struct Listing {
+/// The table of arrays, branches and fields.
+struct Listing<'a> {
     table: Table,
-    /// Whether some array's order is not the usual one.
-    ordered: bool,
-    /// Whether some array cannot be mapped.
-    maps: bool,
-    /// Whether an array without a name needs something in its place.
-    named: bool,
+    /// Whether an array is in F order.
+    shows_order: bool,
+    /// Whether an array cannot be mapped.
+    shows_mappable: bool,
+    /// Whether an array without a name needs a placeholder.
+    shows_no_name: bool,
+    /// The path of the only field to show.
+    field: Option<&'a str>,
 }
 
-impl Listing {
-    /// A row for each node, and those below it. `lines` are those of what they are of; `None` where that is the file.
+impl Listing<'_> {
+    /// Adds a row for each node and for everything below it. `lines` are the
+    /// tree lines of the parent, or `None` at the top.
     fn nodes(&mut self, nodes: &[Node<'_, &ArrayInfo>], lines: Option<&str>) {
         for (at, node) in nodes.iter().enumerate() {
-            let [before, below] = drawn(lines, ["├─ ", "│  ", "└─ "], at + 1 == nodes.len());
+            let [own, below] = tree_lines(lines, ["├─ ", "│  ", "└─ "], at + 1 == nodes.len());
             match node {
                 Node::Leaf { steps, item: array } => {
-                    let name = self.name(before, steps);
+                    let name = self.name(own, steps);
                     self.array(name, array);
                     if let Some(fields) = array.dtype().fields() {
-                        self.fields(fields, 0, &below);
+                        self.fields(fields, 0, &below, self.field);
                     }
                 }
                 Node::Branch { steps, nodes } => {
-                    let name = self.name(before, steps);
+                    let name = self.name(own, steps);
                     self.branch(name, nodes);
                     self.nodes(nodes, Some(&below));
                 }
@@ -291,13 +362,13 @@ impl Listing {
         }
     }
 
-    fn name(&self, before: String, steps: &str) -> String {
-        let unnamed = if self.named { "(no name)" } else { "" };
-        before + &if steps.is_empty() { unnamed.into() } else { brief(steps, STEP) }
+    fn name(&self, lines: String, steps: &str) -> String {
+        let placeholder = if self.shows_no_name { "(no name)" } else { "" };
+        lines + &if steps.is_empty() { placeholder.into() } else { shorten(steps, MAX_STEP_WIDTH) }
     }
 
     fn array(&mut self, name: String, array: &ArrayInfo) {
-        let order = if self.ordered && has_order(array) {
+        let order = if self.shows_order && has_order(array) {
             array.order().to_string()
         } else {
             String::new()
@@ -309,16 +380,16 @@ impl Listing {
             Some(_) if array.dtype().is_mixed() => "no: mixed byte orders".to_owned(),
             Some("byte order") => format!("no: {}-endian", byte_order(array.dtype())),
             Some(why) => format!("no: {why}"),
-            None if self.maps => "yes".to_owned(),
+            None if self.shows_mappable => "yes".to_owned(),
             None => String::new(),
         };
         self.table.row([
             name,
-            short(array.dtype()),
+            short_dtype(array.dtype()),
             text::shape(array.shape()),
             order,
             BinaryBytes(array.nbytes()).to_string(),
-            exact(array.nbytes()),
+            exact_nbytes(array.nbytes()),
             array.offset().to_string(),
             array.alignment().to_string(),
             stored.unwrap_or_default(),
@@ -331,39 +402,52 @@ impl Listing {
         let stored =
             if sum.compressed { BinaryBytes(sum.stored).to_string() } else { String::new() };
         let arrays = text::count(sum.arrays, "array");
-        let [size, bytes] = [BinaryBytes(sum.nbytes).to_string(), exact(sum.nbytes)];
-        let [none, order, offset, align, maps] = [const { String::new() }; 5];
-        self.table.row([name, none, arrays, order, size, bytes, offset, align, stored, maps]);
+        let [size, bytes] = [BinaryBytes(sum.nbytes).to_string(), exact_nbytes(sum.nbytes)];
+        let [dtype, order, offset, align, mappable] = [const { String::new() }; 5];
+        self.table.row([name, dtype, arrays, order, size, bytes, offset, align, stored, mappable]);
     }
 
-    /// The fields of an array's elements, those of a field below it: their sizes are those within one element.
-    fn fields(&mut self, fields: &[Field], start: usize, lines: &str) {
-        for (at, field) in fields.iter().enumerate() {
-            let [before, below] = drawn(Some(lines), ["├╌ ", "┆  ", "└╌ "], at + 1 == fields.len());
+    /// Adds a row for each field, or for the one at `path`. Sizes and offsets
+    /// are those within one record. `start` is the offset of the outer record.
+    fn fields(&mut self, fields: &[Field], start: usize, lines: &str, path: Option<&str>) {
+        let shown = |field| Some((field, path.map_or(Some(None), |path| path_below(path, field))?));
+        let shown: Vec<(&Field, Option<&str>)> = fields.iter().filter_map(shown).collect();
+        for (at, (field, path)) in shown.iter().enumerate() {
+            let [own, below] =
+                tree_lines(Some(lines), ["├╌ ", "┆  ", "└╌ "], at + 1 == shown.len());
             let count: usize = field.shape().iter().product();
             let (offset, dtype) = (start + field.offset(), field.dtype());
             let nbytes = (count * dtype.item_size()) as u64;
-            let [order, align, stored, maps] = [const { String::new() }; 4];
+            let [order, align, stored, mappable] = [const { String::new() }; 4];
             self.table.row([
-                self.name(before, &field.escaped_name()),
-                short(dtype),
+                self.name(own, &field.escaped_name()),
+                short_dtype(dtype),
                 if field.shape().is_empty() { String::new() } else { text::shape(field.shape()) },
                 order,
                 BinaryBytes(nbytes).to_string(),
-                exact(nbytes),
+                exact_nbytes(nbytes),
                 format!("+{offset}"),
                 align,
                 stored,
-                maps,
+                mappable,
             ]);
             if let Some(inner) = dtype.fields() {
-                self.fields(inner, offset, &below);
+                self.fields(inner, offset, &below, *path);
             }
         }
     }
 }
 
-/// What the arrays of some nodes come to.
+/// The rest of a path that begins with this field: `Some(None)` if the path
+/// ends here.
+fn path_below<'a>(path: &'a str, field: &Field) -> Option<Option<&'a str>> {
+    match path.strip_prefix(&field.escaped_name())? {
+        "" => Some(None),
+        rest => rest.strip_prefix('.').map(Some),
+    }
+}
+
+/// The totals of several arrays.
 #[derive(Default)]
 struct Sum {
     arrays: u64,
@@ -397,11 +481,12 @@ impl Sum {
     }
 }
 
-/// What stands before a node and before those below it, drawn with what goes on, what passes by and what ends.
-fn drawn(lines: Option<&str>, [on, by, end]: [&str; 3], last: bool) -> [String; 2] {
-    match lines {
+/// The tree lines of a node and of its children. `branch`, `pass` and `end` are
+/// the lines before a node, past a node and before the last node.
+fn tree_lines(parent: Option<&str>, [branch, pass, end]: [&str; 3], is_last: bool) -> [String; 2] {
+    match parent {
         None => [String::new(), String::new()],
-        Some(lines) if last => [format!("{lines}{end}"), format!("{lines}   ")],
-        Some(lines) => [format!("{lines}{on}"), format!("{lines}{by}")],
+        Some(lines) if is_last => [format!("{lines}{end}"), format!("{lines}   ")],
+        Some(lines) => [format!("{lines}{branch}"), format!("{lines}{pass}")],
     }
 }

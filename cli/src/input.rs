@@ -1,19 +1,20 @@
-//! Opening what the arguments name: a file of a known format, or raw binary; and one array of it, or a field of one.
+//! Opens input files, and finds arrays and fields in them by name.
 
 use std::path::Path;
 
 use ndferry::{
-    DType,
+    AnyArray, DType,
+    array::Order,
     dtype::Field,
     file::{ArrayFile, ArrayInfo, OpenOptions, RawLayout},
 };
 
-use super::{
-    failure::Failure,
-    text::{brief, count, of_array},
+use crate::{
+    failure::{Failure, reason},
+    text::of_array,
 };
 
-/// Opens the file at `path`: as raw binary where a layout is given, else as what it says it is.
+/// Opens the file at `path`, as raw binary if `raw` is given.
 pub fn open(
     path: &Path,
     options: OpenOptions,
@@ -25,136 +26,91 @@ pub fn open(
         .map_err(|error| Failure::of(path, &error))
 }
 
-/// What in a file cannot be given as an array, each as the failure to do so.
-pub fn unreadable(file: &ArrayFile) -> impl Iterator<Item = Failure> {
-    file.unsupported_entries().iter().map(|other| {
-        let message = of_array(other.name(), &format!("cannot be read: {}", other.reason()));
+/// The entries of a file that cannot be read as arrays, each as a failure.
+pub fn unsupported(file: &ArrayFile) -> impl Iterator<Item = Failure> {
+    file.unsupported_entries().iter().map(|entry| {
+        let message = of_array(entry.name(), &format!("cannot be read: {}", entry.reason()));
         Failure::new(file.path(), message)
     })
 }
 
-/// What a name is the name of.
+/// The array or the field that a name belongs to.
 pub enum Found<'a> {
     Array(&'a ArrayInfo),
-    /// A field of an array of records, with the path that it has there.
+    /// A field of an array of records, with its path within the array.
     Field(&'a ArrayInfo, String),
 }
 
-/// What is called `name`: an array, the one that another format would call so, or a field by the names of its array and its own, joined by
+/// Finds an array or a field by name. An array may also be named without the
+/// escapes of its format. A field is named by its array and its path, joined by
 /// a dot.
 pub fn find<'a>(file: &'a ArrayFile, name: &str) -> Result<Found<'a>, Failure> {
+    let unknown = match file.entry(name) {
+        Ok(array) => return Ok(Found::Array(array)),
+        Err(error) => error,
+    };
     let arrays = || file.arrays().iter();
-    if let Ok(array) = file.entry(name) {
-        return Ok(Found::Array(array));
-    }
-    let mut plain = arrays().filter(|array| file.unescaped_name(array) == name);
-    if let (Some(only), None) = (plain.next(), plain.next()) {
+    let mut unescaped = arrays().filter(|array| file.unescaped_name(array) == name);
+    if let (Some(only), None) = (unescaped.next(), unescaped.next()) {
         return Ok(Found::Array(only));
     }
-    let field = |array: &'a ArrayInfo| {
+    let mut no_field = None;
+    for array in arrays().filter(|array| array.dtype().fields().is_some()) {
         let path = match array.name() {
-            "" => name,
-            array => name.strip_prefix(array)?.strip_prefix('.')?,
+            "" => Some(name),
+            array => name.strip_prefix(array).and_then(|rest| rest.strip_prefix('.')),
         };
-        is_field(array.dtype(), path).then(|| Found::Field(array, path.to_owned()))
-    };
-    if let Some(found) = arrays().find_map(field) {
-        return Ok(found);
+        let Some(path) = path else { continue };
+        match check_field(array.dtype(), path) {
+            Ok(()) => return Ok(Found::Field(array, path.to_owned())),
+            Err(error) => no_field = Some(of_array(array.name(), &reason(&error))),
+        }
     }
+    // An array or entry of exactly this name explains more than a field does.
     let is_known = arrays().any(|array| array.name() == name)
-        || file.unsupported_entries().iter().any(|other| other.name() == name);
-    if is_known || arrays().all(|array| array.dtype().fields().is_none()) {
-        // The library tells which arrays there are.
-        file.entry(name).map(Found::Array).map_err(|error| Failure::of(file.path(), &error))
-    } else {
-        check_paths(file)?;
-        Err(Failure::new(file.path(), unknown(file, name)))
-    }
+        || file.unsupported_entries().iter().any(|entry| entry.name() == name);
+    Err(match no_field.filter(|_| !is_known) {
+        Some(message) => Failure::new(file.path(), message),
+        None => Failure::of(file.path(), &unknown),
+    })
 }
 
-/// Bytes that the paths and shapes of all fields of a file may come to: each field has those of all that it is in, and a small header can nest many in one long name.
-const PATHS: u64 = 64 << 20;
+/// Returns an error if records of this dtype have no field at `path`.
+fn check_field(dtype: &DType, path: &str) -> ndferry::Result<()> {
+    AnyArray::from_bytes(dtype.clone(), &[0], Order::C, &[])?.field(path).map(drop)
+}
 
-/// Whether each field of the file's arrays can be told of by its path.
-pub fn check_paths(file: &ArrayFile) -> Result<(), Failure> {
+/// Bytes of the paths and shapes of all fields of a file that can be listed. A
+/// small header can nest many fields in one long name, which the path of each
+/// of them repeats.
+const MAX_FIELD_PATHS_LEN: u64 = 64 << 20;
+
+/// Returns a failure if the paths of the file's fields are too long to list.
+pub fn check_field_paths(file: &ArrayFile) -> Result<(), Failure> {
     let array = |array: &ArrayInfo| {
-        weight(array.dtype(), (array.name().len() + 8 * array.shape().len()) as u64)
+        paths_len(array.dtype(), (array.name().len() + 8 * array.shape().len()) as u64)
     };
-    let weight = file.arrays().iter().map(array).fold(0, u64::saturating_add);
-    if weight <= PATHS {
+    let len = file.arrays().iter().map(array).fold(0, u64::saturating_add);
+    if len <= MAX_FIELD_PATHS_LEN {
         return Ok(());
     }
     let message = format!(
-        "its fields have paths and shapes of {weight} bytes in all, {PATHS} are the most that are told"
+        "the paths and shapes of its fields have {len} bytes, the limit is {MAX_FIELD_PATHS_LEN}"
     );
     Err(Failure::new(file.path(), message))
 }
 
-/// Bytes of the paths and shapes of all fields, in an element whose own come to `outer`.
-fn weight(dtype: &DType, outer: u64) -> u64 {
+/// Bytes of the paths and shapes of all fields below a path of `outer` bytes.
+fn paths_len(dtype: &DType, outer: u64) -> u64 {
     let fields = dtype.fields().into_iter().flat_map(|fields| fields.iter());
     let of_field = |field: &Field| {
         let own = outer + (field.name().len() + 8 * field.shape().len()) as u64;
-        own.saturating_add(weight(field.dtype(), own))
+        own.saturating_add(paths_len(field.dtype(), own))
     };
     fields.map(of_field).fold(0, u64::saturating_add)
 }
 
-/// Whether records have a field of this path.
-fn is_field(dtype: &DType, path: &str) -> bool {
-    let fields = dtype.fields().into_iter().flat_map(|fields| fields.iter());
-    fields.into_iter().any(|field| match path.strip_prefix(&field.escaped_name()) {
-        Some("") => true,
-        Some(rest) => rest.strip_prefix('.').is_some_and(|rest| is_field(field.dtype(), rest)),
-        None => false,
-    })
-}
-
-/// Names that a message lists, and characters of each, at most.
-const LISTED: usize = 5;
-const NAME: usize = 60;
-
-/// That neither an array nor a field is called `name`, with the nearest names there are.
-fn unknown(file: &ArrayFile, name: &str) -> String {
-    let mut names = Vec::new();
-    for array in file.arrays() {
-        if !array.name().is_empty() {
-            names.push(array.name().to_owned());
-        }
-        collect(array.dtype(), array.name(), &mut names);
-    }
-    // Names beyond any that somebody types are not measured.
-    let typed = |name: &str| name.len() <= 4 * NAME;
-    let distance = |other: &String| {
-        if typed(name) && typed(other) {
-            strsim::damerau_levenshtein(name, other)
-        } else {
-            usize::MAX
-        }
-    };
-    names.sort_by_cached_key(distance);
-    let more = names.len().saturating_sub(LISTED);
-    let listed: Vec<_> =
-        names.iter().take(LISTED).map(|name| format!("`{}`", brief(name, NAME))).collect();
-    let others =
-        if more > 0 { format!(" and {}", count(more as u64, "other")) } else { String::new() };
-    format!(
-        "no array or field `{}`: the file holds {}{others}",
-        brief(name, NAME),
-        listed.join(", ")
-    )
-}
-
-/// The paths of all fields of a dtype, behind that of what they are of.
-fn collect(dtype: &DType, path: &str, paths: &mut Vec<String>) {
-    for field in dtype.fields().into_iter().flat_map(|fields| fields.iter()) {
-        let path = joined(path, &field.escaped_name());
-        collect(field.dtype(), &path, paths);
-        paths.push(path);
-    }
-}
-
-/// A path with a step more.
-pub fn joined(path: &str, step: &str) -> String {
+/// Appends a step to a path.
+pub fn join_path(path: &str, step: &str) -> String {
     if path.is_empty() { step.to_owned() } else { format!("{path}.{step}") }
 }

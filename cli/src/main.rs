@@ -1,10 +1,13 @@
-//! The command line: reads arguments, calls the library, and tells people and programs what came of it.
+//! The `ndferry` command: inspects, summarises, compares, checks and converts
+//! array files with the library.
 //!
-//! One module for each subcommand; what they share stands beside them. Results go to stdout, all at once when they are
-//! complete; everything else (a line for each failure, the progress bar) goes to stderr. The exit code is 0, or 1 after a
-//! failure, or 2 where the arguments make no sense. Of `verify` and `diff`, 1 is an answer, and 2 is that there is none.
+//! Each subcommand has a module with its arguments and its `run` function.
+//! Results are written to stdout when they are complete. Failures (one line
+//! each) and the progress bar are written to stderr. The exit code is 0 on
+//! success, 1 after a failure and 2 if the arguments are invalid. For `verify`
+//! and `diff`, 1 is a negative answer and 2 means that there is no answer.
 //!
-//! Worker processes and their temporary files need Linux, and so do the subcommands that are about them.
+//! `stats` and `sweep` need Linux, because worker processes do.
 #![forbid(unsafe_code)]
 
 mod args;
@@ -28,10 +31,50 @@ mod verify;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
-use args::{Arguments, Command};
 use failure::Failures;
+
+/// Inspect, summarise, compare, check and convert array files
+#[derive(Parser)]
+#[command(
+    name = "ndferry",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    long_about = format!(
+        "Inspect, summarise, compare, check and convert files of n-dimensional arrays\n\n\
+         Reads {} files, and raw binary described by --raw and --shape, in either byte order. \
+         Files are memory-mapped, so they may be larger than memory.",
+        args::readable_extensions("and")
+    ),
+    after_help = "\
+Examples:
+  ndferry info survey.npy                    List the arrays of a file
+  ndferry stats *.npy                        Compute statistics on all cores
+  ndferry convert survey.npy survey.ferry    Convert to another format
+  ndferry verify *.ferry                     Check files for damage
+  ndferry diff survey.npy survey.ferry       Compare the values of two files
+  ndferry sweep                              Remove files of killed programs
+
+Run `ndferry help COMMAND` for the options and exit codes of a command."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Info(info::InfoArgs),
+    #[cfg(target_os = "linux")]
+    Stats(stats::StatsArgs),
+    Convert(convert::ConvertArgs),
+    Verify(verify::VerifyArgs),
+    Diff(diff::DiffArgs),
+    #[cfg(target_os = "linux")]
+    Sweep(sweep::SweepArgs),
+}
 
 fn main() -> ExitCode {
     // In a worker process of the pool, this call does not return.
@@ -52,4 +95,37 @@ fn main() -> ExitCode {
         failures.report(&failure);
     }
     failures.exit_code()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn usage_arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    /// Every summary and option help of every subcommand.
+    fn helps() -> Vec<String> {
+        let mut helps = Vec::new();
+        let root = Arguments::command();
+        for command in std::iter::once(&root).chain(root.get_subcommands()) {
+            helps.extend(command.get_about().map(ToString::to_string));
+            let help = |arg: &clap::Arg| arg.get_help().map(ToString::to_string);
+            helps.extend(command.get_arguments().filter_map(help));
+        }
+        helps
+    }
+
+    #[test]
+    fn usage_help_texts_are_short_and_have_no_full_stop() {
+        let helps = helps();
+        assert!(helps.len() > 30, "{} texts", helps.len());
+        for help in helps {
+            assert!(help.chars().count() <= 70 && !help.ends_with('.'), "{help}");
+        }
+    }
 }

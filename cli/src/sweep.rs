@@ -1,21 +1,53 @@
-//! `ndferry sweep`: what dead programs left is removed, and said; or what there is, and nothing is removed.
+//! `ndferry sweep`: removes temporary files that killed programs left behind.
 
 use std::{path::Path, time::Duration};
 
+use clap::Args;
 use indicatif::{BinaryBytes, HumanDuration};
 use ndferry::store::{SessionReport, Sweep, Sweeper};
 use serde::Serialize;
 
-use super::{
-    args::SweepArgs,
+use crate::{
     failure::{Failure, Failures},
-    table::{
-        Align::{Left, Right},
-        Table,
-    },
+    table::Table,
     terminal,
-    text::{OneLine, count},
+    text::{
+        Align::{Left, Right},
+        OneLine, count,
+    },
 };
+
+/// Remove temporary files that killed programs left behind
+#[derive(Args)]
+#[command(
+    long_about = "Remove temporary files that killed programs left behind\n\n\
+        Files of running programs and of other users are never removed. Programs that share \
+        arrays do the same when they start. This command also removes the files of programs \
+        that were started with NDFERRY_KEEP=1, which keeps them for inspection.",
+    after_help = "\
+Examples:
+  ndferry sweep --dry-run
+  NDFERRY_DIR=/scratch/me ndferry sweep
+
+Searched directories:
+  The directory in the environment variable NDFERRY_DIR
+  The temporary directory of the system
+  /dev/shm
+
+Exit codes:
+  0  Success
+  1  A file could not be removed
+  2  The arguments are invalid"
+)]
+pub struct SweepArgs {
+    /// List all sessions, running or not, and remove nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
 
 pub fn run(args: &SweepArgs, failures: &mut Failures) -> Result<(), Failure> {
     let failure = |error: &ndferry::Error| Failure::of(Path::new("temporary files"), error);
@@ -26,14 +58,14 @@ pub fn run(args: &SweepArgs, failures: &mut Failures) -> Result<(), Failure> {
     let text = match (args.json, args.dry_run) {
         (true, _) => json(&swept, args.dry_run),
         (false, true) => table(&swept, terminal::width()),
-        (false, false) => account(&swept),
+        (false, false) => summary(&swept),
     };
     terminal::print(&text)
 }
 
-/// A sweep, as `--json` tells it.
+/// The JSON of a sweep.
 #[derive(Serialize)]
-struct Told {
+struct Report {
     dry_run: bool,
     sessions: Vec<Session>,
 }
@@ -42,9 +74,9 @@ struct Told {
 struct Session {
     id: String,
     state: &'static str,
-    /// Whether it is to stay when it is dead, unless a sweep is asked for.
+    /// Whether its files stay after its end, until `sweep` is run.
     keep: bool,
-    /// Seconds since it began.
+    /// Seconds since its start.
     age: Option<f64>,
     files: usize,
     nbytes: u64,
@@ -72,16 +104,17 @@ impl Session {
     }
 }
 
-/// Every session: what lives, and then what does not.
+/// All sessions, those of running programs first. `dead` is the state of the
+/// others.
 fn sessions(swept: &Sweep, dead: &'static str) -> Vec<Session> {
     let alive = swept.alive.iter().map(|session| Session::of(session, "alive"));
     alive.chain(swept.dead.iter().map(|session| Session::of(session, dead))).collect()
 }
 
 fn json(swept: &Sweep, dry_run: bool) -> String {
-    let told =
-        Told { dry_run, sessions: sessions(swept, if dry_run { "dead" } else { "removed" }) };
-    serde_json::to_string(&told).expect("strings and numbers are JSON") + "\n"
+    let dead = if dry_run { "dead" } else { "removed" };
+    let report = Report { dry_run, sessions: sessions(swept, dead) };
+    serde_json::to_string(&report).expect("strings and numbers are JSON") + "\n"
 }
 
 fn table(swept: &Sweep, width: Option<usize>) -> String {
@@ -96,7 +129,7 @@ fn table(swept: &Sweep, width: Option<usize>) -> String {
     ]);
     for session in sessions(swept, "dead") {
         let state = if session.keep {
-            format!("{}, to be kept", session.state)
+            format!("{}, kept", session.state)
         } else {
             session.state.to_owned()
         };
@@ -113,22 +146,19 @@ fn table(swept: &Sweep, width: Option<usize>) -> String {
     }
     let dead = count(swept.dead.len() as u64, "dead session");
     match swept.dead.len() + swept.alive.len() {
-        0 => "there are no sessions\n".to_owned(),
-        _ => {
-            table.render(width)
-                + &format!("{dead} would be removed, of {}\n", BinaryBytes(swept.nbytes()))
-        }
+        0 => "no sessions\n".to_owned(),
+        _ => table.render(width) + &format!("{dead} to remove, {}\n", BinaryBytes(swept.nbytes())),
     }
 }
 
-fn account(swept: &Sweep) -> String {
+fn summary(swept: &Sweep) -> String {
     let mut text: String = swept.dead.iter().map(line).collect();
     if text.is_empty() {
-        text += "nothing was left behind\n";
+        text += "nothing to remove\n";
     }
     if !swept.alive.is_empty() {
         let alive = count(swept.alive.len() as u64, "session");
-        text += &format!("{alive} of running programs left alone\n");
+        text += &format!("{alive} of running programs kept\n");
     }
     text
 }

@@ -1,17 +1,20 @@
-//! Rows under headings, aligned; turned into a list of fields where the terminal is too narrow for them.
+//! Aligned tables, which become lists of fields or lose columns on a narrow
+//! terminal. Widths are terminal columns.
 
-use super::text::brief;
+use crate::text::{Align, pad, shorten, width};
 
-/// Columns of the terminal that a cell takes, at most.
-const WIDEST: usize = 120;
+/// Columns of one cell.
+const MAX_CELL_WIDTH: usize = 120;
+/// Width that the first cell of a row is cut to before columns are removed.
+const SHORT_NAME_WIDTH: usize = 24;
+/// Width that the first cell of a row has on any terminal.
+const MIN_NAME_WIDTH: usize = 16;
+/// Characters that the branches of a tree are drawn with.
+const TREE_LINES: &str = " │├└─╌┆";
+/// Space between two columns.
+const GAP: &str = "  ";
 
-/// Columns of the terminal that the first column of a table is cut to before others are left out; and that it is given in any case.
-const SHORT: usize = 24;
-const NARROWEST: usize = 16;
-/// What the lines of a tree are drawn with.
-const LINES: &str = " │├└─╌┆";
-
-/// A table in the making.
+/// A table of text.
 pub struct Table {
     columns: Vec<Column>,
     rows: Vec<Vec<String>>,
@@ -22,13 +25,6 @@ struct Column {
     align: Align,
 }
 
-/// To which side of its column a cell goes.
-#[derive(Clone, Copy)]
-pub enum Align {
-    Left,
-    Right,
-}
-
 impl Table {
     /// A table with these headings and no rows.
     pub fn new(columns: impl IntoIterator<Item = (&'static str, Align)>) -> Self {
@@ -36,55 +32,58 @@ impl Table {
         Self { columns: columns.collect(), rows: Vec::new() }
     }
 
-    /// Adds a row; what is in it is made to fit one line, and shortened where it is long.
+    /// Adds a row. Cells are escaped, and shortened if they are long.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        let cells: Vec<_> = cells.into_iter().map(|cell| brief(&cell, WIDEST)).collect();
+        let cells: Vec<_> = cells.into_iter().map(|cell| shorten(&cell, MAX_CELL_WIDTH)).collect();
         assert_eq!(cells.len(), self.columns.len(), "a row has a cell for each column");
         self.rows.push(cells);
     }
 
-    /// Whether the table stays one on a terminal of `width` columns, if there is one.
-    pub fn fits(&self, width: Option<usize>) -> bool {
+    /// Whether the table fits a terminal of `columns`, if there is one.
+    pub fn fits(&self, columns: Option<usize>) -> bool {
         let widths = self.widths();
         let needed = widths.iter().sum::<usize>() + GAP.len() * widths.len().saturating_sub(1);
-        width.is_none_or(|width| needed <= width)
+        columns.is_none_or(|columns| needed <= columns)
     }
 
-    /// The table as text, for a terminal of `width` columns if there is one. Nothing where there are no rows.
-    pub fn render(&self, width: Option<usize>) -> String {
+    /// The table as text. If it does not fit the terminal, every row becomes a
+    /// list of fields. Without rows the text is empty.
+    pub fn render(&self, columns: Option<usize>) -> String {
         if self.rows.is_empty() {
             String::new()
-        } else if self.fits(width) {
+        } else if self.fits(columns) {
             self.as_grid(&self.widths())
         } else {
             self.as_fields()
         }
     }
 
-    /// The table as text whose rows stay rows: without the columns that have nothing in them; on a terminal that is too narrow with less of
-    /// what is in the first column, where lines that a cell begins with are kept, and without those columns called `spare` for which
-    /// there would still be no room, the first of them first.
-    pub fn squeezed(mut self, width: Option<usize>, spare: &[&str]) -> String {
-        let empty = |at: usize| self.rows.iter().all(|row| row[at].is_empty());
-        let empty: Vec<_> = (0..self.columns.len()).filter(|&at| empty(at)).collect();
+    /// The table as text with one line for each row. Empty columns are removed.
+    /// If the table does not fit the terminal, the first cell of each row is
+    /// shortened, except for the lines of a tree. If that does not suffice, the
+    /// `spare` columns are removed, from the first to the last.
+    pub fn render_lines(mut self, columns: Option<usize>, spare: &[&str]) -> String {
+        let is_empty = |at: usize| self.rows.iter().all(|row| row[at].is_empty());
+        let empty: Vec<_> = (0..self.columns.len()).filter(|&at| is_empty(at)).collect();
         empty.into_iter().rev().for_each(|at| self.remove(at));
-        for spare in spare.iter().filter(|_| width.is_some()) {
+        for spare in spare.iter().filter(|_| columns.is_some()) {
             let at = self.columns.iter().position(|column| column.heading == *spare);
-            let given_up = self.widths().first().map_or(0, |&first| first.saturating_sub(SHORT));
-            if let (false, Some(at)) = (self.fits(width.map(|width| width + given_up)), at) {
+            let cut =
+                self.widths().first().map_or(0, |&name| name.saturating_sub(SHORT_NAME_WIDTH));
+            if let (false, Some(at)) = (self.fits(columns.map(|columns| columns + cut)), at) {
                 self.remove(at);
             }
         }
         let mut widths = self.widths();
-        if let Some(width) = width {
+        if let Some(columns) = columns {
             let others = widths[1..].iter().map(|width| width + GAP.len()).sum();
-            let room = width.saturating_sub(others).max(NARROWEST);
+            let room = columns.saturating_sub(others).max(MIN_NAME_WIDTH);
             widths[0] = widths[0].min(room);
-            for row in self.rows.iter_mut().filter(|row| length(&row[0]) > room) {
-                let lines = row[0].find(|letter| !LINES.contains(letter)).unwrap_or(row[0].len());
-                let (lines, rest) = row[0].split_at(lines);
-                let room = room.saturating_sub(length(lines)).max(NARROWEST / 2);
-                row[0] = lines.to_owned() + &brief(rest, room);
+            for row in self.rows.iter_mut().filter(|row| width(&row[0]) > room) {
+                let name = row[0].find(|letter| !TREE_LINES.contains(letter));
+                let (lines, name) = row[0].split_at(name.unwrap_or(row[0].len()));
+                let room = room.saturating_sub(width(lines)).max(MIN_NAME_WIDTH / 2);
+                row[0] = lines.to_owned() + &shorten(name, room);
             }
         }
         self.as_grid(&widths)
@@ -97,8 +96,8 @@ impl Table {
 
     fn widths(&self) -> Vec<usize> {
         let widest = |(at, column): (usize, &Column)| {
-            let cells = self.rows.iter().map(|row| length(&row[at]));
-            cells.fold(length(column.heading), usize::max)
+            let cells = self.rows.iter().map(|row| width(&row[at]));
+            cells.fold(width(column.heading), usize::max)
         };
         self.columns.iter().enumerate().map(widest).collect()
     }
@@ -118,10 +117,10 @@ impl Table {
     }
 
     fn as_fields(&self) -> String {
-        let headings = self.columns.iter().map(|column| length(column.heading));
-        let width = headings.max().unwrap_or(0);
+        let headings = self.columns.iter().map(|column| width(column.heading));
+        let widest = headings.max().unwrap_or(0);
         let field = |(cell, column): (&String, &Column)| {
-            let line = pad(column.heading, Align::Left, width) + GAP + cell;
+            let line = pad(column.heading, Align::Left, widest) + GAP + cell;
             line.trim_end().to_owned() + "\n"
         };
         let rows: Vec<String> = self
@@ -133,26 +132,10 @@ impl Table {
     }
 }
 
-const GAP: &str = "  ";
-
-fn pad(text: &str, align: Align, width: usize) -> String {
-    match align {
-        Align::Left => format!("{text:<width$}"),
-        Align::Right => format!("{text:>width$}"),
-    }
-}
-
-/// Columns of the terminal, were every character one wide.
-fn length(text: &str) -> usize {
-    text.chars().count()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{
-        Align::{Left, Right},
-        *,
-    };
+    use super::*;
+    use crate::text::Align::{Left, Right};
 
     fn table() -> Table {
         let mut table = Table::new([("name", Left), ("count", Right)]);
@@ -162,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_as_wide_as_their_widest_cell() {
+    fn table_columns_are_as_wide_as_their_widest_cell() {
         let expected = "name              count\n\
                         short          12345678\n\
                         a\\nlonger one         1\n";
@@ -170,8 +153,27 @@ mod tests {
         assert_eq!(table().render(Some(80)), table().render(None));
     }
 
+    // The second column begins at the same terminal column in every row.
     #[test]
-    fn what_is_too_wide_becomes_a_list_of_fields() {
+    fn table_of_wide_and_combining_text_lines_up() {
+        let names = ["name", "数字数字", "e\u{301}a\u{308}", "👩‍🚀 ❤\u{fe0f}", "한글", "ｗｉｄｅ"];
+        let mut table = Table::new([("name", Left), ("count", Right), ("note", Left)]);
+        for name in names {
+            table.row([name.into(), "12".into(), "!".into()]);
+        }
+        for text in [table.render(None), table.render_lines(Some(40), &[])] {
+            let mut lines = text.lines();
+            let heading = lines.next().unwrap();
+            let start = width(&heading[..heading.find("note").unwrap()]);
+            assert_eq!(lines.clone().count(), names.len());
+            for line in lines {
+                assert_eq!(width(&line[..line.find('!').unwrap()]), start, "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn table_too_wide_becomes_a_list_of_fields() {
         let expected = "name   short\n\
                         count  12345678\n\
                         \n\
@@ -181,16 +183,16 @@ mod tests {
     }
 
     #[test]
-    fn one_long_cell_does_not_make_every_row_as_long() {
+    fn table_shortens_one_long_cell() {
         let mut table = table();
         table.row(["long".repeat(100_000), "2".into()]);
         let text = table.render(None);
-        assert!(text.lines().all(|line| line.chars().count() <= WIDEST + GAP.len() + 8), "{text}");
+        assert!(text.lines().all(|line| width(line) <= MAX_CELL_WIDTH + GAP.len() + 8), "{text}");
         assert!(text.contains("longlong…onglong"), "{text}");
     }
 
     #[test]
-    fn a_narrow_terminal_takes_from_the_names_and_then_spare_columns() {
+    fn table_on_a_narrow_terminal_shortens_names_then_drops_columns() {
         let columns =
             [("name", Left), ("none", Left), ("size", Right), ("more", Left), ("most", Right)];
         let table = || {
@@ -201,25 +203,25 @@ mod tests {
             table.row(row(["└─ b", "", "8 B", "", "3"]));
             table
         };
-        let squeezed = |width| table().squeezed(width, &["most", "more"]);
+        let render = |columns| table().render_lines(columns, &["most", "more"]);
         let lines = |text: String| text.lines().map(str::to_owned).collect::<Vec<_>>();
-        let whole = lines(squeezed(None));
+        let whole = lines(render(None));
         assert_eq!(whole[0], format!("{:37}size  more  most", "name"));
         assert_eq!(
             whole[2],
             format!("{:37} 4 B  no       2", "├─ a.name.of.many.letters.and.steps")
         );
-        assert_eq!(squeezed(Some(53)), squeezed(None));
-        assert_eq!(lines(squeezed(Some(45)))[2], "├─ a.name.of.ma…s.and.steps   4 B  no       2");
-        assert_eq!(lines(squeezed(Some(40)))[2], "├─ a.name.of.ma…rs.and.steps   4 B  no");
-        assert_eq!(lines(squeezed(Some(30)))[2], "├─ a.name.of.….and.steps   4 B");
-        assert_eq!(lines(squeezed(Some(5)))[3], "└─ b               8 B");
-        let widest = |width| lines(squeezed(Some(width))).iter().map(|line| length(line)).max();
-        assert!((22..60).all(|width| widest(width) <= Some(width)));
+        assert_eq!(render(Some(53)), render(None));
+        assert_eq!(lines(render(Some(45)))[2], "├─ a.name.of.ma…s.and.steps   4 B  no       2");
+        assert_eq!(lines(render(Some(40)))[2], "├─ a.name.of.ma…rs.and.steps   4 B  no");
+        assert_eq!(lines(render(Some(30)))[2], "├─ a.name.of.….and.steps   4 B");
+        assert_eq!(lines(render(Some(5)))[3], "└─ b               8 B");
+        let widest = |columns| lines(render(Some(columns))).iter().map(|line| width(line)).max();
+        assert!((22..60).all(|columns| widest(columns) <= Some(columns)));
     }
 
     #[test]
-    fn no_rows_no_headings() {
+    fn table_without_rows_is_empty() {
         assert_eq!(Table::new([("name", Left)]).render(None), "");
     }
 }

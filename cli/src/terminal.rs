@@ -1,10 +1,11 @@
-//! Standard output, as a terminal or not.
+//! Standard output, which may be a terminal.
 
 use std::io::{self, ErrorKind, Write, stdout};
 
-use super::failure::Failure;
+use crate::failure::Failure;
 
-/// Columns of the terminal that stdout is; `None` where it is none, or does not say.
+/// Columns of the terminal on stdout, or `None` if there is no terminal or its
+/// size is unknown.
 pub fn width() -> Option<usize> {
     #[cfg(unix)]
     let columns = rustix::termios::tcgetwinsize(stdout()).ok()?.ws_col.into();
@@ -13,7 +14,8 @@ pub fn width() -> Option<usize> {
     Some(columns).filter(|&columns| columns > 0)
 }
 
-/// Writes all of `text` to stdout. That nobody reads on (`| head`) is no failure.
+/// Writes `text` to stdout. A reader that closes the pipe early (`| head`) is
+/// not a failure.
 pub fn print(text: &str) -> Result<(), Failure> {
     match write_all(text) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {

@@ -1,48 +1,50 @@
-//! Names joined by dots, as a tree of their steps.
+//! A tree of dotted names, with one level for each step of a name.
 
 use std::collections::HashMap;
 
-/// How many steps of a name are told apart; what follows stays in one piece. So a tree is never deep, and takes hardly more room than
-/// its names.
-const DEEPEST: usize = 16;
+/// Levels of a tree. Further steps of a name stay together, so that the size of
+/// a tree is proportional to the size of its names.
+const MAX_DEPTH: usize = 16;
 
-/// A part of a tree. Its steps are one, or several joined by dots where nothing else begins with the first of them.
+/// A node of a tree. `steps` is one step, or several joined by dots if no other
+/// name shares the first of them.
 pub enum Node<'a, T> {
-    /// What a name belongs to.
+    /// The item of a name.
     Leaf { steps: &'a str, item: T },
-    /// Names that begin alike.
+    /// Names that share their first steps.
     Branch { steps: &'a str, nodes: Vec<Node<'a, T>> },
 }
 
-/// The tree of these names, in their order. Where names are `escaped`, a dot behind a backslash ends no step.
+/// Builds the tree of these names, in their order. If names are `escaped`, a dot
+/// after a backslash belongs to a step.
 pub fn tree<'a, T>(
     items: impl IntoIterator<Item = (&'a str, T)>,
     escaped: bool,
 ) -> Vec<Node<'a, T>> {
-    let mut root = Growing::default();
+    let mut root = Builder::default();
     for (name, item) in items {
         let (mut at, mut start) = (&mut root, 0);
-        for _ in 1..DEEPEST {
+        for _ in 1..MAX_DEPTH {
             let Some(length) = first_dot(&name[start..], escaped) else { break };
             at = at.branch(Steps { name, start, end: start + length });
             start += length + 1;
         }
         at.parts.push(Part::Leaf(Steps { name, start, end: name.len() }, item));
     }
-    root.grown()
+    root.build()
 }
 
-/// Where the first step of a name ends, if it is not all of it.
+/// The position of the first dot that ends a step.
 fn first_dot(name: &str, escaped: bool) -> Option<usize> {
-    let mut kept = false;
+    let mut is_escaped = false;
     name.bytes().position(|byte| {
-        let ends = byte == b'.' && !kept;
-        kept = escaped && byte == b'\\' && !kept;
+        let ends = byte == b'.' && !is_escaped;
+        is_escaped = escaped && byte == b'\\' && !is_escaped;
         ends
     })
 }
 
-/// Steps of a name.
+/// Some steps of a name.
 #[derive(Clone, Copy)]
 struct Steps<'a> {
     name: &'a str,
@@ -56,25 +58,25 @@ impl<'a> Steps<'a> {
     }
 }
 
-/// A branch to which more may come.
-struct Growing<'a, T> {
+/// A branch that is being built.
+struct Builder<'a, T> {
     parts: Vec<Part<'a, T>>,
-    /// Where among the parts the branch of a step is.
+    /// For each step, the index of its branch in `parts`.
     branches: HashMap<&'a str, usize>,
 }
 
 enum Part<'a, T> {
     Leaf(Steps<'a>, T),
-    Branch(Steps<'a>, Growing<'a, T>),
+    Branch(Steps<'a>, Builder<'a, T>),
 }
 
-impl<T> Default for Growing<'_, T> {
+impl<T> Default for Builder<'_, T> {
     fn default() -> Self {
         Self { parts: Vec::new(), branches: HashMap::new() }
     }
 }
 
-impl<'a, T> Growing<'a, T> {
+impl<'a, T> Builder<'a, T> {
     fn branch(&mut self, step: Steps<'a>) -> &mut Self {
         let parts = &mut self.parts;
         let at = *self.branches.entry(step.text()).or_insert_with(|| {
@@ -83,28 +85,29 @@ impl<'a, T> Growing<'a, T> {
         });
         match &mut parts[at] {
             Part::Branch(_, branch) => branch,
-            Part::Leaf(..) => unreachable!("only branches are kept in mind"),
+            Part::Leaf(..) => unreachable!("`branches` has the indices of branches only"),
         }
     }
 
-    fn grown(self) -> Vec<Node<'a, T>> {
-        self.parts.into_iter().map(|part| part.grown(None)).collect()
+    fn build(self) -> Vec<Node<'a, T>> {
+        self.parts.into_iter().map(|part| part.build(None)).collect()
     }
 }
 
 impl<'a, T> Part<'a, T> {
-    /// The node, its steps counted from `start` on where an only part is joined to what is above it.
-    fn grown(self, start: Option<usize>) -> Node<'a, T> {
+    /// Builds the node. If it is joined to the branch above, its steps begin at
+    /// `start`.
+    fn build(self, start: Option<usize>) -> Node<'a, T> {
         let from = |steps: Steps<'a>| Steps { start: start.unwrap_or(steps.start), ..steps };
         match self {
             Self::Leaf(steps, item) => Node::Leaf { steps: from(steps).text(), item },
-            // An only part came with the name that its branch came with.
             Self::Branch(steps, mut branch) if branch.parts.len() == 1 => {
-                let only = branch.parts.pop().expect("there is one");
-                only.grown(Some(from(steps).start))
+                let only = branch.parts.pop().expect("the length is 1");
+                // Both have the same name, so the steps can be joined.
+                only.build(Some(from(steps).start))
             }
             Self::Branch(steps, branch) => {
-                Node::Branch { steps: from(steps).text(), nodes: branch.grown() }
+                Node::Branch { steps: from(steps).text(), nodes: branch.build() }
             }
         }
     }
@@ -114,16 +117,16 @@ impl<'a, T> Part<'a, T> {
 mod tests {
     use super::*;
 
-    fn drawn(nodes: &[Node<'_, usize>]) -> String {
+    fn text(nodes: &[Node<'_, usize>]) -> String {
         let node = |node: &Node<'_, usize>| match node {
             Node::Leaf { steps, item } => format!("{steps}={item}"),
-            Node::Branch { steps, nodes } => format!("{steps}({})", drawn(nodes)),
+            Node::Branch { steps, nodes } => format!("{steps}({})", text(nodes)),
         };
         nodes.iter().map(node).collect::<Vec<_>>().join(" ")
     }
 
     #[test]
-    fn names_that_begin_alike_are_a_branch_and_an_only_one_is_joined() {
+    fn tree_branches_where_names_differ_and_joins_single_steps() {
         for (names, escaped, expected) in [
             (&["a"][..], true, "a=0"),
             (&[""], true, "=0"),
@@ -137,12 +140,12 @@ mod tests {
             (&["a\\.b", "a\\.c"], false, "a\\(b=0 c=1)"),
         ] {
             let items = names.iter().enumerate().map(|(at, name)| (*name, at));
-            assert_eq!(drawn(&tree(items, escaped)), expected, "{names:?}");
+            assert_eq!(text(&tree(items, escaped)), expected, "{names:?}");
         }
     }
 
     #[test]
-    fn names_of_any_number_of_steps_make_no_deep_tree() {
+    fn tree_of_names_with_many_steps_is_not_deep() {
         let names: Vec<_> = (1..300).map(|depth| format!("{}x", "a.".repeat(depth))).collect();
         let nodes = tree(names.iter().map(|name| (name.as_str(), 0)), true);
         fn depth(nodes: &[Node<'_, usize>]) -> usize {
@@ -152,7 +155,7 @@ mod tests {
             });
             1 + below.max().unwrap_or(0)
         }
-        assert_eq!(depth(&nodes), DEEPEST);
-        assert!(drawn(&nodes).len() < 2 * names.concat().len());
+        assert_eq!(depth(&nodes), MAX_DEPTH);
+        assert!(text(&nodes).len() < 2 * names.concat().len());
     }
 }

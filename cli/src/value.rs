@@ -1,14 +1,14 @@
-//! Numbers as exact as the elements they were made from.
+//! Numbers that keep the precision of the elements they come from.
 
 use std::{cmp::Ordering, fmt};
 
 use serde::{Deserialize, Serialize, Serializer};
 
-/// A number as exact as its dtype.
+/// A number with the precision of its dtype.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Value {
     Integer(i128),
-    /// Infinite or NaN too.
+    /// May be infinite or NaN.
     Float(f64),
 }
 
@@ -20,7 +20,7 @@ impl Value {
         }
     }
 
-    /// A float to seven digits, which is what a crowded table has room for.
+    /// Rounds a float to seven digits, for a narrow table.
     pub fn shortened(self) -> Self {
         match self {
             Self::Integer(_) => self,
@@ -43,13 +43,14 @@ impl fmt::Display for Value {
         match self {
             Self::Integer(integer) => write!(f, "{integer}"),
             Self::Float(float) if float.is_nan() => f.write_str("nan"),
-            // As many digits as tell it from its neighbours; an exponent where it is very large or small.
+            // The shortest digits that identify the float, with an exponent if
+            // it is very large or very small.
             Self::Float(float) => write!(f, "{float:?}"),
         }
     }
 }
 
-/// A number, or none where nothing is left to count.
+/// A number in JSON, or `null` if there is none.
 #[derive(Clone, Copy)]
 pub struct Figure(pub Option<Value>);
 
@@ -59,7 +60,7 @@ impl Serialize for Figure {
             None => serializer.serialize_none(),
             Some(Value::Integer(integer)) => serializer.serialize_i128(integer),
             Some(Value::Float(float)) if float.is_finite() => serializer.serialize_f64(float),
-            // JSON has no such numbers.
+            // JSON has no numbers that are not finite.
             Some(Value::Float(float)) if float.is_nan() => serializer.serialize_str("nan"),
             Some(Value::Float(float)) => {
                 serializer.serialize_str(if float > 0.0 { "inf" } else { "-inf" })

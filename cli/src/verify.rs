@@ -1,37 +1,73 @@
-//! `ndferry verify`: whether files are as they were written.
+//! `ndferry verify`: checks the structure and the checksums of files.
 
-use std::{fs, path::Path};
+use std::{
+    fs::{self, File},
+    io::Read,
+    path::{Path, PathBuf},
+};
 
-use ndferry::file::OpenOptions;
+use clap::Args;
+use ndferry::file::{Format, OpenOptions};
 use serde::Serialize;
 
-use super::{
-    args::VerifyArgs,
+use crate::{
+    args::LimitArgs,
     failure::{Failure, Failures, reason},
     terminal,
     text::{self, OneLine, count},
 };
 
+/// Check files for damage
+#[derive(Args)]
+#[command(
+    long_about = "Check files for damage\n\n\
+        Reads every file completely, and reports every problem with its array and its offset. \
+        Formats without checksums, such as .npy and .safetensors, allow a check of the structure \
+        and of the values of bool arrays only.",
+    after_help = "\
+Examples:
+  ndferry verify model.ferry
+  ndferry verify --json *.ferry *.npy
+
+Exit codes:
+  0  Every file is sound
+  1  A file is damaged or not an array file
+  2  A file, or a part of it, could not be checked, or the arguments are invalid"
+)]
+pub struct VerifyArgs {
+    /// Files to check
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    limit: LimitArgs,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
 pub fn run(args: &VerifyArgs, failures: &mut Failures) -> Result<(), Failure> {
-    let mut rows = Vec::new();
+    let mut reports = Vec::new();
     for path in &args.files {
-        let row = look(path, &args.limit.options());
-        for problem in &row.problems {
+        let report = Report::of(path, &args.limit.options());
+        for problem in &report.problems {
             let failure = Failure::new(path, &*problem.message);
-            match row.verdict {
-                Verdict::Unreadable => failures.trouble(&failure),
-                Verdict::Damaged | Verdict::Sound => failures.report(&failure),
+            match report.verdict {
+                Verdict::Unreadable => failures.report_unanswered(&failure),
+                _ => failures.report(&failure),
             }
         }
-        rows.push(row);
+        reports.push(report);
     }
-    let text = if args.json { text::json(&rows) } else { rows.iter().map(line).collect() };
+    let text =
+        if args.json { text::json(&reports) } else { reports.iter().map(Report::line).collect() };
     terminal::print(&text)
 }
 
-/// What was found of one file, as the JSON has it.
+/// The result of checking one file, in the layout of the JSON.
 #[derive(Serialize)]
-struct Row {
+struct Report {
     path: String,
     verdict: Verdict,
     format: Option<String>,
@@ -44,13 +80,16 @@ struct Row {
 #[serde(rename_all = "lowercase")]
 enum Verdict {
     Sound,
-    /// Not what it claims to be, or nothing that can be read.
     Damaged,
-    /// No regular file, or one that the system does not let be read.
+    /// The file has none of the known formats. JSON does not distinguish it from
+    /// a damaged file, but its `format` is `null`.
+    #[serde(rename = "damaged")]
+    NotAnArrayFile,
+    /// The file, or a part of it, could not be read.
     Unreadable,
 }
 
-/// Something wrong; of which array, and where that begins, if it is an array.
+/// A problem, with the name and the offset of the array that has it.
 #[derive(Serialize)]
 struct Problem {
     array: Option<String>,
@@ -58,54 +97,73 @@ struct Problem {
     message: String,
 }
 
-fn look(path: &Path, options: &OpenOptions) -> Row {
-    let name = path.display().to_string();
-    let file = match options.open(path) {
-        Ok(file) => file,
-        Err(error) => {
-            let message = reason(&error);
-            let (verdict, message) = match fs::metadata(path) {
-                // There are no bytes that could be damaged, or no end of them.
-                Ok(found) if !found.is_file() => {
-                    (Verdict::Unreadable, format!("cannot be read: {message}"))
-                }
-                _ if error.is_io() => (Verdict::Unreadable, message),
-                _ => (Verdict::Damaged, message),
-            };
-            let problems = vec![Problem { array: None, offset: None, message }];
-            return Row { path: name, verdict, format: None, arrays: 0, checksums: 0, problems };
-        }
-    };
-    let (mut verdict, mut problems) = (Verdict::Sound, Vec::new());
-    for (array, error) in file.check() {
-        // What is not damaged, as far as can be told, is what could not be looked at.
-        verdict = match verdict {
-            Verdict::Damaged => verdict,
-            _ if error.is_invalid_data() => Verdict::Damaged,
-            _ => Verdict::Unreadable,
-        };
-        let (name, offset) =
-            (array.map(|array| array.name().to_owned()), array.map(|array| array.offset()));
-        problems.push(Problem { array: name, offset, message: reason(&error) });
-    }
-    Row {
-        path: name,
-        verdict,
-        format: Some(file.format().to_string()),
-        arrays: file.arrays().len() as u64,
-        checksums: file.arrays().iter().filter(|array| array.has_checksum()).count() as u64,
-        problems,
-    }
+/// Whether the file at `path` begins like a file of a known format.
+fn is_array_file(path: &Path) -> bool {
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(64).read_to_end(&mut start));
+    read.is_ok() && Format::detect(&start).is_ok()
 }
 
-fn line(row: &Row) -> String {
-    let verdict = match row.verdict {
-        Verdict::Sound => {
-            format!("sound, {}, {}", count(row.arrays, "array"), count(row.checksums, "checksum"))
+impl Report {
+    fn of(path: &Path, options: &OpenOptions) -> Self {
+        let name = path.display().to_string();
+        let file = match options.open(path) {
+            Ok(file) => file,
+            Err(error) => {
+                let message = reason(&error);
+                let (verdict, message) = match fs::metadata(path) {
+                    Ok(found) if !found.is_file() => {
+                        (Verdict::Unreadable, format!("cannot be read: {message}"))
+                    }
+                    _ if error.is_io() => (Verdict::Unreadable, message),
+                    _ if !is_array_file(path) => (Verdict::NotAnArrayFile, message),
+                    _ => (Verdict::Damaged, message),
+                };
+                let problems = vec![Problem { array: None, offset: None, message }];
+                return Self {
+                    path: name,
+                    verdict,
+                    format: None,
+                    arrays: 0,
+                    checksums: 0,
+                    problems,
+                };
+            }
+        };
+        let (mut verdict, mut problems) = (Verdict::Sound, Vec::new());
+        for (array, error) in file.check() {
+            verdict = match verdict {
+                Verdict::Damaged => verdict,
+                _ if error.is_invalid_data() => Verdict::Damaged,
+                _ => Verdict::Unreadable,
+            };
+            problems.push(Problem {
+                array: array.map(|array| array.name().to_owned()),
+                offset: array.map(|array| array.offset()),
+                message: reason(&error),
+            });
         }
-        Verdict::Damaged => "damaged".to_owned(),
-        Verdict::Unreadable if row.format.is_some() => "unreadable in part".to_owned(),
-        Verdict::Unreadable => "unreadable".to_owned(),
-    };
-    format!("{}: {verdict}\n", OneLine(&row.path))
+        Self {
+            path: name,
+            verdict,
+            format: Some(file.format().to_string()),
+            arrays: file.arrays().len() as u64,
+            checksums: file.arrays().iter().filter(|array| array.has_checksum()).count() as u64,
+            problems,
+        }
+    }
+
+    fn line(&self) -> String {
+        let verdict = match self.verdict {
+            Verdict::Sound => {
+                let checksums = count(self.checksums, "checksum");
+                format!("sound, {}, {checksums}", count(self.arrays, "array"))
+            }
+            Verdict::Damaged => "damaged".to_owned(),
+            Verdict::NotAnArrayFile => "not an array file".to_owned(),
+            Verdict::Unreadable if self.format.is_some() => "partly unchecked".to_owned(),
+            Verdict::Unreadable => "unreadable".to_owned(),
+        };
+        format!("{}: {verdict}\n", OneLine(&self.path))
+    }
 }

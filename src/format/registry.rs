@@ -127,8 +127,24 @@ impl Format {
         })
     }
 
-    /// Returns the format of a file that begins with `start`.
-    pub(super) fn detect(start: &[u8]) -> Result<Self> {
+    /// Returns the format of a file that begins with `start`, of which 64 bytes
+    /// suffice.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::file::Format;
+    ///
+    /// assert_eq!(Format::detect(b"\x93NUMPY\x01\x00")?, Format::Npy);
+    /// assert!(Format::detect(b"hello").is_err());
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the bytes are those of raw binary or of another kind of
+    /// file.
+    pub fn detect(start: &[u8]) -> Result<Self> {
         let start = &start[..start.len().min(START_LEN)];
         if let Some(format) = Self::all().iter().find(|format| format.row().detect(start)) {
             return Ok(*format);

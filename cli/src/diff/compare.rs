@@ -1,4 +1,4 @@
-//! Comparing two arrays of one type and shape.
+//! Compares two arrays of one type and shape.
 
 use half::{bf16, f16};
 use ndarray::{IxDyn, Zip};
@@ -15,21 +15,22 @@ use super::{
 };
 use crate::{failure::reason, value::Value};
 
-/// What is different between two arrays.
+/// The differences between two arrays.
 #[derive(Default)]
 pub struct Difference {
-    /// Elements that differ.
+    /// The number of elements that differ.
     pub different: u64,
-    /// Those of them of which one is NaN.
+    /// How many of those are NaN in one array only.
     pub nan: u64,
-    /// [Place](Pair::place) and values of the first that differ, in C order.
+    /// The [position](Pair::position) and the values of the first difference
+    /// in C order.
     pub first: Option<(Vec<usize>, [String; 2])>,
-    /// The largest distances of those that are not NaN.
+    /// The largest distances without NaN.
     pub absolute: Option<Value>,
     pub relative: Option<Value>,
 }
 
-/// Compares two arrays; an `Err` says why they cannot be.
+/// Compares two arrays. `Err` has the reason why they cannot be compared.
 pub fn compare(pair: &Pair, nan_differs: bool) -> Result<Difference, String> {
     let by = |compare: fn(&Pair, bool) -> ndferry::Result<Difference>| {
         compare(pair, nan_differs).map_err(|error| reason(&error))
@@ -42,7 +43,7 @@ pub fn compare(pair: &Pair, nan_differs: bool) -> Result<Difference, String> {
     let scalar = match dtype.kind() {
         DTypeKind::Scalar(scalar) => *scalar,
         DTypeKind::Text(_) => return by(compare_texts),
-        // Padding is nothing to compare.
+        // Padding is not compared.
         DTypeKind::Struct(_) => return Ok(Difference::default()),
         _ => return by(compare_byte_strings),
     };
@@ -74,8 +75,8 @@ fn compare_as<A: Element + Compared>(
 }
 
 fn compare_texts(pair: &Pair, _: bool) -> ndferry::Result<Difference> {
-    // What is no text is told as what is wrong with it, which names its bytes.
-    let told = |text: ndferry::Result<String>| {
+    // Invalid text is shown as its error, which has the bytes.
+    let shown = |text: ndferry::Result<String>| {
         text.map_or_else(|error| error.to_string(), |text| format!("{text:?}"))
     };
     let mut found = Difference::default();
@@ -88,7 +89,7 @@ fn compare_texts(pair: &Pair, _: bool) -> ndferry::Result<Difference> {
                 _ => false,
             };
             if !same {
-                found.count(pair, &tile, at, || [told(a), told(b)]);
+                found.count(pair, &tile, at, || [shown(a), shown(b)]);
             }
         }
     }
@@ -96,20 +97,20 @@ fn compare_texts(pair: &Pair, _: bool) -> ndferry::Result<Difference> {
 }
 
 fn compare_byte_strings(pair: &Pair, _: bool) -> ndferry::Result<Difference> {
-    let told = |bytes: &[u8]| format!("\"{}\"", bytes.escape_ascii());
+    let shown = |bytes: &[u8]| format!("\"{}\"", bytes.escape_ascii());
     let mut found = Difference::default();
     for tile in pair.tiles() {
         let (one, other) = (tile.of(pair.one())?, tile.of(pair.other())?);
         for (at, (a, b)) in one.byte_strings()?.zip(other.byte_strings()?).enumerate() {
             if a != b {
-                found.count(pair, &tile, at, || [told(a), told(b)]);
+                found.count(pair, &tile, at, || [shown(a), shown(b)]);
             }
         }
     }
     Ok(found)
 }
 
-/// Compares what is read from both, element by element, as what it stands for.
+/// Compares elements as the values that `value` makes of them.
 fn compare_numbers<A: Element + Copy, C: Compared>(
     pair: &Pair,
     nan_differs: bool,
@@ -126,7 +127,7 @@ fn compare_numbers<A: Element + Copy, C: Compared>(
         for (at, (&a, &b)) in a.iter().zip(b.iter()).enumerate() {
             let (a, b) = (value(a), value(b));
             if !same(a, b) {
-                found.count(pair, &tile, at, || [a.told(), b.told()]);
+                found.count(pair, &tile, at, || [a.text(), b.text()]);
                 found.measure(a.distance(b));
             }
         }
@@ -135,23 +136,24 @@ fn compare_numbers<A: Element + Copy, C: Compared>(
 }
 
 impl Difference {
-    /// Takes in two elements that are not the same, number `at` of a tile, and how they are told.
-    fn count(&mut self, pair: &Pair, tile: &Tile, at: usize, told: impl FnOnce() -> [String; 2]) {
+    /// Counts two different elements, the element `at` of a tile. `values` makes
+    /// their text.
+    fn count(&mut self, pair: &Pair, tile: &Tile, at: usize, values: impl FnOnce() -> [String; 2]) {
         self.different += 1;
         if self.first.is_some() && pair.is_in_order() {
             return;
         }
-        let place = pair.place(tile.at(at));
-        if self.first.as_ref().is_none_or(|(first, _)| place < *first) {
-            self.first = Some((place, told()));
+        let position = pair.position(tile.index(at));
+        if self.first.as_ref().is_none_or(|(first, _)| position < *first) {
+            self.first = Some((position, values()));
         }
     }
 
-    /// Takes in how far apart two elements are.
+    /// Includes the distance of two elements.
     fn measure(&mut self, distance: Distance) {
         match distance {
             Distance::Nan => self.nan += 1,
-            Distance::By { absolute, relative } => {
+            Distance::Number { absolute, relative } => {
                 let larger = |before: Option<Value>, now: Value| {
                     before.filter(|&before| before >= now).or(Some(now))
                 };

@@ -1,43 +1,44 @@
-//! How far two elements are from each other, for each element type.
+//! The distance of two elements, for each element type.
 
 use half::{bf16, f16};
 use num_complex::Complex;
 
 use crate::value::Value;
 
-/// How far one element is from another that is not the same.
+/// The distance of two elements that are not the same.
 pub enum Distance {
     /// One of the two is NaN.
     Nan,
-    /// The relative one is to the larger of the two.
-    By { absolute: Value, relative: f64 },
+    /// The relative distance is to the larger of the two.
+    Number { absolute: Value, relative: f64 },
 }
 
 /// A type whose values can be compared.
 pub trait Compared: Copy + PartialEq {
-    /// Whether the elements are the same, NaN and NaN included.
+    /// Whether the elements are the same. NaN is the same as NaN.
     fn same(self, other: Self) -> bool {
         self == other
     }
 
-    /// Whether an element is NaN, or a part of it is.
+    /// Whether the element or a part of it is NaN.
     fn is_nan(self) -> bool {
         false
     }
 
-    /// How far apart elements are that are neither the same nor NaN.
+    /// The absolute and the relative distance of elements that are not NaN and
+    /// not the same.
     fn apart(self, other: Self) -> (Value, f64);
 
-    /// The element in words.
-    fn told(self) -> String;
+    /// The element as text.
+    fn text(self) -> String;
 
-    /// How far apart elements are that are not the same.
+    /// The distance of elements that are not the same.
     fn distance(self, other: Self) -> Distance {
         if self.is_nan() || other.is_nan() {
             return Distance::Nan;
         }
         let (absolute, relative) = self.apart(other);
-        Distance::By { absolute, relative }
+        Distance::Number { absolute, relative }
     }
 }
 
@@ -50,7 +51,7 @@ macro_rules! integers {
                 (Value::Integer(absolute as i128), absolute as f64 / larger as f64)
             }
 
-            fn told(self) -> String {
+            fn text(self) -> String {
                 self.to_string()
             }
         }
@@ -73,7 +74,7 @@ macro_rules! floats {
                 apart(Complex::from(f64::from(self)), Complex::from(f64::from(other)))
             }
 
-            fn told(self) -> String {
+            fn text(self) -> String {
                 format!("{self:?}")
             }
         }
@@ -91,7 +92,7 @@ macro_rules! floats {
                 apart(Complex::new(self.re.into(), self.im.into()), Complex::new(other.re.into(), other.im.into()))
             }
 
-            fn told(self) -> String {
+            fn text(self) -> String {
                 format!("{}{:+}i", self.re, self.im)
             }
         }
@@ -114,8 +115,8 @@ macro_rules! halves {
                 self.to_f32().apart(other.to_f32())
             }
 
-            fn told(self) -> String {
-                self.to_f32().told()
+            fn text(self) -> String {
+                self.to_f32().text()
             }
         }
     )*};
@@ -128,7 +129,8 @@ fn apart(one: Complex<f64>, other: Complex<f64>) -> (Value, f64) {
     let relative = if absolute.is_finite() {
         absolute / larger
     } else {
-        // Divided first: what is too large for an `f64` still has a relative distance, unless one of the two is infinite.
+        // Divided first, because the difference of finite numbers can be too
+        // large for an `f64`.
         (one / larger - other / larger).norm()
     };
     let or_infinite = |distance: f64| if distance.is_nan() { f64::INFINITY } else { distance };
@@ -140,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn distances_are_exact_for_integers_and_relative_to_the_larger() {
+    fn diff_distances_of_integers_are_exact() {
         for (one, other, absolute, relative) in [
             (i64::MIN, i64::MAX, u64::MAX.into(), 2.0),
             (0, 7, 7, 1.0),
@@ -155,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn distances_of_floats_have_no_nan() {
+    fn diff_distances_of_floats_are_never_nan() {
         let infinite = f64::INFINITY;
         for (one, other, absolute, relative) in [
             (1.5, 1.0, 0.5, 1.0 / 3.0),
@@ -171,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn nan_is_the_same_as_nan_and_zero_as_minus_zero() {
+    fn diff_nan_equals_nan_and_zero_equals_minus_zero() {
         let payload = f32::from_bits(0x7fc0_1234);
         assert!(payload.same(f32::NAN) && !payload.same(1.0) && 0.0_f32.same(-0.0));
         assert!(f16::NAN.same(-f16::NAN) && f16::ZERO.same(f16::NEG_ZERO));

@@ -1,6 +1,7 @@
-//! `ndferry diff`: whether two files hold the same arrays, and where they differ.
+//! `ndferry diff`: compares the arrays of two files.
 //!
-//! Arrays are gone through tile by tile ([`tiles`]), so that those larger than memory can be compared, in any two memory orders.
+//! Arrays are read in tiles ([`tiles`]), so that arrays larger than memory can
+//! be compared in any two memory orders.
 
 mod compare;
 mod distance;
@@ -8,8 +9,9 @@ mod pair;
 mod tiles;
 mod time;
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{borrow::Cow, collections::HashMap, path::PathBuf};
 
+use clap::Args;
 use ndferry::{
     AnyArray, DType,
     dtype::{DTypeKind, Field},
@@ -18,54 +20,103 @@ use ndferry::{
 use serde::Serialize;
 
 use self::{compare::Difference, pair::Pair};
-use super::{
-    args::DiffArgs,
+use crate::{
+    args::{self, InputArgs, LimitArgs},
     failure::{Failure, Failures},
     input::{self, Found},
     terminal,
-    text::{self, OneLine, brief},
+    text::{self, OneLine, shorten},
     value::{Figure, Value},
 };
 
-/// Characters of a dtype, a shape, an index or a value in a line, at most.
-const PART: usize = 160;
+/// Compare the arrays of two files
+#[derive(Args)]
+#[command(
+    long_about = "Compare the arrays of two files\n\n\
+        The files may differ in format, byte order and memory order. Arrays are compared by \
+        name. Escapes in the names of .ferry files are ignored if the formats differ. If each \
+        file has one array, the names may differ. NaN equals NaN, and 0 equals -0. For elements \
+        that differ, the output has the index and the values of the first, and the largest \
+        difference: absolute, and relative to the larger value. Nothing is printed if all arrays \
+        are the same. Only arrays are compared, not other values in .ferry files.",
+    after_help = "\
+Examples:
+  ndferry diff survey.npy survey.ferry
+  ndferry diff --array model.weight monday.ferry tuesday.ferry
+  ndferry diff --raw '<f4' --shape 640,480 sensor.dat sensor.npy
+
+Exit codes:
+  0  All arrays are the same
+  1  An array differs or is missing
+  2  The files could not be compared, or the arguments are invalid"
+)]
+pub struct DiffArgs {
+    /// First file (`--raw` options apply to this file)
+    #[arg(value_name = "A")]
+    a: PathBuf,
+
+    #[arg(value_name = "B", help = format!("Second file: {}", args::readable_extensions("or")))]
+    b: PathBuf,
+
+    /// Compare only this array, or a field such as model.stars.mass
+    #[arg(long, value_name = "NAME")]
+    array: Option<String>,
+
+    /// Treat NaN as different from NaN, and NaT from NaT
+    #[arg(long)]
+    nan_differs: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    limit: LimitArgs,
+
+    #[command(flatten)]
+    input: InputArgs,
+}
+
+/// Columns of a dtype, a shape, an index or a value in a message.
+const MAX_PART_WIDTH: usize = 160;
 
 pub fn run(args: &DiffArgs, failures: &mut Failures) -> Result<(), Failure> {
     match rows(args) {
         Ok(rows) => {
             if rows.iter().any(|row| row.verdict != Verdict::Same) {
-                failures.deny();
+                failures.answer_no();
             }
             let lines = || rows.iter().filter_map(|row| row.line(args)).collect();
             terminal::print(&if args.json { text::json(&rows) } else { lines() })
         }
         Err(failure) => {
-            failures.trouble(&failure);
+            failures.report_unanswered(&failure);
             Ok(())
         }
     }
 }
 
-/// What was found of two arrays of one name, as the JSON has it.
+/// The comparison of two arrays of one name, in the layout of the JSON.
 #[derive(Serialize)]
 struct Row {
     array: String,
     verdict: Verdict,
-    /// Of the array in A and in B; `null` where there is none.
+    /// The dtype and the shape in A and in B, `null` for a missing array.
     dtype: [Option<DType>; 2],
     shape: [Option<Vec<usize>>; 2],
-    /// How many elements differ, and of how many of them just one is NaN.
+    /// The number of elements that differ, and how many of those are NaN in
+    /// one file only.
     different: u64,
     nan: u64,
-    /// The first that differ, in C order.
+    /// The index and the values of the first difference in C order.
     first: Option<Vec<usize>>,
     values: Option<[String; 2]>,
-    /// The largest differences of those that are not NaN.
+    /// The largest differences without NaN.
     absolute: Figure,
     relative: Figure,
 }
 
-/// What keeps two arrays from being the same: the first that applies.
+/// The first reason that applies why two arrays are not the same.
 #[derive(Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Verdict {
@@ -79,11 +130,11 @@ enum Verdict {
 fn rows(args: &DiffArgs) -> Result<Vec<Row>, Failure> {
     let a = input::open(&args.a, args.limit.options(), args.input.layout())?;
     let b = input::open(&args.b, args.limit.options(), None)?;
-    [&a, &b].into_iter().try_for_each(input::check_paths)?;
+    [&a, &b].into_iter().try_for_each(input::check_field_paths)?;
     let pairs = match &args.array {
-        Some(name) => vec![[Some(Part::called(&a, name)?), Some(Part::called(&b, name)?)]],
+        Some(name) => vec![[Some(Part::find(&a, name)?), Some(Part::find(&b, name)?)]],
         None => {
-            if let Some(failure) = [&a, &b].into_iter().flat_map(input::unreadable).next() {
+            if let Some(failure) = [&a, &b].into_iter().flat_map(input::unsupported).next() {
                 return Err(failure);
             }
             pairs(&a, &b)
@@ -112,7 +163,7 @@ fn rows(args: &DiffArgs) -> Result<Vec<Row>, Failure> {
     Ok(rows)
 }
 
-/// What is compared: an array, or a field of one.
+/// An array or a field of an array, to be compared.
 struct Part<'a> {
     name: String,
     dtype: DType,
@@ -128,7 +179,7 @@ impl<'a> Part<'a> {
         Self { name, dtype, shape, info, field: None }
     }
 
-    fn called(file: &'a ArrayFile, name: &str) -> Result<Self, Failure> {
+    fn find(file: &'a ArrayFile, name: &str) -> Result<Self, Failure> {
         match input::find(file, name)? {
             Found::Array(info) => Ok(Self::of(info)),
             Found::Field(info, path) => {
@@ -149,14 +200,14 @@ impl<'a> Part<'a> {
     }
 }
 
-/// The row of two arrays of one type and shape, or one for each field.
+/// Adds the row of two arrays of one type and shape, or a row for each field.
 fn compare_all(
     row: Row,
     pair: &Pair,
     nan_differs: bool,
     rows: &mut Vec<Row>,
 ) -> Result<(), String> {
-    // Without bytes nothing can differ, however many fields there are.
+    // Records of 0 bytes cannot differ, however many fields they have.
     let dtype = pair.one().dtype();
     let Some(fields) = dtype.fields().filter(|fields| !fields.is_empty() && dtype.item_size() > 0)
     else {
@@ -166,7 +217,7 @@ fn compare_all(
     for field in fields.iter() {
         let step = field.escaped_name();
         let part = pair.field(&step)?;
-        let array = input::joined(&row.array, &step);
+        let array = input::join_path(&row.array, &step);
         let row = Row {
             array,
             dtype: [part.one(), part.other()].map(|part| Some(part.dtype().clone())),
@@ -178,7 +229,8 @@ fn compare_all(
     Ok(())
 }
 
-/// Whether elements are of one type: in whatever byte order, each field in its own, and wherever fields of the same names lie.
+/// Whether two dtypes have the same type. Byte orders and the offsets of fields
+/// may differ.
 fn same_type(one: &DType, other: &DType) -> bool {
     match (one.fields(), other.fields()) {
         (Some(these), Some(those)) => {
@@ -193,33 +245,34 @@ fn same_type(one: &DType, other: &DType) -> bool {
     }
 }
 
-/// The arrays of two files that are to be compared: by name, those of one name in their order; an only array with an only
-/// array, whatever their names.
+/// Pairs the arrays of two files by name. Arrays that share a name are paired in
+/// their order. If each file has one array, the names do not matter.
 fn pairs<'a>(a: &'a ArrayFile, b: &'a ArrayFile) -> Vec<[Option<Part<'a>>; 2]> {
     if let ([one], [other]) = (a.arrays(), b.arrays()) {
         return vec![[Some(Part::of(one)), Some(Part::of(other))]];
     }
-    // Of two formats but one may know escaped names.
-    let plain = a.format() != b.format();
-    let mut of_b: HashMap<_, _> = numbered(b, plain).collect();
+    // Only one of two formats may escape names.
+    let unescaped = a.format() != b.format();
+    let mut of_b: HashMap<_, _> = numbered(b, unescaped).collect();
     let mut pairs: Vec<_> =
-        numbered(a, plain).map(|(key, one)| [Some(one), of_b.remove(&key)]).collect();
+        numbered(a, unescaped).map(|(key, one)| [Some(one), of_b.remove(&key)]).collect();
     pairs.extend(
-        numbered(b, plain)
+        numbered(b, unescaped)
             .filter(|(key, _)| of_b.contains_key(key))
             .map(|(_, other)| [None, Some(other)]),
     );
     pairs.into_iter().map(|pair| pair.map(|info| info.map(Part::of))).collect()
 }
 
-/// The arrays of a file, each with its name and how many of that name were before it.
+/// The arrays of a file, each with its name and its number among the arrays of
+/// that name.
 fn numbered(
     file: &ArrayFile,
-    plain: bool,
+    unescaped: bool,
 ) -> impl Iterator<Item = ((Cow<'_, str>, usize), &ArrayInfo)> {
     let mut seen = HashMap::new();
     file.arrays().iter().map(move |info| {
-        let name = if plain { file.unescaped_name(info) } else { info.name().into() };
+        let name = if unescaped { file.unescaped_name(info) } else { info.name().into() };
         let before = seen.entry(name.clone()).or_insert(0);
         *before += 1;
         ((name, *before), info)
@@ -227,9 +280,9 @@ fn numbered(
 }
 
 impl Row {
-    /// Arrays whose elements were not compared.
+    /// The row of arrays whose elements were not compared.
     fn new(pair: &[Option<Part<'_>>; 2], verdict: Verdict) -> Self {
-        let told = pair.each_ref();
+        let parts = pair.each_ref();
         Self {
             array: pair
                 .iter()
@@ -239,8 +292,8 @@ impl Row {
                 .cloned()
                 .unwrap_or_default(),
             verdict,
-            dtype: told.map(|part| part.as_ref().map(|part| part.dtype.clone())),
-            shape: told.map(|part| part.as_ref().map(|part| part.shape.clone())),
+            dtype: parts.map(|part| part.as_ref().map(|part| part.dtype.clone())),
+            shape: parts.map(|part| part.as_ref().map(|part| part.shape.clone())),
             different: 0,
             nan: 0,
             first: None,
@@ -250,10 +303,10 @@ impl Row {
         }
     }
 
-    /// With what was found when the elements were compared.
+    /// Adds the result of comparing the elements.
     fn with(self, found: Difference, pair: &Pair) -> Self {
         let (first, values) =
-            found.first.map(|(place, values)| (pair.index(&place), values)).unzip();
+            found.first.map(|(position, values)| (pair.index(&position), values)).unzip();
         Self {
             verdict: if found.different == 0 { Verdict::Same } else { Verdict::Values },
             different: found.different,
@@ -261,7 +314,8 @@ impl Row {
             first,
             values,
             absolute: Figure(found.absolute),
-            // To when counting began a distance of two datetimes has no relation.
+            // Datetimes count from an arbitrary zero, so they have no relative
+            // difference.
             relative: Figure(
                 found
                     .relative
@@ -271,10 +325,11 @@ impl Row {
         }
     }
 
-    /// What people are told; nothing where there is no difference.
+    /// A line for people, if there is a difference.
     fn line(&self, args: &DiffArgs) -> Option<String> {
-        let both =
-            |of: &dyn Fn(usize) -> String| [0, 1].map(|at| brief(&of(at), PART)).join(" and ");
+        let both = |of: &dyn Fn(usize) -> String| {
+            [0, 1].map(|at| shorten(&of(at), MAX_PART_WIDTH)).join(" and ")
+        };
         let message = match self.verdict {
             Verdict::Same => return None,
             Verdict::Missing => {
@@ -291,31 +346,33 @@ impl Row {
                     |at: usize| self.shape[at].as_deref().map(text::shape).unwrap_or_default();
                 format!("different shapes, {}", both(&shape))
             }
-            Verdict::Values => self.told_values(),
+            Verdict::Values => self.values_line(),
         };
         Some(format!("{}\n", OneLine(&text::of_array(&self.array, &message))))
     }
 
-    fn told_values(&self) -> String {
+    fn values_line(&self) -> String {
         let total: usize = self.shape[0].iter().flatten().product();
         let mut text = format!("{} of {total} elements differ", self.different);
         if let (Some(index), Some([one, other])) = (&self.first, &self.values) {
             let (index, [one, other]) =
-                (format!("{index:?}"), [one, other].map(|value| brief(value, PART)));
-            text += &format!(", first at {}: {one} and {other}", brief(&index, PART));
+                (format!("{index:?}"), [one, other].map(|value| shorten(value, MAX_PART_WIDTH)));
+            text += &format!(", first at {}: {one} and {other}", shorten(&index, MAX_PART_WIDTH));
         }
         let dtype = self.dtype[0].as_ref();
-        let span = |absolute| match (absolute, dtype) {
-            (Value::Integer(count), Some(dtype)) => time::span(dtype, count),
+        let as_time = |absolute| match (absolute, dtype) {
+            (Value::Integer(count), Some(dtype)) => time::difference(dtype, count),
             _ => None,
         };
         if self.nan > 0 {
-            let nan = if span(Value::Integer(0)).is_some() { "NaT" } else { "NaN" };
+            let nan = if as_time(Value::Integer(0)).is_some() { "NaT" } else { "NaN" };
             text += &format!("; with {nan}: {}", self.nan);
         }
         if let Some(absolute) = self.absolute.0 {
-            text +=
-                &format!("; at most by {}", span(absolute).unwrap_or_else(|| absolute.to_string()));
+            text += &format!(
+                "; at most by {}",
+                as_time(absolute).unwrap_or_else(|| absolute.to_string())
+            );
         }
         if let Some(relative) = self.relative.0 {
             text += &format!(", relative {relative}");

@@ -1,4 +1,4 @@
-//! Two arrays of one shape as they are gone through, and where an element of them stands.
+//! Two arrays of one shape, read in tiles, and the index of each element.
 
 use std::{ops::Range, rc::Rc};
 
@@ -7,52 +7,53 @@ use ndferry::{AnyArray, array::Order};
 use super::tiles::{self, tiles};
 use crate::failure::reason;
 
-/// Two arrays of one shape; in one row where both lie side by side in the same order, whatever their axes, which may be as many as
-/// a header has room for.
+/// Two arrays of one shape. If both are contiguous in the same memory order,
+/// they are flattened, because arrays can have very many axes.
 pub struct Pair {
     arrays: [AnyArray; 2],
-    row: Option<Rc<Row>>,
+    flattened: Option<Rc<Flattened>>,
 }
 
-/// What the first axis of two arrays stands for.
-struct Row {
+/// The axes that the first axis of two flattened arrays replaces.
+struct Flattened {
     shape: Vec<usize>,
     order: Order,
-    /// Of each axis with more than one element, length and distance in C order.
+    /// The length and the stride in C order of each axis with more than one
+    /// element.
     axes: Vec<(usize, usize)>,
 }
 
-impl Row {
+impl Flattened {
     fn new(shape: &[usize], order: Order) -> Self {
         let mut axes = Vec::new();
-        let mut distance = 1;
+        let mut stride = 1;
         for &length in shape.iter().rev().filter(|&&length| length > 1) {
-            axes.push((length, distance));
-            distance *= length;
+            axes.push((length, stride));
+            stride *= length;
         }
         axes.reverse();
         Self { shape: shape.to_vec(), order, axes }
     }
 
-    /// The place in C order of what lies at `place`.
-    fn in_c_order(&self, place: usize) -> usize {
+    /// The position in C order of the element at `position` in memory.
+    fn in_c_order(&self, position: usize) -> usize {
         match self.order {
-            Order::C => place,
+            Order::C => position,
             Order::F => {
-                let mut rest = place;
-                let step = |&(length, distance): &(usize, usize)| {
+                let mut rest = position;
+                let step = |&(length, stride): &(usize, usize)| {
                     let at = rest % length;
                     rest /= length;
-                    at * distance
+                    at * stride
                 };
                 self.axes.iter().map(step).sum()
             }
         }
     }
 
-    /// The index of what is at `place` in C order.
-    fn index(&self, place: usize) -> Vec<usize> {
-        let mut rest = place;
+    /// The index of the element at `position` in C order.
+    fn index(&self, position: usize) -> Vec<usize> {
+        let mut rest = position;
         let mut index = vec![0; self.shape.len()];
         for (at, &length) in index.iter_mut().zip(&self.shape).rev() {
             *at = rest % length;
@@ -63,24 +64,24 @@ impl Row {
 }
 
 impl Pair {
-    /// Two arrays of one shape.
+    /// Pairs two arrays of one shape.
     pub fn new(one: &AnyArray, other: &AnyArray) -> Result<Self, String> {
         let order = one.order().filter(|&order| other.order() == Some(order));
         let Some(order) = order else {
-            return Ok(Self { arrays: [one.clone(), other.clone()], row: None });
+            return Ok(Self { arrays: [one.clone(), other.clone()], flattened: None });
         };
         let flat = |array: &AnyArray| array.flatten().map_err(|error| reason(&error));
         Ok(Self {
             arrays: [flat(one)?, flat(other)?],
-            row: Some(Rc::new(Row::new(one.shape(), order))),
+            flattened: Some(Rc::new(Flattened::new(one.shape(), order))),
         })
     }
 
-    /// The field at `step` of both, which hold records.
+    /// A field of both arrays, which have records.
     pub fn field(&self, step: &str) -> Result<Self, String> {
         let field = |array: &AnyArray| array.field(step).map_err(|error| reason(&error));
         let [one, other] = &self.arrays;
-        Ok(Self { arrays: [field(one)?, field(other)?], row: self.row.clone() })
+        Ok(Self { arrays: [field(one)?, field(other)?], flattened: self.flattened.clone() })
     }
 
     pub fn one(&self) -> &AnyArray {
@@ -93,53 +94,60 @@ impl Pair {
 
     pub fn shape(&self) -> Vec<usize> {
         let shape = self.one().shape();
-        self.row.as_ref().map_or_else(|| shape.to_vec(), |row| [&row.shape, &shape[1..]].concat())
+        match &self.flattened {
+            None => shape.to_vec(),
+            Some(axes) => [&axes.shape, &shape[1..]].concat(),
+        }
     }
 
-    /// The tiles to go through them by; none where elements have no bytes, by which they could differ.
+    /// The tiles of the arrays. Elements of 0 bytes cannot differ, so their
+    /// arrays have no tiles.
     pub fn tiles(&self) -> impl Iterator<Item = Tile> + use<> {
         let one = self.one();
         let size = one.dtype().item_size();
-        let some = (size > 0).then(|| tiles(one.shape(), self.row.is_some(), tiles::most(size)));
-        some.into_iter().flatten().map(Tile)
+        let in_order = self.flattened.is_some();
+        let tiles = (size > 0).then(|| tiles(one.shape(), in_order, tiles::max_len(size)));
+        tiles.into_iter().flatten().map(Tile)
     }
 
-    /// Whether elements come in C order.
+    /// Whether the tiles have the elements in C order.
     pub fn is_in_order(&self) -> bool {
-        self.row.as_ref().is_some_and(|row| row.order == Order::C)
+        self.flattened.as_ref().is_some_and(|axes| axes.order == Order::C)
     }
 
-    /// Where an element stands, in a form whose order is C order.
-    pub fn place(&self, mut at: Vec<usize>) -> Vec<usize> {
-        if let Some(row) = &self.row {
-            at[0] = row.in_c_order(at[0]);
+    /// The position of the element at `index` of the arrays as they are read.
+    /// Positions compare in C order.
+    pub fn position(&self, mut index: Vec<usize>) -> Vec<usize> {
+        if let Some(axes) = &self.flattened {
+            index[0] = axes.in_c_order(index[0]);
         }
-        at
+        index
     }
 
-    /// The index of what stands at a [`place`](Self::place).
-    pub fn index(&self, place: &[usize]) -> Vec<usize> {
-        match &self.row {
-            None => place.to_vec(),
-            Some(row) => [row.index(place[0]), place[1..].to_vec()].concat(),
+    /// The index of the element at a [`position`](Self::position).
+    pub fn index(&self, position: &[usize]) -> Vec<usize> {
+        match &self.flattened {
+            None => position.to_vec(),
+            Some(axes) => [axes.index(position[0]), position[1..].to_vec()].concat(),
         }
     }
 }
 
-/// A part of both arrays: a range of every axis.
+/// A part of both arrays, with a range of each axis.
 pub struct Tile(Vec<Range<usize>>);
 
 impl Tile {
-    /// The part of `array` that the tile is.
+    /// The tile of `array`.
     pub fn of(&self, array: &AnyArray) -> ndferry::Result<AnyArray> {
         let mut cut =
             self.0.iter().enumerate().filter(|&(axis, range)| range.len() < array.shape()[axis]);
         cut.try_fold(array.clone(), |part, (axis, range)| part.slice_axis(axis, range.clone()))
     }
 
-    /// Whether the elements that are number `at` of the tile, in C order, have equal bytes; of the parts that the tile is.
+    /// Whether the elements number `at` of two tiles, in C order, have equal
+    /// bytes.
     pub fn is_same(&self, at: usize, one: &AnyArray, other: &AnyArray) -> ndferry::Result<bool> {
-        let index = self.at(at);
+        let index = self.index(at);
         let element = |part: &AnyArray| {
             let axes = index.iter().zip(&self.0).map(|(at, range)| at - range.start).enumerate();
             let mut axes = axes.filter(|&(axis, _)| part.shape()[axis] > 1);
@@ -148,8 +156,9 @@ impl Tile {
         Ok(element(one)? == element(other)?)
     }
 
-    /// Where the element that is number `at` of the tile, in C order, stands in the arrays.
-    pub fn at(&self, at: usize) -> Vec<usize> {
+    /// The index within the arrays of the element number `at` of the tile, in C
+    /// order.
+    pub fn index(&self, at: usize) -> Vec<usize> {
         let mut rest = at;
         let mut index: Vec<_> = self.0.iter().map(|range| range.start).collect();
         for (start, range) in index.iter_mut().zip(&self.0).rev() {
@@ -168,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_element_is_gone_through_once_and_known_by_its_index() {
+    fn diff_tiles_have_every_element_once_with_its_index() {
         let array = |fortran: bool| {
             let index = |(a, b, c): (usize, usize, usize)| (a * 100 + b * 10 + c) as u32;
             SharedArray::from(Array3::from_shape_fn((3, 1, 4).set_f(fortran), index)).to_any()
@@ -176,20 +185,20 @@ mod tests {
         for (one, other) in [(false, false), (true, true), (true, false)] {
             let pair = Pair::new(&array(one), &array(other)).unwrap();
             assert_eq!(pair.shape(), [3, 1, 4]);
-            let mut places = Vec::new();
+            let mut positions = Vec::new();
             for tile in pair.tiles() {
                 let part = tile.of(pair.one()).unwrap().to_array::<u32, ndarray::IxDyn>().unwrap();
                 for (at, &value) in part.iter().enumerate() {
-                    let place = pair.place(tile.at(at));
-                    let index = pair.index(&place);
+                    let position = pair.position(tile.index(at));
+                    let index = pair.index(&position);
                     assert_eq!(value as usize, index[0] * 100 + index[1] * 10 + index[2]);
-                    places.push((place, index));
+                    positions.push((position, index));
                 }
             }
-            assert_eq!(places.len(), 12);
-            assert!(!pair.is_in_order() || places.is_sorted());
-            places.sort();
-            assert!(places.iter().map(|(_, index)| index).is_sorted(), "{places:?}");
+            assert_eq!(positions.len(), 12);
+            assert!(!pair.is_in_order() || positions.is_sorted());
+            positions.sort();
+            assert!(positions.iter().map(|(_, index)| index).is_sorted(), "{positions:?}");
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Times as NumPy writes them: points in time by ISO 8601 as far as their unit reaches, lengths of time as a number of their unit.
+//! Datetimes and timedeltas as NumPy prints them: datetimes in ISO 8601 up to
+//! their unit, timedeltas as a number of units.
 
 use ndferry::{
     DType,
@@ -8,28 +9,29 @@ use ndferry::{
 use super::distance::Compared;
 use crate::value::Value;
 
-/// A count of a unit: since 1970 for a point in time.
+/// A number of units. A datetime counts from 1970.
 #[derive(Clone, Copy, PartialEq)]
 pub struct Time {
     count: i64,
     unit: TimeUnit,
-    is_point: bool,
+    is_datetime: bool,
 }
 
 impl Time {
-    /// What makes times of the counts of this type; `None` where its elements are none.
+    /// Returns a function from the numbers of this dtype to times, or `None` if
+    /// the dtype is not a time.
     pub fn of(dtype: &DType) -> Option<impl Fn(i64) -> Self + Copy + use<>> {
-        let (unit, is_point) = match dtype.kind() {
+        let (unit, is_datetime) = match dtype.kind() {
             DTypeKind::DateTime(unit) => (*unit, true),
             DTypeKind::TimeDelta(unit) => (*unit, false),
             _ => return None,
         };
-        Some(move |count| Self { count, unit, is_point })
+        Some(move |count| Self { count, unit, is_datetime })
     }
 
-    fn point(self) -> String {
+    fn datetime(self) -> String {
         let count = i128::from(self.count) * i128::from(self.unit.multiple());
-        // How many there are in a day, and digits behind the second.
+        // Units in a day, and digits after the second.
         let (in_a_day, digits) = match self.unit.base() {
             TimeBase::Year => return format!("{:04}", 1970 + count),
             TimeBase::Month => {
@@ -43,23 +45,23 @@ impl Time {
             TimeBase::Day => return date(count),
             TimeBase::Hour => (24, 0),
             TimeBase::Minute => (24 * 60, 0),
-            TimeBase::Second => (SECONDS, 0),
-            TimeBase::Millisecond => (SECONDS * 10_i128.pow(3), 3),
-            TimeBase::Microsecond => (SECONDS * 10_i128.pow(6), 6),
-            TimeBase::Nanosecond => (SECONDS * 10_i128.pow(9), 9),
-            TimeBase::Picosecond => (SECONDS * 10_i128.pow(12), 12),
-            TimeBase::Femtosecond => (SECONDS * 10_i128.pow(15), 15),
-            TimeBase::Attosecond => (SECONDS * 10_i128.pow(18), 18),
-            // Of no known length.
+            TimeBase::Second => (SECONDS_PER_DAY, 0),
+            TimeBase::Millisecond => (SECONDS_PER_DAY * 10_i128.pow(3), 3),
+            TimeBase::Microsecond => (SECONDS_PER_DAY * 10_i128.pow(6), 6),
+            TimeBase::Nanosecond => (SECONDS_PER_DAY * 10_i128.pow(9), 9),
+            TimeBase::Picosecond => (SECONDS_PER_DAY * 10_i128.pow(12), 12),
+            TimeBase::Femtosecond => (SECONDS_PER_DAY * 10_i128.pow(15), 15),
+            TimeBase::Attosecond => (SECONDS_PER_DAY * 10_i128.pow(18), 18),
+            // Generic units have no known length.
             _ => return count.to_string(),
         };
         let (day, at) = (date(count.div_euclid(in_a_day)), count.rem_euclid(in_a_day));
         let hour = at * 24 / in_a_day;
-        let (minute, second) = (at * 24 * 60 / in_a_day % 60, at * SECONDS / in_a_day % 60);
+        let (minute, second) = (at * 24 * 60 / in_a_day % 60, at * SECONDS_PER_DAY / in_a_day % 60);
         let text = format!("{day}T{hour:02}");
         match (in_a_day, digits) {
             (..=24, _) => text,
-            (..SECONDS, _) => format!("{text}:{minute:02}"),
+            (..SECONDS_PER_DAY, _) => format!("{text}:{minute:02}"),
             (_, 0) => format!("{text}:{minute:02}:{second:02}"),
             _ => format!(
                 "{text}:{minute:02}:{second:02}.{:0digits$}",
@@ -69,12 +71,12 @@ impl Time {
     }
 }
 
-/// What lies between two times of this type that are so many counts apart.
-pub fn span(dtype: &DType, count: i128) -> Option<String> {
-    Time::of(dtype).map(|of| length(count, of(0).unit))
+/// A difference of two times of this dtype, or `None` if it is not a time.
+pub fn difference(dtype: &DType, count: i128) -> Option<String> {
+    Time::of(dtype).map(|of| timedelta(count, of(0).unit))
 }
 
-fn length(count: i128, unit: TimeUnit) -> String {
+fn timedelta(count: i128, unit: TimeUnit) -> String {
     let name = match unit.base() {
         TimeBase::Year => "years",
         TimeBase::Month => "months",
@@ -94,11 +96,12 @@ fn length(count: i128, unit: TimeUnit) -> String {
     format!("{} {name}", count * i128::from(unit.multiple()))
 }
 
-const SECONDS: i128 = 24 * 60 * 60;
+const SECONDS_PER_DAY: i128 = 24 * 60 * 60;
 
-/// The day in the Gregorian calendar that is so many days after 1 January 1970.
+/// The date `day` days after 1 January 1970 in the Gregorian calendar.
 fn date(day: i128) -> String {
-    // Counted from 1 March 2000 on, where leap days end what they are in: four years, but not a century, but 400 years.
+    // Counted from 1 March 2000, so that a leap day is the last day of its year,
+    // of its 4 years and of its 400 years.
     const START: i128 = 11_017;
     const MONTHS: [i128; 12] = [31, 30, 31, 30, 31, 31, 30, 31, 30, 31, 31, 29];
 
@@ -128,11 +131,11 @@ impl Compared for Time {
         self.count.apart(other.count)
     }
 
-    fn told(self) -> String {
+    fn text(self) -> String {
         match self {
             Self { count: TimeUnit::NAT, .. } => "NaT".to_owned(),
-            Self { is_point: true, .. } => self.point(),
-            Self { count, unit, .. } => length(count.into(), unit),
+            Self { is_datetime: true, .. } => self.datetime(),
+            Self { count, unit, .. } => timedelta(count.into(), unit),
         }
     }
 }
@@ -141,14 +144,14 @@ impl Compared for Time {
 mod tests {
     use super::*;
 
-    fn told(dtype: &str, count: i64) -> String {
+    fn text(dtype: &str, count: i64) -> String {
         let of = Time::of(&dtype.parse().unwrap()).unwrap();
-        of(count).told()
+        of(count).text()
     }
 
-    // What NumPy 2 says of the same.
+    // The expected texts were printed by NumPy 2.
     #[test]
-    fn times_are_told_as_numpy_does() {
+    fn diff_times_are_printed_as_by_numpy() {
         for (dtype, count, text) in [
             ("<M8[Y]", 50, "2020"),
             ("<M8[Y]", -1971, "-001"),
@@ -182,7 +185,7 @@ mod tests {
             ("<m8[D]", TimeUnit::NAT, "NaT"),
             ("<M8[D]", -400000, "0874-11-02"),
         ] {
-            assert_eq!(told(dtype, count), text, "{dtype} {count}");
+            assert_eq!(self::text(dtype, count), text, "{dtype} {count}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What has figures of its own: an array, or one field of an array of records.
+//! Columns: the arrays, and the fields of arrays of records, that get a row each.
 
 use ndferry::{
     DType,
@@ -11,24 +11,25 @@ use crate::{
     input::{self, Found},
 };
 
-/// One array, or one field of one.
+/// An array, or a field of an array of records.
 pub struct Column {
-    /// The array's name and the field's path, joined by a dot.
+    /// The name of the array and the path of the field, joined by a dot.
     pub name: String,
     /// The path of the field within the array.
     pub field: Option<String>,
     pub dtype: DType,
-    /// Of the array, then of the field.
+    /// The axes of the array, then those of the field.
     pub shape: Vec<usize>,
 }
 
-/// The arrays of `file` with the columns of each: all of them, the array called `name`, or what has a row of that name or rows below it.
+/// The arrays of `file` with their columns. If `name` is given, only the array
+/// of that name, or the columns of the field of that name.
 pub fn select<'a>(
     file: &'a ArrayFile,
     name: Option<&str>,
 ) -> Result<Vec<(&'a ArrayInfo, Vec<Column>)>, Failure> {
-    input::check_paths(file)?;
-    let all = |array| (array, Column::all_of(array));
+    input::check_field_paths(file)?;
+    let all = |array| (array, Column::of(array));
     let Some(name) = name else {
         return Ok(file.arrays().iter().map(all).collect());
     };
@@ -39,14 +40,15 @@ pub fn select<'a>(
                 let rest = column.field.as_deref().and_then(|field| field.strip_prefix(&path));
                 rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
             };
-            Ok(vec![(array, Column::all_of(array).into_iter().filter(is_below).collect())])
+            Ok(vec![(array, Column::of(array).into_iter().filter(is_below).collect())])
         }
     }
 }
 
 impl Column {
-    /// The array itself or, of records, every field that holds no others.
-    pub fn all_of(array: &ArrayInfo) -> Vec<Self> {
+    /// The columns of an array: the array itself, or every field without fields
+    /// of its own.
+    pub fn of(array: &ArrayInfo) -> Vec<Self> {
         let whole = Self {
             name: array.name().to_owned(),
             field: None,
@@ -63,7 +65,7 @@ impl Column {
 
     fn collect(&self, fields: &[Field], columns: &mut Vec<Self>) {
         for field in fields.iter() {
-            let joined = |path: &str| input::joined(path, &field.escaped_name());
+            let joined = |path: &str| input::join_path(path, &field.escaped_name());
             let part = Self {
                 name: joined(&self.name),
                 field: Some(joined(self.field.as_deref().unwrap_or(""))),
@@ -77,8 +79,8 @@ impl Column {
         }
     }
 
-    /// What its elements are that have no figures, in a word or two; `None` where they have.
-    pub fn without_figures(&self) -> Option<&'static str> {
+    /// The kind of elements without statistics, or `None` if they have some.
+    pub fn kind_without_statistics(&self) -> Option<&'static str> {
         match self.dtype.kind() {
             DTypeKind::Scalar(scalar) => scalar.is_complex().then_some("complex numbers"),
             DTypeKind::Text(_) => Some("text"),

@@ -1,26 +1,31 @@
-//! `ndferry stats`: extremes, mean and spread of arrays, by worker processes.
+//! `ndferry stats`: computes statistics of arrays in worker processes.
 //!
-//! The parent opens a file, cuts each of its arrays, of records each field ([`column`]), into blocks and hands the pool the array, which travels as the open file,
-//! and the blocks. A worker maps the file, goes through the block at hand ([`block`]) and sends back a [`Summary`], however
-//! large the block; the parent merges summaries in order. The numerics, from the bottom: [`double`], [`lanes`], [`moments`],
-//! [`kernel`], [`summary`].
+//! The parent opens a file and cuts each [column](mod@column) (an array, or a
+//! field of records) into [`blocks`]. A worker maps the file, visits a block and
+//! returns its [`Summary`]. The parent merges the summaries in order. The numeric
+//! code builds on [`double_double`], then [`passes`], [`moments`], [`number`] and
+//! [`summary`].
 
-mod block;
+mod blocks;
 mod column;
-mod double;
+mod double_double;
 mod histogram;
-mod kernel;
-mod lanes;
 mod moments;
+mod number;
+mod passes;
 mod report;
 mod summary;
 #[cfg(test)]
 mod tests;
 
-use std::io::{IsTerminal, stdout};
+use std::{
+    io::{IsTerminal, stdout},
+    path::PathBuf,
+};
 
+use clap::Args;
 use ndferry::{
-    Pool,
+    AnyArray, Pool,
     file::{ArrayFile, ArrayInfo},
 };
 
@@ -30,19 +35,74 @@ use self::{
     report::Row,
     summary::Summary,
 };
-use super::{
-    args::StatsArgs,
+use crate::{
+    args::{InputArgs, LimitArgs},
     failure::{Failure, Failures, reason},
     input,
     progress::Bar,
     terminal, text,
 };
 
+/// Compute count, minimum, maximum, mean and standard deviation
+#[derive(Args)]
+#[command(
+    long_about = "Compute count, minimum, maximum, mean and standard deviation\n\n\
+        Worker processes share the work. Each maps the file and reads it block by block. NaN are \
+        counted, and ignored otherwise. The standard deviation is that of a population. The \
+        minimum and maximum of integers are exact. Arrays of records have a row for each field. \
+        Arrays without ordered values (text, complex, dates) are skipped and listed. It is an \
+        error if every array is skipped. On a terminal, the output includes histograms.",
+    after_help = "\
+Examples:
+  ndferry stats survey.npy
+  ndferry stats --json *.npy > figures.json
+  ndferry stats --array model.weight --workers 4 model.ferry
+  ndferry stats --raw '>i2' --shape 33,41,25 --order F --offset 352 brain.nii
+
+Environment variables:
+  NDFERRY_WORKERS  Number of worker processes [default: one for each core]
+
+Exit codes:
+  0  Success
+  1  A file or an array could not be summarised
+  2  The arguments are invalid"
+)]
+pub struct StatsArgs {
+    /// Files to summarise
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+
+    /// Number of worker processes
+    #[arg(long, value_name = "N", value_parser = workers, allow_negative_numbers = true)]
+    workers: Option<usize>,
+
+    /// Summarise only this array, or a field such as model.stars.mass
+    #[arg(long, value_name = "NAME")]
+    array: Option<String>,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    limit: LimitArgs,
+
+    #[command(flatten)]
+    input: InputArgs,
+}
+
+fn workers(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(workers) if workers > 0 => Ok(workers),
+        _ => Err("expected a number of processes, 1 or more".into()),
+    }
+}
+
 pub fn run(args: &StatsArgs, failures: &mut Failures) -> Result<(), Failure> {
     let mut summariser = Summariser {
         workers: args.workers,
         pool: None,
-        draws: !args.json && stdout().is_terminal(),
+        draws_histograms: !args.json && stdout().is_terminal(),
     };
     let mut rows = Vec::new();
     for path in &args.files {
@@ -50,8 +110,8 @@ pub fn run(args: &StatsArgs, failures: &mut Failures) -> Result<(), Failure> {
         let done = input::open(path, args.limit.options(), args.input.layout()).and_then(|file| {
             for (array, columns) in column::select(&file, args.array.as_deref())? {
                 for column in columns {
-                    match column.without_figures() {
-                        Some(what) => rows.push(Row::left_out(path, column, what)),
+                    match column.kind_without_statistics() {
+                        Some(kind) => rows.push(Row::skipped(path, column, kind)),
                         None => match summariser.row(&file, array, column) {
                             Ok(row) => rows.push(row),
                             Err(failure) => failures.report(&failure),
@@ -60,7 +120,7 @@ pub fn run(args: &StatsArgs, failures: &mut Failures) -> Result<(), Failure> {
                 }
             }
             if args.array.is_none() {
-                input::unreadable(&file).for_each(|failure| failures.report(&failure));
+                input::unsupported(&file).for_each(|failure| failures.report(&failure));
             }
             Ok(())
         });
@@ -68,69 +128,69 @@ pub fn run(args: &StatsArgs, failures: &mut Failures) -> Result<(), Failure> {
             failures.report(&failure);
         }
         if args.array.is_some() {
-            blame(&rows[before..], failures);
+            report_if_all_skipped(&rows[before..], failures);
         }
     }
     if args.array.is_none() {
-        blame(&rows, failures);
+        report_if_all_skipped(&rows, failures);
     }
     let text = if args.json { text::json(&rows) } else { report::table(&rows, terminal::width()) };
     terminal::print(&text)
 }
 
-/// Reports why there are no figures where none of these rows has any: one is left out for those that are not.
-fn blame(rows: &[Row], failures: &mut Failures) {
-    let left_out: Vec<_> = rows.iter().filter_map(Row::failure).collect();
-    if left_out.len() == rows.len() {
-        left_out.iter().for_each(|failure| failures.report(failure));
+/// Reports the skipped rows as failures if all rows were skipped.
+fn report_if_all_skipped(rows: &[Row], failures: &mut Failures) {
+    let skipped: Vec<_> = rows.iter().filter_map(Row::failure).collect();
+    if skipped.len() == rows.len() {
+        skipped.iter().for_each(|failure| failures.report(failure));
     }
 }
 
-fn failed(file: &ArrayFile, name: &str, message: &str) -> Failure {
-    Failure::new(file.path(), text::of_array(name, message))
-}
-
-/// The workers, started when the first array needs them, and what is asked of them.
+/// Computes rows with worker processes, which the first array starts.
 struct Summariser {
     workers: Option<usize>,
     pool: Option<Pool>,
-    /// Whether histograms are drawn, which takes a second pass.
-    draws: bool,
+    /// Whether histograms are drawn, which needs a second pass.
+    draws_histograms: bool,
 }
 
 impl Summariser {
-    /// The row of one array of a file, or of a field of it.
+    /// The row of one column of an array.
     fn row(&mut self, file: &ArrayFile, array: &ArrayInfo, column: Column) -> Result<Row, Failure> {
+        // This error names the array.
+        let elements = file.read_entry(array).map_err(|error| Failure::of(file.path(), &error))?;
         let name = column.name.clone();
-        self.summarise(file, array, column).map_err(|error| failed(file, &name, &reason(&error)))
+        self.summarise(file, elements, column)
+            .map_err(|error| Failure::new(file.path(), text::of_array(&name, &reason(&error))))
     }
 
     fn summarise(
         &mut self,
         file: &ArrayFile,
-        info: &ArrayInfo,
+        array: AnyArray,
         column: Column,
     ) -> ndferry::Result<Row> {
-        let mut array = file.read_entry(info)?.flatten()?;
+        let mut array = array.flatten()?;
         if let Some(field) = &column.field {
             array = array.field(field)?;
         }
-        let blocks = block::blocks(&array);
-        let passes = if self.draws { 2 } else { 1 };
+        let blocks = blocks::blocks(&array);
+        let passes = if self.draws_histograms { 2 } else { 1 };
         let nbytes = array.nbytes() as u64;
         let bar = Bar::new(file.path(), passes * nbytes);
         let pool = self.pool()?;
 
-        let moved = bar.moved_by(0, nbytes);
-        let parts = pool.with(&array).progress(moved).try_map(block::summarise, blocks.clone())?;
+        let callback = bar.callback(0, nbytes);
+        let parts =
+            pool.with(&array).progress(callback).try_map(blocks::summarise, blocks.clone())?;
         let summary = parts.into_iter().fold(Summary::default(), Summary::merge);
 
-        let histogram = match summary.finite.filter(|_| self.draws) {
+        let histogram = match summary.finite.filter(|_| self.draws_histograms) {
             Some(finite) => {
                 let bins = Bins::between(finite.min, finite.max);
-                let moved = bar.moved_by(nbytes, nbytes);
+                let callback = bar.callback(nbytes, nbytes);
                 let parts =
-                    pool.with(&(array, bins)).progress(moved).try_map(block::count, blocks)?;
+                    pool.with(&(array, bins)).progress(callback).try_map(blocks::count, blocks)?;
                 Some(parts.into_iter().fold(Histogram::new(bins), Histogram::merge))
             }
             None => None,
@@ -142,7 +202,7 @@ impl Summariser {
         if let Some(pool) = &self.pool {
             return Ok(pool.clone());
         }
-        // However small, an array is mapped by the workers: there is nothing else large in a message.
+        // Workers map arrays of any size, instead of receiving small ones.
         let builder = Pool::builder().mmap_threshold(0);
         let pool = match self.workers {
             Some(workers) => builder.workers(workers).build(),

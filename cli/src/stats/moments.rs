@@ -1,14 +1,16 @@
-//! Mean and standard deviation, from parts.
+//! Mean and standard deviation, merged from those of runs.
 //!
-//! Each part is summed about its own mean and merged with the next as T. F. Chan, G. H. Golub and R. J. LeVeque, "Updating
-//! formulae and a pairwise algorithm for computing sample variances" (1979), have it. Sums and means are kept to twice the
-//! precision of `f64`, so that neither a billion elements nor an offset a billion times the spread costs a digit that is shown.
+//! Each run is summed about its own mean. Runs are merged as in T. F. Chan,
+//! G. H. Golub and R. J. LeVeque, "Updating formulae and a pairwise algorithm for
+//! computing sample variances" (1979). Sums and means are double-double numbers,
+//! because the difference of two means loses all digits of an `f64` if the offset
+//! of the elements is a billion times their spread.
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    double::Double,
-    lanes::{Deviations, Survey},
+    double_double::DoubleDouble,
+    passes::{Deviations, SumAndExtremes},
 };
 
 /// Count, sum, and squared deviations from the mean of some finite numbers.
@@ -16,30 +18,33 @@ use super::{
 pub struct Moments {
     count: u64,
     /// In units of `2^exponent`.
-    sum: Double,
+    sum: DoubleDouble,
     /// In units of `2^(2·exponent)`.
-    squares: Double,
+    squares: DoubleDouble,
     exponent: i32,
 }
 
-/// Numbers beyond `2^±WINDOW` are scaled, for their squares would leave the range of `f64`.
-const WINDOW: i32 = 400;
-/// By what: it takes any `f64` to where it and its square can be summed.
-const SCALE: i32 = 600;
+/// Numbers outside `2^±UNSCALED_EXPONENT` are scaled, because their squares would
+/// leave the range of `f64`.
+const UNSCALED_EXPONENT: i32 = 400;
+/// The exponent of the scale. It moves every `f64` to where it and its square can
+/// be summed.
+const SCALE_EXPONENT: i32 = 600;
 
 impl Moments {
-    /// Those of numbers whose sum and squared deviations are known.
-    pub fn known(count: usize, sum: Double, squares: Double) -> Self {
+    /// Moments with a known sum and sum of squared deviations.
+    pub fn new(count: usize, sum: DoubleDouble, squares: DoubleDouble) -> Self {
         Self { count: count as u64, sum, squares, exponent: 0 }
     }
 
-    /// Those of `values` as they are; `None` where some are not finite, or the square of one may leave the range of `f64`.
-    pub fn of_plain(values: &[f64], survey: &Survey) -> Option<Self> {
-        let largest = survey.largest();
-        match exponent_for(largest) {
-            _ if !survey.sum.is_finite() => None,
-            0 => Some(Self::about(values, survey.sum)),
-            exponent => (largest == 0.0).then(|| Self {
+    /// The moments of `values`, or `None` if one is not finite or its square may
+    /// leave the range of `f64`.
+    pub fn of_unscaled(values: &[f64], run: &SumAndExtremes) -> Option<Self> {
+        let max_abs = run.max_abs();
+        match exponent_for(max_abs) {
+            _ if !run.sum.is_finite() => None,
+            0 => Some(Self::about(values, run.sum)),
+            exponent => (max_abs == 0.0).then(|| Self {
                 count: values.len() as u64,
                 exponent,
                 ..Self::default()
@@ -47,24 +52,24 @@ impl Moments {
         }
     }
 
-    /// Those of finite `values`, which are scaled in place.
-    pub fn of_scaled(values: &mut [f64], survey: &Survey) -> Self {
-        let exponent = exponent_for(survey.largest());
+    /// The moments of finite `values`, which are scaled in place.
+    pub fn of_scaled(values: &mut [f64], run: &SumAndExtremes) -> Self {
+        let exponent = exponent_for(run.max_abs());
         let scale = power_of_two(-exponent);
         values.iter_mut().for_each(|value| *value *= scale);
-        Self { exponent, ..Self::about(values, Survey::of(values).sum) }
+        Self { exponent, ..Self::about(values, SumAndExtremes::of(values).sum) }
     }
 
-    fn about(values: &[f64], rough_sum: f64) -> Self {
+    fn about(values: &[f64], near_sum: f64) -> Self {
         let count = values.len() as f64;
-        let mean = rough_sum / count;
+        let mean = near_sum / count;
         let deviations = Deviations::of(values, mean);
-        // By how much the rough mean is off is in the sum of deviations, and cancels.
-        let sum = Double::product(mean, count) + deviations.sum.into();
-        Self::known(values.len(), sum, deviations.scatter().into())
+        // The sum of deviations corrects the rounding of the mean.
+        let sum = DoubleDouble::product(mean, count) + deviations.sum.into();
+        Self::new(values.len(), sum, deviations.sum_of_squares().into())
     }
 
-    /// Those of all numbers of both.
+    /// The moments of the numbers of both.
     #[must_use]
     pub fn merge(self, other: Self) -> Self {
         if self.count == 0 || other.count == 0 {
@@ -82,22 +87,23 @@ impl Moments {
         }
     }
 
-    /// How many numbers there are.
+    /// How many numbers were summarised.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// Their mean; NaN where there are none.
+    /// The mean, or NaN without numbers.
     pub fn mean(&self) -> f64 {
         (self.sum / self.count as f64).rounded() * power_of_two(self.exponent)
     }
 
-    /// Their standard deviation, as of a whole population; NaN where there are none.
+    /// The population standard deviation, or NaN without numbers.
     pub fn deviation(&self) -> f64 {
         (self.squares.rounded() / self.count as f64).sqrt() * power_of_two(self.exponent)
     }
 
-    /// The same in units of `2^exponent`, which is no smaller than its own.
+    /// The same moments in units of `2^exponent`, which must not be smaller than
+    /// the current exponent.
     fn in_units_of(self, exponent: i32) -> Self {
         let scale = power_of_two(self.exponent - exponent);
         Self {
@@ -109,12 +115,13 @@ impl Moments {
     }
 }
 
-/// The unit for numbers up to `largest` in size. Zero takes the smallest, which merges with any without loss.
-fn exponent_for(largest: f64) -> i32 {
-    if largest > power_of_two(WINDOW) {
-        SCALE
-    } else if largest < power_of_two(-WINDOW) {
-        -SCALE
+/// The exponent of the unit for numbers up to `max_abs`. Zeros get the smallest
+/// unit, which merges with any other without loss.
+fn exponent_for(max_abs: f64) -> i32 {
+    if max_abs > power_of_two(UNSCALED_EXPONENT) {
+        SCALE_EXPONENT
+    } else if max_abs < power_of_two(-UNSCALED_EXPONENT) {
+        -SCALE_EXPONENT
     } else {
         0
     }

@@ -1,4 +1,4 @@
-//! What is told of each array: JSON for programs, a table and drawings for people.
+//! The output: JSON, or a table with histograms.
 
 use std::path::Path;
 
@@ -9,15 +9,16 @@ use super::{column::Column, histogram::Histogram, summary::Summary};
 use crate::{
     failure::Failure,
     info::byte_order,
-    table::{
+    table::Table,
+    text::{
+        self,
         Align::{Left, Right},
-        Table,
+        OneLine, shorten,
     },
-    text::{self, OneLine, brief},
     value::{Figure, Value},
 };
 
-/// One array with its figures. The fields before the last are those of the JSON, in its order.
+/// The statistics of one column, in the layout of the JSON.
 #[derive(Serialize)]
 pub struct Row {
     path: String,
@@ -31,7 +32,7 @@ pub struct Row {
     max: Figure,
     mean: Figure,
     std: Figure,
-    /// What its elements are, where they have no figures.
+    /// The kind of elements, if they have no statistics.
     #[serde(skip_serializing_if = "Option::is_none")]
     left_out: Option<&'static str>,
     #[serde(skip)]
@@ -39,23 +40,23 @@ pub struct Row {
 }
 
 impl Row {
-    /// A column that has no figures, for what its elements are.
-    pub fn left_out(path: &Path, column: Column, what: &'static str) -> Self {
+    /// The row of a column without statistics.
+    pub fn skipped(path: &Path, column: Column, kind: &'static str) -> Self {
         let lengths = || column.shape.iter().map(|&length| length as u64);
         let count = if lengths().any(|length| length == 0) {
             0
         } else {
             lengths().fold(1, u64::saturating_mul)
         };
-        let left_out = Some(what);
+        let left_out = Some(kind);
         Self { count, nan: None, left_out, ..Self::new(path, column, Summary::default(), None) }
     }
 
-    /// Why it has no figures, where it has none.
+    /// The failure to compute statistics, if the row was skipped.
     pub fn failure(&self) -> Option<Failure> {
-        let (what, dtype) = (self.left_out?, self.dtype.to_string());
-        let message =
-            format!("holds {what} ({}), of which there are no figures", brief(&dtype, DTYPE));
+        let (kind, dtype) = (self.left_out?, self.dtype.to_string());
+        let dtype = shorten(&dtype, MAX_PART_WIDTH);
+        let message = format!("cannot compute statistics of {kind} ({dtype})");
         Some(Failure::new(&self.path, text::of_array(&self.array, &message)))
     }
 
@@ -83,55 +84,61 @@ impl Row {
     }
 }
 
-/// Characters of a dtype in a message, at most.
-const DTYPE: usize = 60;
+/// Columns of a name or a dtype in a message.
+const MAX_PART_WIDTH: usize = 60;
+/// Columns of the title of a histogram without a terminal.
+const MAX_TITLE_WIDTH: usize = 200;
+/// Skipped columns of a file that are named.
+const MAX_SKIPPED_LISTED: usize = 10;
+/// More histograms than this are drawn on one line each.
+const MAX_TALL_HISTOGRAMS: usize = 4;
 
-/// A table, beneath it the histograms there are and what was left out, for a terminal of `width` columns if there is one.
-pub fn table(all: &[Row], width: Option<usize>) -> String {
+/// The table, then the histograms and the skipped columns, for a terminal of
+/// `columns` if there is one.
+pub fn table(all: &[Row], columns: Option<usize>) -> String {
     let rows: Vec<_> = all.iter().filter(|row| row.left_out.is_none()).collect();
     let rows = &*rows;
-    let exact = figures(rows, |value| value);
-    // Several arrays are there to be compared, so digits go before the table does.
-    let short = (rows.len() > 1 && !exact.fits(width)).then(|| figures(rows, Value::shortened));
-    let table = short.filter(|short| short.fits(width)).unwrap_or(exact);
+    let exact = statistics(rows, |value| value);
+    // Several rows are easier to compare in a table, even with fewer digits.
+    let short =
+        (rows.len() > 1 && !exact.fits(columns)).then(|| statistics(rows, Value::shortened));
+    let table = short.filter(|short| short.fits(columns)).unwrap_or(exact);
     let drawn: Vec<_> =
         rows.iter().filter_map(|row| Some((row, row.histogram.as_ref()?))).collect();
-    let height = if drawn.len() > MANY { 1 } else { 3 };
-    let drawings = drawn.into_iter().map(|(row, histogram)| drawing(row, histogram, height));
-    let left_out = if rows.is_empty() { String::new() } else { left_out(all) };
-    table.render(width) + &drawings.collect::<String>() + &left_out
+    let height = if drawn.len() > MAX_TALL_HISTOGRAMS { 1 } else { 3 };
+    let drawings =
+        drawn.into_iter().map(|(row, histogram)| drawing(row, histogram, height, columns));
+    let skipped = if rows.is_empty() { String::new() } else { skipped(all) };
+    table.render(columns) + &drawings.collect::<String>() + &skipped
 }
 
-/// What was left out of each file, a line each.
-fn left_out(rows: &[Row]) -> String {
+/// One line for each file with skipped columns.
+fn skipped(rows: &[Row]) -> String {
     let files = rows.chunk_by(|one, other| one.path == other.path);
     let lines = files.filter_map(|rows| {
-        let mut left_out = rows.iter().filter_map(|row| {
-            let what = row.left_out?;
+        let mut skipped = rows.iter().filter_map(|row| {
+            let kind = row.left_out?;
             Some(if row.array.is_empty() {
-                what.to_owned()
+                kind.to_owned()
             } else {
-                format!("{} ({what})", brief(&row.array, DTYPE))
+                format!("{} ({kind})", shorten(&row.array, MAX_PART_WIDTH))
             })
         });
-        let listed: Vec<_> = left_out.by_ref().take(LISTED).collect();
-        let others = match left_out.count() {
+        let listed: Vec<_> = skipped.by_ref().take(MAX_SKIPPED_LISTED).collect();
+        let others = match skipped.count() {
             0 => String::new(),
             more => format!(" and {}", text::count(more as u64, "other")),
         };
         (!listed.is_empty()).then(|| {
-            format!("left out of {}: {}{others}\n", OneLine(&rows[0].path), listed.join(", "))
+            format!("skipped in {}: {}{others}\n", OneLine(&rows[0].path), listed.join(", "))
         })
     });
     let lines: String = lines.collect();
     if lines.is_empty() { lines } else { format!("\n{lines}") }
 }
 
-/// Of a file so many that are left out are named.
-const LISTED: usize = 10;
-
-/// The table of all rows, with figures as `told`.
-fn figures(rows: &[&Row], told: fn(Value) -> Value) -> Table {
+/// The table of rows. Numbers are converted by `shown`.
+fn statistics(rows: &[&Row], shown: fn(Value) -> Value) -> Table {
     let named = rows.iter().any(|row| !row.array.is_empty());
     let name = named.then_some(("array", Left));
     let about = [("path", Left)].into_iter().chain(name).chain([("dtype", Left), ("shape", Left)]);
@@ -143,7 +150,7 @@ fn figures(rows: &[&Row], told: fn(Value) -> Value) -> Table {
         let about = about.chain([row.dtype.to_string(), text::shape(&row.shape)]);
         let counts = [row.count, row.nan.unwrap_or(0)].map(|count| count.to_string());
         let figure = |figure: &Figure| {
-            figure.0.map_or_else(|| "-".to_owned(), |value| told(value).to_string())
+            figure.0.map_or_else(|| "-".to_owned(), |value| shown(value).to_string())
         };
         let figures = [&row.min, &row.max, &row.mean, &row.std].map(figure);
         table.row(about.chain(counts).chain(figures));
@@ -151,15 +158,13 @@ fn figures(rows: &[&Row], told: fn(Value) -> Value) -> Table {
     table
 }
 
-/// Beyond so many histograms each is drawn on one line.
-const MANY: usize = 4;
-
-/// A histogram of `height` lines: above it what it is of, below it where it begins and ends.
-fn drawing(row: &Row, histogram: &Histogram, height: usize) -> String {
+/// A histogram of `height` lines between its title and the ends of its range.
+fn drawing(row: &Row, histogram: &Histogram, height: usize, columns: Option<usize>) -> String {
     let title = [row.path.as_str(), row.array.as_str()].join(" ");
-    let lines = histogram.drawn(height);
+    let lines = histogram.draw(height);
     let bars: String = lines.iter().map(|line| format!("  {}\n", line.trim_end())).collect();
-    format!("\n{}\n{bars}  {}\n", OneLine(title.trim_end()), histogram.axis())
+    let title = shorten(title.trim_end(), columns.unwrap_or(MAX_TITLE_WIDTH));
+    format!("\n{title}\n{bars}  {}\n", histogram.axis())
 }
 
 #[cfg(test)]
@@ -185,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn json_has_an_object_on_each_line_and_words_for_what_json_has_not() {
+    fn stats_json_has_one_row_on_each_line() {
         let rows = [row("x", Value::Integer(u64::MAX.into())), row("", Value::Float(0.1))];
         let text = text::json(&rows);
         let lines: Vec<_> = text.lines().collect();
@@ -198,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_loses_digits_before_it_loses_its_columns() {
+    fn stats_table_loses_digits_before_columns() {
         let third = Value::Float(1.0 / 3.0);
         let rows = [row("x", third), row("y", third)];
         let wide = table(&rows, Some(80));

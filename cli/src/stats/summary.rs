@@ -1,11 +1,11 @@
-//! What is known of some elements: counts, extremes and moments, in a form that merges with what is known of others.
+//! Summaries of elements: counts, extremes and moments, which can be merged.
 
 use serde::{Deserialize, Serialize};
 
 use super::moments::Moments;
 use crate::value::Value;
 
-/// What is known of some elements of one array.
+/// The summary of some elements of one array.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     pub nan: u64,
@@ -14,7 +14,7 @@ pub struct Summary {
     pub finite: Option<Finite>,
 }
 
-/// What is known of the finite ones, where there are any.
+/// The summary of the finite elements, if there are any.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finite {
     pub min: Value,
@@ -39,7 +39,7 @@ impl From<Finite> for Summary {
 }
 
 impl Summary {
-    /// What is known of the elements of both.
+    /// The summary of the elements of both.
     #[must_use]
     pub fn merge(self, other: Self) -> Self {
         Self {
@@ -53,13 +53,13 @@ impl Summary {
         }
     }
 
-    /// All elements, NaN included.
+    /// The number of elements, including NaN.
     pub fn count(&self) -> u64 {
         let finite = self.finite.map_or(0, |finite| finite.moments.count());
         self.nan + self.negative_infinite + self.positive_infinite + finite
     }
 
-    /// The smallest element that is not NaN.
+    /// The smallest element, ignoring NaN.
     pub fn min(&self) -> Option<Value> {
         if self.negative_infinite > 0 {
             return Some(Value::Float(f64::NEG_INFINITY));
@@ -68,7 +68,7 @@ impl Summary {
         self.finite.map(|finite| finite.min).or(infinite)
     }
 
-    /// The largest element that is not NaN.
+    /// The largest element, ignoring NaN.
     pub fn max(&self) -> Option<Value> {
         if self.positive_infinite > 0 {
             return Some(Value::Float(f64::INFINITY));
@@ -77,7 +77,8 @@ impl Summary {
         self.finite.map(|finite| finite.max).or(infinite)
     }
 
-    /// The mean of what is not NaN: infinite with infinities of one sign, NaN with both.
+    /// The mean, ignoring NaN. It is infinite with infinities of one sign, and NaN
+    /// with infinities of both.
     pub fn mean(&self) -> Option<f64> {
         match (self.negative_infinite > 0, self.positive_infinite > 0) {
             (true, true) => Some(f64::NAN),
@@ -87,13 +88,13 @@ impl Summary {
         }
     }
 
-    /// The population's standard deviation of what is not NaN: NaN with any infinity.
+    /// The population standard deviation, ignoring NaN. It is NaN with infinities.
     pub fn deviation(&self) -> Option<f64> {
         if self.negative_infinite > 0 || self.positive_infinite > 0 {
             return Some(f64::NAN);
         }
         self.finite.map(|finite| match finite.moments.deviation() {
-            // Rounding would leave a trace.
+            // Without this, rounding could make it positive.
             _ if finite.min == finite.max => 0.0,
             deviation => deviation,
         })

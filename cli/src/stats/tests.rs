@@ -1,20 +1,20 @@
-//! The numerics as a whole: figures of known numbers, against exact arithmetic.
+//! Summaries of known numbers, compared with exact arithmetic.
 
 use half::{bf16, f16};
 
 use super::{
-    kernel::{Number, STRETCH},
+    number::{MAX_RUN_LEN, Number},
     summary::Summary,
 };
 use crate::value::Value;
 
-/// What is known of any number of elements.
+/// Summarises any number of elements.
 fn summarise<A: Number>(elements: &[A]) -> Summary {
-    let stretches = elements.chunks(STRETCH).map(A::summarise);
-    stretches.fold(Summary::default(), Summary::merge)
+    let runs = elements.chunks(MAX_RUN_LEN).map(A::summarise);
+    runs.fold(Summary::default(), Summary::merge)
 }
 
-/// Numbers that look random and are the same each time (D. E. Knuth's generator for MMIX).
+/// Reproducible random numbers from D. E. Knuth's generator for MMIX.
 fn noise(length: usize) -> impl Iterator<Item = u64> {
     let mut state = 1_u64;
     (0..length).map(move |_| {
@@ -24,7 +24,7 @@ fn noise(length: usize) -> impl Iterator<Item = u64> {
     })
 }
 
-/// Mean and standard deviation of integers, by exact arithmetic.
+/// Mean and standard deviation of integers in exact arithmetic.
 fn exactly(integers: impl Iterator<Item = i128>) -> (f64, f64) {
     let (count, sum, squares) = integers.fold((0, 0, 0), |(count, sum, squares), integer| {
         (count + 1, sum + integer, squares + integer * integer)
@@ -50,10 +50,10 @@ fn assert_figures<A: Number>(elements: &[A], (mean, deviation): (f64, f64)) {
 }
 
 #[test]
-fn integers_of_every_width_are_summed_exactly() {
+fn stats_integers_of_every_width_are_exact() {
     macro_rules! check {
         ($($type:ty)*) => {$(
-            for length in [1, 2, 7, STRETCH, 5 * STRETCH + 3] {
+            for length in [1, 2, 7, MAX_RUN_LEN, 5 * MAX_RUN_LEN + 3] {
                 let mut elements: Vec<$type> = noise(length).map(|noise| noise as $type).collect();
                 elements[0] = <$type>::MIN;
                 elements[length / 2] = <$type>::MAX;
@@ -70,7 +70,7 @@ fn integers_of_every_width_are_summed_exactly() {
 }
 
 #[test]
-fn an_offset_costs_integers_no_precision() {
+fn stats_integers_keep_precision_with_an_offset() {
     // Nanoseconds since 1970, microseconds apart.
     let origin = 1_700_000_000_000_000_000_i64;
     let steps: Vec<i64> = noise(100_000).map(|noise| (noise % 4_000_000) as i64).collect();
@@ -83,8 +83,9 @@ fn an_offset_costs_integers_no_precision() {
 }
 
 #[test]
-fn an_offset_a_billion_times_the_spread_costs_floats_no_precision() {
-    // Multiples of 2⁻²² are exact beside a billion, so their figures can be known exactly.
+fn stats_floats_keep_precision_with_an_offset() {
+    // Added to a billion, multiples of 2⁻²² are exact, so the expected values are
+    // exact as well.
     let unit = 2f64.powi(-22);
     let steps: Vec<i32> = noise(300_000).map(|noise| (noise as i32) >> 9).collect();
     let (mean, deviation) = exactly(steps.iter().map(|&step| step.into()));
@@ -96,12 +97,12 @@ fn an_offset_a_billion_times_the_spread_costs_floats_no_precision() {
 }
 
 #[test]
-fn a_billion_elements_have_the_figures_of_the_part_they_repeat() {
-    let steps: Vec<i32> = noise(STRETCH).map(|noise| (noise as i32) >> 9).collect();
+fn stats_of_a_billion_elements_keep_precision() {
+    let steps: Vec<i32> = noise(MAX_RUN_LEN).map(|noise| (noise as i32) >> 9).collect();
     let expected = exactly(steps.iter().map(|&step| step.into()));
     let elements: Vec<f64> = steps.iter().map(|&step| f64::from(step)).collect();
     let part = summarise(&elements);
-    let times = 1_000_000_000 / STRETCH + 1;
+    let times = 1_000_000_000 / MAX_RUN_LEN + 1;
     let whole = (0..times).fold(Summary::default(), |whole, _| whole.merge(part));
     assert!(whole.count() >= 1_000_000_000);
     assert_close(whole.mean().unwrap(), expected.0);
@@ -109,11 +110,11 @@ fn a_billion_elements_have_the_figures_of_the_part_they_repeat() {
 }
 
 #[test]
-fn the_figures_do_not_depend_on_where_an_array_is_cut() {
+fn stats_do_not_depend_on_where_an_array_is_cut() {
     let elements: Vec<f64> =
-        noise(9 * STRETCH + 5).map(|noise| (noise as f64).sqrt() - 1e6).collect();
+        noise(9 * MAX_RUN_LEN + 5).map(|noise| (noise as f64).sqrt() - 1e6).collect();
     let whole = summarise(&elements);
-    for at in [1, 100, STRETCH, STRETCH + 1, 5 * STRETCH + 77, elements.len() - 1] {
+    for at in [1, 100, MAX_RUN_LEN, MAX_RUN_LEN + 1, 5 * MAX_RUN_LEN + 77, elements.len() - 1] {
         let (left, right) = elements.split_at(at);
         let merged = summarise(left).merge(summarise(right));
         assert_eq!(
@@ -126,37 +127,37 @@ fn the_figures_do_not_depend_on_where_an_array_is_cut() {
 }
 
 #[test]
-fn numbers_at_the_ends_of_the_range_neither_overflow_nor_vanish() {
-    let steps: Vec<i32> = noise(3 * STRETCH).map(|noise| (noise as i32) >> 8).collect();
+fn stats_at_the_ends_of_the_range_do_not_overflow() {
+    let steps: Vec<i32> = noise(3 * MAX_RUN_LEN).map(|noise| (noise as i32) >> 8).collect();
     let (mean, deviation) = exactly(steps.iter().map(|&step| step.into()));
     for exponent in [-1040, -800, -300, 300, 800, 1000] {
-        // In two steps, for the power alone may be too small.
+        // In two steps, because the power itself may be too small.
         let scale =
             |number: f64| number * 2f64.powi(exponent / 2) * 2f64.powi(exponent - exponent / 2);
         let elements: Vec<f64> = steps.iter().map(|&step| scale(f64::from(step))).collect();
         let summary = summarise(&elements);
-        // Subnormal figures have fewer digits.
+        // Subnormal numbers have fewer digits.
         let within =
             |found: f64, expected: f64| (found - expected).abs() <= 2e-15 * expected.abs() + 5e-324;
         assert!(within(summary.mean().unwrap(), scale(mean)), "2^{exponent}");
         assert!(within(summary.deviation().unwrap(), scale(deviation)), "2^{exponent}");
     }
-    let mixed = summarise(&[0.0; STRETCH]).merge(summarise(&[5e-324; STRETCH]));
+    let mixed = summarise(&[0.0; MAX_RUN_LEN]).merge(summarise(&[5e-324; MAX_RUN_LEN]));
     assert_eq!(mixed.deviation(), Some(0.0), "half of the smallest number is rounded to even");
-    let mixed = mixed.merge(summarise(&[f64::MAX; 2 * STRETCH]));
+    let mixed = mixed.merge(summarise(&[f64::MAX; 2 * MAX_RUN_LEN]));
     assert_eq!((mixed.mean(), mixed.deviation()), (Some(f64::MAX / 2.0), Some(f64::MAX / 2.0)));
 }
 
 #[test]
-fn equal_elements_do_not_deviate_at_all() {
+fn stats_of_equal_elements_have_no_deviation() {
     for value in [0.1, 1e-310, -3.3e300, f64::MAX] {
-        let summary = summarise(&[value; 3 * STRETCH + 1]);
+        let summary = summarise(&[value; 3 * MAX_RUN_LEN + 1]);
         assert_eq!((summary.mean(), summary.deviation()), (Some(value), Some(0.0)));
     }
 }
 
 #[test]
-fn nan_and_infinities_count_as_numpy_has_them() {
+fn stats_treat_nan_and_infinities_as_numpy_does() {
     const INF: f64 = f64::INFINITY;
     const NAN: f64 = f64::NAN;
     type Case<'a> = (&'a [f64], u64, Option<[f64; 4]>);
@@ -178,7 +179,7 @@ fn nan_and_infinities_count_as_numpy_has_them() {
         let found = [found[0], found[1], summary.mean(), summary.deviation()];
         for (at, found) in found.into_iter().enumerate() {
             let expected = figures.map(|figures| figures[at]);
-            // By their text, in which NaN equals itself.
+            // Compared as text, in which NaN equals itself.
             assert_eq!(
                 format!("{found:?}"),
                 format!("{expected:?}"),
@@ -189,7 +190,7 @@ fn nan_and_infinities_count_as_numpy_has_them() {
 }
 
 #[test]
-fn short_floats_are_widened_exactly() {
+fn stats_of_short_floats_are_exact() {
     let elements = [0.1f32, 1e30, f32::NAN];
     let summary = summarise(&elements);
     assert_eq!(summary.min(), Some(Value::Float(f64::from(0.1f32))));
@@ -203,7 +204,7 @@ fn short_floats_are_widened_exactly() {
 }
 
 #[test]
-fn bool_counts_as_zero_and_one() {
+fn stats_of_bool_count_zero_and_one() {
     let summary = summarise(&[true, false, true, true]);
     assert_eq!((summary.min(), summary.max()), (Some(Value::Integer(0)), Some(Value::Integer(1))));
     assert_eq!(summary.mean(), Some(0.75));

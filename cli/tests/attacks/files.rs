@@ -1,4 +1,4 @@
-//! Files that were made to harm whoever opens them, one attack after another, in every format that it can be tried on.
+//! Hostile files. Each attack is tried on every format to which it applies.
 
 use std::{
     fs,
@@ -8,7 +8,7 @@ use std::{
 };
 
 use ndferry::{
-    AnyArray, DType, SharedArray,
+    AnyArray, DType,
     file::{Format, OpenOptions},
     ndarray::Ix1,
 };
@@ -21,34 +21,35 @@ use crate::{
     },
 };
 
-/// Memory that may be taken for any of these files, in KiB.
-const MEMORY: u32 = 48 << 10;
+/// The memory limit in KiB.
+const MEMORY_LIMIT: u32 = 48 << 10;
 
-/// What comes of an attack.
+/// The expected result of an attack.
 #[derive(Clone, Copy)]
-enum Comes {
-    /// The file is refused when it is opened, with this in the message.
+enum Expected {
+    /// Opening the file fails with this message.
     Refused(&'static str),
-    /// It is opened, and what was attacked is refused when it is asked for, with this in the message.
+    /// Opening the file succeeds, but reading everything fails with this message.
     Found(&'static str),
-    /// Nothing: the file is what it says.
+    /// The file is valid.
     Harmless,
 }
 
-use Comes::{Found, Harmless, Refused};
+use Expected::{Found, Harmless, Refused};
 
-/// Opens a file, asks it for all it has, and holds that against what should come of it. Then the command does, with little memory.
-fn attempt(attack: &str, bytes: &[u8], comes: Comes) {
+/// Opens a file, reads everything in it and checks the result. Then the command
+/// does the same with little memory.
+fn attempt(attack: &str, bytes: &[u8], expected: Expected) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("forged");
     fs::write(&path, bytes).unwrap();
     let began = Instant::now();
     let opened = ndferry::open(&path);
-    let error = match (opened, comes) {
+    let error = match (opened, expected) {
         (Err(error), Refused(reason)) => Some((error, reason)),
-        (Ok(file), Found(reason)) => Some((ask(&file).expect_err(attack), reason)),
+        (Ok(file), Found(reason)) => Some((read_all(&file).expect_err(attack), reason)),
         (Ok(file), Harmless) => {
-            ask(&file).unwrap_or_else(|error| panic!("{attack}: {error}"));
+            read_all(&file).unwrap_or_else(|error| panic!("{attack}: {error}"));
             None
         }
         (opened, _) => panic!("{attack}: {opened:?}"),
@@ -59,9 +60,9 @@ fn attempt(attack: &str, bytes: &[u8], comes: Comes) {
         assert!(message.contains(reason) && message.len() < 10_000, "{attack}: {message}");
         assert!(error.is_invalid_data() || error.is_invalid_input(), "{attack}: {message}");
     }
-    assert_eq!(fs::read(&path).unwrap(), bytes, "{attack}: the file is as it was");
+    assert_eq!(fs::read(&path).unwrap(), bytes, "{attack}: the file is unchanged");
 
-    // In an emulator there is no such limit, and what the command does is the library's doing.
+    // An emulator has no such limit.
     if !actor::emulated() {
         let output = within_little_memory(&["verify"], &path);
         assert!(
@@ -82,8 +83,8 @@ fn attempt(attack: &str, bytes: &[u8], comes: Comes) {
     );
 }
 
-/// Everything that can be asked of a file.
-fn ask(file: &ndferry::file::ArrayFile) -> ndferry::Result<()> {
+/// Reads every array and the value of a file.
+fn read_all(file: &ndferry::file::ArrayFile) -> ndferry::Result<()> {
     for info in file.arrays() {
         let array = file.read_entry(info)?;
         assert_eq!(array.shape(), info.shape());
@@ -99,27 +100,27 @@ fn ask(file: &ndferry::file::ArrayFile) -> ndferry::Result<()> {
     }
 }
 
-/// The command, with as much memory of its own as [`MEMORY`].
+/// Runs the command with at most [`MEMORY_LIMIT`] of private memory.
 fn within_little_memory(command: &[&str], path: &Path) -> Output {
     let mut shell = Command::new("timeout");
     shell.args([
         "60",
         "sh",
         "-c",
-        &format!("ulimit -d {MEMORY} && exec \"$0\" \"$@\""),
+        &format!("ulimit -d {MEMORY_LIMIT} && exec \"$0\" \"$@\""),
         env!("CARGO_BIN_EXE_ndferry"),
     ]);
     shell.args(command).arg(path).output().unwrap()
 }
 
-/// The entry of a segment in the header of a container: bytes at `offset`.
+/// The header entry of a segment of bytes at `offset` in a `.ferry` file.
 fn segment(name: &str, shape: &str, offset: u64, nbytes: u64) -> String {
     format!(
         r#"{{"name":"{name}","dtype":"|u1","shape":{shape},"order":"C","offset":{offset},"nbytes":{nbytes}}}"#
     )
 }
 
-/// A container of one array of bytes.
+/// A `.ferry` file with one array of bytes.
 fn one(shape: &str, offset: u64, nbytes: u64, data: usize) -> Vec<u8> {
     container(
         &tree_of_segment(0),
@@ -128,7 +129,7 @@ fn one(shape: &str, offset: u64, nbytes: u64, data: usize) -> Vec<u8> {
     )
 }
 
-/// A container of a list of so many arrays without axes, all in segments of one byte.
+/// A `.ferry` file with a list of scalar arrays in segments of one byte.
 fn list(segments: &[String], numbers: &[u8]) -> Vec<u8> {
     let tree: Vec<u8> = numbers.iter().flat_map(|&number| tree_of_segment(number)).collect();
     container(
@@ -148,7 +149,7 @@ fn tensors(all: &[String], data: &[u8]) -> Vec<u8> {
 
 // F1
 #[test]
-fn brackets_that_nest_cost_no_more_than_reading_them() {
+fn attack_nested_brackets_are_refused() {
     for depth in [33, 100_000] {
         let nested = |open: &str, close: &str| open.repeat(depth) + &close.repeat(depth);
         for (open, close) in [("(", ")"), ("[", "]"), ("{'a':", "}"), ("[('a', ", ")]")] {
@@ -181,7 +182,7 @@ fn brackets_that_nest_cost_no_more_than_reading_them() {
 
 // F1
 #[test]
-fn shapes_whose_product_overflows_are_refused() {
+fn attack_overflowing_shapes_are_refused() {
     for lengths in [
         "4294967296, 4294967296",
         "9223372036854775807, 2",
@@ -203,7 +204,7 @@ fn shapes_whose_product_overflows_are_refused() {
         let member = Member::stored("a.npy", npy_of("'|u1'", &format!("({lengths})"), &[]));
         attempt(".npz", &zip(&[member]), Refused("larger than memory"));
     }
-    // In bytes, though not in elements.
+    // The number of bytes overflows, but not the number of elements.
     attempt(
         ".npy",
         &npy_of("'<f8'", "(2305843009213693952,)", &[0; 64]),
@@ -218,7 +219,7 @@ fn shapes_whose_product_overflows_are_refused() {
 
 // F1
 #[test]
-fn arrays_that_overlap_are_refused() {
+fn attack_overlapping_arrays_are_refused() {
     let both = [segment("0", "[]", 64, 1), segment("1", "[]", 64, 1)];
     attempt(
         ".ferry",
@@ -231,16 +232,18 @@ fn arrays_that_overlap_are_refused() {
     attempt(
         ".ferry, descending",
         &list(&descending, &[0, 1]),
-        Refused("the end of the previous segment, found 64"),
+        Refused(
+            "segment 1: expected an offset of at least 129, the end of the previous segment, found 64",
+        ),
     );
     attempt(".ferry, over the tree", &one("[80]", 64, 80, 64), Refused("segment 0"));
     attempt(
         ".ferry, over the prelude",
         &one("[8]", 0, 8, 64),
-        Refused("the end of the previous segment, found 0"),
+        Refused("segment 0: expected an offset of at least 64"),
     );
     let both = [tensor("a", "U8", "[4]", 0, 4), tensor("b", "U8", "[4]", 2, 6)];
-    attempt(".safetensors", &tensors(&both, &[0; 6]), Refused("(an overlap)"));
+    attempt(".safetensors", &tensors(&both, &[0; 6]), Refused("found byte 2 (an overlap)"));
     let (file, _) = zip_parts(&[Member::new("a.npy", &[1])]);
     let directory =
         [Member::new("a.npy", &[1]).central(0), Member::new("b.npy", &[1]).central(0)].concat();
@@ -250,7 +253,7 @@ fn arrays_that_overlap_are_refused() {
 
 // F1
 #[test]
-fn places_beyond_the_end_are_refused() {
+fn attack_offsets_beyond_the_end_are_refused() {
     for offset in [128, 1 << 40, u64::MAX - 63] {
         attempt(".ferry, segment", &one("[1]", offset, 1, 64), Refused("segment 0"));
     }
@@ -272,9 +275,7 @@ fn places_beyond_the_end_are_refused() {
         attempt(".npz, directory", &[&*file, &*directory, &*end].concat(), Refused("directory"));
     }
     let whole = one("[1]", 64, 1, 64);
-    for (at, what) in
-        [(16, "truncated or appended to?"), (24, "header: expected"), (32, "header: expected")]
-    {
+    for (at, what) in [(16, "found 331"), (24, "header: expected"), (32, "header: expected")] {
         for value in [1 << 40, u64::MAX] {
             let mut file = whole.clone();
             file[at..at + 8].copy_from_slice(&u64::to_le_bytes(value));
@@ -288,7 +289,7 @@ fn places_beyond_the_end_are_refused() {
 
 // F1
 #[test]
-fn elements_without_bytes_are_as_many_as_can_be_and_cost_nothing() {
+fn attack_many_empty_elements_cost_nothing() {
     for shape in ["1000000, 1000000", "0, 1000000", "1000000, 0"] {
         for dtype in ["'|S0'", "'<U0'", "'|V0'", "[]", "[('a', '<f8', (0,))]"] {
             attempt(".npy", &npy_of(dtype, &format!("({shape})"), &[]), Harmless);
@@ -311,7 +312,7 @@ fn elements_without_bytes_are_as_many_as_can_be_and_cost_nothing() {
         Refused("larger than memory"),
     );
     attempt(".safetensors", &tensors(&[tensor("a", "U8", "[0,1000000]", 0, 0)], &[]), Harmless);
-    // As many arrays without elements as fit: each is an entry of the header, not more.
+    // Arrays without elements need only an entry in the header.
     let many: Vec<String> =
         (0..2000).map(|at| tensor(&format!("a{at}"), "F64", "[0]", 0, 0)).collect();
     attempt(".safetensors, many", &tensors(&many, &[]), Harmless);
@@ -319,11 +320,12 @@ fn elements_without_bytes_are_as_many_as_can_be_and_cost_nothing() {
 
 // F1
 #[test]
-fn names_and_keys_that_stand_twice_are_refused_where_they_would_be_ambiguous() {
+fn attack_ambiguous_names_and_keys_are_refused() {
     let same = |first: &str, second: &str| {
         list(&[segment(first, "[]", 64, 1), segment(second, "[]", 128, 1)], &[0, 1])
     };
-    // A map may have been written with one key twice: both are there, and neither is the one of that name.
+    // A map can be written with the same key twice. Both values can be read, but
+    // not by name.
     let file = OpenOptions::new().open_slice(same("a", "a")).unwrap();
     assert_eq!(file.value::<Vec<AnyArray>>().unwrap().len(), 2);
     let error = file.read_dyn("a").unwrap_err().to_string();
@@ -374,7 +376,7 @@ fn names_and_keys_that_stand_twice_are_refused_where_they_would_be_ambiguous() {
             _ => "'fortran_order': True",
         };
         let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': (1,), {more}}}\n");
-        attempt(".npy, keys", &npy(1, header.as_bytes(), &[0; 8]), Refused("duplicate key "));
+        attempt(".npy, keys", &npy(1, header.as_bytes(), &[0; 8]), Refused("duplicate key"));
     }
     attempt(
         ".npy, fields",
@@ -385,11 +387,11 @@ fn names_and_keys_that_stand_twice_are_refused_where_they_would_be_ambiguous() {
 
 // F1
 #[test]
-fn bombs_go_off_nowhere() {
+fn attack_decompression_bombs_are_refused() {
     let zeros = || Member::new("a.npy", &vec![0; 8 << 20]).deflated();
     attempt(".npz", &zip(&[zeros()]), Harmless);
     attempt(
-        ".npz that lies",
+        ".npz with a wrong size",
         &zip(&[Member { size: 2_000_000_000, ..zeros() }]),
         Refused("which deflate cannot make"),
     );
@@ -407,38 +409,42 @@ fn bombs_go_off_nowhere() {
         [b"\x93NUMPY\x02\x00".as_slice(), &(1_u32 << 30).to_le_bytes(), &vec![b' '; 1 << 21]]
             .concat();
     let long = Member { size: 2_000_000, ..Member::stored("a.npy", header).deflated() };
-    attempt(".npz, header", &zip(&[long]), Found("the deflated bytes continue after"));
+    attempt(
+        ".npz, header",
+        &zip(&[long]),
+        Found("the deflated bytes continue after the recorded length"),
+    );
 
     #[cfg(all(feature = "zstd", feature = "lz4"))]
     for compression in [ndferry::file::Compression::Zstd(19), ndferry::file::Compression::Lz4] {
         let mut small = Vec::new();
-        let zeros = SharedArray::from(vec![0_u8; 8 << 20]);
+        let zeros = ndferry::SharedArray::from(vec![0_u8; 8 << 20]);
         ndferry::file::DumpOptions::new()
             .compress(compression)
             .to_writer(&mut small, &zeros)
             .unwrap();
         assert!(small.len() < 100_000);
         attempt(".ferry", &small, Harmless);
-        // It says more than it holds, and more than the limit is.
+        // The header declares more than the segment has, and more than the limit.
         for (length, reason) in [
-            (9_u64 << 20, "cannot decompress"),
+            (9_u64 << 20, "decompress"),
             (1 << 50, "expected at most 4294967296 decompressed bytes"),
         ] {
-            let lying = crate::forge::changed(&small, |header| {
+            let wrong = crate::forge::changed(&small, |header| {
                 header["segments"][0]["shape"] = serde_json::json!([length]);
                 header["segments"][0]["nbytes"] = serde_json::json!(length);
             });
-            let file = OpenOptions::new().open_slice(&lying).unwrap();
+            let file = OpenOptions::new().open_slice(&wrong).unwrap();
             let error = file.read::<u8, Ix1>().unwrap_err().to_string();
             assert!(error.contains(reason), "{error}");
-            attempt(".ferry that lies", &lying, Found(reason));
+            attempt(".ferry with a wrong size", &wrong, Found(reason));
         }
     }
 }
 
 // F1
 #[test]
-fn huge_headers_are_read_for_what_they_are_or_refused() {
+fn attack_huge_headers_are_read_or_refused() {
     let spaces = " ".repeat(8 << 20);
     let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': (1,), }}{spaces}\n");
     attempt(".npy", &npy(2, header.as_bytes(), &[1]), Harmless);
@@ -460,11 +466,11 @@ fn huge_headers_are_read_for_what_they_are_or_refused() {
 
 // F1
 #[test]
-fn what_should_be_text_and_is_not_is_refused() {
+fn attack_invalid_text_is_refused() {
     attempt(
         ".npy",
         &npy(3, b"{'descr': '\xff\xfe', 'fortran_order': False, 'shape': (1,), }\n", &[0; 8]),
-        Refused("not UTF-8"),
+        Refused("the npy header is not UTF-8"),
     );
     attempt(
         ".safetensors",
@@ -483,7 +489,7 @@ fn what_should_be_text_and_is_not_is_refused() {
     header[15] = 0xff;
     attempt(".ferry, header", &container_of(vec![0; 65], &header), Refused("header"));
     attempt(".ferry, tree", &container(&[0xa2, 0xff, 0xfe], "[]", &[]), Found("UTF-8"));
-    // What is text and no name is still told on one line.
+    // Control characters in a name are escaped.
     attempt(
         "escapes",
         &tensors(&[tensor(r"\u001b[2J\n", "?", "[1]", 0, 1)], &[1]),
@@ -493,7 +499,7 @@ fn what_should_be_text_and_is_not_is_refused() {
 
 // F1
 #[test]
-fn trees_that_nest_without_end_are_refused() {
+fn attack_deeply_nested_trees_are_refused() {
     for (title, open) in [("lists", &[0x91][..]), ("maps", &[0x81, 0xa1, b'a']), ("keys", &[0x81])]
     {
         for depth in [200, 1_000_000] {
@@ -501,7 +507,7 @@ fn trees_that_nest_without_end_are_refused() {
             attempt(title, &container(&tree, "[]", &[]), Found(""));
         }
     }
-    // Lengths that are nowhere.
+    // Lengths without content.
     for tree in [
         &[0xdd, 0xff, 0xff, 0xff, 0xff][..],
         &[0xdf, 0xff, 0xff, 0xff, 0xff],
@@ -519,9 +525,9 @@ fn trees_that_nest_without_end_are_refused() {
 
 // F1
 #[test]
-fn segments_that_are_referred_to_twice_or_are_not_there_are_refused() {
+fn attack_repeated_or_missing_segments_are_refused() {
     let both = || [segment("0", "[]", 64, 1), segment("1", "[]", 128, 1)];
-    attempt("as it should be", &list(&both(), &[0, 1]), Harmless);
+    attempt("valid", &list(&both(), &[0, 1]), Harmless);
     attempt("in another order", &list(&both(), &[1, 0]), Harmless);
     attempt("twice", &list(&both(), &[0, 0]), Found("segment 0"));
     attempt("not there", &list(&both(), &[0, 2]), Found("segment 2"));
@@ -530,12 +536,12 @@ fn segments_that_are_referred_to_twice_or_are_not_there_are_refused() {
         &container(&[0xd4, 1, 0], "[]", &[]),
         Found("segment 0"),
     );
-    // A few bytes that would come to gigabytes, if every reference were a copy.
+    // If every reference made a copy, a few bytes would need gigabytes.
     let reference = [0xd4, 1, 0];
     let many = [&[0xdc, 0xff, 0xff][..], &reference.repeat(0xffff)].concat();
     let large = format!("[{}]", segment("0", "[65536]", 64, 65536));
     attempt("65535 times", &container(&many, &large, &[1; 65536]), Found("segment 0"));
-    // The shape in the tree and that of the segment.
+    // The shapes in the tree and in the segment differ.
     let differs =
         container(&tree_of_segment(0), &format!("[{}]", segment("", "[2]", 64, 2)), &[1, 1]);
     attempt("of another shape", &differs, Found("shape"));
@@ -543,7 +549,7 @@ fn segments_that_are_referred_to_twice_or_are_not_there_are_refused() {
 
 // F1
 #[test]
-fn bytes_that_are_no_bool_never_become_one() {
+fn attack_invalid_bools_are_refused() {
     for byte in [2, 0x80, 0xff] {
         let elements = [0, 1, byte];
         let (dtype, shape) = ("'|b1'", "(3,)");
@@ -569,7 +575,7 @@ fn bytes_that_are_no_bool_never_become_one() {
             &container(&tree_of_segment(0), &format!("[{entry}]"), &[byte]),
             Found("neither 0 nor 1"),
         );
-        // In a record it is a byte until it is asked for.
+        // In a record, a bool is checked when it is read.
         let record = OpenOptions::new()
             .open_slice(npy_of("[('a', '|u1'), ('b', '|b1')]", "(1,)", &[7, byte]))
             .unwrap();
@@ -580,7 +586,7 @@ fn bytes_that_are_no_bool_never_become_one() {
 
 // F1
 #[test]
-fn dtypes_in_the_header_of_a_container_are_checked_as_any_other() {
+fn attack_dtypes_in_ferry_headers_are_checked() {
     let with = |dtype: &str| {
         let entry = segment("", "[]", 64, 16).replace(r#""|u1""#, dtype);
         container(&tree_of_segment(0), &format!("[{entry}]"), &[0; 16])

@@ -1,4 +1,5 @@
-//! Hostile files: each known attack on a reader, by the library and by the command, with its outcome.
+//! Hostile files. Each known attack on a reader is tried on the library and on the
+//! command.
 #![cfg(target_os = "linux")]
 
 #[path = "../../../tests/common/actor.rs"]
@@ -8,7 +9,7 @@ mod files;
 mod forge;
 mod npy;
 
-/// What a worker of this test program runs.
+/// The entry point of worker processes of this test program.
 #[test]
 fn worker() {
     ndferry::init();

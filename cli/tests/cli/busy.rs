@@ -1,4 +1,4 @@
-//! A run of `ndferry stats` caught at work: both of its workers are up and map the file.
+//! A run of `ndferry stats` whose two workers have mapped the file.
 
 use std::{
     ffi::OsStr,
@@ -12,25 +12,26 @@ use std::{
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tempfile::TempDir;
 
-use crate::run::{command, is_emulated, watchdog};
+use crate::run::{command, is_emulated, time_limit};
 
-/// Bytes of the file: more than any machine goes through before it is looked at. An emulator keeps account of every page of
-/// a map, and takes its time over each byte.
+/// Bytes of the file, more than any machine reads during a test. An emulator is
+/// slower, and needs memory for every page of a map.
 fn length() -> u64 {
     if is_emulated() { 4 << 30 } else { 1 << 40 }
 }
 
-/// The run; it ends with this value.
+/// The run, which is killed on drop.
 pub struct Busy {
     parent: Child,
     folder: TempDir,
 }
 
 impl Busy {
-    /// Starts a run with its store in a folder of its own, and waits until it is at work.
+    /// Starts a run with its store in `store`, and waits until its workers have
+    /// mapped the file.
     pub fn start(store: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        // Without a block on disk.
+        // A sparse file, without blocks on disk.
         File::create(data(&folder)).unwrap().set_len(length()).unwrap();
         let shape = (length() / 8).to_string();
         let options =
@@ -55,16 +56,18 @@ impl Busy {
             .collect()
     }
 
-    /// Kills every process of the run, so that none lives to clean up after the others.
+    /// Kills every process of the run, so that none of them can clean up.
     pub fn kill(mut self) {
         let (parent, workers) = (Pid::from_child(&self.parent), self.workers());
-        // The parent stands still before the first of its workers dies, and none of them is left when it does.
+        // The parent is stopped first, so that it cannot react to the death of a
+        // worker.
         kill_process(parent, Signal::STOP).unwrap();
         waitid(WaitId::Pid(parent), WaitIdOptions::STOPPED).unwrap();
         workers.iter().for_each(|&worker| kill_process(worker, Signal::KILL).unwrap());
         self.parent.kill().unwrap();
         self.parent.wait().unwrap();
-        // The first thread of a process can be dead while another still holds its files and locks.
+        // After the first thread has exited, other threads can still hold files
+        // and locks.
         let threads = |worker: &Pid| {
             fs::read_dir(format!("/proc/{}/task", worker.as_raw_nonzero()))
                 .map_or(0, Iterator::count)
@@ -95,18 +98,18 @@ fn data(folder: &TempDir) -> PathBuf {
     folder.path().join("sparse.raw")
 }
 
-/// State and parent of a process; `None` where there is none.
+/// The state and the parent of a process, or `None` if it does not exist.
 fn stat(process: Pid) -> Option<[String; 2]> {
     let stat = fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero())).ok()?;
-    // They stand after the name, which is in brackets and may hold anything.
+    // They follow the name, which is in brackets and may contain any character.
     let mut fields = stat.rsplit(')').next()?.split_whitespace().map(str::to_owned);
     Some([fields.next()?, fields.next()?])
 }
 
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + watchdog();
-    while !is_so() {
-        assert!(Instant::now() < deadline, "{what}: not within {:?}", watchdog());
+fn wait_until(condition: &str, mut is_met: impl FnMut() -> bool) {
+    let deadline = Instant::now() + time_limit();
+    while !is_met() {
+        assert!(Instant::now() < deadline, "{condition}: not within {:?}", time_limit());
         thread::yield_now();
     }
 }

@@ -1,4 +1,5 @@
-//! The files that other programs wrote, with what a reader has to find in them; and the elements of any file, byte by byte.
+//! Files that other programs wrote, with descriptions of their content, and the
+//! elements of any file as bytes.
 
 use std::{
     fs,
@@ -27,19 +28,20 @@ impl Fixture {
         if self.text("order") == "F" { Order::F } else { Order::C }
     }
 
-    /// The figures; `None` for elements that have none.
+    /// The statistics, if the elements have some.
     pub fn stats(&self) -> Option<&Value> {
         Some(&self.description["stats"]).filter(|stats| !stats.is_null())
     }
 
-    /// The bytes of each element in logical order, as hexadecimal digits, most significant first.
+    /// The bytes of each element in C order, as hexadecimal digits, most significant
+    /// first.
     pub fn elements(&self) -> Vec<&str> {
         let elements = self.description["elements"].as_array().expect("a list");
         elements.iter().map(|element| element.as_str().expect("a text")).collect()
     }
 }
 
-/// Every file of a folder of fixtures, by name.
+/// The fixtures in a folder, sorted by name.
 pub fn fixtures(folder: &str) -> Vec<Fixture> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures").join(folder);
     let entries = fs::read_dir(&folder).expect("the folder of fixtures");
@@ -57,28 +59,29 @@ pub fn fixtures(folder: &str) -> Vec<Fixture> {
     descriptions.iter().map(read).collect()
 }
 
-/// A field of the records of a fixture that holds numbers, as `stats` is to tell it.
+/// A field with statistics in the records of a fixture.
 pub struct Column<'a> {
     pub name: &'a str,
     pub described: &'a Value,
 }
 
 impl Fixture {
-    /// The fields that have figures.
+    /// The fields with statistics.
     pub fn columns(&self) -> Vec<Column<'_>> {
         let parts = self.description["parts"].as_array().expect("a list");
-        let told = parts.iter().filter(|part| !part["stats"].is_null());
-        told.map(|part| Column { name: part["path"].as_str().expect("a path"), described: part })
+        let with_stats = parts.iter().filter(|part| !part["stats"].is_null());
+        with_stats
+            .map(|part| Column { name: part["path"].as_str().expect("a path"), described: part })
             .collect()
     }
 }
 
-/// The real volume that is read as raw binary.
+/// The brain scan that is read as raw binary.
 pub fn volume() -> Fixture {
     fixtures("nifti").pop().expect("a volume")
 }
 
-/// The arguments that describe a raw file.
+/// The arguments that describe raw binary.
 pub fn raw_arguments(fixture: &Fixture) -> Vec<String> {
     let shape = fixture.description["shape"].as_array().expect("a shape");
     let shape: Vec<_> = shape.iter().map(Value::to_string).collect();
@@ -92,8 +95,9 @@ pub fn raw_arguments(fixture: &Fixture) -> Vec<String> {
     options.iter().flat_map(|(option, value)| [(*option).to_owned(), (*value).to_owned()]).collect()
 }
 
-/// The elements of the only array of a file, in the form of [`Fixture::elements`]: picked from the bytes of the file, with
-/// nothing of the library but where they lie.
+/// The elements of the only array of a file, in the form of
+/// [`Fixture::elements`]. They are read from the bytes of the file. Only their
+/// offset comes from the library.
 pub fn elements_of(path: &Path) -> Vec<String> {
     let file = ndferry::open(path).expect("a file that was just written");
     let [array] = file.arrays() else {
@@ -113,7 +117,7 @@ pub fn elements_of(path: &Path) -> Vec<String> {
     (0..count).map(element).collect()
 }
 
-/// Where the element that is number `at` in C order lies in F order.
+/// The position in F order of the element number `at` in C order.
 fn transposed(at: usize, shape: &[usize]) -> usize {
     let (mut rest, mut stride) = (at, shape.iter().product::<usize>());
     let mut place = 0;

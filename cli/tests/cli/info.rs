@@ -5,9 +5,11 @@ use std::fs;
 use ndarray::array;
 use serde::Serialize;
 use serde_json::{Value, json};
+use unicode_width::UnicodeWidthStr;
 
 use crate::{
     fixture::{fixtures, raw_arguments, volume},
+    forge::{Member, zip},
     run::ndferry,
 };
 
@@ -18,7 +20,7 @@ struct Model {
 }
 
 #[test]
-fn json_tells_of_every_fixture_what_numpy_wrote() {
+fn info_json_describes_every_npy_fixture() {
     for fixture in fixtures("npy") {
         let path = fixture.path.to_str().unwrap();
         let info = ndferry(["info", "--json", path]).json();
@@ -48,13 +50,13 @@ fn json_tells_of_every_fixture_what_numpy_wrote() {
         } else if !dtype.is_native() {
             array.insert("why_not_mappable".into(), "byte order".into());
         }
-        // As text, for the order of the keys is part of the promise.
+        // Compared as text, because the order of the keys is guaranteed.
         assert_eq!(info.to_string(), expected.to_string());
     }
 }
 
 #[test]
-fn json_tells_of_a_raw_file_what_the_arguments_say() {
+fn info_json_describes_raw_binary() {
     let volume = volume();
     let path = volume.path.to_str().unwrap();
     let info = ndferry(
@@ -71,7 +73,7 @@ fn json_tells_of_a_raw_file_what_the_arguments_say() {
 
 // F5
 #[test]
-fn json_tells_of_every_array_of_a_container_and_all_are_aligned() {
+fn info_json_has_aligned_arrays_of_ferry_files() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.ferry");
     let model = Model { weight: array![[1.0, 2.0], [3.0, 4.0]], bias: vec![0.5; 1000] };
@@ -88,7 +90,7 @@ fn json_tells_of_every_array_of_a_container_and_all_are_aligned() {
 }
 
 #[test]
-fn json_tells_the_fields_of_records_as_numpy_does() {
+fn info_json_has_dtypes_of_records_like_numpy() {
     for fixture in fixtures("dtypes") {
         let info = ndferry(["info", "--json", fixture.path.to_str().unwrap()]).json();
         for key in ["dtype", "shape", "order", "byte_order"] {
@@ -103,7 +105,7 @@ fn json_tells_the_fields_of_records_as_numpy_does() {
 }
 
 #[test]
-fn people_get_the_fields_of_records_below_their_array() {
+fn info_lists_the_fields_of_records() {
     let fixture = fixtures("dtypes")
         .into_iter()
         .find(|fixture| fixture.text("file") == "nested_big.npy")
@@ -130,7 +132,7 @@ fn people_get_the_fields_of_records_below_their_array() {
 }
 
 #[test]
-fn raw_records_are_described_by_the_list_of_their_fields() {
+fn info_reads_raw_records() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("stars.raw");
     fs::write(&path, [0; 36]).unwrap();
@@ -146,7 +148,7 @@ fn raw_records_are_described_by_the_list_of_their_fields() {
 }
 
 #[test]
-fn people_get_the_size_and_why_an_array_cannot_be_mapped() {
+fn info_shows_size_and_reason_for_copying() {
     let volume = volume();
     let path = volume.path.to_str().unwrap();
     let text = ndferry(["info", path].map(String::from).into_iter().chain(raw_arguments(&volume)))
@@ -165,7 +167,7 @@ fn people_get_the_size_and_why_an_array_cannot_be_mapped() {
     assert_eq!(array.ends_with("  no: big-endian"), cfg!(target_endian = "little"), "{text}");
 }
 
-/// A `.safetensors` file of zeros.
+/// Writes a `.safetensors` file of zeros.
 fn safetensors(path: &std::path::Path, header: &Value, nbytes: usize) {
     let mut header = header.to_string();
     header += &" ".repeat(header.len().next_multiple_of(8) - header.len());
@@ -175,7 +177,7 @@ fn safetensors(path: &std::path::Path, header: &Value, nbytes: usize) {
 }
 
 #[test]
-fn people_get_a_tree_with_the_sums_of_its_branches_and_the_metadata() {
+fn info_shows_a_tree_with_sums_and_metadata() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     let of = |dtype: &str, shape: &[usize], begin: usize, end: usize| json!({"dtype": dtype, "shape": shape, "data_offsets": [begin, end]});
@@ -219,7 +221,7 @@ fn people_get_a_tree_with_the_sums_of_its_branches_and_the_metadata() {
 }
 
 #[test]
-fn a_key_with_a_dot_is_one_step_of_a_containers_name() {
+fn info_keeps_escaped_dots_in_one_step() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.ferry");
     let value = std::collections::BTreeMap::from([
@@ -228,6 +230,73 @@ fn a_key_with_a_dot_is_one_step_of_a_containers_name() {
     ]);
     ndferry::dump(&path, &value).unwrap();
     let text = ndferry(["info".as_ref(), path.as_os_str()]).success();
-    let names: Vec<_> = text.lines().skip(3).map(|line| line.split("  ").next().unwrap()).collect();
-    assert_eq!(names, ["a\\.b", "├─ 0", "└─ 1", "c", "├─ 0", "└─ 1"], "{text}");
+    assert_eq!(names(&text), ["a\\.b", "├─ 0", "└─ 1", "c", "├─ 0", "└─ 1"], "{text}");
+}
+
+/// The flag of a zip member whose name is UTF-8.
+const UTF8: u16 = 1 << 11;
+
+/// Writes a `.npz` file of bytes.
+fn npz(path: &std::path::Path, names: &[&str]) {
+    let member =
+        |name: &&str| Member { flags: UTF8, ..Member::new(&format!("{name}.npy"), &[1, 2, 3]) };
+    fs::write(path, zip(&names.iter().map(member).collect::<Vec<_>>())).unwrap();
+}
+
+// A terminal shows these names in fewer or more columns than they have characters.
+#[test]
+fn info_columns_line_up_with_wide_and_combining_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("wide.npz");
+    let names = ["plain", "数字数字", "e\u{301}tude\u{301}", "👩‍🚀.❤\u{fe0f}", "👩‍🚀.한글"];
+    npz(&path, &names);
+    let text = ndferry(["info".as_ref(), path.as_os_str()]).success();
+    let start = |line: &str, part: &str| line[..line.find(part).unwrap()].width();
+    let mut rows = text.lines().skip(2);
+    let dtype = start(rows.next().unwrap(), "dtype");
+    for line in rows.filter(|line| line.contains("|u1")) {
+        assert_eq!(start(line, "|u1"), dtype, "{text}");
+    }
+    assert_eq!(text.matches("|u1").count(), names.len(), "{text}");
+}
+
+#[test]
+fn info_array_shows_one_array_or_field() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("stars.ferry");
+    let dtype = "[('id', '<u4'), ('at', [('x', '<f4'), ('y', '<f4')])]".parse().unwrap();
+    let order = ndferry::array::Order::C;
+    let stars = ndferry::AnyArray::from_bytes(dtype, &[2], order, &[0; 24]).unwrap();
+    let other =
+        ndferry::AnyArray::from_bytes("<f8".parse().unwrap(), &[1], order, &[0; 8]).unwrap();
+    let arrays = std::collections::BTreeMap::from([("other", other), ("stars", stars)]);
+    ndferry::dump(&path, &arrays).unwrap();
+    let info = |options: &[&str]| ndferry(["info", path.to_str().unwrap()].iter().chain(options));
+    for (name, expected) in [
+        ("other", &["other"][..]),
+        ("stars", &["stars", "├╌ id", "└╌ at", "   ├╌ x", "   └╌ y"]),
+        ("stars.at.y", &["stars", "└╌ at", "   └╌ y"]),
+    ] {
+        let text = info(&["--array", name]).success();
+        assert!(text.contains(": ferry 1, 1 of 2 arrays, "), "{text}");
+        assert_eq!(names(&text), expected, "{text}");
+    }
+    let all = info(&["--json"]).json();
+    for name in ["stars", "stars.at"] {
+        let one = info(&["--json", "--array", name]).json();
+        assert_eq!(one["arrays"], json!([all["arrays"][1]]));
+    }
+    info(&["--array", "stars.at.z"]).assert_failed(&path, "array `stars`: has no field `z`");
+    info(&["--array", "staars"]).assert_failed(&path, "`stars`");
+}
+
+/// The names in a listing, with their tree lines.
+fn names(text: &str) -> Vec<String> {
+    let rows = text.lines().skip(3);
+    let name = |line: &str| {
+        let name = line.trim_start();
+        let indent = &line[..line.len() - name.len()];
+        format!("{indent}{}", name.split("  ").next().unwrap())
+    };
+    rows.map(name).collect()
 }

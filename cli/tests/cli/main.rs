@@ -1,4 +1,4 @@
-//! The command line from outside: what `ndferry` prints and how it ends, as a shell would see it.
+//! Runs the `ndferry` command, and checks its output and its exit code.
 
 #[cfg(target_os = "linux")]
 mod busy;
@@ -10,12 +10,12 @@ mod run;
 mod convert;
 mod diff;
 mod info;
+mod invalid_input;
 mod named;
 mod stats;
 #[cfg(target_os = "linux")]
 mod sweep;
 mod terminal;
-mod unreadable;
+mod unsupported;
 mod usage;
 mod verify;
-mod wrong_input;

@@ -1,4 +1,4 @@
-//! Every subcommand over files of named arrays.
+//! Every subcommand with files of named arrays.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -11,7 +11,7 @@ use crate::{
     run::ndferry,
 };
 
-/// Formats, each with the fixture that has most in it.
+/// Formats, each with its largest fixtures.
 const FILES: [(&str, &str); 3] =
     [("npz", "stored.npz"), ("npz", "deflated.npz"), ("safetensors", "every.safetensors")];
 
@@ -31,17 +31,17 @@ fn output(folder: &tempfile::TempDir, name: &str) -> (PathBuf, String) {
 
 // F8
 #[test]
-fn info_tells_of_every_array() {
+fn info_json_has_every_named_array() {
     for (format, file) in FILES {
         let fixture = fixture(format, file);
         let info = ndferry(["info", "--json", fixture.path.to_str().unwrap()]).json();
         assert_eq!((&info["format"], &info["version"]), (&format.into(), &Value::Null));
-        let told = info["arrays"].as_array().unwrap();
-        assert_eq!(told.len(), described(&fixture).len());
+        let listed = info["arrays"].as_array().unwrap();
+        assert_eq!(listed.len(), described(&fixture).len());
         for array in described(&fixture) {
-            let told = told.iter().find(|told| told["name"] == array["name"]).unwrap();
+            let found = listed.iter().find(|found| found["name"] == array["name"]).unwrap();
             for key in ["dtype", "shape", "order"] {
-                assert_eq!(told[key], array[key], "{told}");
+                assert_eq!(found[key], array[key], "{found}");
             }
         }
     }
@@ -49,19 +49,19 @@ fn info_tells_of_every_array() {
 
 // F8
 #[test]
-fn stats_of_a_file_are_those_of_its_arrays_one_by_one() {
+fn stats_of_a_file_equal_those_of_its_single_arrays() {
     let folder = tempfile::tempdir().unwrap();
     for (format, file) in FILES {
         let fixture = fixture(format, file);
         let path = fixture.path.to_str().unwrap();
         let rows = ndferry(["stats", "--json", path]).json();
-        let figures = rows.as_array().unwrap().iter().filter(|row| row["left_out"].is_null());
-        let has_figures = |array: &&Value| !array["dtype"].as_str().unwrap().contains('c');
-        assert_eq!(figures.count(), described(&fixture).iter().filter(has_figures).count());
+        let with_stats = rows.as_array().unwrap().iter().filter(|row| row["left_out"].is_null());
+        let has_stats = |array: &&Value| !array["dtype"].as_str().unwrap().contains('c');
+        assert_eq!(with_stats.count(), described(&fixture).iter().filter(has_stats).count());
         assert_eq!(rows.as_array().unwrap().len(), described(&fixture).len());
 
         let (_, ferry) = output(&folder, "one.ferry");
-        for array in described(&fixture).iter().filter(has_figures).step_by(9) {
+        for array in described(&fixture).iter().filter(has_stats).step_by(9) {
             let name = array["name"].as_str().unwrap();
             ndferry(["convert", path, &ferry, "--array", name]).success();
             let one = ndferry(["stats", "--json", &ferry]).json();
@@ -79,12 +79,12 @@ fn stats_of_a_file_are_those_of_its_arrays_one_by_one() {
 
 // F1
 #[test]
-fn what_is_larger_than_the_limit_is_not_decompressed() {
+fn stats_max_decompressed_limits_decompression() {
     let fixture = fixture("npz", "deflated.npz");
     let path = fixture.path.to_str().unwrap();
     let array = ["--array", "f8_big_3d_c"];
     for (limit, refused) in [("191", true), ("192", false)] {
-        let limit = ["--limit", limit];
+        let limit = ["--max-decompressed", limit];
         let outcome = ndferry(["stats", "--json", path].iter().chain(&array).chain(&limit));
         if refused {
             outcome.assert_failed(
@@ -99,7 +99,7 @@ fn what_is_larger_than_the_limit_is_not_decompressed() {
 
 // F8
 #[test]
-fn convert_takes_all_or_one_and_says_what_a_format_cannot_hold() {
+fn convert_writes_all_arrays_or_one_by_name() {
     let folder = tempfile::tempdir().unwrap();
     for (format, file) in FILES {
         let fixture = fixture(format, file);
@@ -129,7 +129,7 @@ fn convert_takes_all_or_one_and_says_what_a_format_cannot_hold() {
 
 // F8
 #[test]
-fn diff_finds_an_array_by_its_name_in_every_format() {
+fn diff_finds_arrays_by_name_in_every_format() {
     let folder = tempfile::tempdir().unwrap();
     for (format, file) in FILES {
         let fixture = fixture(format, file);
@@ -142,7 +142,7 @@ fn diff_finds_an_array_by_its_name_in_every_format() {
             assert_eq!(ndferry(["diff", a, b]).success(), "", "{a} {b}");
         }
     }
-    // Keys with dots of their own, which a container's names escape.
+    // Keys with dots, which are escaped in the names of `.ferry` files.
     let tensors =
         BTreeMap::from([("layers.0.weight", array![1.0f32]), ("layers.0.bias", array![2.0])]);
     let (ferry, ferry_text) = output(&folder, "b.ferry");

@@ -1,4 +1,4 @@
-//! Running the binary: with its output caught, its store in a folder of its own, and never for ever.
+//! Runs the command with captured output, a store of its own and a time limit.
 
 use std::{
     ffi::OsStr,
@@ -12,23 +12,24 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Where the workers of all tests keep what they share.
+/// The directory of the store of all tests.
 const STORE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/cli");
 
-/// Whether the program under test runs in an emulator, which is slow and takes memory of its own.
+/// Whether the command runs in an emulator, which is slow and needs memory of its
+/// own.
 pub fn is_emulated() -> bool {
     std::env::var_os("NDFERRY_TEST_EMULATED").is_some()
 }
 
-/// How long any run may take before it counts as hanging.
-pub fn watchdog() -> Duration {
-    Duration::from_secs(if is_emulated() { 120 } else { 10 })
+/// The time limit of a run.
+pub fn time_limit() -> Duration {
+    Duration::from_secs(if is_emulated() { 120 } else { 60 })
 }
 
-/// How a run ended.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The exit code; `None` after a signal.
+    /// The exit code, or `None` after a signal.
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
@@ -45,21 +46,21 @@ impl From<Output> for Outcome {
 }
 
 impl Outcome {
-    /// What was printed by a run that nothing was wrong with.
+    /// Checks that the run succeeded, and returns its stdout.
     #[track_caller]
     pub fn success(self) -> String {
         assert_eq!((self.code, self.stderr.as_str()), (Some(0), ""), "{self:?}");
         self.stdout
     }
 
-    /// As [`success`](Outcome::success), as JSON.
+    /// Like [`success`](Outcome::success), but parses stdout as JSON.
     #[track_caller]
     pub fn json(self) -> serde_json::Value {
         parse(&self.success())
     }
 
-    /// Holds a run that failed for the one file at `path` against what is promised: exit code 1, one line on stderr that
-    /// names the file and holds `reason`.
+    /// Checks that the run failed with exit code 1, and one line on stderr with the
+    /// path of the file and `reason`.
     #[track_caller]
     pub fn assert_failed(&self, path: impl AsRef<Path>, reason: &str) {
         let start = format!("ndferry: {}: ", path.as_ref().display());
@@ -75,13 +76,13 @@ pub fn parse(json: &str) -> serde_json::Value {
     serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {json}"))
 }
 
-/// The command with these arguments, which no run before or beside it can disturb.
+/// The command with these arguments, isolated from other runs.
 pub fn command<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {
     isolated(Command::new(env!("CARGO_BIN_EXE_ndferry")), arguments)
 }
 
-/// The command with these arguments and no more memory of its own than `kibibytes`: heap, stacks and private maps
-/// together. In an emulator, which needs much itself, with no limit.
+/// The command with these arguments and a limit on its private memory: heap,
+/// stacks and private maps. In an emulator there is no limit.
 pub fn command_within<A: AsRef<OsStr>>(
     kibibytes: u32,
     arguments: impl IntoIterator<Item = A>,
@@ -106,30 +107,30 @@ fn isolated<A: AsRef<OsStr>>(
     command
 }
 
-/// Runs the binary with these arguments.
+/// Runs the command with these arguments.
 #[track_caller]
 pub fn ndferry<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Outcome {
     run(command(arguments))
 }
 
-/// Runs a command to its end.
+/// Runs a command until it exits.
 #[track_caller]
 pub fn run(mut command: Command) -> Outcome {
-    let child = command.spawn().expect("the binary starts");
+    let child = command.spawn().expect("the command starts");
     match wait(child) {
         Some(output) => output.into(),
-        None => panic!("still running after {:?}: {command:?}", watchdog()),
+        None => panic!("still running after {:?}: {command:?}", time_limit()),
     }
 }
 
-/// Waits for a child, and kills it where it takes too long.
+/// Waits for a child process, and kills it after the time limit.
 fn wait(child: Child) -> Option<Output> {
     let pid = Pid::from_child(&child);
-    let (ended, end) = mpsc::channel();
-    let waiter = thread::spawn(move || ended.send(child.wait_with_output()));
-    let output = end.recv_timeout(watchdog());
+    let (sender, receiver) = mpsc::channel();
+    let waiter = thread::spawn(move || sender.send(child.wait_with_output()));
+    let output = receiver.recv_timeout(time_limit());
     if output.is_err() {
-        // Not yet waited for, so the id is still the child's.
+        // The child was not waited for, so the id is still in use.
         let _ = kill_process(pid, Signal::KILL);
     }
     let _ = waiter.join();

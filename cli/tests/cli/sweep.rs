@@ -9,36 +9,37 @@ use crate::{
     run::{Outcome, command, parse, run},
 };
 
-/// A run of the command with `store` as the place; what others on this machine have left may be met as well.
+/// Runs the command with its store in `store`. It may also find sessions of other
+/// programs on this machine.
 fn sweep(store: &Path, options: &[&str]) -> Outcome {
     let mut command = command(["sweep"].iter().chain(options));
     command.env("NDFERRY_DIR", store).env("TMPDIR", store);
     run(command)
 }
 
-/// The lines said about `store`.
+/// The lines about `store`.
 fn lines(store: &Path, options: &[&str]) -> Vec<String> {
-    let said = sweep(store, options).success();
+    let text = sweep(store, options).success();
     let here = |line: &&str| line.contains(store.to_str().unwrap());
-    said.lines().filter(here).map(str::to_owned).collect()
+    text.lines().filter(here).map(str::to_owned).collect()
 }
 
-/// The sessions in `store`, as JSON has them.
+/// The sessions in `store` in the JSON.
 fn sessions(store: &Path, options: &[&str]) -> Vec<Value> {
-    let told = parse(&sweep(store, &[options, &["--json"]].concat()).success());
-    assert_eq!(told["dry_run"], options.contains(&"--dry-run"));
+    let report = parse(&sweep(store, &[options, &["--json"]].concat()).success());
+    assert_eq!(report["dry_run"], options.contains(&"--dry-run"));
     let here = |session: &&Value| Path::new(session["home"].as_str().unwrap()).starts_with(store);
-    told["sessions"].as_array().unwrap().iter().filter(here).cloned().collect()
+    report["sessions"].as_array().unwrap().iter().filter(here).cloned().collect()
 }
 
 #[test]
-fn what_a_killed_program_left_is_told_and_removed_and_a_living_one_is_left_alone() {
-    // Without symbolic links, as it will be told.
+fn sweep_removes_files_of_killed_programs_only() {
+    // Without symbolic links, like the paths in the output.
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().canonicalize().unwrap();
     let busy = Busy::start(&store);
     assert_eq!(lines(&store, &[]), [""; 0]);
-    let [alive] = &lines(&store, &["--dry-run"])[..] else { panic!("one session lives") };
+    let [alive] = &lines(&store, &["--dry-run"])[..] else { panic!("one session is alive") };
     assert!(alive.contains("  alive  "), "{alive}");
 
     busy.kill();
@@ -54,14 +55,14 @@ fn what_a_killed_program_left_is_told_and_removed_and_a_living_one_is_left_alone
 }
 
 #[test]
-fn programs_are_told_the_state_the_size_and_the_age_of_every_session() {
+fn sweep_json_has_state_size_and_age_of_sessions() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().canonicalize().unwrap();
     let busy = Busy::start(&store);
-    let [alive] = &sessions(&store, &["--dry-run"])[..] else { panic!("one session lives") };
+    let [alive] = &sessions(&store, &["--dry-run"])[..] else { panic!("one session is alive") };
     assert_eq!((&alive["state"], &alive["keep"]), (&"alive".into(), &false.into()));
     assert!(alive["age"].as_f64().unwrap() < 1000.0, "{alive}");
-    // A file as the run would have made one.
+    // A file like those that the run writes.
     let id = alive["id"].as_str().unwrap();
     let data = Path::new(alive["home"].as_str().unwrap()).with_file_name(format!("data-{id}"));
     let made = alive["directories"].as_array().unwrap().contains(&data.to_str().unwrap().into());

@@ -1,4 +1,4 @@
-//! Where output goes when nobody reads it, or it cannot be written.
+//! Output to pipes, full disks and files.
 
 use std::{fs::File, process::Stdio};
 
@@ -8,7 +8,7 @@ use crate::{
 };
 
 #[test]
-fn a_reader_that_stops_early_is_no_failure() {
+fn output_to_a_closed_pipe_is_not_a_failure() {
     for arguments in [
         &["stats", "--json"][..],
         &["info"],
@@ -29,7 +29,7 @@ fn a_reader_that_stops_early_is_no_failure() {
 }
 
 #[test]
-fn output_that_cannot_be_written_is_a_failure() {
+fn output_to_a_full_disk_is_a_failure() {
     let Ok(full) = File::create("/dev/full") else { return };
     let mut command = command(["info"]);
     command.arg(&fixtures("npy")[0].path).stdout(full);
@@ -37,7 +37,7 @@ fn output_that_cannot_be_written_is_a_failure() {
 }
 
 #[test]
-fn off_a_terminal_there_are_neither_bars_nor_drawings() {
+fn output_without_a_terminal_has_no_bars_or_histograms() {
     let mut command = command(["stats"]);
     command.arg(&fixtures("npy")[0].path);
     let text = run(command).success();

@@ -1,9 +1,9 @@
-//! Arguments that make no sense, and help.
+//! Invalid arguments and help.
 
 use crate::run::ndferry;
 
 #[test]
-fn arguments_that_make_no_sense_end_with_2_and_say_what_was_expected() {
+fn usage_invalid_arguments_exit_with_2_and_a_reason() {
     let cases: &[(&[&str], &str)] = &[
         (&[], "Usage:"),
         (&["frobnicate"], "unrecognized subcommand"),
@@ -13,7 +13,7 @@ fn arguments_that_make_no_sense_end_with_2_and_say_what_was_expected() {
         (&["stats"], "<FILE>"),
         (&["stats", "a.npy", "--workers", "0"], "expected a number of processes, 1 or more"),
         (&["stats", "a.npy", "--workers", "-1"], "expected a number of processes, 1 or more"),
-        (&["stats", "a.npz", "--limit", "-1"], "expected a number of bytes, 0 or more"),
+        (&["stats", "a.npz", "--max-decompressed", "-1"], "expected a number of bytes, 0 or more"),
         (&["stats", "a.npy", "--workers", "many"], "expected a number of processes, 1 or more"),
         (&["info", "a", "--raw", ">i2"], "--shape"),
         (&["info", "a", "--shape", "3"], "--raw"),
@@ -23,9 +23,9 @@ fn arguments_that_make_no_sense_end_with_2_and_say_what_was_expected() {
         (&["info", "a", "--raw", "i2", "--shape", "3"], "byte order"),
         (&["info", "a", "--raw", "|O", "--shape", "3"], "Python objects"),
         (&["info", "a", "--raw", "float", "--shape", "3"], "unknown dtype `float`"),
-        (&["info", "a", "--raw", ">i2", "--shape", "3x4"], "as 33,41,25"),
-        (&["info", "a", "--raw", ">i2", "--shape", "-1,4"], "as 33,41,25"),
-        (&["info", "a", "--raw", ">i2", "--shape", "99999999999999999999"], "as 33,41,25"),
+        (&["info", "a", "--raw", ">i2", "--shape", "3x4"], "such as 33,41,25"),
+        (&["info", "a", "--raw", ">i2", "--shape", "-1,4"], "such as 33,41,25"),
+        (&["info", "a", "--raw", ">i2", "--shape", "99999999999999999999"], "such as 33,41,25"),
         (
             &["info", "a", "--raw", ">i2", "--shape", "3", "--order", "K"],
             "C (row-major) or F (column-major)",
@@ -35,8 +35,8 @@ fn arguments_that_make_no_sense_end_with_2_and_say_what_was_expected() {
             "expected a number of bytes",
         ),
         (&["convert", "a.npy"], "<OUT>"),
-        (&["convert", "a.npy", "b.txt"], ".safetensors or .ferry"),
-        (&["convert", "a.npy", "b"], ".safetensors or .ferry"),
+        (&["convert", "a.npy", "b.txt"], ".ferry, .npy, .npz, .safetensors"),
+        (&["convert", "a.npy", "b"], ".ferry, .npy, .npz, .safetensors"),
         (&["convert", "a.npy", "b.npy", "--byte-order", "middle"], "little, big, native"),
         (
             &["convert", "a.npy", "b.ferry", "--compress", "gzip"],
@@ -47,7 +47,7 @@ fn arguments_that_make_no_sense_end_with_2_and_say_what_was_expected() {
             "expected compression zstd, zstd:1 to zstd:22 or lz4",
         ),
         (&["convert", "a.npy", "b.ferry", "--align", "-1"], "expected a number of bytes"),
-        (&["stats", "a.npy", "--limit", "much"], "expected a number of bytes"),
+        (&["stats", "a.npy", "--max-decompressed", "much"], "expected a number of bytes"),
         (&["verify"], "<FILE>"),
         (&["verify", "a.npy", "--raw", ">i2"], "unexpected argument"),
         (&["diff", "a.npy"], "<B>"),
@@ -66,7 +66,7 @@ fn arguments_that_make_no_sense_end_with_2_and_say_what_was_expected() {
 }
 
 #[test]
-fn help_is_there_with_examples_for_everything() {
+fn usage_help_has_examples_and_exit_codes() {
     for command in [
         None,
         Some("info"),
@@ -80,6 +80,7 @@ fn help_is_there_with_examples_for_everything() {
         let help = ndferry(arguments).success();
         assert!(help.contains("Usage: ndferry"), "{help}");
         assert!(help.contains("\nExamples:\n"), "{help}");
+        assert!(command.is_none() || help.contains("\nExit codes:\n  0  "), "{help}");
     }
     let version = ndferry(["--version"]).success();
     assert_eq!(version, format!("ndferry {}\n", env!("CARGO_PKG_VERSION")));

@@ -10,7 +10,7 @@ use crate::{
     run::{ndferry, parse},
 };
 
-/// A container of three arrays, its arrays' names and places.
+/// Writes a file of three arrays, and returns their names, offsets and sizes.
 fn sample(path: &std::path::Path) -> Vec<(String, u64, u64)> {
     ndferry::dump(path, &(array![1.5, 2.5], array![true, false], vec![7_u16; 9000])).unwrap();
     let file = ndferry::open(path).unwrap();
@@ -21,7 +21,7 @@ fn sample(path: &std::path::Path) -> Vec<(String, u64, u64)> {
 }
 
 #[test]
-fn sound_files_are_said_to_be() {
+fn verify_reports_sound_files() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.ferry");
     sample(&path);
@@ -43,7 +43,7 @@ fn sound_files_are_said_to_be() {
 
 // F2
 #[test]
-fn everything_that_is_damaged_is_told_of_every_file_and_where() {
+fn verify_reports_every_damaged_array_with_its_offset() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);
     let arrays = sample(&file("whole.ferry"));
@@ -80,7 +80,7 @@ fn everything_that_is_damaged_is_told_of_every_file_and_where() {
 }
 
 #[test]
-fn a_bool_that_is_none_is_found_without_a_checksum() {
+fn verify_finds_invalid_bools_without_checksums() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.npy");
     let fixtures = fixtures("npy");
@@ -98,19 +98,21 @@ fn a_bool_that_is_none_is_found_without_a_checksum() {
 }
 
 #[test]
-fn what_cannot_be_read_is_trouble_and_what_is_no_array_file_is_not_sound() {
+fn verify_distinguishes_unreadable_files_from_others() {
     let folder = tempfile::tempdir().unwrap();
     let (missing, text) = (folder.path().join("missing.npy"), folder.path().join("text.npy"));
     fs::write(&text, "text").unwrap();
     let outcome = ndferry(["verify".as_ref(), missing.as_os_str(), text.as_os_str()]);
     assert_eq!((outcome.code, outcome.stderr.lines().count()), (Some(2), 2), "{outcome:?}");
-    let expected = format!("{}: unreadable\n{}: damaged\n", missing.display(), text.display());
+    let expected =
+        format!("{}: unreadable\n{}: not an array file\n", missing.display(), text.display());
     assert_eq!(outcome.stdout, expected);
-    ndferry(["verify".as_ref(), text.as_os_str()]).assert_failed(&text, "unlike .ferry");
+    ndferry(["verify".as_ref(), text.as_os_str()])
+        .assert_failed(&text, "not an array file: it begins with bytes [74, 65, 78, 74]");
 }
 
 #[test]
-fn what_is_no_regular_file_cannot_be_read_and_so_is_not_damaged() {
+fn verify_reports_pipes_and_devices_as_unreadable() {
     use rustix::fs::{CWD, Mode, mkfifoat};
 
     let folder = tempfile::tempdir().unwrap();

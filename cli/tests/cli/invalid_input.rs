@@ -1,5 +1,5 @@
-//! Files that are not what they should be. Each gets one line and exit code 1, at once and in little memory, from every
-//! subcommand that reads files.
+//! Invalid files. Every subcommand that reads files exits with code 1 and one line,
+//! quickly and with little memory.
 
 use std::{
     ffi::OsStr,
@@ -15,10 +15,10 @@ use crate::{
     run::{Outcome, command_within, run},
 };
 
-/// Memory that a look at any wrong file may take, in KiB.
-const LIMIT: u32 = 48 << 10;
+/// The memory limit in KiB.
+const MEMORY_LIMIT: u32 = 48 << 10;
 
-/// Holds every subcommand against what is promised for a file that cannot be read.
+/// Checks that every subcommand refuses a file.
 #[track_caller]
 fn assert_refused(path: &Path, raw: &[&str], reason: &str) {
     let folder = tempfile::tempdir().unwrap();
@@ -26,7 +26,8 @@ fn assert_refused(path: &Path, raw: &[&str], reason: &str) {
     let refused = |before: &[&str], after: &[&OsStr]| -> Outcome {
         let arguments =
             before.iter().map(OsStr::new).chain([path.as_os_str()]).chain(after.iter().copied());
-        let outcome = run(command_within(LIMIT, arguments.chain(raw.iter().map(OsStr::new))));
+        let outcome =
+            run(command_within(MEMORY_LIMIT, arguments.chain(raw.iter().map(OsStr::new))));
         outcome.assert_failed(shown(path), reason);
         outcome
     };
@@ -38,7 +39,7 @@ fn assert_refused(path: &Path, raw: &[&str], reason: &str) {
     assert!(!output.exists());
 }
 
-/// A path as messages have it: on one line.
+/// A path on one line, as in messages.
 fn shown(path: &Path) -> String {
     path.display().to_string().replace('\n', "\\n").replace('\u{1b}', "\\u{1b}")
 }
@@ -61,7 +62,7 @@ impl Folder {
     }
 }
 
-/// A `.npy` file of version 1.0 or, where the header is long, 2.0.
+/// A `.npy` file of version 1.0, or of version 2.0 if the header is long.
 fn npy(header: impl AsRef<[u8]>, data: &[u8]) -> Vec<u8> {
     let header = header.as_ref();
     match u16::try_from(header.len()) {
@@ -84,7 +85,7 @@ fn with_shape(shape: &str) -> Vec<u8> {
 }
 
 #[test]
-fn what_is_no_regular_file_is_refused_and_never_waited_for() {
+fn input_that_is_not_a_regular_file_is_refused() {
     let folder = Folder::new();
     assert_refused(&folder.path("missing.npy"), &[], "No such file");
     assert_refused(&folder.path("no\nsuch\u{1b}[2Jfile.npy"), &[], "No such file");
@@ -103,7 +104,7 @@ fn what_is_no_regular_file_is_refused_and_never_waited_for() {
 }
 
 #[test]
-fn what_is_of_no_known_format_is_refused() {
+fn input_of_unknown_format_is_refused() {
     let folder = Folder::new();
     for (name, bytes) in [
         ("empty.npy", &b""[..]),
@@ -119,7 +120,7 @@ fn what_is_of_no_known_format_is_refused() {
 }
 
 #[test]
-fn a_npy_file_cut_anywhere_is_refused() {
+fn npy_truncated_anywhere_is_refused() {
     let folder = Folder::new();
     let fixtures = fixtures("npy");
     let whole =
@@ -132,7 +133,7 @@ fn a_npy_file_cut_anywhere_is_refused() {
 
 // F2
 #[test]
-fn a_container_cut_or_changed_anywhere_is_refused() {
+fn ferry_truncated_or_changed_is_refused() {
     let folder = Folder::new();
     let path = folder.path("whole.ferry");
     ndferry::dump(&path, &vec![1.5f64; 1000]).unwrap();
@@ -140,7 +141,7 @@ fn a_container_cut_or_changed_anywhere_is_refused() {
     for length in [8, 9, 63, 64, 65, 8000, bytes.len() - 1] {
         assert_refused(&folder.file("cut.ferry", &bytes[..length]), &[], "");
     }
-    // Of the prelude, and of what the end of the file holds: tree and header.
+    // Bytes of the prelude, and of the tree and the header at the end.
     for at in [8, 13, 16, 24, 39, 40, 48, 63, bytes.len() - 1, bytes.len() - 100] {
         let mut changed = bytes.clone();
         changed[at] ^= 0x40;
@@ -149,7 +150,7 @@ fn a_container_cut_or_changed_anywhere_is_refused() {
 }
 
 #[test]
-fn a_npy_header_that_is_not_what_numpy_writes_is_refused() {
+fn npy_invalid_headers_are_refused() {
     let folder = Folder::new();
     let header = |text: &str| npy(format!("{text}\n"), &[0; 64]);
     for (bytes, reason) in [
@@ -185,7 +186,7 @@ fn a_npy_header_that_is_not_what_numpy_writes_is_refused() {
 }
 
 #[test]
-fn brackets_nested_by_the_thousand_are_refused() {
+fn npy_deeply_nested_brackets_are_refused() {
     let folder = Folder::new();
     for depth in [1000, 30_000, 1_000_000] {
         for (open, close) in [("(", ")"), ("[", "]"), ("{'a':", "}")] {
@@ -199,7 +200,7 @@ fn brackets_nested_by_the_thousand_are_refused() {
 }
 
 #[test]
-fn a_shape_that_cannot_be_or_is_not_there_is_refused() {
+fn npy_invalid_shapes_are_refused() {
     let folder = Folder::new();
     for shape in [
         "(9223372036854775807, 2)",
@@ -222,7 +223,7 @@ fn a_shape_that_cannot_be_or_is_not_there_is_refused() {
 }
 
 #[test]
-fn a_dtype_that_is_no_number_is_refused() {
+fn npy_unsupported_dtypes_are_refused() {
     let folder = Folder::new();
     for (dtype, reason) in [
         ("'|O'", "Python objects"),
@@ -244,7 +245,7 @@ fn a_dtype_that_is_no_number_is_refused() {
 
 // F1, F2
 #[test]
-fn a_file_of_named_arrays_cut_or_changed_is_refused() {
+fn named_formats_truncated_or_changed_are_refused() {
     let folder = Folder::new();
     for (format, file) in [
         ("npz", "streamed_deflated.npz"),
@@ -263,7 +264,7 @@ fn a_file_of_named_arrays_cut_or_changed_is_refused() {
     for (text, reason) in [
         (
             r#"{"a":{"dtype":"U8","shape":[1000000000000],"data_offsets":[0,1000000000000]}}"#,
-            ", found 0 (truncated?)",
+            "expected 1000000000000 bytes from byte 85",
         ),
         (r#"{"a":{"dtype":"U8","shape":[0,9223372036854775807,3],"data_offsets":[0,0]}}"#, ""),
         (r#"{"\u001b[2J":{"dtype":"?","shape":[],"data_offsets":[0,0]}}"#, "unsupported dtype `?`"),
@@ -273,7 +274,7 @@ fn a_file_of_named_arrays_cut_or_changed_is_refused() {
 }
 
 #[test]
-fn a_raw_file_that_does_not_hold_what_it_should_is_refused() {
+fn raw_files_that_are_too_short_are_refused() {
     let folder = Folder::new();
     let path = folder.file("data.raw", [0; 100]);
     for arguments in [
@@ -292,23 +293,23 @@ fn a_raw_file_that_does_not_hold_what_it_should_is_refused() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_path_that_is_no_text_is_still_told_on_one_line() {
+fn input_paths_that_are_not_utf8_are_reported() {
     use std::os::unix::ffi::OsStrExt;
 
     let path = Path::new(OsStr::from_bytes(b"no-such-\xFF\xFE.npy"));
     assert_refused(path, &[], "No such file");
 }
 
-/// A `.safetensors` file whose header is this.
+/// A `.safetensors` file with this header.
 fn safetensors(header: &str, data: &[u8]) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), data].concat()
 }
 
-/// What every subcommand that prints something of the file says, within the memory there is.
+/// Checks that the output of every subcommand is short, within the memory limit.
 #[track_caller]
 fn assert_brief(path: &Path) {
     for subcommand in ["info", "stats"] {
-        let outcome = run(command_within(LIMIT, [subcommand.as_ref(), path.as_os_str()]));
+        let outcome = run(command_within(MEMORY_LIMIT, [subcommand.as_ref(), path.as_os_str()]));
         assert_eq!(
             (outcome.code, outcome.stderr.as_str()),
             (Some(0), ""),
@@ -322,7 +323,7 @@ fn assert_brief(path: &Path) {
 
 // F1
 #[test]
-fn names_and_shapes_of_any_length_are_told_in_brief() {
+fn input_with_long_names_and_shapes_has_short_output() {
     let folder = Folder::new();
     for length in [70_000, 4 << 20] {
         let name = "n".repeat(length);
@@ -333,7 +334,7 @@ fn names_and_shapes_of_any_length_are_told_in_brief() {
     let name = "n".repeat(4 << 20);
     let header = format!(r#"{{"{name}":{{"dtype":"C64","shape":[1],"data_offsets":[0,8]}}}}"#);
     let path = folder.file("complex.safetensors", safetensors(&header, &[0; 8]));
-    let outcome = run(command_within(LIMIT, ["stats".as_ref(), path.as_os_str()]));
+    let outcome = run(command_within(MEMORY_LIMIT, ["stats".as_ref(), path.as_os_str()]));
     assert!(
         outcome.stderr.len() < 1000 && outcome.stderr.contains("complex numbers"),
         "{:.1000}",
@@ -345,25 +346,25 @@ fn names_and_shapes_of_any_length_are_told_in_brief() {
 
 // F1
 #[test]
-fn one_long_name_among_many_takes_no_more_than_its_own_room() {
+fn info_output_is_proportional_to_names() {
     let folder = Folder::new();
     let names = ["w".repeat(60_000)].into_iter().chain((0..20_000).map(|at| format!("a{at}")));
     let arrays =
         names.map(|name| format!(r#""{name}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#));
     let bytes = safetensors(&format!("{{{}}}", arrays.collect::<Vec<_>>().join(",")), &[]);
     let path = folder.file("names.safetensors", &bytes);
-    let outcome = run(command_within(LIMIT, ["info".as_ref(), path.as_os_str()]));
-    let told = outcome.success();
+    let outcome = run(command_within(MEMORY_LIMIT, ["info".as_ref(), path.as_os_str()]));
+    let output = outcome.success();
     assert!(
-        told.lines().count() > 20_000 && told.len() < 2 * bytes.len(),
+        output.lines().count() > 20_000 && output.len() < 2 * bytes.len(),
         "{} of {}",
-        told.len(),
+        output.len(),
         bytes.len()
     );
 }
 
 #[test]
-fn records_of_more_elements_than_can_be_counted_are_looked_at_as_far_as_they_have_bytes() {
+fn records_of_uncountable_elements_are_read() {
     let folder = Folder::new();
     for (dtype, shape) in [
         ("[('x', '|u1', (0,))]", "(1152921504606846976,)"),
@@ -372,7 +373,7 @@ fn records_of_more_elements_than_can_be_counted_are_looked_at_as_far_as_they_hav
         let header = format!("{{'descr': {dtype}, 'fortran_order': False, 'shape': {shape}, }}\n");
         let path = folder.file("records.npy", npy(header, &[0; 3]));
         for command in ["info", "stats", "verify"] {
-            let outcome = run(command_within(LIMIT, [command.as_ref(), path.as_os_str()]));
+            let outcome = run(command_within(MEMORY_LIMIT, [command.as_ref(), path.as_os_str()]));
             assert!(
                 matches!(outcome.code, Some(0 | 1)) && !outcome.stderr.contains("panicked"),
                 "{command} {dtype}: {outcome:?}"
@@ -382,7 +383,7 @@ fn records_of_more_elements_than_can_be_counted_are_looked_at_as_far_as_they_hav
 }
 
 #[test]
-fn one_long_name_around_many_fields_is_not_told_with_each_of_them() {
+fn fields_below_one_long_name_are_refused() {
     let folder = Folder::new();
     let inner: String = (0..40_000).map(|at| format!("('f{at}', '|u1'), ")).collect();
     let dtype = format!("[('{}', [{inner}])]", "n".repeat(1 << 20));
@@ -395,8 +396,11 @@ fn one_long_name_around_many_fields_is_not_told_with_each_of_them() {
     ];
     for before in arguments {
         let outcome =
-            run(command_within(2 * LIMIT, before.iter().copied().chain([path.as_os_str()])));
+            run(command_within(2 * MEMORY_LIMIT, before.iter().copied().chain([path.as_os_str()])));
         assert!(outcome.code.is_some_and(|code| code > 0), "{outcome:?}");
-        assert!(outcome.stderr.contains("have paths and shapes of 41944"), "{outcome:?}");
+        assert!(
+            outcome.stderr.contains("the paths and shapes of its fields have 41944"),
+            "{outcome:?}"
+        );
     }
 }

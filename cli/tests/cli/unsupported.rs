@@ -1,4 +1,5 @@
-//! Files in which something is no array that can be given: every subcommand tells it, none lets it go unsaid.
+//! Files with entries that are not supported arrays. Every subcommand reports
+//! them.
 
 use std::fs;
 
@@ -13,7 +14,7 @@ const REASON: &str = "npy header: dtype `|O` holds Python objects";
 
 // F8 E5
 #[test]
-fn what_cannot_be_read_is_named_beside_what_can() {
+fn unsupported_entries_are_reported_by_every_command() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mixed.npz");
     let objects = Member::stored("objects.npy", npy_of("'|O'", "(1,)", b"pickled"));
@@ -46,9 +47,9 @@ fn what_cannot_be_read_is_named_beside_what_can() {
     let verify = run(&["verify", "FILE"]);
     assert_eq!(
         (verify.code, &*verify.stdout),
-        (Some(2), &*format!("{}: unreadable in part\n", path.display()))
+        (Some(2), &*format!("{}: partly unchecked\n", path.display()))
     );
-    assert!(verify.stderr.contains("cannot read `objects`"), "{verify:?}");
+    assert!(verify.stderr.contains("cannot read `objects`: npy header"), "{verify:?}");
 
     let diff = run(&["diff", "FILE", "FILE"]);
     assert!(
@@ -58,7 +59,8 @@ fn what_cannot_be_read_is_named_beside_what_can() {
     assert_eq!(run(&["diff", "--array", "a", "FILE", "FILE"]).success(), "");
 
     let out = folder.path().join("out.npz");
-    run(&["convert", "FILE", out.to_str().unwrap()]).assert_failed(&path, "cannot read `objects`");
+    run(&["convert", "FILE", out.to_str().unwrap()])
+        .assert_failed(&path, "cannot read `objects`: npy header");
     assert!(!out.exists());
     run(&["convert", "--array", "a", "FILE", out.to_str().unwrap()]).success();
     assert!(out.exists());

@@ -1,26 +1,28 @@
-//! The two inner loops over numbers: what they sum to and reach, and how far they lie from a mean.
+//! The two inner loops over a run of numbers: sum and extremes, then deviations
+//! from the mean.
 //!
-//! Both run several accumulators side by side, which the compiler turns into vector instructions and which keeps one addition
-//! from waiting for the last. Each sum has few terms, so that rounding does not pile up.
+//! Both use several accumulators, so that the compiler can emit vector
+//! instructions and additions need not wait for each other. Each accumulator has
+//! few terms, which keeps rounding errors small.
 
-/// Accumulators side by side.
+/// Accumulators of each loop.
 const LANES: usize = 8;
 
-/// Sum, smallest and largest of some numbers. Where one of them is NaN or infinite, or the sum is too large, the sum is not
-/// finite; NaN is neither smallest nor largest.
-pub struct Survey {
+/// The sum and the extremes of a run. The sum is not finite if a number is NaN or
+/// infinite, or if it overflows. The extremes ignore NaN.
+pub struct SumAndExtremes {
     pub sum: f64,
     pub min: f64,
     pub max: f64,
 }
 
-impl Survey {
+impl SumAndExtremes {
     pub fn of(values: &[f64]) -> Self {
         let (mut sum, mut min, mut max) =
             ([0.0; LANES], [f64::INFINITY; LANES], [f64::NEG_INFINITY; LANES]);
         in_lanes(values, |lane, value| {
             sum[lane] += value;
-            // `f64::min` would look at both sides for NaN; this is one instruction.
+            // One instruction. `f64::min` also checks both sides for NaN.
             min[lane] = if value < min[lane] { value } else { min[lane] };
             max[lane] = if value > max[lane] { value } else { max[lane] };
         });
@@ -31,13 +33,13 @@ impl Survey {
         }
     }
 
-    /// The largest size, signs left aside.
-    pub fn largest(&self) -> f64 {
+    /// The largest absolute value.
+    pub fn max_abs(&self) -> f64 {
         self.min.abs().max(self.max.abs())
     }
 }
 
-/// How far some numbers lie from one that is roughly their mean.
+/// The deviations of a run from a number close to its mean.
 pub struct Deviations {
     count: usize,
     pub sum: f64,
@@ -45,23 +47,23 @@ pub struct Deviations {
 }
 
 impl Deviations {
-    pub fn of(values: &[f64], rough_mean: f64) -> Self {
+    pub fn of(values: &[f64], near_mean: f64) -> Self {
         let (mut sum, mut squares) = ([0.0; LANES], [0.0; LANES]);
         in_lanes(values, |lane, value| {
-            let deviation = value - rough_mean;
+            let deviation = value - near_mean;
             sum[lane] += deviation;
             squares[lane] += deviation * deviation;
         });
         Self { count: values.len(), sum: sum.iter().sum(), squares: squares.iter().sum() }
     }
 
-    /// The sum of squared distances from the true mean.
-    pub fn scatter(&self) -> f64 {
+    /// The sum of squared deviations from the exact mean.
+    pub fn sum_of_squares(&self) -> f64 {
         (self.squares - self.sum * self.sum / self.count as f64).max(0.0)
     }
 }
 
-/// Hands every value to `step` with the number of its lane.
+/// Calls `step` for every value with the index of its accumulator.
 #[inline(always)]
 fn in_lanes(values: &[f64], mut step: impl FnMut(usize, f64)) {
     let rows = values.chunks_exact(LANES);
