@@ -156,7 +156,7 @@ fn pipelined(stream: &mut UnixStream) {
     }
 }
 
-/// X8: tasks of 1 ms on all workers, compared with the ideal. X9: short tasks, followed by long ones.
+/// X8: tasks of 1 ms on all workers, compared with the ideal. X9: short tasks, then long ones.
 fn balance(criterion: &mut Criterion) {
     let pool = Pool::builder().workers(2).build().unwrap();
     let mut group = criterion.benchmark_group("balance");

@@ -83,7 +83,11 @@ fn tables(config: &FlowConfig) -> ndferry::Result<Flow> {
 #[test]
 fn flow_specs_run_in_nested_workers() {
     let _dog = Watchdog::new("nested flows");
-    let text = r#"{"flow": "tables", "config": {"metrics": ["sum", "largest"]}, "outputs": ["tables_sums"]}"#;
+    let text = r#"{
+        "flow": "tables",
+        "config": {"metrics": ["sum", "largest"]},
+        "outputs": ["tables_sums"]
+    }"#;
     let spec: FlowSpec = serde_json::from_str(text).unwrap();
     assert_eq!(
         serde_json::from_str::<FlowSpec>(&serde_json::to_string(&spec).unwrap()).unwrap(),
