@@ -134,7 +134,7 @@ fn load_foreign(criterion: &mut Criterion) {
     group.throughput(Throughput::Bytes(any.nbytes() as u64)).sample_size(10);
     group.bench_function("bare swap by two threads onto huge pages", |bencher| {
         let file = File::open(&path).unwrap();
-        // SAFETY: nobody else knows the file.
+        // SAFETY: the file is private to this benchmark, which does not change it.
         let map = unsafe { Mmap::map(&file) }.unwrap();
         let from: &[u64] = bytemuck::cast_slice(&map[128..]);
         bencher.iter(|| {

@@ -14,7 +14,7 @@ use std::{
 
 use super::{
     axes::{Axes, PerElement},
-    engine::{Arguments, Gives, MayFail, Quoted, Remote, Returns},
+    engine::{Arguments, Gives, MayFail, Quoted, RemoteFunction, Returns},
     erased::{ErasedValue, owned},
     handle::{Handle, NodeId, Value},
     inputs::Inputs,
@@ -194,7 +194,7 @@ impl Flow {
         from: &I,
         f: <I::Arguments as Arguments>::Function<F::Out>,
     ) -> Handle<R, I::Axes> {
-        let remote = Remote::node::<I::Arguments, R, F>(f).map_err(|error| error.message());
+        let remote = RemoteFunction::node::<I::Arguments, R, F>(f).map_err(|error| error.message());
         if let Err(why) = &remote {
             self.problem(format!("node {}: {why}", Quoted(name)), Location::caller());
         }

@@ -3,7 +3,7 @@
 use std::{any::TypeId, panic::Location, sync::Arc};
 
 use super::{
-    engine::{Entry, Packer, Reading, Remote},
+    engine::{MessageEntry, Packer, Reading, RemoteFunction},
     erased::{ErasedValue, owned},
     handle::Value,
 };
@@ -49,18 +49,20 @@ pub(super) type Combine = Arc<dyn Fn(ErasedValue, &ErasedValue) -> ErasedValue +
 #[derive(Clone, Copy)]
 pub(super) struct StepFunction {
     /// `None` if workers cannot find the function. The flow has then recorded a problem.
-    pub(super) remote: Option<Remote>,
+    pub(super) remote: Option<RemoteFunction>,
     pub(super) pack: fn(&[ErasedValue], u64, &mut Packer) -> Result<()>,
     /// Reads the time that the function took, in nanoseconds, and its result.
-    pub(super) read: fn(Reading<'_>) -> Entry<(u64, ErasedValue)>,
+    pub(super) read: fn(Reading<'_>) -> MessageEntry<(u64, ErasedValue)>,
 }
 
-pub(super) fn read<R: Value>(reading: Reading<'_>) -> Entry<(u64, ErasedValue)> {
+pub(super) fn read<R: Value>(reading: Reading<'_>) -> MessageEntry<(u64, ErasedValue)> {
     match reading.read::<(u64, R)>() {
-        Entry::Value(value) => {
-            Entry::Value(value.map(|(nanos, value)| (nanos, Arc::new(value) as ErasedValue)))
+        MessageEntry::Value(value) => {
+            MessageEntry::Value(value.map(|(nanos, value)| (nanos, Arc::new(value) as ErasedValue)))
         }
-        Entry::Report(report, elapsed, stderr) => Entry::Report(report, elapsed, stderr),
+        MessageEntry::Report(report, elapsed, stderr) => {
+            MessageEntry::Report(report, elapsed, stderr)
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::{collections::HashMap, fmt, panic::Location, time::Instant};
 
 use super::{
     axes::Axes,
+    engine::{FailFast, NoContext, OnError},
     erased::ValueTree,
     graph::Flow,
     handle::{Handle, NodeId, Value},
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    pool::{FailFast, Job, Mode, NoContext, TaskError, TaskErrorKind},
+    pool::{Job, TaskError, TaskErrorKind},
 };
 
 /// The name of a run in errors that concern no single node.
@@ -29,8 +30,8 @@ const FLOW_LABEL: &str = "(a flow)";
 /// - [`run`](RunBuilder::run) returns an [`Outcome`]: the values that were computed, all failures,
 ///   and a report. Use it after [`Job::keep_going`], or to draw the run.
 ///
-/// `M` is the pool's error mode: [`FailFast`], or
-/// [`KeepGoing`](crate::pool::KeepGoing) after [`Job::keep_going`].
+/// `M` is the error mode of the job: [`FailFast`] by default, and another type after
+/// [`Job::keep_going`].
 ///
 /// # Examples
 ///
@@ -94,12 +95,15 @@ impl Flow {
     /// assert!(error.to_string().starts_with("node parse.number failed"));
     /// # Ok::<(), ndferry::Error>(())
     /// ```
-    pub fn on<'r, M: Mode>(&'r self, pool: impl Into<Job<'r, NoContext, M>>) -> RunBuilder<'r, M> {
+    pub fn on<'r, M: OnError>(
+        &'r self,
+        pool: impl Into<Job<'r, NoContext, M>>,
+    ) -> RunBuilder<'r, M> {
         RunBuilder { flow: self, job: pool.into(), set: HashMap::new(), problem: None }
     }
 }
 
-impl<M: Mode> RunBuilder<'_, M> {
+impl<M: OnError> RunBuilder<'_, M> {
     /// Sets the value of a node.
     ///
     /// The node is usually an input. Any other node can be set as well. It is then not computed,

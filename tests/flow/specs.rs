@@ -148,7 +148,8 @@ fn flow_group_takes_names_from_configuration() {
 #[test]
 fn flow_unknown_names_are_answered_with_similar_ones() {
     let cases = [
-        (r#"{"flow": "metrcs"}"#, format!("no flow `metrcs`: {}", did_you_mean("metrics"))),
+        (r#"{"flow": "metrcs"}"#, "no flow `metrcs`".into()),
+        (r#"{"flow": "metrcs"}"#, did_you_mean("metrics")),
         (r#"{"flow": "metrics", "outputs": ["maen"]}"#, did_you_mean("mean")),
         (r#"{"flow": "metrics", "config": {"metrics": ["larget"]}}"#, did_you_mean("largest")),
         (

@@ -4,7 +4,7 @@ use super::{ErasedValue, NodeKind, RunState};
 use crate::{
     Error, Result,
     flow::{
-        engine::{Entry, Packer, Reading, Remote, Work},
+        engine::{MessageEntry, Packer, Reading, RemoteFunction, Work},
         node::StepFunction,
     },
 };
@@ -33,7 +33,7 @@ impl Work<(u64, ErasedValue)> for RunState<'_> {
         self.ready.last_key_value().map(|(_, scopes)| scopes.len())
     }
 
-    fn remote(&self) -> Option<Remote> {
+    fn remote(&self) -> Option<RemoteFunction> {
         self.next_step().and_then(|step| step.remote)
     }
 
@@ -56,12 +56,12 @@ impl Work<(u64, ErasedValue)> for RunState<'_> {
         packed
     }
 
-    fn read(&self, index: u64, reading: Reading<'_>) -> Entry<(u64, ErasedValue)> {
+    fn read(&self, index: u64, reading: Reading<'_>) -> MessageEntry<(u64, ErasedValue)> {
         let at = index.checked_sub(self.first_running).and_then(|at| usize::try_from(at).ok());
         let running = at.and_then(|at| *self.running.get(at)?);
         match running.map(|(node, _)| &self.flow.nodes[node].kind) {
             Some(NodeKind::Step(step)) => (step.read)(reading),
-            _ => Entry::Value(Err(Error::invalid_data(format!(
+            _ => MessageEntry::Value(Err(Error::invalid_data(format!(
                 "internal error: task {index} is not a step of the flow"
             )))),
         }
