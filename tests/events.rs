@@ -19,7 +19,7 @@ use tracing::{
     subscriber,
 };
 
-/// An event of this library: `TRACE ndferry::store::session: message`, and its fields as `name=value`.
+/// An event of this library: its level, target and message, and the values of its fields.
 #[derive(Clone, Debug)]
 struct RecordedEvent {
     level: Level,

@@ -41,7 +41,8 @@
 //!
 //! ```
 //! # let mut flow = ndferry::flow::Flow::new();
-//! # let pool = ndferry::Pool::builder().workers(1).backend(ndferry::pool::Backend::Serial).build()?;
+//! # use ndferry::pool::Backend;
+//! # let pool = ndferry::Pool::builder().workers(1).backend(Backend::Serial).build()?;
 //! let list = flow.input::<Vec<f64>>("list");
 //! let x = flow.fan_out("x", list);
 //! flow.on(&pool).set(x, vec![1.0]).get(x)?;
@@ -50,7 +51,8 @@
 //!
 //! ```compile_fail,E0308
 //! # let mut flow = ndferry::flow::Flow::new();
-//! # let pool = ndferry::Pool::builder().workers(1).backend(ndferry::pool::Backend::Serial).build()?;
+//! # use ndferry::pool::Backend;
+//! # let pool = ndferry::Pool::builder().workers(1).backend(Backend::Serial).build()?;
 //! let list = flow.input::<Vec<f64>>("list");
 //! let x = flow.fan_out("x", list);
 //! flow.on(&pool).set(x, 1.0).get(x)?;

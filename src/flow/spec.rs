@@ -223,7 +223,8 @@ impl FlowRegistry {
     /// use ndferry::flow::{Flow, FlowConfig, FlowRegistry, FlowSpec};
     ///
     /// let registry = FlowRegistry::new().with("empty", |_| Ok(Flow::new()));
-    /// let mut spec = FlowSpec { flow: "empty".into(), config: FlowConfig::new(), outputs: vec![] };
+    /// let (flow, config) = ("empty".into(), FlowConfig::new());
+    /// let mut spec = FlowSpec { flow, config, outputs: vec![] };
     /// registry.build(&spec)?;
     /// spec.outputs.push("mean".into());
     /// let error = registry.build(&spec).unwrap_err();
