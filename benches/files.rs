@@ -1,9 +1,9 @@
-//! Files: opening, dumping, loading of foreign order, against what the machine can do.
+//! Opening, dumping and loading files, compared with the limits of the machine.
 //!
 //!     cargo bench --bench files
 //!
-//! Sizes are 256 MiB unless `NDFERRY_BENCH_MIB` says otherwise; files are on tmpfs where there is one. Each group holds the peer
-//! it is to be read against: times are noisy, ratios within a group less so.
+//! Arrays have 256 MiB, or the size in `NDFERRY_BENCH_MIB`. Files are on tmpfs if there is one.
+//! Each group contains its peer: times are noisy, ratios within a group less so.
 
 use std::{
     collections::BTreeMap,
@@ -38,7 +38,7 @@ fn array() -> SharedArray<f64, Ix1> {
     Array1::from_shape_fn(elements(), |i| i as f64).into()
 }
 
-/// X1: open, map and touch the first element.
+/// X1: opens and maps a file, and touches the first element.
 fn open(criterion: &mut Criterion) {
     let folder = folder();
     let (ferry, npy) = (folder.path().join("a.ferry"), folder.path().join("a.npy"));
@@ -48,7 +48,7 @@ fn open(criterion: &mut Criterion) {
     group.bench_function("bare open, mmap, first touch", |bencher| {
         bencher.iter(|| {
             let file = File::open(&ferry).unwrap();
-            // SAFETY: nobody else knows the file.
+            // SAFETY: the file is private to this benchmark, which does not change it.
             let map = unsafe { Mmap::map(&file) }.unwrap();
             black_box(map[4096])
         });
@@ -61,7 +61,7 @@ fn open(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// F6: 100 000 arrays in a file, opened and the last of them asked for; against reading the file.
+/// F6: opens a file of 100,000 arrays and reads the last one, compared with reading the file.
 fn many(criterion: &mut Criterion) {
     let folder = folder();
     let arrays = || {
@@ -90,7 +90,7 @@ fn many(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// X2: dump, against `write(2)` of the same bytes.
+/// X2: dumps an array, compared with `write(2)` of the same bytes.
 fn dump(criterion: &mut Criterion) {
     let folder = folder();
     let shared = array();
@@ -124,7 +124,7 @@ fn dump(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// X3: load of foreign order, against a swap by two threads onto fresh huge pages.
+/// X3: loads an array of foreign order, compared with a swap by two threads onto huge pages.
 fn load_foreign(criterion: &mut Criterion) {
     let folder = folder();
     let path = folder.path().join("a.npy");
@@ -134,7 +134,7 @@ fn load_foreign(criterion: &mut Criterion) {
     group.throughput(Throughput::Bytes(any.nbytes() as u64)).sample_size(10);
     group.bench_function("bare swap by two threads onto huge pages", |bencher| {
         let file = File::open(&path).unwrap();
-        // SAFETY: nobody else knows the file.
+        // SAFETY: the file is private to this benchmark, which does not change it.
         let map = unsafe { Mmap::map(&file) }.unwrap();
         let from: &[u64] = bytemuck::cast_slice(&map[128..]);
         bencher.iter(|| {
@@ -160,7 +160,7 @@ fn load_foreign(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// The kernels, in cache and out of it, against a copy.
+/// The swap kernels, in cache and out of it, compared with a copy.
 fn kernels(criterion: &mut Criterion) {
     for (name, length) in [("64 KiB", 64 << 10), ("64 MiB", 64 << 20)] {
         let from = vec![1u8; length];

@@ -1,8 +1,9 @@
-//! Flows: what a graph costs over the bare pool.
+//! The cost of a flow, compared with the pool alone.
 //!
 //!     cargo bench --bench flow
 //!
-//! The peer is a call of the same pool with the same function over the same items, its results folded as the flow's are.
+//! The peer is a job of the same pool with the same function and items. Its results are folded
+//! like those of the flow.
 
 use std::{
     hint::black_box,
@@ -27,7 +28,7 @@ fn main() {
     criterion.final_summary();
 }
 
-/// Keeps a core busy for so many microseconds of processor time.
+/// Uses the given processor time.
 fn busy(microseconds: u64) -> u64 {
     let now = || {
         let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
@@ -38,7 +39,7 @@ fn busy(microseconds: u64) -> u64 {
     microseconds
 }
 
-/// Elements that each keep a core busy for some time: a graph of one step, and of a chain of five.
+/// A flow with one step, which uses some processor time for each element.
 fn one_step() -> (Flow, Handle<Vec<u64>>, Handle<u64>) {
     let mut flow = Flow::new();
     let items = flow.input("items");
@@ -75,7 +76,7 @@ fn elements(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A graph of ten thousand nodes: half of them a chain, half of them made of two others.
+/// A graph of 10,000 nodes. Half of them have one input, half have two.
 fn large() -> (Flow, Handle<u64>) {
     let mut flow = Flow::new();
     let (mut last, mut before) = (flow.input_or("a", 1_u64), flow.input_or("b", 2_u64));
@@ -106,7 +107,7 @@ fn graphs(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// What the parent uses of a core while its workers are busy.
+/// Prints the processor time that the parent uses while its workers are busy.
 fn parent(filter: &[String]) {
     if !(filter.is_empty() || filter.iter().any(|word| "parent".contains(&**word))) {
         return;

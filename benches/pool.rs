@@ -1,8 +1,8 @@
-//! The pool: what a task costs, and what an array beside it costs.
+//! The cost of a task, and of sending an array with it.
 //!
 //!     cargo bench --bench pool
 //!
-//! The peer is a bare socket between two processes: this program started again, echoing bytes.
+//! The peer is a socket to another process of this program, which echoes bytes.
 
 use std::{
     hint::black_box,
@@ -18,7 +18,7 @@ use ndferry::{
     ndarray::{Array1, Ix1},
 };
 
-/// The argument that makes this program an echo.
+/// The argument that makes this program echo its input.
 const ECHO: &str = "--echo-on-stdin";
 /// Bytes of a round trip on the bare socket.
 const FRAME: usize = 64;
@@ -52,7 +52,7 @@ fn echo() {
     }
 }
 
-/// A process at the other end of a socket.
+/// Starts a process that echoes bytes on a socket.
 fn peer() -> (std::process::Child, UnixStream) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let out = std::os::fd::OwnedFd::from(theirs.try_clone().unwrap());
@@ -75,7 +75,7 @@ fn nothing(x: u64) -> u64 {
     x
 }
 
-/// X7: the first result of a cold pool of two, against two bare processes.
+/// X7: the first result of a new pool of two workers, compared with two plain processes.
 fn start(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("cold start of two");
     group.sample_size(20);
@@ -94,12 +94,12 @@ fn start(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Frames, or tasks, of one measurement.
+/// The number of frames or tasks in one measurement.
 const MANY: u64 = 10_000;
-/// Frames or tasks under way at a time.
+/// The number of frames or tasks in flight.
 const AHEAD: usize = 64;
 
-/// X4: a task that does nothing, against a round trip; many of them, against frames of which several are under way.
+/// X4: an empty task, compared with a round trip. Many empty tasks, compared with pipelined frames.
 fn dispatch(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("no-op task");
     let (mut child, mut stream) = peer();
@@ -142,7 +142,7 @@ fn dispatch(criterion: &mut Criterion) {
     child.wait().unwrap();
 }
 
-/// Sends frames as long as not too many are without an answer.
+/// Sends frames and receives their answers, with `AHEAD` frames in flight.
 fn pipelined(stream: &mut UnixStream) {
     let mut frame = [7; FRAME];
     for sent in 0..MANY {
@@ -156,7 +156,7 @@ fn pipelined(stream: &mut UnixStream) {
     }
 }
 
-/// X8: tasks of a millisecond on all workers, against the time they take; X9: short tasks, and then long ones.
+/// X8: tasks of 1 ms on all workers, compared with the ideal. X9: short tasks, then long ones.
 fn balance(criterion: &mut Criterion) {
     let pool = Pool::builder().workers(2).build().unwrap();
     let mut group = criterion.benchmark_group("balance");
@@ -176,7 +176,8 @@ fn balance(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// P14, X7: what the parent uses of a core while its workers are busy, and what a worker that waits has for itself.
+/// P14, X7: prints the processor time of the parent while its workers are busy, and the private
+/// memory of an idle worker.
 fn idle(filter: &[String]) {
     if !(filter.is_empty() || filter.iter().any(|word| "idle".contains(&**word))) {
         return;
@@ -203,7 +204,7 @@ fn idle(filter: &[String]) {
     println!("idle/private memory of a worker: {} KiB", pool.map(private, [()]).unwrap()[0]);
 }
 
-/// Keeps a core busy for so many microseconds of processor time.
+/// Uses the given processor time.
 fn busy(microseconds: u64) {
     let now = || {
         let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
@@ -213,7 +214,7 @@ fn busy(microseconds: u64) {
     while now() < until {}
 }
 
-/// X5: a thousand tasks over one array of 16 MB, against the same without it.
+/// X5: 1000 tasks over one array of 16 MB, compared with the same tasks without it.
 fn shared(criterion: &mut Criterion) {
     let pool = Pool::builder().workers(2).build().unwrap();
     let array: SharedArray<f64, Ix1> = Array1::from_elem(2_000_000, 1.0).into();
@@ -239,8 +240,10 @@ fn shared(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// X6: two results of 32 MB, against creating and writing two such files in parallel; and both again with the time it takes to
-/// remove them, which for results is when they are dropped, in one thread.
+/// X6: two results of 32 MB, compared with writing two such files in parallel.
+///
+/// Both are measured again with their removal. Results are removed by one thread, when they are
+/// dropped.
 fn results(criterion: &mut Criterion) {
     const LENGTH: usize = 4_000_000;
     let folder = tempfile::tempdir_in("/dev/shm").unwrap();
@@ -269,7 +272,7 @@ fn results(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Measures `make`, and not the end of what it makes.
+/// Measures `make` without dropping its result.
 fn made<T>(bencher: &mut criterion::Bencher<'_>, mut make: impl FnMut() -> T) {
     bencher.iter_custom(|times| {
         (0..times)
@@ -284,7 +287,7 @@ fn made<T>(bencher: &mut criterion::Bencher<'_>, mut make: impl FnMut() -> T) {
     });
 }
 
-/// Where an array is better off in the store than in the message: the default threshold.
+/// The size from which an array should be sent through the store: the default threshold.
 fn crossover(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("crossover");
     group.sample_size(20);

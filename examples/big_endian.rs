@@ -1,9 +1,10 @@
-//! A big-endian array through the store to worker processes and back.
+//! Sends a big-endian array through the store to worker processes and back.
 //!
 //!     cargo run --release --example big_endian [ROWS [SECONDS]]
 //!
-//! An array of ROWS × 3 numbers (200 000 unless told) is written as a big-endian `.npy` file, opened, and summed up by every
-//! core. SECONDS makes each task take that long, for those who want to look at the processes, or to kill them.
+//! It writes an array of ROWS × 3 numbers (200,000 by default) as a big-endian `.npy` file, opens
+//! the file, and sums the columns on every core. With SECONDS, each task takes that long, so that
+//! you can look at the processes or kill them.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -25,75 +26,79 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     DumpOptions::new().byte_order(ByteOrder::Big).write_npy(&path, &original.into())?;
 
     let file = ndferry::open(&path)?;
-    // It is open, and needs its name no longer: whoever is killed from here on leaves nothing.
+    // The open file no longer needs its name. From here on, a killed process leaves no file.
     std::fs::remove_file(&path)?;
     let survey: Table = file.read()?;
-    let source = survey.source().expect("an array from a file knows its file");
+    let source = survey.source().expect("the array is from a file");
     let megabytes = (survey.len() * size_of::<f64>()) as f64 / 1e6;
     println!(
         "{rows} × 3 numbers, {megabytes:.1} MB, {} endian",
-        source.byte_order().expect("f64 has one")
+        source.byte_order().expect("f64 has a byte order")
     );
-    println!("from   {}, byte {}", source.path().display(), source.offset());
+    println!("source: {}, byte {}", source.path().display(), source.offset());
     match survey.copy_reason() {
-        Some(why) => println!("owned  {why}"),
+        Some(reason) => println!("copied: {reason}"),
         None => println!("mapped"),
     }
 
     let pool = Pool::new()?;
-    // What the workers map: the file itself where its byte order is the machine's, and else one of the session's files, whose
-    // paths have the session's number in them.
-    let home =
+    // The workers map the file itself if its byte order is that of the machine. Otherwise they map a
+    // file of the session, whose path contains the number of the session.
+    let session =
         pool.store().session_dir().file_name().expect("a session has a name").to_string_lossy();
-    let expected_in = match survey.copy_reason() {
+    let path_part = match survey.copy_reason() {
         None => path.display().to_string(),
-        Some(_) => home.rsplit('-').next().expect("a name has a last part").to_owned(),
+        Some(_) => session.rsplit('-').next().expect("a name has a last part").to_owned(),
     };
-    let tasks = (0..3 * pool.workers()).map(|task| (task, seconds, expected_in.clone()));
-    let seen = pool.with(&survey).map(work, tasks)?;
+    let tasks = (0..3 * pool.workers()).map(|task| (task, seconds, path_part.clone()));
+    let reports = pool.with(&survey).map(work, tasks)?;
 
     let expected: Vec<f64> = (0..3).map(|column| survey.column(column).sum()).collect();
-    for (task, Seen { sum, .. }) in seen.iter().enumerate() {
+    for (task, TaskReport { sum, .. }) in reports.iter().enumerate() {
         assert_eq!(*sum, expected[task % 3], "the same values in every process");
     }
-    let of_workers: BTreeSet<_> = seen.iter().map(|seen| (seen.worker, &seen.maps)).collect();
-    for (worker, maps) in &of_workers {
+    let maps: BTreeSet<_> = reports.iter().map(|report| (report.worker, &report.maps)).collect();
+    for (worker, maps) in &maps {
         println!(
             "worker {worker} maps {}",
-            if maps.is_empty() { "nothing: it came in the message" } else { maps }
+            if maps.is_empty() { "nothing: the array was in the message" } else { maps }
         );
     }
-    let files: BTreeSet<_> = of_workers.iter().map(|(_, maps)| maps).collect();
-    assert_eq!(files.len(), 1, "one and the same for all");
+    let files: BTreeSet<_> = maps.iter().map(|(_, maps)| maps).collect();
+    assert_eq!(files.len(), 1, "all workers map the same file");
 
     let doubled: Vec<Table> = pool
         .with(&survey)
         .map(|survey, factor: f64| SharedArray::from(&**survey * factor), [2.0])?;
     assert_eq!(*doubled[0], &*survey * 2.0);
     println!(
-        "and back: doubled by a worker, {}",
-        if doubled[0].copy_reason().is_none() { "mapped here" } else { "copied" }
+        "result of a worker: {}",
+        if doubled[0].copy_reason().is_none() { "mapped" } else { "copied" }
     );
 
     drop((survey, doubled));
-    println!("left in the store: {} files", pool.store().files()?.len());
+    println!("files left in the store: {}", pool.store().files()?.len());
     Ok(())
 }
 
-/// What a task saw.
+/// The result of a task: a sum, and the files that its worker maps.
 #[derive(serde::Serialize, serde::Deserialize)]
-struct Seen {
+struct TaskReport {
     sum: f64,
     worker: u32,
     maps: String,
 }
 
-fn work(survey: &Table, (task, seconds, part): (usize, u64, String)) -> Seen {
+fn work(survey: &Table, (task, seconds, part): (usize, u64, String)) -> TaskReport {
     std::thread::sleep(Duration::from_secs(seconds));
-    Seen { sum: survey.column(task % 3).sum(), worker: std::process::id(), maps: mapped(&part) }
+    TaskReport {
+        sum: survey.column(task % 3).sum(),
+        worker: std::process::id(),
+        maps: mapped(&part),
+    }
 }
 
-/// The files with `part` in their path that this process maps: device, inode and path.
+/// The mapped files of this process with `part` in their path: device, inode and path.
 fn mapped(part: &str) -> String {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
     let files: BTreeSet<_> = maps

@@ -1,16 +1,16 @@
-//! How failing tasks are told, each in its own way: `cargo run --example failures`.
+//! Shows the errors of tasks that fail in different ways: `cargo run --example failures`.
 //!
-//! One bad task costs one task: the others have their results.
+//! A task that fails does not affect the results of the others.
 
 use ndferry::{Pool, pool::WorkerStdio};
 
-/// Does as it is told.
+/// Fails in the way that its argument names, or parses the argument.
 fn task(what: String) -> Result<usize, std::num::ParseIntError> {
     match &*what {
         "panic" => panic!("something is wrong"),
         "abort" => std::process::abort(),
         "exit" => {
-            eprintln!("I have had enough");
+            eprintln!("giving up");
             std::process::exit(7)
         }
         text => text.parse(),
@@ -26,8 +26,8 @@ fn main() -> ndferry::Result<()> {
             Ok(number) => println!("{number}"),
             Err(error) => {
                 println!("{error}");
-                if let Some(said) = error.stderr().filter(|said| !said.is_empty()) {
-                    println!("    having said: {}", said.trim_end());
+                if let Some(stderr) = error.stderr().filter(|stderr| !stderr.is_empty()) {
+                    println!("    stderr: {}", stderr.trim_end());
                 }
             }
         }

@@ -1,14 +1,15 @@
-//! A flow over a volume: two metrics of each of its slices, two collects of the one fan-out, one report.
+//! Computes two metrics of each slice of a volume with a flow, and prints a report.
 //!
 //!     cargo run --release --example flow [PICTURE.dot]
 //!
-//! The volume is a big-endian one, in `fixtures/`. PICTURE.dot gets the graph as it was run, for `dot -Tsvg`.
+//! The volume is a big-endian file in `fixtures/`. The graph after the run is written to
+//! PICTURE.dot. Draw it with `dot -Tsvg`.
 
 use ndarray::{Axis, Ix2, Ix3};
 use ndferry::{Pool, SharedArray, array::Order, file::RawLayout, flow::Flow, ndarray};
 use serde::{Deserialize, Serialize};
 
-/// The slices of a volume. Each is a view: none is copied, here or on its way to a worker.
+/// The slices of a volume. Each is a view, so no slice is copied, here or for a worker.
 #[derive(Clone, Serialize, Deserialize)]
 struct Slices(SharedArray<i16, Ix3>);
 
@@ -35,7 +36,7 @@ fn deviation(slice: &Slice, mean: &f64) -> f64 {
     (slice.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>() / slice.len() as f64).sqrt()
 }
 
-/// A report of so many lines: the mean and the contrast of some slices, and which is the brightest.
+/// Formats at most about `lines` slices with mean and contrast, and marks the brightest.
 fn report(means: &[f64], contrasts: &[f64], brightest: f64, lines: usize) -> String {
     let mut text = String::from("slice      mean  contrast\n");
     for z in (0..means.len()).step_by(means.len().div_ceil(lines.max(1)).max(1)) {
@@ -68,13 +69,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let layout = RawLayout::new(">i2".parse()?, [33, 41, 25]).order(Order::F).offset(352);
     let volume = layout.open("fixtures/nifti/anatomical.nii")?.read()?;
     let pool = Pool::new()?;
-    let ran = flow.on(&pool).set(slices, Slices(volume)).run(report)?;
-    if let Some(failure) = ran.failures.into_iter().next() {
+    let outcome = flow.on(&pool).set(slices, Slices(volume)).run(report)?;
+    if let Some(failure) = outcome.failures.into_iter().next() {
         return Err(failure.into());
     }
-    print!("{}", ran.outputs.unwrap_or_default());
+    print!("{}", outcome.outputs.unwrap_or_default());
     if let Some(picture) = std::env::args_os().nth(1) {
-        std::fs::write(picture, flow.dot_after(&ran.report))?;
+        std::fs::write(picture, flow.dot_after(&outcome.report))?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What the library tells a `tracing` subscriber: each event once, with its level and its fields.
+//! The events for a `tracing` subscriber, each emitted once, with its level and fields.
 #![cfg(target_os = "linux")]
 
 use std::{
@@ -19,35 +19,35 @@ use tracing::{
     subscriber,
 };
 
-/// An event of this library: `TRACE ndferry::store::session: message`, and its fields as `name=value`.
+/// An event of this library: its level, target and message, and the values of its fields.
 #[derive(Clone, Debug)]
-struct Told {
+struct RecordedEvent {
     level: Level,
     target: String,
     message: String,
     fields: Vec<(String, String)>,
 }
 
-impl Told {
-    /// A field's value.
+impl RecordedEvent {
+    /// The value of a field.
     #[track_caller]
     fn field(&self, name: &str) -> &str {
         let found = self.fields.iter().find(|(field, _)| field == name);
-        found.map(|(_, value)| &**value).unwrap_or_else(|| panic!("a field {name} in {self:?}"))
+        found.map(|(_, value)| &**value).unwrap_or_else(|| panic!("no field {name} in {self:?}"))
     }
 }
 
-/// Keeps what it is told.
+/// A subscriber that records all events.
 #[derive(Clone, Default)]
-struct Listener(Arc<Mutex<Vec<Told>>>);
+struct Listener(Arc<Mutex<Vec<RecordedEvent>>>);
 
 impl Listener {
-    /// What `act` makes the library tell, on this thread.
-    fn during(act: impl FnOnce()) -> Vec<Told> {
+    /// The events of this thread during `act`.
+    fn during(act: impl FnOnce()) -> Vec<RecordedEvent> {
         let listener = Self::default();
         subscriber::with_default(listener.clone(), act);
-        let mut told = listener.0.lock().unwrap();
-        std::mem::take(&mut *told)
+        let mut events = listener.0.lock().unwrap();
+        std::mem::take(&mut *events)
     }
 }
 
@@ -75,7 +75,7 @@ impl Subscriber for Listener {
             .expect("an event has a message");
         let (_, message) = fields.0.remove(at);
         let (level, target) = (*metadata.level(), metadata.target().to_owned());
-        self.0.lock().unwrap().push(Told { level, target, message, fields: fields.0 });
+        self.0.lock().unwrap().push(RecordedEvent { level, target, message, fields: fields.0 });
     }
 
     fn enter(&self, _: &Id) {}
@@ -91,29 +91,29 @@ impl Visit for Fields {
     }
 }
 
-/// The events with this message.
-fn of<'t>(told: &'t [Told], message: &str) -> Vec<&'t Told> {
-    told.iter().filter(|told| told.message == message).collect()
+/// The events with the given message.
+fn all<'t>(events: &'t [RecordedEvent], message: &str) -> Vec<&'t RecordedEvent> {
+    events.iter().filter(|event| event.message == message).collect()
 }
 
-/// The one event with this message.
+/// The only event with the given message.
 #[track_caller]
-fn one<'t>(told: &'t [Told], message: &str) -> &'t Told {
-    match of(told, message)[..] {
+fn one<'t>(events: &'t [RecordedEvent], message: &str) -> &'t RecordedEvent {
+    match all(events, message)[..] {
         [one] => one,
-        ref other => panic!("{message:?} was told {} times: {told:#?}", other.len()),
+        ref other => panic!("{message:?} was emitted {} times: {events:#?}", other.len()),
     }
 }
 
 #[test]
-fn a_store_tells_when_it_is_opened_and_when_it_is_closed() {
+fn events_of_a_store_report_opening_and_closing() {
     let mut home = String::new();
-    let told = Listener::during(|| {
+    let events = Listener::during(|| {
         let store = Store::new().unwrap();
         home = store.session_dir().display().to_string();
         drop(store);
     });
-    let (opened, left) = (one(&told, "opened a store"), one(&told, "left a session"));
+    let (opened, left) = (one(&events, "opened a store"), one(&events, "left a session"));
     assert_eq!((opened.level, opened.field("home")), (Level::DEBUG, &*home));
     assert_eq!(
         (left.level, left.field("home"), left.field("last")),
@@ -123,33 +123,35 @@ fn a_store_tells_when_it_is_opened_and_when_it_is_closed() {
 }
 
 #[test]
-fn a_sealed_store_tells_of_its_memory_files() {
-    let told = Listener::during(|| drop(Store::memfd().unwrap().zeros::<u8, _>(100_000).unwrap()));
-    let made = one(&told, "made a memory file");
+fn events_of_a_memfd_store_report_memory_files() {
+    let events =
+        Listener::during(|| drop(Store::memfd().unwrap().zeros::<u8, _>(100_000).unwrap()));
+    let made = one(&events, "made a memory file");
     assert_eq!(made.level, Level::TRACE);
     assert!(made.field("path").starts_with("/memfd:ndferry-"), "{made:?}");
     assert!(made.field("bytes").parse::<u64>().unwrap() >= 100_000, "{made:?}");
-    assert_eq!(of(&told, "made a temp file").len(), 0);
+    assert_eq!(all(&events, "made a temp file").len(), 0);
 }
 
-/// Not a test: what the workers of the pools here run.
+/// The entry of the workers of this test program.
 #[test]
 fn worker() {
     ndferry::init();
 }
 
 #[test]
-fn a_pool_tells_of_its_workers_calls_and_frames() {
-    let told = Listener::during(|| {
+fn events_of_a_pool_report_workers_jobs_and_frames() {
+    let events = Listener::during(|| {
         let pool = Pool::builder().workers(1).test_entry("worker").build().unwrap();
         let call = pool.job().retries(1).label("doubling");
         assert_eq!(call.map(|x: u8| 2 * x, [1, 2]).unwrap(), [2, 4]);
         assert!(pool.map(|_: u8| -> u8 { std::process::abort() }, [0]).is_err());
     });
     let one = |message: &str| {
-        told.iter()
+        events
+            .iter()
             .find(|event| event.message == message)
-            .unwrap_or_else(|| panic!("{message}: {told:?}"))
+            .unwrap_or_else(|| panic!("{message}: {events:?}"))
     };
     for (message, level) in [
         ("started a worker", Level::DEBUG),
@@ -172,10 +174,10 @@ fn a_pool_tells_of_its_workers_calls_and_frames() {
     );
 }
 
-/// What is told while an array of 800 bytes goes to a worker by way of a store with these roots.
-fn of_sharing(roots: [&Path; 2]) -> Vec<Told> {
+/// The events of the store while an array of 800 bytes is sent to a worker.
+fn events_of_sharing(roots: [&Path; 2]) -> Vec<RecordedEvent> {
     let array = SharedArray::from(Array1::<f64>::ones(100));
-    let told = Listener::during(|| {
+    let events = Listener::during(|| {
         let store = Store::builder().roots(roots).build().unwrap();
         let pool = Pool::builder()
             .workers(1)
@@ -189,32 +191,32 @@ fn of_sharing(roots: [&Path; 2]) -> Vec<Told> {
             .unwrap();
         assert_eq!(sums, [100.0]);
     });
-    told.into_iter().filter(|told| told.target.starts_with("ndferry::store")).collect()
+    events.into_iter().filter(|event| event.target.starts_with("ndferry::store")).collect()
 }
 
 #[test]
-fn every_file_is_told_when_it_is_made_and_when_it_is_removed() {
+fn events_of_the_store_report_each_file() {
     let folder = tempfile::tempdir().unwrap();
-    let told = of_sharing([folder.path(), folder.path()]);
-    let (made, removed) = (one(&told, "made a temp file"), one(&told, "removed a temp file"));
-    for told in [made, removed] {
-        assert_eq!(told.level, Level::TRACE);
-        assert!(told.field("bytes").parse::<u64>().unwrap() >= 800, "{told:?}");
+    let events = events_of_sharing([folder.path(), folder.path()]);
+    let (made, removed) = (one(&events, "made a temp file"), one(&events, "removed a temp file"));
+    for event in [made, removed] {
+        assert_eq!(event.level, Level::TRACE);
+        assert!(event.field("bytes").parse::<u64>().unwrap() >= 800, "{event:?}");
     }
     assert_eq!(made.fields, removed.fields);
     assert!(Path::new(made.field("path")).starts_with(folder.path().canonicalize().unwrap()));
 }
 
 #[test]
-fn a_root_that_does_not_give_a_file_is_warned_of() {
+fn events_warn_of_a_root_that_cannot_be_used() {
     // S5
     let [one_root, other_root] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-    // Others can look into the directory that should be private: it is left alone.
+    // Other users can read the directory, which must be private. It is not used.
     let user = one_root.path().join(format!("ndferry-{}", rustix::process::geteuid().as_raw()));
     fs::create_dir(&user).unwrap();
     fs::set_permissions(&user, fs::Permissions::from_mode(0o755)).unwrap();
-    let told = of_sharing([one_root.path(), other_root.path()]);
-    let warning = one(&told, "a root has not given a file");
+    let events = events_of_sharing([one_root.path(), other_root.path()]);
+    let warning = one(&events, "a root has not given a file");
     assert_eq!(warning.level, Level::WARN);
     assert!(
         Path::new(warning.field("root")).starts_with(one_root.path().canonicalize().unwrap()),
@@ -222,7 +224,7 @@ fn a_root_that_does_not_give_a_file_is_warned_of() {
     );
     assert!(warning.field("bytes").parse::<u64>().unwrap() >= 800, "{warning:?}");
     assert!(warning.field("error").contains("0755"), "{warning:?}");
-    let made = one(&told, "made a temp file");
+    let made = one(&events, "made a temp file");
     assert!(
         Path::new(made.field("path")).starts_with(other_root.path().canonicalize().unwrap()),
         "{made:?}"
@@ -230,10 +232,10 @@ fn a_root_that_does_not_give_a_file_is_warned_of() {
 }
 
 #[test]
-fn what_a_sweep_has_removed_and_what_it_could_not_is_told() {
-    // Where a sweep looks is chosen by the environment: so by this test again, in a process of its own.
+fn events_of_a_sweep_report_removals_and_obstacles() {
+    // The environment chooses the directory, so the test starts itself again in a new process.
     const SWEEPER: &str = "NDFERRY_TEST_SWEEPER";
-    let name = "what_a_sweep_has_removed_and_what_it_could_not_is_told";
+    let name = "events_of_a_sweep_report_removals_and_obstacles";
     if env::var_os(SWEEPER).is_none() {
         let place = tempfile::tempdir().unwrap();
         let mut again = Command::new(env::current_exe().unwrap());
@@ -247,7 +249,7 @@ fn what_a_sweep_has_removed_and_what_it_could_not_is_told() {
     }
     let place = fs::canonicalize(env::var_os("NDFERRY_DIR").unwrap()).unwrap();
     let user = place.join(format!("ndferry-{}", rustix::process::geteuid().as_raw()));
-    // Two sessions whose processes have died: one with a file, the other with what is not the store's.
+    // Two dead sessions: one with a file of the store, the other with a foreign file.
     let (dead, odd) = ("00000000000000aa", "00000000000000bb");
     let private = |path: &Path| fs::DirBuilder::new().mode(0o700).create(path).unwrap();
     private(&user);
@@ -260,12 +262,15 @@ fn what_a_sweep_has_removed_and_what_it_could_not_is_told() {
             .unwrap();
         fs::write(data.join(file), "0123456789").unwrap();
     }
-    let told = Listener::during(|| drop(ndferry::store::sweep().unwrap()));
+    let events = Listener::during(|| drop(ndferry::store::sweep().unwrap()));
+    let place = place.to_str().unwrap();
     let about =
-        |told: &&Told| told.fields.iter().any(|(_, value)| value.contains(place.to_str().unwrap()));
-    let told: Vec<_> = told.iter().filter(about).cloned().collect();
-    let (removed, obstacle) =
-        (one(&told, "removed what a dead session left"), one(&told, "a sweep has met an obstacle"));
+        |event: &&RecordedEvent| event.fields.iter().any(|(_, value)| value.contains(place));
+    let events: Vec<_> = events.iter().filter(about).cloned().collect();
+    let (removed, obstacle) = (
+        one(&events, "removed what a dead session left"),
+        one(&events, "a sweep has met an obstacle"),
+    );
     assert_eq!((removed.level, obstacle.level), (Level::INFO, Level::WARN));
     assert!(removed.field("home").ends_with(dead), "{removed:?}");
     assert_eq!((removed.field("files"), removed.field("bytes")), ("1", "10"));

@@ -1,5 +1,6 @@
-//! What reading and writing costs in memory. A test program of its own, with one test: the peak of a process is shared by all
-//! its threads.
+//! The memory that reading and writing needs.
+//!
+//! This test program has only one test, because all threads of a process share its peak.
 #![cfg(target_os = "linux")]
 
 use std::{
@@ -18,12 +19,12 @@ use ndferry::{
 };
 
 const MIB: u64 = 1 << 20;
-/// What a map may cost.
-const NOTHING: u64 = 4 * MIB;
-/// What writing may cost beside the array.
-const BLOCKS: u64 = 16 * MIB;
+/// The limit for mapping a file, beyond the array.
+const MAX_MAP_OVERHEAD: u64 = 4 * MIB;
+/// The limit for writing, beyond the array.
+const MAX_WRITE_OVERHEAD: u64 = 16 * MIB;
 
-/// A figure of `/proc/self/status`, in bytes.
+/// Returns an entry of `/proc/self/status` in bytes.
 fn status(key: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap();
@@ -31,50 +32,50 @@ fn status(key: &str) -> u64 {
     kib * 1024
 }
 
-/// Resident pages that belong to files.
-fn of_files() -> u64 {
+/// The resident bytes of mapped files.
+fn resident_file_bytes() -> u64 {
     status("RssFile") + status("RssShmem")
 }
 
-/// How far the resident size goes up at the most while `run` runs, less the pages of files that are mapped when it has run: they are
-/// there as long as what it gives is.
+/// The peak growth of the resident size during `run`, without the pages of files that its result
+/// maps.
 fn peak_of<T>(run: impl FnOnce() -> T) -> u64 {
-    // From here on the peak is counted anew (proc(5)).
+    // Resets the peak (proc(5)).
     fs::write("/proc/self/clear_refs", "5").unwrap();
-    let (before, files) = (status("VmRSS"), of_files());
+    let (before, files) = (status("VmRSS"), resident_file_bytes());
     let kept = run();
-    let mapped = of_files().saturating_sub(files);
+    let mapped = resident_file_bytes().saturating_sub(files);
     drop(kept);
     status("VmHWM").saturating_sub(before + mapped)
 }
 
-/// Bytes of the arrays that are written: so many that not even one copy could be meant by a few blocks.
+/// The size of the written arrays, which is larger than any limit above.
 const SIZE: u64 = 24 * MIB;
 
 fn square() -> SharedArray<f64, Ix2> {
     SharedArray::from(Array2::<f64>::ones((2048, 1536)))
 }
 
-/// Files of one such array, in every format.
+/// Writes an array to a file of each format.
 fn write(folder: &Path, array: &SharedArray<f64, Ix2>, options: &DumpOptions) -> [PathBuf; 4] {
     let paths = ["a.ferry", "a.npy", "a.npz", "a.safetensors"].map(|name| folder.join(name));
     let any = array.to_any();
     options.dump(&paths[0], array).unwrap();
     options.write_npy(&paths[1], &any).unwrap();
     options.write_npz(&paths[2], [("a", any.clone())]).unwrap();
-    // Always little-endian and in C order.
+    // This format is always little-endian and in C order.
     DumpOptions::new().write_safetensors(&paths[3], [("a", any)], &BTreeMap::new()).unwrap();
     paths
 }
 
-/// Looks at every page of an array.
-fn look_at(array: &SharedArray<f64, Ix2>) {
+/// Reads every page of an array.
+fn touch(array: &SharedArray<f64, Ix2>) {
     assert!(
         array.as_slice_memory_order().unwrap().iter().step_by(512).all(|&element| element == 1.0)
     );
 }
 
-/// A file of zeros that takes no room.
+/// A sparse file of zeros.
 fn zeros(folder: &Path, dtype: DType, nbytes: u64) -> ArrayFile {
     let path = folder.join("zeros.raw");
     File::create(&path).unwrap().set_len(nbytes).unwrap();
@@ -82,13 +83,13 @@ fn zeros(folder: &Path, dtype: DType, nbytes: u64) -> ArrayFile {
 }
 
 // B2
-fn native_arrays_cost_nothing_and_others_themselves(folder: &Path) {
+fn check_reading(folder: &Path) {
     let peak = peak_of(|| {
         let array = zeros(folder, DType::of::<f64>(), 256 * MIB).read::<f64, Ix1>().unwrap();
         assert!(array.as_slice().unwrap().iter().step_by(512).all(|&element| element == 0.0));
         array
     });
-    assert!(peak < NOTHING, "256 MiB were read, {peak} bytes of them copied");
+    assert!(peak < MAX_MAP_OVERHEAD, "{peak} bytes of 256 MiB were copied");
 
     let array = square();
     for byte_order in [ByteOrder::NATIVE, ByteOrder::NATIVE.opposite()] {
@@ -102,53 +103,53 @@ fn native_arrays_cost_nothing_and_others_themselves(folder: &Path) {
                 let peak = peak_of(|| {
                     let file = options.open(&path).unwrap();
                     let array = file.read().unwrap();
-                    look_at(&array);
+                    touch(&array);
                     (file, array)
                 });
                 assert!(
-                    peak.abs_diff(expected) < NOTHING,
-                    "{}, {byte_order}, {how}: {peak} more",
+                    peak.abs_diff(expected) < MAX_MAP_OVERHEAD,
+                    "{}, {byte_order}, {how}: {peak} bytes",
                     path.display()
                 );
             }
         }
-        // As values. What comes from elsewhere is in memory, for there is nothing to map.
+        // Values. Without a path there is no file to map, so all bytes are in memory.
         let path = folder.join("a.ferry");
         let swapped = if byte_order.is_native() { 0 } else { SIZE };
         let peak = peak_of(|| {
             let file = ndferry::open(&path).unwrap();
             let array = file.value().unwrap();
-            look_at(&array);
+            touch(&array);
             (file, array)
         });
-        assert!(peak.abs_diff(swapped) < NOTHING, "value in {byte_order}: {peak} more");
+        assert!(peak.abs_diff(swapped) < MAX_MAP_OVERHEAD, "value in {byte_order}: {peak} bytes");
         let peak = peak_of(|| {
             let array =
                 ndferry::file::from_reader(File::open(&path).unwrap().chain(io::empty())).unwrap();
-            look_at(&array);
+            touch(&array);
             array
         });
         assert!(
-            peak.abs_diff(SIZE + swapped) < NOTHING,
-            "from a reader, in {byte_order}: {peak} more"
+            peak.abs_diff(SIZE + swapped) < MAX_MAP_OVERHEAD,
+            "from a reader, in {byte_order}: {peak} bytes"
         );
     }
 }
 
 // F7
-fn writing_costs_a_few_blocks(folder: &Path) {
+fn check_writing(folder: &Path) {
     let square = square();
     let turned = square.subview(|view| view.reversed_axes());
     let strided = square.subview(|view| view.slice_move(s![..;-1, ..]));
     let plain = square.to_owned();
     let new = DumpOptions::new;
     let foreign = || new().byte_order(ByteOrder::NATIVE.opposite());
-    // Each to all formats; the second is not in one piece.
+    // Each is written to all formats. The second is not contiguous.
     for (name, view, options) in
         [("swapped and turned", &turned, foreign().order(Order::C)), ("strided", &strided, new())]
     {
         let peak = peak_of(|| write(folder, view, &options));
-        assert!(peak < BLOCKS, "{name}: {peak} bytes more");
+        assert!(peak < MAX_WRITE_OVERHEAD, "{name}: {peak} bytes");
     }
     let path = folder.join("a.ferry");
     for (name, options) in [
@@ -160,28 +161,28 @@ fn writing_costs_a_few_blocks(folder: &Path) {
         ("lz4", new().compress(Compression::Lz4)),
     ] {
         let peak = peak_of(|| options.dump(&path, &("value", &plain)).unwrap());
-        assert!(peak < BLOCKS, "in a value, {name}: {peak} bytes more");
+        assert!(peak < MAX_WRITE_OVERHEAD, "in a value, {name}: {peak} bytes");
     }
     let peak = peak_of(|| {
         new().checksums(false).to_writer(io::sink(), &("value", &plain, &turned)).unwrap()
     });
-    assert!(peak < BLOCKS, "to a writer: {peak} bytes more");
+    assert!(peak < MAX_WRITE_OVERHEAD, "to a writer: {peak} bytes");
 }
 
 // F7
-fn converting_costs_a_few_blocks_and_what_is_decompressed(folder: &Path) {
+fn check_converting(folder: &Path) {
     let raw = zeros(folder, "<f8".parse().unwrap(), 64 * MIB);
     let new = DumpOptions::new;
     for name in ["a.npy", "a.npz", "a.safetensors", "a.ferry"] {
         let peak = peak_of(|| ndferry::convert(&raw, None, folder.join(name), &new()).unwrap());
-        assert!(peak < BLOCKS, "to {name}: {peak} bytes more");
+        assert!(peak < MAX_WRITE_OVERHEAD, "to {name}: {peak} bytes");
     }
     let (swapped, path) = (new().byte_order(ByteOrder::Big), folder.join("a.npy"));
     let file = ndferry::open(folder.join("a.npz")).unwrap();
     let peak = peak_of(|| ndferry::convert(&file, None, &path, &swapped).unwrap());
-    assert!(peak < BLOCKS, "swapped: {peak} bytes more");
+    assert!(peak < MAX_WRITE_OVERHEAD, "swapped: {peak} bytes");
 
-    // One after the other: never two of them at once.
+    // Compressed arrays are decompressed one at a time.
     #[cfg(feature = "zstd")]
     {
         let array = raw.read_dyn("").unwrap();
@@ -192,21 +193,21 @@ fn converting_costs_a_few_blocks_and_what_is_decompressed(folder: &Path) {
             let peak =
                 peak_of(|| ndferry::convert(&file, None, folder.join(name), &new()).unwrap());
             assert!(
-                peak.abs_diff(64 * MIB) < BLOCKS,
-                "two that are compressed, to {name}: {peak} bytes more"
+                peak.abs_diff(64 * MIB) < MAX_WRITE_OVERHEAD,
+                "two compressed arrays, to {name}: {peak} bytes"
             );
         }
     }
 }
 
 #[test]
-fn reading_and_writing_cost_what_is_promised() {
+fn memory_of_reading_writing_and_converting_is_limited() {
     if std::env::var_os("NDFERRY_TEST_EMULATED").is_some() {
-        eprintln!("left out: under emulation the memory is the emulator's");
+        eprintln!("skipped: under emulation, the memory of the emulator would be measured");
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    native_arrays_cost_nothing_and_others_themselves(folder.path());
-    writing_costs_a_few_blocks(folder.path());
-    converting_costs_a_few_blocks_and_what_is_decompressed(folder.path());
+    check_reading(folder.path());
+    check_writing(folder.path());
+    check_converting(folder.path());
 }

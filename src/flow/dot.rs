@@ -1,18 +1,49 @@
-//! A flow as a picture, in the language of Graphviz.
+//! Drawing a flow in the language of Graphviz.
 
 use std::fmt::Write;
 
-use super::{Flow, FlowReport, Kind, NodeState};
+use super::{
+    graph::Flow,
+    node::NodeKind,
+    report::{FlowReport, NodeState},
+};
 
 impl Flow {
-    /// The graph for Graphviz (`dot -Tsvg`): an ellipse for each input, a box for each step, a box around all that is per element of an expand; what
-    /// opens a fan-out widens, what collects or folds it narrows.
+    /// Draws the graph in the DOT language of Graphviz.
+    ///
+    /// Render it with `dot -Tsvg`. Inputs are ellipses, steps are boxes, and each fan-out has a
+    /// frame around its steps.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let mut flow = ndferry::flow::Flow::new();
+    /// let x = flow.input::<f64>("x");
+    /// flow.node("double", x, |x| 2.0 * x);
+    /// assert!(flow.dot().contains("n0 -> n1;"));
+    /// ```
     #[must_use]
     pub fn dot(&self) -> String {
         self.draw(None)
     }
 
-    /// As [`dot`](Flow::dot), after a run: with each node's state, the number of its values and the time that they took.
+    /// Draws the graph after a run.
+    ///
+    /// Like [`dot`](Flow::dot), but each node shows its state as a color, the number of its values
+    /// and the time of its function.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use ndferry::{Pool, flow::Flow, pool::Backend};
+    /// # let pool = Pool::builder().workers(1).backend(Backend::Serial).build()?;
+    /// let mut flow = Flow::new();
+    /// let x = flow.input_or("x", 1.5);
+    /// let double = flow.node("double", x, |x| 2.0 * x);
+    /// let outcome = flow.on(&pool).run(double)?;
+    /// assert!(flow.dot_after(&outcome.report).contains("double\\n1 value"));
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
     #[must_use]
     pub fn dot_after(&self, report: &FlowReport) -> String {
         self.draw(Some(report))
@@ -20,7 +51,8 @@ impl Flow {
 
     fn draw(&self, report: Option<&FlowReport>) -> String {
         let mut text = String::from(
-            "digraph flow {\n  rankdir=LR;\n  graph [fontname=\"sans-serif\"]; node [fontname=\"sans-serif\", style=filled];\n",
+            "digraph flow {\n  rankdir=LR;\n  graph [fontname=\"sans-serif\"]; \
+             node [fontname=\"sans-serif\", style=filled];\n",
         );
         self.draw_inside(None, 1, report, &mut text);
         for (at, node) in self.nodes.iter().enumerate() {
@@ -32,42 +64,39 @@ impl Flow {
         text
     }
 
-    /// What is per element of `expand`, and of no fan-out further inside, and then those.
+    /// Draws the nodes whose innermost fan-out is `fan_out`, and the fan-outs inside of it.
     fn draw_inside(
         &self,
-        expand: Option<usize>,
+        fan_out: Option<usize>,
         depth: usize,
         report: Option<&FlowReport>,
         text: &mut String,
     ) {
         let indent = "  ".repeat(depth);
         for (at, node) in self.nodes.iter().enumerate() {
-            let is_expand = matches!(node.kind, Kind::Expand(_));
-            let path = if is_expand { &node.path[..node.path.len() - 1] } else { &node.path };
-            if path.last().copied() != expand {
+            let opens_fan_out = matches!(node.kind, NodeKind::FanOut(_));
+            let path = if opens_fan_out { &node.path[..node.path.len() - 1] } else { &node.path };
+            if path.last().copied() != fan_out {
                 continue;
             }
             let shape = match node.kind {
-                Kind::Input(_) => "ellipse",
-                Kind::Step(_) => "box",
-                // Seen from the side, as the graph goes from left to right.
-                Kind::Expand(_) => "trapezium, orientation=90",
-                Kind::Collect(_) | Kind::Fold { .. } => "invtrapezium, orientation=90",
-                Kind::Group(_) => "hexagon",
+                NodeKind::Input(_) => "ellipse",
+                NodeKind::Step(_) => "box",
+                // The graph goes from left to right, so a trapezium is turned to widen that way.
+                NodeKind::FanOut(_) => "trapezium, orientation=90",
+                NodeKind::Collect(_) | NodeKind::Fold { .. } => "invtrapezium, orientation=90",
+                NodeKind::Group(_) => "hexagon",
             };
-            let (more, color) = told(report, at);
+            let (result, color) = result_and_color(report, at);
             let _ = writeln!(
                 text,
-                "{indent}n{at} [label=\"{}{more}\", shape={shape}, fillcolor=\"{color}\"];",
-                quoted(&node.name)
+                "{indent}n{at} [label=\"{}{result}\", shape={shape}, fillcolor=\"{color}\"];",
+                escaped(&node.name)
             );
-            if is_expand {
+            if opens_fan_out {
                 let _ = writeln!(text, "{indent}subgraph cluster_{at} {{");
-                let _ = writeln!(
-                    text,
-                    "{indent}  label=\"each {}\"; style=rounded;",
-                    quoted(&node.name)
-                );
+                let label = escaped(&node.name);
+                let _ = writeln!(text, "{indent}  label=\"each {label}\"; style=rounded;");
                 self.draw_inside(Some(at), depth + 1, report, text);
                 let _ = writeln!(text, "{indent}}}");
             }
@@ -75,8 +104,8 @@ impl Flow {
     }
 }
 
-/// What a report has to say of a node, and in what color.
-fn told(report: Option<&FlowReport>, at: usize) -> (String, &'static str) {
+/// The lines below a node's name, and its color.
+fn result_and_color(report: Option<&FlowReport>, at: usize) -> (String, &'static str) {
     let Some(node) = report.and_then(|report| report.nodes.get(at)) else {
         return (String::new(), "white");
     };
@@ -87,22 +116,22 @@ fn told(report: Option<&FlowReport>, at: usize) -> (String, &'static str) {
         NodeState::Done => "palegreen",
         NodeState::Failed => "salmon",
     };
-    let mut more = String::new();
+    let mut result = String::new();
     if node.done + node.failed + node.skipped > 0 {
-        let _ =
-            write!(more, "\\n{} {}", node.done, if node.done == 1 { "value" } else { "values" });
+        let unit = if node.done == 1 { "value" } else { "values" };
+        let _ = write!(result, "\\n{} {unit}", node.done);
         for (count, what) in [(node.failed, "failed"), (node.skipped, "skipped")] {
             if count > 0 {
-                let _ = write!(more, ", {count} {what}");
+                let _ = write!(result, ", {count} {what}");
             }
         }
         if !node.time.is_zero() {
-            let _ = write!(more, "\\n{:.1?}", node.time);
+            let _ = write!(result, "\\n{:.1?}", node.time);
         }
     }
-    (more, color)
+    (result, color)
 }
 
-fn quoted(name: &str) -> String {
+fn escaped(name: &str) -> String {
     name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

@@ -1,14 +1,107 @@
-//! Graphs of named steps over a pool: what is computed from what, which part once per element, and what of it is wanted.
+//! Graphs of named steps that run on a pool.
 //!
-//! It owns what a graph is and what follows from it; every step runs as a task of one [call](crate::Pool::call), which sees to
-//! batches, failures and workers. Nothing is scheduled here but what is ready.
+//! Use a [`Flow`] if several results are computed from shared intermediate values, and parts of
+//! the computation run once for each element of a list. To apply one function to a list of items,
+//! use [`Pool::map`](crate::Pool::map) instead.
 //!
-//! Invariants: a node is made from nodes that exist, so there are no cycles; a step is sent its arguments and nothing of the graph;
-//! a value goes when the last step that needs it has been given it.
+//! # Building
+//!
+//! You add nodes to a flow and get a [`Handle`] for each. A step is a function of other handles:
+//!
+//! ```
+//! use ndferry::flow::{Flow, Handle};
+//!
+//! let mut flow = Flow::new();
+//! let x = flow.input::<f64>("x"); // set for each run
+//! let factor = flow.input_or("factor", 2.0); // has a default
+//! let scaled: Handle<f64> = flow.node("scaled", (x, factor), |x, factor| x * factor);
+//! let root = flow.try_node("root", scaled, |x| {
+//!     if *x < 0.0 { Err("negative") } else { Ok(x.sqrt()) }
+//! });
+//! ```
+//!
+//! The function of a step gets references, because other steps may need the values as well. It is
+//! a function, a method, or a closure that captures nothing. Arguments are limited to eight. Large
+//! arrays should be [`SharedArray`](crate::SharedArray)s: they are written once, and every step
+//! maps them.
+//!
+//! # Running
+//!
+//! [`Flow::on`] starts a run on a pool. Only the nodes that the requested outputs need are
+//! computed, and independent steps run in parallel:
+//!
+//! ```
+//! # use ndferry::{Pool, flow::Flow, pool::Backend};
+//! # let pool = Pool::builder().workers(1).backend(Backend::Serial).build()?;
+//! # let mut flow = Flow::new();
+//! # let x = flow.input::<f64>("x");
+//! # let root = flow.node("root", x, |x| x.sqrt());
+//! let value = flow.on(&pool).set(x, 4.0).get(root)?; // the value, or the first failure
+//! assert_eq!(value, 2.0);
+//!
+//! let outcome = flow.on(pool.job().keep_going()).set(x, 4.0).run(root)?; // and a report
+//! assert_eq!(outcome.outputs, Some(2.0));
+//! assert!(outcome.failures.is_empty());
+//! # Ok::<(), ndferry::Error>(())
+//! ```
+//!
+//! # Fan-out
+//!
+//! [`Flow::fan_out`] runs the steps after it for each element of a list. The type of a handle
+//! shows that: `Handle<T, PerElement>` has a value for each element. The compiler rejects a step
+//! that needs one value and gets many. A step can use values from outside of the fan-out, which
+//! are sent to each element. Fan-outs can be nested.
+//!
+//! # Several collects
+//!
+//! [`Flow::collect`] makes a list of a node's values for all elements. [`Flow::fold`] combines
+//! them into one value. You can use both as often as you like, on any node of the fan-out. The
+//! work for an element is done only once:
+//!
+//! ```
+//! # use ndferry::{Pool, flow::{Flow, Handle, marker::PerElement}, pool::Backend};
+//! # let pool = Pool::builder().workers(1).backend(Backend::Serial).build()?;
+//! let mut flow = Flow::new();
+//! let list = flow.input::<Vec<f64>>("list");
+//! let x: Handle<f64, PerElement> = flow.fan_out("x", list);
+//! let total = flow.fold("total", x, 0.0, |total, x| total + x);
+//! let share = flow.node("share", (x, total), |x, total| x / total); // for each element
+//! let shares = flow.collect("shares", share);
+//! let largest = flow.fold("largest", share, 0.0, |largest: f64, share| largest.max(*share));
+//!
+//! let run = flow.on(&pool).set(list, vec![1.0, 3.0]);
+//! assert_eq!(run.get((shares, largest))?, (vec![0.25, 0.75], 0.75));
+//! # Ok::<(), ndferry::Error>(())
+//! ```
+//!
+//! # Flows as data
+//!
+//! A flow contains functions, so it cannot be sent to a worker or stored in a file. A [`FlowSpec`]
+//! can: it consists of a name, a [`FlowConfig`] and the names of the outputs. A [`FlowRegistry`]
+//! builds the flow from it.
+//!
+//! # Flows inside workers
+//!
+//! A step of a flow, or any task of a pool, can build and run another flow. It gets a `FlowSpec`
+//! as an argument and creates a pool, which has as many workers as there are free cores. See
+//! [`FlowRegistry`] for an example.
+//!
+//! # Drawing
+//!
+//! [`Flow::dot`] draws the graph for Graphviz, [`Flow::dot_after`] the graph with the state and
+//! time of each node after a run.
+// A node is made from handles of earlier nodes, so a graph has no cycles. A task is sent the
+// arguments of its step and nothing of the graph. A value is dropped after its last use.
 
+mod axes;
 mod dot;
+mod engine;
+mod erased;
+mod graph;
 mod handle;
+mod inputs;
 mod node;
+mod outputs;
 mod plan;
 #[cfg(doctest)]
 mod refused;
@@ -17,359 +110,20 @@ mod run;
 mod spec;
 mod state;
 
-use std::{
-    any::{TypeId, type_name},
-    collections::HashMap,
-    error::Error as StdError,
-    fmt,
-    panic::Location,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
-
-pub use handle::{Data, Each, Handle, Handles, Join, Level, Outputs, Single};
-use handle::{Value, owned};
-use node::{Kind, Node, Step};
+pub use graph::Flow;
+pub use handle::{Handle, Value};
 pub use report::{ElementReport, FlowReport, NodeReport, NodeState};
-pub use run::{Ran, Run};
-pub use spec::{Config, FlowSpec, Flows};
+pub use run::{Outcome, RunBuilder};
+pub use spec::{FlowConfig, FlowRegistry, FlowSpec};
 
-use crate::{
-    Error, Result, near,
-    pool::{Arguments, Gives, MayFail, Remote, Returns},
-};
-
-/// A graph of named steps.
+/// Types and sealed traits in the signatures of [`Flow`] and [`Handle`].
 ///
-/// Steps are added in the order in which they depend on each other, each from [handles](Handle) of others. [`expand`](Flow::expand) makes a list
-/// into a fan-out: what is made of its elements is made once per element, until [`collect`](Flow::collect) or [`fold`](Flow::fold) bring them
-/// together again, as often as wanted. Nothing runs until something is [asked for](Flow::on), and then only what that needs.
-///
-/// ```
-/// # fn main() -> ndferry::Result<()> {
-/// # ndferry::init();
-/// use ndferry::{Pool, flow::Flow};
-///
-/// let mut flow = Flow::new();
-/// let text = flow.input::<String>("text");
-/// let words = flow.node("words", text, |text: &String| text.split(' ').map(String::from).collect::<Vec<_>>());
-/// let word = flow.expand("word", words);
-/// let length = flow.node("length", word, String::len);
-/// let first = flow.node("first", word, |word| word.chars().next());
-/// let lengths = flow.collect("lengths", length);
-/// let longest = flow.fold("longest", length, 0, |longest, length| longest.max(*length));
-/// let firsts = flow.collect("firsts", first);
-///
-/// let pool = Pool::builder().workers(2).build()?;
-/// let (lengths, longest, firsts) =
-///     flow.on(&pool).set(text, "to be or not".to_string()).get((lengths, longest, firsts))?;
-/// assert_eq!((lengths, longest), (vec![2, 2, 2, 3], 3));
-/// assert_eq!(firsts, ['t', 'b', 'o', 'n'].map(Some));
-/// # Ok(())
-/// # }
-/// ```
-///
-/// Functions of steps get references, because values are shared: `fn(&A) -> R`, `fn(&A, &B) -> R`, and so on up to eight. They are plain
-/// functions, methods, or closures that capture nothing; what they need besides the elements at hand comes from other nodes, sent along. As
-/// everywhere, large arrays are best [`SharedArray`](crate::SharedArray)s: written once, mapped by every step that gets them.
-///
-/// Whether there is one value or one per element is part of a handle's type, so that mixing them up is an error of the compiler. What
-/// types cannot say is found by [`check`](Flow::check), which every run begins with: names given twice, elements of different
-/// fan-outs in one step, names that there are not.
-pub struct Flow {
-    id: u64,
-    nodes: Vec<Node>,
-    names: HashMap<Arc<str>, usize>,
-    problems: Vec<String>,
-}
-
-impl Flow {
-    /// A graph with nothing in it.
-    #[must_use]
-    pub fn new() -> Self {
-        static FLOWS: AtomicU64 = AtomicU64::new(0);
-
-        let id = FLOWS.fetch_add(1, Ordering::Relaxed);
-        Self { id, nodes: Vec::new(), names: HashMap::new(), problems: Vec::new() }
-    }
-
-    /// A value that is [set](Run::set) for every run.
-    #[track_caller]
-    pub fn input<T: Data>(&mut self, name: &str) -> Handle<T> {
-        self.add(name, &[], Kind::Input(None))
-    }
-
-    /// A value that may be set for a run, and is `default` where it is not.
-    #[track_caller]
-    pub fn input_or<T: Data>(&mut self, name: &str, default: T) -> Handle<T> {
-        self.add(name, &[], Kind::Input(Some(Arc::new(default))))
-    }
-
-    /// A step: `f` of the values of `from`, which is a handle, a tuple of handles, or `()`.
-    ///
-    /// If some of them are per element, the step is: it runs once per element, with the values of the others for each.
-    #[track_caller]
-    pub fn node<H: Handles, R: Data>(
-        &mut self,
-        name: &str,
-        from: H,
-        f: <H::Arguments as Arguments>::Function<R>,
-    ) -> Handle<R, H::Level> {
-        self.step::<H, R, Gives>(name, &from, f)
-    }
-
-    /// As [`node`](Flow::node), for a function that returns a `Result`.
-    #[track_caller]
-    pub fn try_node<H: Handles, R: Data, E>(
-        &mut self,
-        name: &str,
-        from: H,
-        f: <H::Arguments as Arguments>::Function<Result<R, E>>,
-    ) -> Handle<R, H::Level>
-    where
-        E: Into<Box<dyn StdError + Send + Sync>>,
-    {
-        self.step::<H, R, MayFail<E>>(name, &from, f)
-    }
-
-    #[track_caller]
-    fn step<H: Handles, R: Data, F: Returns<R>>(
-        &mut self,
-        name: &str,
-        from: &H,
-        f: <H::Arguments as Arguments>::Function<F::Out>,
-    ) -> Handle<R, H::Level> {
-        let remote = Remote::node::<H::Arguments, R, F>(f).map_err(|error| error.message());
-        if let Err(why) = &remote {
-            self.problem(format!("node {name:?}: {why}"), Location::caller());
-        }
-        let step = Step { remote: remote.ok(), pack: H::pack, read: node::read::<R> };
-        self.add(name, &from.nodes(), Kind::Step(step))
-    }
-
-    /// A fan-out: each element of what `list` has becomes a value of the node, and what is made of it is per element.
-    ///
-    /// `list` is a `Vec`, a range, or any value that is serde data and an iterable of its own: a type of yours that names a file, say, and whose
-    /// iterator reads it. The iterator runs in this process, and no further ahead than workers are with its elements, unless
-    /// something per element waits for all of them.
-    #[track_caller]
-    pub fn fan_out<V, L: Level>(
-        &mut self,
-        name: &str,
-        list: Handle<V, L>,
-    ) -> Handle<V::Item, Each<L>>
-    where
-        V: Data + Clone + IntoIterator<Item: Data, IntoIter: 'static>,
-    {
-        let open = |list: Value| -> Box<dyn Iterator<Item = Value>> {
-            Box::new(
-                owned::<V>(list).into_iter().flatten().map(|element| Arc::new(element) as Value),
-            )
-        };
-        self.add(name, &[(list.flow, list.node)], Kind::Expand(open))
-    }
-
-    /// The values of a node in a list, in the order of the elements of the innermost fan-out that it is in.
-    #[track_caller]
-    pub fn collect<T: Data + Clone, L: Level>(
-        &mut self,
-        name: &str,
-        each: Handle<T, Each<L>>,
-    ) -> Handle<Vec<T>, L> {
-        self.add(name, &[(each.flow, each.node)], Kind::Collect(node::gather::<T>))
-    }
-
-    /// The values of a node, combined into one, beginning with `start`, in the order of the elements of the innermost fan-out that it is in. No
-    /// more of them are kept than come out of turn. `f` runs in the process that runs the flow.
-    #[track_caller]
-    pub fn fold<T: Data, A: Data + Clone, L: Level>(
-        &mut self,
-        name: &str,
-        each: Handle<T, Each<L>>,
-        start: A,
-        f: fn(A, &T) -> A,
-    ) -> Handle<A, L> {
-        let combine = move |folded: Value, value: &Value| -> Value {
-            match (owned::<A>(folded), value.downcast_ref::<T>()) {
-                (Some(folded), Some(value)) => Arc::new(f(folded, value)),
-                _ => unreachable!("values have the types of their handles"),
-            }
-        };
-        self.add(
-            name,
-            &[(each.flow, each.node)],
-            Kind::Fold { start: Arc::new(start), combine: Arc::new(combine) },
-        )
-    }
-
-    /// The values of the nodes called `names`, in that order, in a list: for names that come from a [configuration](Config).
-    ///
-    /// All of them have values of one type, and as many as each other.
-    #[track_caller]
-    pub fn group<T: Data + Clone, L: Level>(
-        &mut self,
-        name: &str,
-        names: impl IntoIterator<Item: AsRef<str>>,
-    ) -> Handle<Vec<T>, L> {
-        let mut from = Vec::new();
-        for member in names {
-            match self.find::<T, L>(member.as_ref()) {
-                Ok(handle) => from.push((handle.flow, handle.node)),
-                Err(error) => {
-                    self.problem(format!("group {name:?}: {}", error.message()), Location::caller())
-                }
-            }
-        }
-        self.add(name, &from, Kind::Group(node::gather::<T>))
-    }
-
-    /// The handle of the node called `name`.
-    ///
-    /// ```
-    /// # use ndferry::flow::{Flow, Handle};
-    /// let mut flow = Flow::new();
-    /// flow.input_or("threshold", 0.5);
-    /// let threshold: Handle<f64> = flow.find("threshold")?;
-    /// let error = flow.find::<f64, ndferry::flow::Single>("treshold").unwrap_err();
-    /// assert!(error.to_string().contains("\"threshold\""));
-    /// # Ok::<(), ndferry::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// Where there is none, or its values are of another type, or there are as many of them as the handle's type says not.
-    pub fn find<T: 'static, L: Level>(&self, name: &str) -> Result<Handle<T, L>> {
-        let at = self.node_named(name)?;
-        let node = &self.nodes[at];
-        if node.type_id != TypeId::of::<T>() || node.path.len() != L::DEPTH {
-            let levels = |depth: usize| match depth {
-                0 => "one".into(),
-                1 => "one per element".into(),
-                depth => format!("one per element, {depth} fan-outs deep"),
-            };
-            return Err(Error::invalid_input(format!(
-                "the values of node {name:?} are {} ({}), not {} ({})",
-                node.type_name,
-                levels(node.path.len()),
-                type_name::<T>(),
-                levels(L::DEPTH)
-            )));
-        }
-        Ok(Handle::new(self.id, at))
-    }
-
-    fn node_named(&self, name: &str) -> Result<usize> {
-        let unknown = || {
-            let close = near::hint(name, self.nodes.iter().map(|node| &*node.name));
-            Error::invalid_input(format!("there is no node {name:?}{close}"))
-        };
-        self.names.get(name).copied().ok_or_else(unknown)
-    }
-
-    /// Whether the graph is one that can run, as far as can be told before anything is asked for.
-    ///
-    /// # Errors
-    ///
-    /// Every name that was given twice, with both places; every step that joins elements of different fan-outs; every name in a
-    /// [`group`](Flow::group) that there is not, with those that are close to it; every handle of another flow.
-    pub fn check(&self) -> Result<()> {
-        match &*self.problems {
-            [] => Ok(()),
-            problems => Err(Error::invalid_input(problems.join("; "))),
-        }
-    }
-
-    fn problem(&mut self, what: String, place: &Location<'_>) {
-        self.problems.push(format!("{what} (at {place})"));
-    }
-
-    #[track_caller]
-    fn add<T: 'static, L: Level>(
-        &mut self,
-        name: &str,
-        from: &[(u64, usize)],
-        kind: Kind,
-    ) -> Handle<T, L> {
-        let (added, at) = (Location::caller(), self.nodes.len());
-        let name: Arc<str> = name.into();
-        if let Some(other) = self.names.insert(Arc::clone(&name), at) {
-            let first = self.nodes[other].added;
-            self.names.insert(Arc::clone(&name), other);
-            self.problem(
-                format!("there are two nodes {name:?}, the first added at {first}"),
-                added,
-            );
-        }
-        let mut inputs = Vec::with_capacity(from.len());
-        for &(flow, node) in from {
-            if flow == self.id {
-                inputs.push(node);
-            } else {
-                self.problem(format!("node {name:?} is made from a node of another flow"), added);
-            }
-        }
-        let mut path = self.joined(&name, &inputs, added);
-        match kind {
-            Kind::Expand(_) => path = path.iter().copied().chain([at]).collect(),
-            Kind::Collect(_) | Kind::Fold { .. } => {
-                path = path[..path.len().saturating_sub(1)].into()
-            }
-            Kind::Input(_) | Kind::Step(_) | Kind::Group(_) => {}
-        }
-        if path.len() != L::DEPTH {
-            // A handle of another flow, or a group without members, has no fan-out to be in.
-            self.problem(
-                format!(
-                    "node {name:?} is said to be per element, and is made from nothing that is"
-                ),
-                added,
-            );
-        }
-        self.nodes.push(Node {
-            name,
-            added,
-            path,
-            inputs,
-            kind,
-            type_id: TypeId::of::<T>(),
-            type_name: type_name::<T>(),
-        });
-        Handle::new(self.id, at)
-    }
-
-    /// The fan-outs that a node made from `inputs` is in, outermost first.
-    fn joined(&mut self, name: &str, inputs: &[usize], added: &Location<'_>) -> Arc<[usize]> {
-        let paths = || inputs.iter().map(|&input| &self.nodes[input].path);
-        let Some(deepest) = paths().max_by_key(|path| path.len()).cloned() else {
-            return Arc::new([]);
-        };
-        let other =
-            paths().find_map(|path| path.iter().zip(&*deepest).find(|(one, other)| one != other));
-        if let Some((&one, &other)) = other {
-            let [one, other] = [one, other].map(|expand| self.nodes[expand].name.clone());
-            self.problem(
-                format!(
-                    "node {name:?} joins elements of {one:?} with elements of {other:?}, which are of different fan-outs: \
-                     collect one of them first"
-                ),
-                added,
-            );
-        }
-        deepest
-    }
-}
-
-impl Default for Flow {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl fmt::Debug for Flow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.nodes.iter().map(|node| &node.name).collect();
-        f.debug_tuple("Flow").field(&names).finish()
-    }
+/// You need them only to name the type of a handle, or to write functions that are generic over
+/// handles.
+pub mod marker {
+    pub use super::{
+        axes::{Axes, Broadcast, PerElement, Single},
+        inputs::Inputs,
+        outputs::Outputs,
+    };
 }

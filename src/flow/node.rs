@@ -1,68 +1,71 @@
-//! Nodes as the graph has them: values and functions without their types.
+//! Nodes as the graph holds them, without the types of their values.
 
 use std::{any::TypeId, panic::Location, sync::Arc};
 
-use super::handle::{Data, Packing, Shared, Value, owned};
-use crate::{
-    Result,
-    pool::{Entry, Reading, Remote},
+use super::{
+    engine::{MessageEntry, Packer, Reading, RemoteFunction},
+    erased::{ErasedValue, owned},
+    handle::Value,
 };
+use crate::Result;
 
-/// A node.
 pub(super) struct Node {
     pub(super) name: Arc<str>,
+    /// The call in the user's code that added the node.
     pub(super) added: &'static Location<'static>,
-    /// The expands whose elements it is per, outermost first; of an expand, itself the last.
+    /// The fan-outs that the node is in, outermost first. A fan-out itself is the last of its own.
     pub(super) path: Arc<[usize]>,
     pub(super) inputs: Vec<usize>,
-    pub(super) kind: Kind,
+    pub(super) kind: NodeKind,
     pub(super) type_id: TypeId,
     pub(super) type_name: &'static str,
 }
 
-/// What gives a node its values.
-pub(super) enum Kind {
-    /// Whoever runs the flow, or this.
-    Input(Option<Value>),
-    Step(Step),
-    /// The elements of a list, which this opens.
-    Expand(fn(Value) -> Box<dyn Iterator<Item = Value>>),
-    /// All elements of a fan-out, which this makes a list.
+/// How a node gets its values.
+pub(super) enum NodeKind {
+    /// Set for each run, or this default.
+    Input(Option<ErasedValue>),
+    Step(StepFunction),
+    /// Turns a list into an iterator over its elements.
+    FanOut(fn(ErasedValue) -> Box<dyn Iterator<Item = ErasedValue>>),
+    /// Turns all elements of a fan-out into a list.
     Collect(Gather),
-    /// All elements of a fan-out, one after another.
+    /// Combines the elements of a fan-out, one after another.
     Fold {
-        start: Value,
+        start: ErasedValue,
         combine: Combine,
     },
-    /// Other nodes, which this makes a list.
+    /// Turns the values of several nodes into a list.
     Group(Gather),
 }
 
-/// Makes values of one type a list of that type.
-pub(super) type Gather = fn(Vec<Value>) -> Value;
+/// Makes a list of values of one type.
+pub(super) type Gather = fn(Vec<ErasedValue>) -> ErasedValue;
 
-/// Adds a value to what has been folded.
-pub(super) type Combine = Arc<dyn Fn(Value, &Value) -> Value + Send + Sync>;
+/// Adds a value to a fold.
+pub(super) type Combine = Arc<dyn Fn(ErasedValue, &ErasedValue) -> ErasedValue + Send + Sync>;
 
 /// A function that runs as a task.
 #[derive(Clone, Copy)]
-pub(super) struct Step {
-    /// `None`: it cannot be named to a worker, which is one of the flow's problems.
-    pub(super) remote: Option<Remote>,
-    pub(super) pack: fn(&[Shared], u64, &mut Packing<'_>) -> Result<()>,
-    /// Reads how long it took, in nanoseconds, and its value.
-    pub(super) read: fn(Reading<'_>) -> Entry<(u64, Value)>,
+pub(super) struct StepFunction {
+    /// `None` if workers cannot find the function. The flow has then recorded a problem.
+    pub(super) remote: Option<RemoteFunction>,
+    pub(super) pack: fn(&[ErasedValue], u64, &mut Packer) -> Result<()>,
+    /// Reads the time that the function took, in nanoseconds, and its result.
+    pub(super) read: fn(Reading<'_>) -> MessageEntry<(u64, ErasedValue)>,
 }
 
-pub(super) fn read<R: Data>(reading: Reading<'_>) -> Entry<(u64, Value)> {
+pub(super) fn read<R: Value>(reading: Reading<'_>) -> MessageEntry<(u64, ErasedValue)> {
     match reading.read::<(u64, R)>() {
-        Entry::Value(value) => {
-            Entry::Value(value.map(|(took, value)| (took, Arc::new(value) as Value)))
+        MessageEntry::Value(value) => {
+            MessageEntry::Value(value.map(|(nanos, value)| (nanos, Arc::new(value) as ErasedValue)))
         }
-        Entry::Report(report, elapsed, said) => Entry::Report(report, elapsed, said),
+        MessageEntry::Report(report, elapsed, stderr) => {
+            MessageEntry::Report(report, elapsed, stderr)
+        }
     }
 }
 
-pub(super) fn gather<T: Data + Clone>(values: Vec<Value>) -> Value {
+pub(super) fn gather<T: Value + Clone>(values: Vec<ErasedValue>) -> ErasedValue {
     Arc::new(values.into_iter().filter_map(owned::<T>).collect::<Vec<T>>())
 }

@@ -1,61 +1,65 @@
-//! What the compiler refuses (G4), as documentation tests: each flow that must not compile follows one that does and differs in the one
-//! thing that is wrong. (Which error it is, the code beside `compile_fail`, only a nightly compiler checks.)
+//! Mistakes that the compiler must reject, as doc tests (G4).
 //!
-//! One value, where there has to be one per element: collected.
+//! Each program that must not compile follows one that does, and differs only in the mistake. The
+//! error code beside `compile_fail` is checked by nightly compilers only.
+//!
+//! Collecting one value instead of one per element:
 //!
 //! ```
 //! # let mut flow = ndferry::flow::Flow::new();
 //! let list = flow.input::<Vec<f64>>("list");
-//! let x = flow.expand("x", list);
+//! let x = flow.fan_out("x", list);
 //! flow.collect("all", x);
 //! ```
 //!
 //! ```compile_fail,E0308
 //! # let mut flow = ndferry::flow::Flow::new();
 //! let list = flow.input::<Vec<f64>>("list");
-//! let x = flow.expand("x", list);
+//! let x = flow.fan_out("x", list);
 //! flow.collect("all", list);
 //! ```
 //!
-//! One value per element, where one is said to be wanted.
+//! Declaring one value for a node that has one per element:
 //!
 //! ```
-//! # use ndferry::flow::{Each, Flow, Handle};
+//! # use ndferry::flow::{Flow, Handle, marker::PerElement};
 //! # let mut flow = Flow::new();
 //! let list = flow.input::<Vec<f64>>("list");
-//! let x = flow.expand("x", list);
-//! let squared: Handle<f64, Each> = flow.node("squared", x, |x| x * x);
+//! let x = flow.fan_out("x", list);
+//! let squared: Handle<f64, PerElement> = flow.node("squared", x, |x| x * x);
 //! ```
 //!
 //! ```compile_fail,E0308
-//! # use ndferry::flow::{Each, Flow, Handle};
+//! # use ndferry::flow::{Flow, Handle, marker::PerElement};
 //! # let mut flow = Flow::new();
 //! let list = flow.input::<Vec<f64>>("list");
-//! let x = flow.expand("x", list);
+//! let x = flow.fan_out("x", list);
 //! let squared: Handle<f64> = flow.node("squared", x, |x| x * x);
 //! ```
 //!
-//! One value set, where there is one per element.
+//! Setting one value for a node that has one per element:
 //!
 //! ```
 //! # let mut flow = ndferry::flow::Flow::new();
-//! # let pool = ndferry::Pool::builder().workers(1).backend(ndferry::pool::Backend::Serial).build()?;
+//! # use ndferry::pool::Backend;
+//! # let pool = ndferry::Pool::builder().workers(1).backend(Backend::Serial).build()?;
 //! let list = flow.input::<Vec<f64>>("list");
-//! let x = flow.expand("x", list);
+//! let x = flow.fan_out("x", list);
 //! flow.on(&pool).set(x, vec![1.0]).get(x)?;
 //! # Ok::<(), ndferry::Error>(())
 //! ```
 //!
 //! ```compile_fail,E0308
 //! # let mut flow = ndferry::flow::Flow::new();
-//! # let pool = ndferry::Pool::builder().workers(1).backend(ndferry::pool::Backend::Serial).build()?;
+//! # use ndferry::pool::Backend;
+//! # let pool = ndferry::Pool::builder().workers(1).backend(Backend::Serial).build()?;
 //! let list = flow.input::<Vec<f64>>("list");
-//! let x = flow.expand("x", list);
+//! let x = flow.fan_out("x", list);
 //! flow.on(&pool).set(x, 1.0).get(x)?;
 //! # Ok::<(), ndferry::Error>(())
 //! ```
 //!
-//! A function of another type than the node that it is made from.
+//! A function whose argument has another type than the input:
 //!
 //! ```
 //! # let mut flow = ndferry::flow::Flow::new();
@@ -69,7 +73,7 @@
 //! flow.node("length", text, |text: &String| text.len());
 //! ```
 //!
-//! A function that captures: what it needs is another handle.
+//! A function that captures a value. The value must be an input instead:
 //!
 //! ```
 //! # let mut flow = ndferry::flow::Flow::new();
@@ -83,7 +87,7 @@
 //! flow.node("scaled", x, |x| x * factor);
 //! ```
 //!
-//! A value that is not data.
+//! A value that is not serde data:
 //!
 //! ```
 //! # let mut flow = ndferry::flow::Flow::new();
@@ -95,16 +99,16 @@
 //! flow.node("now", (), || std::time::Instant::now());
 //! ```
 //!
-//! A single value as a list to fan out.
+//! Fanning out a value that is not a list:
 //!
 //! ```
 //! # let mut flow = ndferry::flow::Flow::new();
 //! let x = flow.input::<Vec<f64>>("x");
-//! flow.expand("element", x);
+//! flow.fan_out("element", x);
 //! ```
 //!
 //! ```compile_fail,E0277
 //! # let mut flow = ndferry::flow::Flow::new();
 //! let x = flow.input::<f64>("x");
-//! flow.expand("element", x);
+//! flow.fan_out("element", x);
 //! ```

@@ -1,61 +1,82 @@
-//! What a run of a flow has done.
+//! What a run did, node by node.
 
 use std::time::Duration;
 
-/// What a run of a flow has done, node by node: [`Ran::report`](super::Ran::report).
+/// The report of a run: the [`report`](crate::flow::Outcome::report) of an outcome.
+///
+/// To draw it, pass it to [`Flow::dot_after`](crate::flow::Flow::dot_after).
+///
+/// # Examples
+///
+/// ```
+/// # use ndferry::{Pool, flow::{Flow, NodeState}, pool::Backend};
+/// # let pool = Pool::builder().workers(1).backend(Backend::Serial).build()?;
+/// let mut flow = Flow::new();
+/// let list = flow.input_or("list", vec![1, 2]);
+/// let x = flow.fan_out("x", list);
+/// let next = flow.node("next", x, |x| x + 1);
+///
+/// let report = flow.on(&pool).run(next)?.report;
+/// let node = &report.nodes[2];
+/// assert_eq!((&*node.name, node.state, node.done), ("next", NodeState::Done, 2));
+/// println!("{:?} in {} elements, {:?} in all", node.time, node.elements.len(), report.elapsed);
+/// # Ok::<(), ndferry::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct FlowReport {
     /// All nodes, in the order in which they were added.
     pub nodes: Vec<NodeReport>,
-    /// How long the run took.
+    /// The duration of the run.
     pub elapsed: Duration,
 }
 
-/// What has become of a node.
+/// The report on one node of a run.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct NodeReport {
     /// The node's name.
     pub name: String,
-    /// In one word.
+    /// The node's final state.
     pub state: NodeState,
-    /// Values it has.
+    /// The number of values that the node has.
     pub done: u64,
-    /// Values it does not have, because its function failed.
+    /// The number of values that are missing because the node's function failed.
     pub failed: u64,
-    /// Values it does not have, because what they are made from failed.
+    /// The number of values that are missing because an input failed.
     pub skipped: u64,
-    /// How long its function ran, all times together.
+    /// The total time that the node's function ran.
     pub time: Duration,
-    /// Each of the times that its function ran, or should have, in the order in which they ended.
+    /// The elements of the node, in the order in which they finished.
     pub elements: Vec<ElementReport>,
 }
 
-/// In what state a node was left.
+/// The final state of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NodeState {
-    /// Nothing that was asked for needs it.
+    /// No requested output needs the node.
     NotNeeded,
-    /// Its value was set, or is its default.
+    /// The node's value was set, or is its default.
     Given,
-    /// It was needed, and the run ended before all of it was done.
+    /// The run ended before the node had all its values.
     Unfinished,
-    /// It has all its values.
+    /// The node has all its values.
     Done,
-    /// It lacks values, because of a failure.
+    /// Values are missing because of a failure.
     Failed,
 }
 
-/// One of the times that the function of a node ran.
+/// The report on one execution of a node's function.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ElementReport {
-    /// The place among the elements of each fan-out that the node is in, outermost first; of a node outside of all, nothing.
+    /// The index in each fan-out that the node is in, outermost first.
+    ///
+    /// It is empty if the node is in no fan-out.
     pub path: Vec<u64>,
-    /// Whether there is a value. `false`: it failed, or what it is made from did.
+    /// Whether there is a value. If not, the function or one of its inputs failed.
     pub done: bool,
-    /// How long the function ran.
+    /// The time that the function ran.
     pub time: Duration,
 }

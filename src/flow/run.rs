@@ -1,199 +1,303 @@
-//! What is asked of a flow, with what, and what came of it.
+//! Running a flow: setting values, requesting outputs, and the outcome.
 
 use std::{collections::HashMap, fmt, panic::Location, time::Instant};
 
 use super::{
-    Data, Flow, FlowReport, Handle, Kind, Level, NodeReport, NodeState, Outputs,
-    handle::Found,
+    axes::Axes,
+    engine::{FailFast, NoContext, OnError},
+    erased::ValueTree,
+    graph::Flow,
+    handle::{Handle, NodeId, Value},
+    node::NodeKind,
+    outputs::Outputs,
     plan::Plan,
-    state::{State, Tally},
+    report::{FlowReport, NodeReport, NodeState},
+    state::{NodeProgress, RunState},
 };
 use crate::{
     Error, Result,
-    pool::{FailFast, Job, Mode, NoContext},
-    pool::{TaskError, TaskErrorKind},
+    pool::{Job, TaskError, TaskErrorKind},
 };
 
-/// A run of a flow being made up: values are set, something is asked for.
-#[must_use = "a flow runs when it is asked for something"]
-pub struct Run<'r, M = FailFast> {
+/// The name of a run in errors that concern no single node.
+const FLOW_LABEL: &str = "(a flow)";
+
+/// A builder for a run of a flow.
+///
+/// [`Flow::on`] creates it. [`set`](RunBuilder::set) the inputs, then call one of these:
+///
+/// - [`get`](RunBuilder::get) returns the values, or the first failure as an error.
+/// - [`run`](RunBuilder::run) returns an [`Outcome`]: the values that were computed, all failures,
+///   and a report. Use it after [`Job::keep_going`], or to draw the run.
+///
+/// `M` is the error mode of the job: [`FailFast`] by default, and another type after
+/// [`Job::keep_going`].
+///
+/// # Examples
+///
+/// ```
+/// # use ndferry::{Pool, flow::Flow, pool::Backend};
+/// # let pool = Pool::builder().workers(1).backend(Backend::Serial).build()?;
+/// let mut flow = Flow::new();
+/// let (x, y) = (flow.input::<f64>("x"), flow.input::<f64>("y"));
+/// let product = flow.node("product", (x, y), |x, y| x * y);
+/// assert_eq!(flow.on(&pool).set(x, 3.0).set(y, 0.5).get(product)?, 1.5);
+/// # Ok::<(), ndferry::Error>(())
+/// ```
+#[must_use = "a flow runs when `get` or `run` is called"]
+pub struct RunBuilder<'r, M = FailFast> {
     flow: &'r Flow,
-    call: Job<'r, NoContext, M>,
-    set: HashMap<usize, Found>,
+    job: Job<'r, NoContext, M>,
+    set: HashMap<usize, ValueTree>,
     problem: Option<Error>,
 }
 
-/// What came of a run: [`Run::run`].
+/// The outcome of [`RunBuilder::run`], which may include failures.
+///
+/// # Examples
+///
+/// See [`RunBuilder::run`].
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Ran<K> {
-    /// What was asked for, as far as it came to be: for each handle an `Option<T>`, or one of a list of them for each fan-out that it is in. Of a
-    /// fan-out whose elements were not all taken, because the run was ended before, those that were.
-    pub outputs: K,
-    /// What failed. Without [`keep_going`](Call::keep_going), the first failure.
+pub struct Outcome<P> {
+    /// The requested outputs that were computed.
+    ///
+    /// Each handle gives an `Option<T>` or, in a fan-out, an `Option` of a list of these. If the
+    /// run ended before all elements were read, the list contains the elements read so far.
+    pub outputs: P,
+    /// The failures. Without [`Job::keep_going`], at most one.
     pub failures: Vec<TaskError>,
-    /// What was done.
+    /// The state and time of each node.
     pub report: FlowReport,
 }
 
 impl Flow {
-    /// A run of the flow on a pool, or on a [call](crate::Pool::call) of it with options: `flow.on(pool.call().retries(1))`. A call's options are for each
-    /// step, but for those that are about the call as a whole; its [label](Call::label) goes before the nodes' names in errors.
+    /// Starts building a run on a pool.
     ///
-    /// Over which backend does not matter: [`Backend::Serial`](crate::pool::Backend::Serial) runs the steps one after another in this thread.
-    pub fn on<'r, M: Mode>(&'r self, pool: impl Into<Job<'r, NoContext, M>>) -> Run<'r, M> {
-        Run { flow: self, call: pool.into(), set: HashMap::new(), problem: None }
+    /// To set options, pass a [job](crate::Pool::job) of the pool instead of the pool:
+    /// `flow.on(pool.job().retries(1))`. Timeouts, retries and batches apply to each step, a
+    /// deadline and a cancel token to the whole run. A [label](Job::label) precedes the names of
+    /// nodes in errors.
+    ///
+    /// The pool can have any backend.
+    /// [`Backend::Serial`](crate::pool::Backend::Serial) runs the steps one after another in the
+    /// calling thread, which is useful for debugging.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use ndferry::{Pool, flow::Flow, pool::Backend};
+    /// # let pool = Pool::builder().workers(1).backend(Backend::Serial).build()?;
+    /// let mut flow = Flow::new();
+    /// let text = flow.input_or("text", "seven".to_string());
+    /// let number = flow.try_node("number", text, |text: &String| text.parse::<i32>());
+    /// let error = flow.on(pool.job().retries(1).label("parse")).get(number).unwrap_err();
+    /// assert!(error.to_string().starts_with("node parse.number failed"));
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
+    pub fn on<'r, M: OnError>(
+        &'r self,
+        pool: impl Into<Job<'r, NoContext, M>>,
+    ) -> RunBuilder<'r, M> {
+        RunBuilder { flow: self, job: pool.into(), set: HashMap::new(), problem: None }
     }
 }
 
-impl<M: Mode> Run<'_, M> {
-    /// Gives a node its value: an input, or any other, which then is not computed, nor what only that needs.
+impl<M: OnError> RunBuilder<'_, M> {
+    /// Sets the value of a node.
     ///
-    /// Of a node that is per element, all values, as the elements are nested. As many as there are elements, which are taken all the same: anything
-    /// else is an error, before the run where it can be told, and else when the fan-out turns out to have another number of them. (To replace
-    /// the elements, set the [`expand`](Flow::expand) itself.)
-    pub fn set<T: Data, L: Level>(mut self, node: Handle<T, L>, values: L::Shape<T>) -> Self {
-        if node.flow == self.flow.id {
-            self.set.insert(node.node, L::given::<T>(values));
+    /// The node is usually an input. Any other node can be set as well. It is then not computed,
+    /// and neither are the nodes that only it needs.
+    ///
+    /// For a node in a fan-out, pass a list with a value for each element, nested like the
+    /// fan-outs. The elements themselves are still read. To replace the elements, set the
+    /// [`fan_out`](Flow::fan_out) node.
+    ///
+    /// Mistakes are reported by [`get`](RunBuilder::get) and [`run`](RunBuilder::run). A wrong
+    /// number of elements is found when the fan-out turns out to have another number.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use ndferry::{Pool, flow::Flow, pool::Backend};
+    /// # let pool = Pool::builder().workers(1).backend(Backend::Serial).build()?;
+    /// let mut flow = Flow::new();
+    /// let list = flow.input_or("list", vec![1, 2]);
+    /// let x = flow.fan_out("x", list);
+    /// let square = flow.node("square", x, |x| x * x);
+    /// let sum = flow.fold("sum", square, 0, |sum, x| sum + x);
+    /// assert_eq!(flow.on(&pool).get(sum)?, 5);
+    /// assert_eq!(flow.on(&pool).set(square, vec![10, 20]).get(sum)?, 30);
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
+    pub fn set<T: Value, A: Axes>(mut self, node: Handle<T, A>, values: A::Values<T>) -> Self {
+        if node.id.flow == self.flow.id {
+            self.set.insert(node.id.index, A::tree::<T>(values));
         } else {
             self.problem =
-                Some(Error::invalid_input("a value is set by the handle of another flow"));
+                Some(Error::invalid_input("a value is set for a handle of another flow"));
         }
         self
     }
 
-    /// Runs what is needed for `outputs`, and gives their values: of a handle that is per element all of them, in the elements' order.
+    /// Runs the nodes that `outputs` need, and returns the values of `outputs`.
+    ///
+    /// A handle in a fan-out gives a list in the order of the elements.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use ndferry::{Pool, flow::Flow, pool::Backend};
+    /// # let pool = Pool::builder().workers(1).backend(Backend::Serial).build()?;
+    /// let mut flow = Flow::new();
+    /// let list = flow.input::<Vec<u64>>("list");
+    /// let x = flow.fan_out("x", list);
+    /// let square = flow.node("square", x, |x| x * x);
+    /// let count = flow.node("count", list, Vec::len);
+    /// let (squares, count) = flow.on(&pool).set(list, vec![2, 3]).get((square, count))?;
+    /// assert_eq!((squares, count), (vec![4, 9], 2));
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// Where the flow has [problems](Flow::check), an input that is needed has no value, or values were set that do not fit: before
-    /// anything runs. Where a step fails: the first failure, or after [`keep_going`](Call::keep_going) the first of all, once all that does not depend on it is done. It names the node and
-    /// the element: [`TaskError::task`], [`TaskError::element`].
+    /// Returns an error if
+    ///
+    /// - the flow fails its [check](Flow::check), an input that is needed is not set, or set
+    ///   values do not match (found before a step runs, if possible),
+    /// - a step fails: the first failure. After [`Job::keep_going`], the remaining steps that do
+    ///   not depend on it run first. The error names the node and the element
+    ///   ([`TaskError::task`], [`TaskError::element`]), or
+    /// - workers cannot be started.
     ///
     /// # Panics
     ///
-    /// Where the function of a [`fold`](Flow::fold), or an iterator of an [`expand`](Flow::expand), panics: they run in this thread.
+    /// Panics if the function of a [`fold`](Flow::fold) or the iterator of a
+    /// [`fan_out`](Flow::fan_out) panics, because these run in the calling thread.
     #[track_caller]
     pub fn get<O: Outputs>(self, outputs: O) -> Result<O::Values> {
-        let (found, failures, _) = self.drive(&outputs.wanted(), false, Location::caller())?;
+        let (trees, failures, _) = self.drive(&outputs.nodes(), false, Location::caller())?;
         if let Some(first) = failures.into_iter().next() {
             return Err(Error::task(first));
         }
         let lost =
-            || Error::invalid_data("a run without failures has lost a value that was asked for");
-        outputs.values(&mut found.into_iter()).ok_or_else(lost)
+            || Error::invalid_data("internal error: an output is missing, but no step has failed");
+        outputs.values(&mut trees.into_iter()).ok_or_else(lost)
     }
 
-    /// As [`get`](Run::get), and tells what was done. A failed step is part of what came of it: with
-    /// [`keep_going`](Call::keep_going) all that does not depend on it is done as well.
+    /// Runs the nodes that `outputs` need, and returns values, failures and a report.
+    ///
+    /// Like [`get`](RunBuilder::get), but a failed step is not an error. Combine it with
+    /// [`Job::keep_going`] to run everything that does not depend on the failed step.
+    ///
+    /// # Examples
     ///
     /// ```
-    /// # fn main() -> ndferry::Result<()> {
-    /// # ndferry::init();
-    /// # let pool = ndferry::Pool::builder().workers(2).build()?;
-    /// let mut flow = ndferry::flow::Flow::new();
+    /// # use ndferry::{Pool, flow::Flow, pool::Backend};
+    /// # let pool = Pool::builder().workers(1).backend(Backend::Serial).build()?;
+    /// let mut flow = Flow::new();
     /// let texts = flow.input("texts");
-    /// let text = flow.expand("text", texts);
+    /// let text = flow.fan_out("text", texts);
     /// let number = flow.try_node("number", text, |text: &String| text.parse::<i32>());
     ///
-    /// let ran = flow.on(pool.call().keep_going()).set(texts, ["1", "two", "3"].map(String::from).to_vec()).run(number)?;
-    /// assert_eq!(ran.outputs, Some(vec![Some(1), None, Some(3)]));
-    /// assert_eq!(ran.failures[0].to_string(), "node number failed on text[1]: invalid digit found in string");
-    /// # Ok(())
-    /// # }
+    /// let list = ["1", "two", "3"].map(String::from).to_vec();
+    /// let outcome = flow.on(pool.job().keep_going()).set(texts, list).run(number)?;
+    /// assert_eq!(outcome.outputs, Some(vec![Some(1), None, Some(3)]));
+    /// assert_eq!(
+    ///     outcome.failures[0].to_string(),
+    ///     "node number failed on text[1]: invalid digit found in string"
+    /// );
+    /// # Ok::<(), ndferry::Error>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// As [`get`](Run::get), but for failed steps; where workers cannot be had.
+    /// Returns an error like [`get`](RunBuilder::get), except for failed steps.
     ///
     /// # Panics
     ///
-    /// As [`get`](Run::get).
+    /// See [`get`](RunBuilder::get).
     #[track_caller]
-    pub fn run<O: Outputs>(self, outputs: O) -> Result<Ran<O::Kept>> {
-        let (found, failures, report) = self.drive(&outputs.wanted(), true, Location::caller())?;
-        Ok(Ran { outputs: outputs.kept(&mut found.into_iter()), failures, report })
+    pub fn run<O: Outputs>(self, outputs: O) -> Result<Outcome<O::Partial>> {
+        let (trees, failures, report) = self.drive(&outputs.nodes(), true, Location::caller())?;
+        Ok(Outcome { outputs: outputs.partial(&mut trees.into_iter()), failures, report })
     }
 
     fn drive(
         self,
-        wanted: &[(u64, usize)],
+        outputs: &[NodeId],
         detailed: bool,
         call_site: &'static Location<'static>,
-    ) -> Result<(Vec<Found>, Vec<TaskError>, FlowReport)> {
+    ) -> Result<(Vec<ValueTree>, Vec<TaskError>, FlowReport)> {
         let began = Instant::now();
-        let Self { flow, mut call, set, problem } = self;
+        let Self { flow, mut job, set, problem } = self;
         problem.map_or(Ok(()), Err)?;
-        let plan = Plan::new(flow, wanted, &set)?;
-        let keeps_going = call.keeps_going();
-        let label = call.label_or("(a flow)");
-        let mut state = State::new(flow, &plan, set, wanted.len(), detailed);
-        let mut run = call.run_nodes(call_site)?;
+        let plan = Plan::new(flow, outputs, &set)?;
+        let keeps_going = job.keeps_going();
+        let label = job.label_or(FLOW_LABEL);
+        let mut state = RunState::new(flow, &plan, set, outputs.len(), detailed);
+        let mut run = job.run_nodes(call_site)?;
         let mut failures = Vec::new();
         let mut decided = Vec::new();
         while !state.is_done() && (keeps_going || failures.is_empty()) {
             state.look_ahead(run.window());
             let more = run.step(&mut state, u64::MAX, &mut decided)?;
             let news = !decided.is_empty();
-            // Of several failures at a time, the first to have been begun is the one to tell.
+            // If several steps failed at the same time, the step that began first is reported.
             decided.sort_unstable_by_key(|(index, _)| *index);
             for (index, outcome) in decided.drain(..) {
-                let failure = state.decide(index, outcome);
+                let failure = state.finish_task(index, outcome);
                 failures.extend(failure.map(|failure| match &label {
                     Some(label) => failure.labelled(label),
                     None => failure,
                 }));
             }
-            state.problem().map_or(Ok(()), Err)?;
+            state.take_problem().map_or(Ok(()), Err)?;
             if run.is_interrupted() {
-                if !failures
-                    .iter()
-                    .any(|failure: &TaskError| failure.kind() == TaskErrorKind::Cancelled)
-                {
+                let is_cancelled = |failure: &TaskError| failure.kind() == TaskErrorKind::Cancelled;
+                if !failures.iter().any(is_cancelled) {
                     let (_, error) = run.skip();
-                    failures.push(error.of_node(
-                        "(a flow)".into(),
-                        String::new(),
-                        call_site.to_string(),
-                    ));
+                    let call_site = call_site.to_string();
+                    failures.push(error.of_node(FLOW_LABEL.into(), String::new(), call_site));
                 }
                 break;
             }
-            if !more && !news && state.is_stuck() {
+            if !more && !news && state.is_stalled() {
                 return Err(Error::invalid_data(
-                    "a flow has come to no end, and nothing of it can run",
+                    "internal error: flow stalled with unfinished nodes",
                 ));
             }
         }
-        state.problem().map_or(Ok(()), Err)?;
+        state.take_problem().map_or(Ok(()), Err)?;
         drop(run);
         if !keeps_going {
             failures.truncate(1);
         }
-        let tallies = std::mem::take(&mut state.tallies);
-        let nodes = flow.nodes.iter().zip(tallies).enumerate();
-        let nodes = nodes.map(|(at, (node, tally))| {
-            let Tally { done, failed, skipped, time, elements } = tally;
-            let state = match plan.places[at] {
-                None => NodeState::NotNeeded,
-                Some(_) if failed + skipped > 0 => NodeState::Failed,
-                Some(_) if state.is_set(at) || matches!(node.kind, Kind::Input(_)) => {
-                    NodeState::Given
-                }
-                Some(_) if state.is_finished(at) => NodeState::Done,
-                Some(_) => NodeState::Unfinished,
+        let progress = std::mem::take(&mut state.progress);
+        let nodes = flow.nodes.iter().zip(progress).enumerate();
+        let nodes = nodes.map(|(at, (node, progress))| {
+            let NodeProgress { done, failed, skipped, time, elements } = progress;
+            let state = if !plan.is_needed(at) {
+                NodeState::NotNeeded
+            } else if failed + skipped > 0 {
+                NodeState::Failed
+            } else if state.is_set(at) || matches!(node.kind, NodeKind::Input(_)) {
+                NodeState::Given
+            } else if state.is_finished(at) {
+                NodeState::Done
+            } else {
+                NodeState::Unfinished
             };
             NodeReport { name: node.name.to_string(), state, done, failed, skipped, time, elements }
         });
         let nodes = nodes.collect();
-        let outputs = state.outputs(wanted);
-        Ok((outputs, failures, FlowReport { nodes, elapsed: began.elapsed() }))
+        let trees = state.into_outputs(outputs);
+        Ok((trees, failures, FlowReport { nodes, elapsed: began.elapsed() }))
     }
 }
 
-impl<M> fmt::Debug for Run<'_, M> {
+impl<M> fmt::Debug for RunBuilder<'_, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Run").field("flow", self.flow).finish_non_exhaustive()
+        f.debug_struct("RunBuilder").field("flow", self.flow).finish_non_exhaustive()
     }
 }

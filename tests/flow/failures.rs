@@ -1,4 +1,4 @@
-//! Steps that fail: what is told, what goes on, what stops.
+//! Failing steps: the error, the steps that still run, and the end of the run.
 
 use std::time::Duration;
 
@@ -9,8 +9,9 @@ use ndferry::{
 
 use crate::{Watchdog, pool, pools};
 
+// The error names the node, the element and the place of the node, and keeps the original type.
 #[test]
-fn an_error_names_the_node_the_element_and_the_place_and_is_the_original_one() {
+fn flow_error_names_node_element_and_place() {
     let _dog = Watchdog::new("names");
     let mut flow = Flow::new();
     let texts = flow.input::<Vec<Vec<String>>>("texts");
@@ -53,7 +54,7 @@ fn an_error_names_the_node_the_element_and_the_place_and_is_the_original_one() {
 }
 
 #[test]
-fn what_does_not_depend_on_a_failure_is_done_when_asked_to_go_on() {
+fn flow_keep_going_runs_independent_steps() {
     let _dog = Watchdog::new("going on");
     let mut flow = Flow::new();
     let list = flow.input::<Vec<i64>>("list");
@@ -70,41 +71,41 @@ fn what_does_not_depend_on_a_failure_is_done_when_asked_to_go_on() {
     let doubled = flow.node("doubled", x, |x| 2 * x);
     let total = flow.fold("total", doubled, 0, |total, x| total + x);
     for pool in pools() {
-        let ran = flow
+        let outcome = flow
             .on(pool.job().keep_going())
             .set(list, vec![2, 3, 4, 5])
             .run((after, next, total))
             .unwrap();
-        assert_eq!(ran.outputs, (None, Some(vec![Some(3), None, Some(5), None]), Some(28)));
-        let mut told: Vec<_> = ran.failures.iter().map(ToString::to_string).collect();
-        told.sort();
+        assert_eq!(outcome.outputs, (None, Some(vec![Some(3), None, Some(5), None]), Some(28)));
+        let mut messages: Vec<_> = outcome.failures.iter().map(ToString::to_string).collect();
+        messages.sort();
         assert_eq!(
-            told,
+            messages,
             ["node even failed on x[1]: 3 is odd", "node even failed on x[3]: 5 is odd"]
         );
-        let counts: Vec<_> = ran.report.nodes[2..5]
+        let counts: Vec<_> = outcome.report.nodes[2..5]
             .iter()
             .map(|node| (node.done, node.failed, node.skipped))
             .collect();
         assert_eq!(counts, [(2, 2, 0), (2, 0, 2), (0, 0, 1)]);
-        // Asked for values alone, it is an error all the same, when all is done.
+        // `get` returns an error only if an output depends on the failure.
         let error = flow.on(pool.job().keep_going()).set(list, vec![2, 3, 4, 5]).get(total).err();
-        assert!(error.is_none(), "what was asked for does not depend on the failure: {error:?}");
+        assert!(error.is_none(), "the output does not depend on the failure: {error:?}");
         let error = flow
             .on(pool.job().keep_going())
             .set(list, vec![2, 3, 4, 5])
             .get((total, after))
             .unwrap_err();
         assert!(error.to_string().contains("is odd"), "{error}");
-        // Without going on, the first failure and what was done before it.
-        let ran = flow.on(&pool).set(list, vec![3]).run((after, total)).unwrap();
-        assert_eq!((ran.outputs.0, ran.failures.len()), (None, 1));
+        // Without `keep_going`: the first failure, and the values computed before it.
+        let outcome = flow.on(&pool).set(list, vec![3]).run((after, total)).unwrap();
+        assert_eq!((outcome.outputs.0, outcome.failures.len()), (None, 1));
     }
 }
 
 // P1
 #[test]
-fn a_death_costs_one_element() {
+fn flow_worker_death_costs_one_element() {
     let _dog = Watchdog::new("death");
     let mut flow = Flow::new();
     let list = flow.input::<Vec<u32>>("list");
@@ -112,19 +113,19 @@ fn a_death_costs_one_element() {
     let risky = flow.node("risky", x, |x| if *x == 7 { std::process::abort() } else { x + 1 });
     let last = flow.node("last", risky, |x| x * 10);
     let pool = pool();
-    let ran = flow.on(pool.job().keep_going()).set(list, (0..20).collect()).run(last).unwrap();
+    let outcome = flow.on(pool.job().keep_going()).set(list, (0..20).collect()).run(last).unwrap();
     let expected: Vec<_> = (0..20).map(|x| (x != 7).then_some((x + 1) * 10)).collect();
-    assert_eq!(ran.outputs, Some(expected));
-    assert_eq!(ran.failures.len(), 1);
+    assert_eq!(outcome.outputs, Some(expected));
+    assert_eq!(outcome.failures.len(), 1);
     assert_eq!(
-        (ran.failures[0].kind(), ran.failures[0].element()),
+        (outcome.failures[0].kind(), outcome.failures[0].element()),
         (TaskErrorKind::WorkerDied, Some("x[7]"))
     );
     assert!(flow.on(&pool).set(list, vec![1, 2]).get(last).is_ok(), "the pool goes on");
 }
 
 #[test]
-fn options_of_a_call_are_for_each_step() {
+fn flow_job_options_apply_to_each_step() {
     let _dog = Watchdog::new("options");
     let mut flow = Flow::new();
     let list = flow.input::<Vec<u64>>("list");
@@ -134,18 +135,21 @@ fn options_of_a_call_are_for_each_step() {
     let failing = flow.try_node("failing", x, |_: &u64| Err::<u64, _>("never"));
     let pool = pool();
     let on = || pool.job().keep_going();
-    let ran = flow
+    let outcome = flow
         .on(on().timeout(Duration::from_millis(300)))
         .set(list, vec![0, 1, 2])
         .run(slow)
         .unwrap();
-    assert_eq!(ran.outputs, Some(vec![Some(()), None, Some(())]));
-    assert_eq!(ran.failures[0].kind(), TaskErrorKind::Timeout);
-    let ran = flow.on(on().retries(2)).set(list, vec![0]).run(failing).unwrap();
-    assert_eq!(ran.failures[0].attempt(), 3);
-    let ran =
+    assert_eq!(outcome.outputs, Some(vec![Some(()), None, Some(())]));
+    assert_eq!(outcome.failures[0].kind(), TaskErrorKind::Timeout);
+    let outcome = flow.on(on().retries(2)).set(list, vec![0]).run(failing).unwrap();
+    assert_eq!(outcome.failures[0].attempt(), 3);
+    let outcome =
         flow.on(on().deadline(Duration::from_millis(100))).set(list, vec![1]).run(slow).unwrap();
-    assert_eq!((ran.outputs, ran.failures[0].kind()), (Some(vec![None]), TaskErrorKind::Cancelled));
+    assert_eq!(
+        (outcome.outputs, outcome.failures[0].kind()),
+        (Some(vec![None]), TaskErrorKind::Cancelled)
+    );
     let token = CancelToken::new();
     token.cancel();
     let error = flow.on(pool.job().cancel_token(&token)).set(list, vec![1]).get(slow).unwrap_err();
@@ -153,7 +157,7 @@ fn options_of_a_call_are_for_each_step() {
 }
 
 #[test]
-fn a_list_that_fails_takes_its_fan_out_along_and_nothing_else() {
+fn flow_failed_list_loses_only_its_fan_out() {
     let _dog = Watchdog::new("lost list");
     let mut flow = Flow::new();
     let count = flow.input::<i64>("count");
@@ -187,8 +191,9 @@ fn a_list_that_fails_takes_its_fan_out_along_and_nothing_else() {
     }
 }
 
+// A deadline ends the run. The values computed before it and the error of the deadline are kept.
 #[test]
-fn what_was_done_when_the_time_was_over_is_there_and_that_it_was_over_is_told() {
+fn flow_deadline_keeps_finished_elements() {
     let _dog = Watchdog::new("partly");
     let mut flow = Flow::new();
     let list = flow.input::<Vec<u64>>("list");
@@ -202,18 +207,18 @@ fn what_was_done_when_the_time_was_over_is_there_and_that_it_was_over_is_told() 
     });
     let pool = pool();
     let call = pool.job().keep_going().batch_size(1).deadline(Duration::from_secs(2));
-    let ran = flow.on(call).set(list, (0..1000).collect()).run(slow).unwrap();
-    let done = ran.outputs.unwrap();
+    let outcome = flow.on(call).set(list, (0..1000).collect()).run(slow).unwrap();
+    let done = outcome.outputs.unwrap();
     assert_eq!(done[..11], (0..11).map(|x| (x > 0).then_some(x)).collect::<Vec<_>>());
     assert!(done.len() < 1000 && done[11..].iter().all(Option::is_none), "{done:?}");
-    let told: Vec<_> = ran.failures.iter().map(ndferry::pool::TaskError::kind).collect();
+    let kinds: Vec<_> = outcome.failures.iter().map(ndferry::pool::TaskError::kind).collect();
     assert!(
-        told.contains(&TaskErrorKind::Error) && told.contains(&TaskErrorKind::Cancelled),
-        "{told:?}"
+        kinds.contains(&TaskErrorKind::Error) && kinds.contains(&TaskErrorKind::Cancelled),
+        "{kinds:?}"
     );
 }
 
-/// A list without an end.
+/// A list that never ends.
 #[derive(Clone, serde::Serialize, serde::Deserialize)]
 struct Endless;
 
@@ -227,7 +232,7 @@ impl IntoIterator for Endless {
 }
 
 #[test]
-fn a_flow_ends_when_it_is_told_to_also_without_steps() {
+fn flow_without_steps_ends_at_its_deadline() {
     let _dog = Watchdog::new("no steps");
     let mut flow = Flow::new();
     let list = flow.input_or("list", Endless);

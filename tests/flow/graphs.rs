@@ -1,6 +1,6 @@
-//! What graphs of every shape give, the same over every backend.
+//! Graphs of every shape, with the same results on every backend.
 
-use ndferry::flow::{Each, Flow, Handle};
+use ndferry::flow::{Flow, Handle, marker::PerElement};
 
 use crate::{Watchdog, pools};
 
@@ -13,8 +13,11 @@ fn sum(values: &[i64]) -> i64 {
 }
 
 // G1
+//
+// Two collects and a fold of one fan-out are used together by a later step. The counts of the
+// report show that no work is done twice.
 #[test]
-fn several_collects_of_one_expand_are_joined_downstream_and_nothing_is_done_twice() {
+fn flow_collects_of_one_fan_out_share_its_work() {
     let _dog = Watchdog::new("several collects");
     let mut flow = Flow::new();
     let count = flow.input::<i64>("count");
@@ -30,13 +33,13 @@ fn several_collects_of_one_expand_are_joined_downstream_and_nothing_is_done_twic
             (squares.len(), halves.iter().sum::<f64>(), *total)
         });
     for pool in pools() {
-        let ran =
+        let outcome =
             flow.on(&pool).set(count, 20).run((joined, total, squares, halves, squares)).unwrap();
         let squared: Vec<_> = (1..=20).map(|x| x * x).collect();
         let total = squared.iter().sum::<i64>();
         let halved: Vec<_> = squared.iter().map(|x| *x as f64 / 2.0).collect();
         assert_eq!(
-            ran.outputs,
+            outcome.outputs,
             (
                 Some((20, total as f64 / 2.0, total)),
                 Some(total),
@@ -45,7 +48,8 @@ fn several_collects_of_one_expand_are_joined_downstream_and_nothing_is_done_twic
                 Some(squared)
             )
         );
-        let done: Vec<_> = ran.report.nodes.iter().map(|node| (&*node.name, node.done)).collect();
+        let done: Vec<_> =
+            outcome.report.nodes.iter().map(|node| (&*node.name, node.done)).collect();
         let expected = [
             ("count", 1),
             ("list", 1),
@@ -63,26 +67,26 @@ fn several_collects_of_one_expand_are_joined_downstream_and_nothing_is_done_twic
 
 // G2
 #[test]
-fn fan_outs_of_every_shape_keep_their_order() {
+fn flow_fan_outs_of_every_shape_keep_their_order() {
     let _dog = Watchdog::new("fan-outs");
     let mut flow = Flow::new();
     let outer = flow.input::<Vec<i64>>("outer");
     let weight = flow.input_or("weight", 10_i64);
-    // Ragged: element x has x elements.
+    // The fan-out is ragged: element x has x elements of its own.
     let x = flow.fan_out("x", outer);
     let scaled = flow.node("scaled", (x, weight), |x, weight| x * weight);
     let inner = flow.node("inner", x, |x| (0..*x).collect::<Vec<_>>());
     let y = flow.fan_out("y", inner);
-    // One per element of the inner, with one per element of the outer and one for all beside it.
-    let z: Handle<i64, Each<Each>> =
+    // A step with inputs from the inner fan-out, the outer fan-out, and outside of both.
+    let z: Handle<i64, PerElement<PerElement>> =
         flow.node("z", (y, scaled, weight), |y, scaled, weight| scaled + y + 1000 * weight);
     let zs = flow.collect("zs", z);
     let inner_sum = flow.node("inner_sum", zs, |zs| sum(zs));
     let sums = flow.collect("sums", inner_sum);
     let all = flow.collect("all", zs);
-    // Straight into a collect.
+    // A collect directly after the fan-out.
     let same = flow.collect("same", x);
-    // A second fan-out, from what the first gave, and a third beside it.
+    // A second fan-out over results of the first, and an independent third.
     let again = flow.fan_out("again", sums);
     let negated = flow.node("negated", again, |x| -x);
     let negatives = flow.collect("negatives", negated);
@@ -108,8 +112,9 @@ fn fan_outs_of_every_shape_keep_their_order() {
     }
 }
 
+// Each element needs the largest value of all elements.
 #[test]
-fn what_is_per_element_may_need_what_all_elements_give() {
+fn flow_element_step_uses_fold_of_all_elements() {
     let _dog = Watchdog::new("normalised");
     let mut flow = Flow::new();
     let range = flow.input::<std::ops::Range<i64>>("range");
@@ -119,7 +124,7 @@ fn what_is_per_element_may_need_what_all_elements_give() {
     let share = flow.node("share", (squared, largest), |x, largest| *x as f64 / *largest as f64);
     let shares = flow.collect("shares", share);
     for pool in pools() {
-        // More elements than would be there at a time otherwise.
+        // More elements than are usually open at a time.
         let shares = flow.on(&pool).set(range, 0..101).get(shares).unwrap();
         assert_eq!(shares, (0..101).map(|x| f64::from(x * x) / 10_000.0).collect::<Vec<_>>());
     }
@@ -127,7 +132,7 @@ fn what_is_per_element_may_need_what_all_elements_give() {
 
 // G2
 #[test]
-fn fan_outs_may_each_need_what_the_other_gives() {
+fn flow_fan_outs_use_results_of_each_other() {
     let _dog = Watchdog::new("mutual");
     let mut flow = Flow::new();
     let range = flow.input_or("range", 0..50_i64);
@@ -138,7 +143,7 @@ fn fan_outs_may_each_need_what_the_other_gives() {
         .map(|(name, each)| flow.fold(name, each, 0, |sum, x| sum + x));
     let crossed = flow.node("crossed", (one, others), |one, others| one - others);
     let back = flow.node("back", (other, ones), |other, ones| other - ones);
-    // One that waits for itself by way of another, also where nothing of that is computed.
+    // A fan-out that depends on itself through another fan-out, even if the other is set.
     let list = flow.collect("list", one);
     let z = flow.fan_out("z", list);
     let third = flow.node("third", z, |z| *z);
@@ -153,8 +158,9 @@ fn fan_outs_may_each_need_what_the_other_gives() {
     }
 }
 
+// The functions are a plain function, a method and closures.
 #[test]
-fn a_node_can_have_no_inputs_or_eight_and_be_a_function_a_method_or_a_closure() {
+fn flow_step_has_zero_to_eight_inputs() {
     let _dog = Watchdog::new("arity");
     let mut flow = Flow::new();
     let none = flow.node("none", (), || String::from("abc"));
@@ -172,7 +178,7 @@ fn a_node_can_have_no_inputs_or_eight_and_be_a_function_a_method_or_a_closure() 
 }
 
 #[test]
-fn values_that_are_set_take_the_place_of_what_would_give_them() {
+fn flow_set_values_replace_computed_ones() {
     let _dog = Watchdog::new("set");
     let mut flow = Flow::new();
     let list = flow.input::<Vec<i64>>("list");
@@ -186,9 +192,9 @@ fn values_that_are_set_take_the_place_of_what_would_give_them() {
     let nexts = flow.collect("nexts", next);
     let items = vec![1, 2, 3];
     for pool in pools() {
-        // A single value: nothing that only it needs is asked for.
+        // A single value: the input is not needed and not set.
         assert_eq!(flow.on(&pool).set(squares, vec![5, 6]).get(total).unwrap(), 11);
-        // Values per element, of a step, of the expand itself, and further inside.
+        // Values per element: of a step, of a fan-out, and of an inner fan-out.
         let on = || flow.on(&pool).set(list, items.clone());
         assert_eq!(
             on().set(squared, vec![10, 20, 30]).get((total, squared)).unwrap(),
@@ -206,7 +212,7 @@ fn values_that_are_set_take_the_place_of_what_would_give_them() {
 
 // G4
 #[test]
-fn what_types_cannot_say_is_found_before_anything_runs() {
+fn flow_check_finds_mistakes_before_the_run() {
     let _dog = Watchdog::new("checks");
     let mut flow = Flow::new();
     let list = flow.input::<Vec<i64>>("list");
@@ -216,7 +222,7 @@ fn what_types_cannot_say_is_found_before_anything_runs() {
     flow.check().unwrap();
     let missing = flow.on(&pools()[2]).get((x, y)).unwrap_err();
     assert!(missing.is_invalid_input(), "{missing}");
-    assert!(missing.to_string().contains("\"list\", \"other\""), "{missing}");
+    assert!(missing.to_string().contains("`list`, `other`"), "{missing}");
 
     let mut joined = Flow::new();
     let [list, other] = ["list", "other"].map(|name| joined.input::<Vec<i64>>(name));
@@ -229,7 +235,7 @@ fn what_types_cannot_say_is_found_before_anything_runs() {
         .get(sum)
         .unwrap_err()
         .to_string();
-    for part in ["\"sum\"", "\"a\"", "\"b\"", "different fan-outs", "graphs.rs:"] {
+    for part in ["`sum`", "`a`", "`b`", "different fan-outs", "graphs.rs:"] {
         assert!(error.contains(part), "{error}");
     }
 
@@ -238,13 +244,13 @@ fn what_types_cannot_say_is_found_before_anything_runs() {
     let first = line!() - 1;
     twice.input::<i64>("same");
     let error = twice.check().unwrap_err().to_string();
-    for part in ["\"same\"", &format!("graphs.rs:{first}:"), &format!("graphs.rs:{}:", first + 2)] {
+    for part in ["`same`", &format!("graphs.rs:{first}:"), &format!("graphs.rs:{}:", first + 2)] {
         assert!(error.contains(part), "{error}");
     }
 
     let mut empty = Flow::new();
-    empty.group::<i64, Each>("none", [""; 0]);
-    assert!(empty.check().unwrap_err().to_string().contains("\"none\" is said to be per element"));
+    empty.group::<i64, PerElement>("none", [""; 0]);
+    assert!(empty.check().unwrap_err().to_string().contains("`none` is declared per element"));
 
     let mut foreign = Flow::new();
     foreign.node("far", x, square);
@@ -257,7 +263,7 @@ fn what_types_cannot_say_is_found_before_anything_runs() {
 
 // G4
 #[test]
-fn values_set_for_another_number_of_elements_are_refused() {
+fn flow_set_rejects_another_number_of_elements() {
     let _dog = Watchdog::new("lengths");
     let mut flow = Flow::new();
     let list = flow.input::<Vec<i64>>("list");
@@ -271,24 +277,18 @@ fn values_set_for_another_number_of_elements_are_refused() {
     for pool in pools() {
         let on = || flow.on(&pool).set(list, vec![1, 2, 3]);
         let cases = [
-            // Before anything runs.
+            // Found before the run.
             (
                 on().set(one, vec![1, 2]).set(two, vec![1, 2, 3]).get(both).unwrap_err(),
-                ["\"one\"", "\"two\""],
+                ["`one`", "`two`"],
             ),
-            (
-                on().set(x, vec![1]).set(one, vec![1, 2]).get(both).unwrap_err(),
-                ["\"x\"", "\"one\""],
-            ),
-            // When it turns out: too few, too many, further inside.
-            (on().set(one, vec![1, 2]).get(both).unwrap_err(), ["\"one\"", "\"x\""]),
-            (on().set(one, vec![1, 2, 3, 4]).get(both).unwrap_err(), ["\"one\"", "\"x\""]),
-            (on().set(y, vec![vec![1], vec![2]]).get(z).unwrap_err(), ["\"y\"", "\"x\""]),
-            (
-                on().set(z, vec![vec![1], vec![2, 3], vec![4]]).get(z).unwrap_err(),
-                ["\"z\"", "\"y\""],
-            ),
-            (on().set(z, vec![vec![1]; 4]).get(z).unwrap_err(), ["\"z\"", "\"x\""]),
+            (on().set(x, vec![1]).set(one, vec![1, 2]).get(both).unwrap_err(), ["`x`", "`one`"]),
+            // Found during the run: too few, too many, in an inner fan-out.
+            (on().set(one, vec![1, 2]).get(both).unwrap_err(), ["`one`", "`x`"]),
+            (on().set(one, vec![1, 2, 3, 4]).get(both).unwrap_err(), ["`one`", "`x`"]),
+            (on().set(y, vec![vec![1], vec![2]]).get(z).unwrap_err(), ["`y`", "`x`"]),
+            (on().set(z, vec![vec![1], vec![2, 3], vec![4]]).get(z).unwrap_err(), ["`z`", "`y`"]),
+            (on().set(z, vec![vec![1]; 4]).get(z).unwrap_err(), ["`z`", "`x`"]),
         ];
         for (error, parts) in cases {
             assert!(error.is_invalid_input(), "{error}");
@@ -299,7 +299,7 @@ fn values_set_for_another_number_of_elements_are_refused() {
 }
 
 #[test]
-fn ten_thousand_nodes_in_a_chain_run() {
+fn flow_runs_a_chain_of_ten_thousand_nodes() {
     let _dog = Watchdog::new("chain");
     let mut flow = Flow::new();
     let mut last = flow.input_or("first", 0_i64);

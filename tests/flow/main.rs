@@ -1,11 +1,11 @@
-//! Flows: graphs of named steps, with fan-outs and collects, over every backend.
+//! Flows: graphs of named steps, with fan-outs and collects, on every backend.
 
 #[path = "../common/mod.rs"]
 mod common;
 mod failures;
 mod graphs;
 mod oracle;
-mod seen;
+mod reports;
 mod specs;
 mod values;
 
@@ -15,7 +15,7 @@ use ndferry::{
     pool::{Backend, PoolBuilder},
 };
 
-/// What a worker of this test program runs.
+/// The entry of the workers of this test program.
 #[test]
 fn worker() {
     ndferry::init();
@@ -29,7 +29,7 @@ fn pool() -> Pool {
     builder().build().unwrap()
 }
 
-/// A pool over each backend.
+/// A pool with each backend.
 fn pools() -> [Pool; 3] {
     let within =
         |backend, workers| Pool::builder().workers(workers).backend(backend).build().unwrap();

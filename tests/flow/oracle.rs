@@ -1,10 +1,12 @@
-//! Random graphs, against what plain loops give. Every shape that values can have takes part: one, a list, one per element, a list per
-//! element, one per element of a fan-out in a fan-out; and each may be lost.
+//! Random graphs, compared with plain loops.
+//!
+//! Values have every shape: one, a list, one per element, a list per element, and one per element
+//! of a nested fan-out. Each value can be lost.
 
 use ndferry::{
     Pool,
-    flow::{Each, Flow, Handle, NodeState, Run},
-    pool::Backend,
+    flow::{Flow, Handle, NodeState, RunBuilder, marker::PerElement},
+    pool::{Backend, KeepGoing},
 };
 
 use crate::{Watchdog, pool};
@@ -12,23 +14,23 @@ use crate::{Watchdog, pool};
 /// A step's function.
 type Unary = fn(i64) -> Option<i64>;
 
-/// How a node is made: of which others.
+/// The kind of a node, with the nodes that it is made from.
 #[derive(Clone, Debug)]
 enum Made {
     Input(Shape),
-    /// The second, where there is one, at the same level or further outside.
+    /// The second node, if any, is in the same fan-out or outside of it.
     Mix(usize, Option<usize>),
     /// Fails for some values.
     Picky(usize),
-    /// A list of as many as the value says.
+    /// A list whose length is the value.
     List(usize),
     Sum(usize),
-    Expand(usize),
+    FanOut(usize),
     Collect(usize),
     Fold(usize),
 }
 
-/// Values of a node, as runs that go on after failures give them.
+/// The values of a node, after failures.
 #[derive(Clone, Debug, PartialEq)]
 enum Shape {
     One(Option<i64>),
@@ -38,14 +40,14 @@ enum Shape {
     EachEach(Option<Vec<Option<Vec<Option<i64>>>>>),
 }
 
-/// A handle of any of the types that take part.
+/// A handle of one of the types in the test.
 #[derive(Clone, Copy, Debug)]
 enum Any {
     One(Handle<i64>),
     List(Handle<Vec<i64>>),
-    Each(Handle<i64, Each>),
-    Lists(Handle<Vec<i64>, Each>),
-    EachEach(Handle<i64, Each<Each>>),
+    Each(Handle<i64, PerElement>),
+    Lists(Handle<Vec<i64>, PerElement>),
+    EachEach(Handle<i64, PerElement<PerElement>>),
 }
 
 fn mix(x: i64, y: i64) -> i64 {
@@ -64,7 +66,7 @@ fn sum(values: &[i64]) -> i64 {
     values.iter().fold(1, |sum, x| mix(sum, *x))
 }
 
-/// Each value of a shape, one by one.
+/// Applies a function to each value of a shape.
 fn map(shape: &Shape, f: Unary) -> Shape {
     match shape {
         Shape::One(x) => Shape::One(x.and_then(f)),
@@ -77,7 +79,7 @@ fn map(shape: &Shape, f: Unary) -> Shape {
             };
             all.iter().map(inner).collect()
         })),
-        Shape::List(_) | Shape::Lists(_) => unreachable!("no step of the test takes a list so"),
+        Shape::List(_) | Shape::Lists(_) => unreachable!("no step of the test maps a list"),
     }
 }
 
@@ -112,7 +114,7 @@ fn mixed(one: &Shape, other: &Shape) -> Shape {
     }
 }
 
-/// What plain loops make of it.
+/// Computes a node with plain loops.
 fn evaluate(made: &Made, values: &[Shape]) -> Shape {
     let all = |xs: &Option<Vec<Option<i64>>>| {
         xs.as_ref().and_then(|xs| xs.iter().copied().collect::<Option<Vec<_>>>())
@@ -136,7 +138,7 @@ fn evaluate(made: &Made, values: &[Shape]) -> Shape {
             ),
             other => unreachable!("{other:?}"),
         },
-        Made::Expand(x) => match &values[x] {
+        Made::FanOut(x) => match &values[x] {
             Shape::List(xs) => {
                 Shape::Each(xs.as_ref().map(|xs| xs.iter().copied().map(Some).collect()))
             }
@@ -164,7 +166,7 @@ fn evaluate(made: &Made, values: &[Shape]) -> Shape {
     }
 }
 
-/// Values there are.
+/// The number of values that are not lost.
 fn count(shape: &Shape) -> u64 {
     let count = match shape {
         Shape::One(x) => usize::from(x.is_some()),
@@ -176,18 +178,18 @@ fn count(shape: &Shape) -> u64 {
     count as u64
 }
 
-/// Numbers that look like chance, the same every time.
-struct Chance(u64);
+/// A reproducible generator of pseudo-random numbers.
+struct Random(u64);
 
-impl Chance {
-    fn below(&mut self, most: usize) -> usize {
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((self.0 >> 33) as usize) % most
+        ((self.0 >> 33) as usize) % limit
     }
 }
 
-/// Adds a node like that. The flow's steps are those of the loops.
+/// Adds a node to a flow. Its function is the one that the loops use.
 fn add(flow: &mut Flow, name: &str, made: &Made, handles: &[Any]) -> Any {
     let refuse = |x: &i64| picky(*x).ok_or("picky");
     match *made {
@@ -232,7 +234,7 @@ fn add(flow: &mut Flow, name: &str, made: &Made, handles: &[Any]) -> Any {
             Any::Lists(x) => Any::Each(flow.node(name, x, |x| sum(x))),
             other => unreachable!("{other:?}"),
         },
-        Made::Expand(x) => match handles[x] {
+        Made::FanOut(x) => match handles[x] {
             Any::List(x) => Any::Each(flow.fan_out(name, x)),
             Any::Lists(x) => Any::EachEach(flow.fan_out(name, x)),
             other => unreachable!("{other:?}"),
@@ -250,34 +252,34 @@ fn add(flow: &mut Flow, name: &str, made: &Made, handles: &[Any]) -> Any {
     }
 }
 
-/// A graph, and the expands that each node is in.
-fn random(chance: &mut Chance) -> (Flow, Vec<Made>, Vec<Any>) {
+/// Makes a random graph.
+fn random(rng: &mut Random) -> (Flow, Vec<Made>, Vec<Any>) {
     let mut flow = Flow::new();
     let (mut made, mut handles, mut paths): (Vec<Made>, Vec<Any>, Vec<Vec<usize>>) =
         Default::default();
-    for at in 0..6 + chance.below(20) {
+    for at in 0..6 + rng.below(20) {
         let next = loop {
             if at < 2 {
-                let items = (0..chance.below(7) as i64).map(|x| 7 * x + at as i64).collect();
+                let items = (0..rng.below(7) as i64).map(|x| 7 * x + at as i64).collect();
                 break if at == 0 {
                     Made::Input(Shape::One(Some(8)))
                 } else {
                     Made::Input(Shape::List(Some(items)))
                 };
             }
-            let x = chance.below(at);
-            let kind = chance.below(8);
+            let x = rng.below(at);
+            let kind = rng.below(8);
             match (&handles[x], kind) {
                 (Any::List(_) | Any::Lists(_), 0) => break Made::Sum(x),
-                (Any::List(_) | Any::Lists(_), 1 | 2) => break Made::Expand(x),
+                (Any::List(_) | Any::Lists(_), 1 | 2) => break Made::FanOut(x),
                 (Any::One(_) | Any::Each(_), 3) => break Made::List(x),
                 (Any::Each(_) | Any::EachEach(_), 4) => break Made::Collect(x),
                 (Any::Each(_) | Any::EachEach(_), 5) => break Made::Fold(x),
-                (Any::One(_) | Any::Each(_) | Any::EachEach(_), 6) if chance.below(3) == 0 => {
+                (Any::One(_) | Any::Each(_) | Any::EachEach(_), 6) if rng.below(3) == 0 => {
                     break Made::Picky(x);
                 }
                 (Any::One(_) | Any::Each(_) | Any::EachEach(_), 7) => {
-                    let y = chance.below(at);
+                    let y = rng.below(at);
                     let fits = paths[x].starts_with(&paths[y])
                         && matches!(handles[y], Any::One(_) | Any::Each(_) | Any::EachEach(_));
                     break Made::Mix(x, fits.then_some(y));
@@ -287,7 +289,7 @@ fn random(chance: &mut Chance) -> (Flow, Vec<Made>, Vec<Any>) {
         };
         let path = match next {
             Made::Input(_) => Vec::new(),
-            Made::Expand(x) => [&paths[x][..], &[at]].concat(),
+            Made::FanOut(x) => [&paths[x][..], &[at]].concat(),
             Made::Collect(x) | Made::Fold(x) => paths[x][..paths[x].len() - 1].to_vec(),
             Made::Mix(x, _) | Made::Picky(x) | Made::List(x) | Made::Sum(x) => paths[x].clone(),
         };
@@ -298,7 +300,11 @@ fn random(chance: &mut Chance) -> (Flow, Vec<Made>, Vec<Any>) {
     (flow, made, handles)
 }
 
-fn set<'r, M: ndferry::pool::Mode>(run: Run<'r, M>, handle: Any, shape: &Shape) -> Run<'r, M> {
+fn set<'r>(
+    run: RunBuilder<'r, KeepGoing>,
+    handle: Any,
+    shape: &Shape,
+) -> RunBuilder<'r, KeepGoing> {
     match (handle, shape) {
         (Any::One(x), Shape::One(Some(value))) => run.set(x, *value),
         (Any::List(x), Shape::List(Some(values))) => run.set(x, values.clone()),
@@ -309,9 +315,9 @@ fn set<'r, M: ndferry::pool::Mode>(run: Run<'r, M>, handle: Any, shape: &Shape) 
     }
 }
 
-/// The inputs, and now and then another node: its values, all of them another.
-fn change(chance: &mut Chance, made: &[Made], plain: &[Shape]) -> Option<(usize, Shape)> {
-    let at = chance.below(made.len());
+/// Chooses a node to set to other values, in about half of the graphs.
+fn change(rng: &mut Random, made: &[Made], plain: &[Shape]) -> Option<(usize, Shape)> {
+    let at = rng.below(made.len());
     let changed = match &plain[at] {
         Shape::One(Some(x)) => Shape::One(Some(x + 1)),
         Shape::List(Some(values)) => Shape::List(Some(values.iter().map(|x| x + 1).collect())),
@@ -320,12 +326,12 @@ fn change(chance: &mut Chance, made: &[Made], plain: &[Shape]) -> Option<(usize,
         }
         _ => return None,
     };
-    (chance.below(2) == 0 && !matches!(made[at], Made::Input(_))).then_some((at, changed))
+    (rng.below(2) == 0 && !matches!(made[at], Made::Input(_))).then_some((at, changed))
 }
 
 fn try_graph(seed: u64, pool: &Pool) {
-    let mut chance = Chance(seed);
-    let (flow, made, handles) = random(&mut chance);
+    let mut rng = Random(seed);
+    let (flow, made, handles) = random(&mut rng);
     let all = |changed: Option<&(usize, Shape)>| {
         made.iter().enumerate().fold(Vec::new(), |mut values: Vec<Shape>, (at, made)| {
             let value = match changed {
@@ -336,10 +342,10 @@ fn try_graph(seed: u64, pool: &Pool) {
             values
         })
     };
-    let changed = change(&mut chance, &made, &all(None));
+    let changed = change(&mut rng, &made, &all(None));
     let expected = all(changed.as_ref());
     let call = pool.job().keep_going();
-    // With few elements at a time, what waits for elements that are not there yet would wait for ever.
+    // With few elements open at a time, a step that waits for unread elements would never run.
     let mut run =
         flow.on(if seed % 2 == 0 { call } else { call.batch_size(1).prefetch_batches(0) });
     for (at, made) in made.iter().enumerate() {
@@ -353,7 +359,7 @@ fn try_graph(seed: u64, pool: &Pool) {
     let (mut ones, mut lists, mut each, mut each_lists, mut each_each) =
         (vec![], vec![], vec![], vec![], vec![]);
     let mut wanted = [const { Vec::new() }; 5];
-    for at in (0..made.len()).filter(|_| chance.below(3) == 0) {
+    for at in (0..made.len()).filter(|_| rng.below(3) == 0) {
         let kind = match handles[at] {
             Any::One(x) => (ones.push(x), 0).1,
             Any::List(x) => (lists.push(x), 1).1,
@@ -363,8 +369,8 @@ fn try_graph(seed: u64, pool: &Pool) {
         };
         wanted[kind].push(at);
     }
-    let ran = run.run((ones, lists, each, each_lists, each_each)).unwrap();
-    let (ones, lists, each, each_lists, each_each) = ran.outputs;
+    let outcome = run.run((ones, lists, each, each_lists, each_each)).unwrap();
+    let (ones, lists, each, each_lists, each_each) = outcome.outputs;
     let found = [
         ones.into_iter().map(Shape::One).collect::<Vec<_>>(),
         lists.into_iter().map(Shape::List).collect(),
@@ -375,9 +381,13 @@ fn try_graph(seed: u64, pool: &Pool) {
     for (at, found) in wanted.into_iter().flatten().zip(found.into_iter().flatten()) {
         assert_eq!(found, expected[at], "seed {seed}: n{at} of {made:?}, with {changed:?}");
     }
-    // Each value was made once, and every failure told once.
-    for (at, node) in
-        ran.report.nodes.iter().enumerate().filter(|(_, node)| node.state != NodeState::NotNeeded)
+    // Each value was computed once, and each failure reported once.
+    for (at, node) in outcome
+        .report
+        .nodes
+        .iter()
+        .enumerate()
+        .filter(|(_, node)| node.state != NodeState::NotNeeded)
     {
         assert_eq!(
             node.done,
@@ -386,13 +396,13 @@ fn try_graph(seed: u64, pool: &Pool) {
         );
         assert!(node.elements.len() as u64 >= node.done + node.failed, "seed {seed}: n{at}");
     }
-    let failed = ran.report.nodes.iter().map(|node| node.failed).sum::<u64>();
-    assert_eq!(ran.failures.len() as u64, failed, "seed {seed}");
+    let failed = outcome.report.nodes.iter().map(|node| node.failed).sum::<u64>();
+    assert_eq!(outcome.failures.len() as u64, failed, "seed {seed}");
 }
 
 // G3
 #[test]
-fn random_graphs_give_what_plain_loops_give() {
+fn flow_random_graphs_match_plain_loops() {
     let _dog = Watchdog::new("random graphs");
     let within =
         |backend, workers| Pool::builder().workers(workers).backend(backend).build().unwrap();

@@ -1,16 +1,19 @@
-//! Flows as data: built from a configuration wherever the table of the program is, in workers of workers as well.
+//! Flows as data, built from a configuration in any process, including workers of workers.
 
-use ndferry::flow::{Config, Each, Flow, FlowSpec, Flows, Handle, Single};
+use ndferry::flow::{
+    Flow, FlowConfig, FlowRegistry, FlowSpec, Handle, Value,
+    marker::{PerElement, Single},
+};
 
 use crate::{Watchdog, builder, pools};
 
 /// The flows of this program.
-fn flows() -> Flows {
-    Flows::new().with("metrics", metrics).with("rows", rows).with("tables", tables)
+fn flows() -> FlowRegistry {
+    FlowRegistry::new().with("metrics", metrics).with("rows", rows).with("tables", tables)
 }
 
-/// Metrics of a list, which of them by configuration.
-fn metrics(config: &Config) -> ndferry::Result<Flow> {
+/// Metrics of a list, chosen by the configuration.
+fn metrics(config: &FlowConfig) -> ndferry::Result<Flow> {
     let mut flow = Flow::new();
     let values = flow.input::<Vec<f64>>("values");
     flow.node("largest", values, |values| values.iter().copied().fold(f64::MIN, f64::max));
@@ -26,11 +29,16 @@ fn metrics(config: &Config) -> ndferry::Result<Flow> {
     Ok(flow)
 }
 
-/// Runs a flow of this program within a task: its only input is set, its only output is asked for.
+/// The part of an error that suggests a name.
+fn did_you_mean(name: &str) -> String {
+    format!("did you mean `{name}`?")
+}
+
+/// Runs a flow in a task, with one input and one output.
 fn within<I, O>(spec: &FlowSpec, input: &str, value: I) -> ndferry::Result<O>
 where
-    I: ndferry::flow::Data,
-    O: ndferry::flow::Data + Clone,
+    I: Value,
+    O: Value + Clone,
 {
     let flow = flows().build(spec)?;
     let pool = builder().build()?;
@@ -39,12 +47,12 @@ where
     flow.on(&pool).set(input, value).get(wanted)
 }
 
-fn spec(flow: &str, output: &str, config: Config) -> FlowSpec {
+fn spec(flow: &str, output: &str, config: FlowConfig) -> FlowSpec {
     FlowSpec { flow: flow.into(), config, outputs: vec![output.into()] }
 }
 
-/// The metrics of each row, by a flow for each.
-fn rows(config: &Config) -> ndferry::Result<Flow> {
+/// The metrics of each row, computed by a flow for each row.
+fn rows(config: &FlowConfig) -> ndferry::Result<Flow> {
     let mut flow = Flow::new();
     let inner = flow.input_or("inner", spec("metrics", "metrics", config.clone()));
     let table = flow.input::<Vec<Vec<f64>>>("table");
@@ -56,8 +64,9 @@ fn rows(config: &Config) -> ndferry::Result<Flow> {
     Ok(flow)
 }
 
-/// The metrics of each row of each table, by a flow for each table, which has one for each row.
-fn tables(config: &Config) -> ndferry::Result<Flow> {
+/// The metrics of each row of each table, computed by a flow for each table that runs a flow for
+/// each row.
+fn tables(config: &FlowConfig) -> ndferry::Result<Flow> {
     let mut flow = Flow::new();
     let inner = flow.input_or("inner", spec("rows", "all", config.clone()));
     let list = flow.input::<Vec<Vec<Vec<f64>>>>("tables");
@@ -72,9 +81,13 @@ fn tables(config: &Config) -> ndferry::Result<Flow> {
 
 // G5
 #[test]
-fn flows_run_inside_workers_of_workers_of_flows() {
+fn flow_specs_run_in_nested_workers() {
     let _dog = Watchdog::new("nested flows");
-    let text = r#"{"flow": "tables", "config": {"metrics": ["sum", "largest"]}, "outputs": ["tables_sums"]}"#;
+    let text = r#"{
+        "flow": "tables",
+        "config": {"metrics": ["sum", "largest"]},
+        "outputs": ["tables_sums"]
+    }"#;
     let spec: FlowSpec = serde_json::from_str(text).unwrap();
     assert_eq!(
         serde_json::from_str::<FlowSpec>(&serde_json::to_string(&spec).unwrap()).unwrap(),
@@ -92,25 +105,26 @@ fn flows_run_inside_workers_of_workers_of_flows() {
 
 // G5
 #[test]
-fn the_error_of_an_inner_flow_is_told_by_the_outer_one() {
+fn flow_reports_error_of_inner_flow() {
     let _dog = Watchdog::new("inner error");
-    let flow = flows().build(&spec("rows", "all", Config::new().with("metrics", ["men"]))).unwrap();
+    let flow =
+        flows().build(&spec("rows", "all", FlowConfig::new().with("metrics", ["men"]))).unwrap();
     let pool = &pools()[0];
     let table: Handle<Vec<Vec<f64>>> = flow.find("table").unwrap();
     let all: Handle<Vec<Vec<f64>>> = flow.find("all").unwrap();
     let error = flow.on(pool).set(table, vec![vec![1.0]]).get(all).unwrap_err().to_string();
     assert!(
-        error.starts_with("node measured failed on row[0]: flow \"metrics\": group \"metrics\": "),
+        error.starts_with("node measured failed on row[0]: flow `metrics`: group `metrics`: "),
         "{error}"
     );
-    assert!(error.contains("did you mean `mean`"), "{error}");
+    assert!(error.contains(&did_you_mean("mean")), "{error}");
 }
 
 // G6
 #[test]
-fn nodes_are_collected_by_names_from_a_configuration() {
+fn flow_group_takes_names_from_configuration() {
     let _dog = Watchdog::new("group");
-    let config = Config::new().with("metrics", ["mean", "sum", "mean"]);
+    let config = FlowConfig::new().with("metrics", ["mean", "sum", "mean"]);
     let flow = flows().build(&spec("metrics", "metrics", config)).unwrap();
     let [values, wanted] =
         ["values", "metrics"].map(|name| flow.find::<Vec<f64>, Single>(name).unwrap());
@@ -120,42 +134,49 @@ fn nodes_are_collected_by_names_from_a_configuration() {
             [3.0, 9.0, 3.0]
         );
     }
-    // Per element, too.
+    // A group of nodes in a fan-out.
     let mut flow = Flow::new();
     let list = flow.input::<Vec<i64>>("list");
     let x = flow.fan_out("x", list);
     flow.node("less", x, |x| x - 1);
     flow.node("more", x, |x| x + 1);
-    let both = flow.group::<i64, Each>("both", ["more", "less"]);
+    let both = flow.group::<i64, PerElement>("both", ["more", "less"]);
     assert_eq!(flow.on(&pools()[1]).set(list, vec![1, 5]).get(both).unwrap(), [[2, 0], [6, 4]]);
 }
 
 // G6
 #[test]
-fn names_that_there_are_not_are_answered_by_those_that_are_close() {
+fn flow_unknown_names_are_answered_with_similar_ones() {
     let cases = [
-        (r#"{"flow": "metrcs"}"#, "there is no flow \"metrcs\"; did you mean `metrics`?"),
-        (r#"{"flow": "metrics", "outputs": ["maen"]}"#, "did you mean `mean`"),
-        (r#"{"flow": "metrics", "config": {"metrics": ["larget"]}}"#, "did you mean `largest`"),
+        (r#"{"flow": "metrcs"}"#, "no flow `metrcs`".into()),
+        (r#"{"flow": "metrcs"}"#, did_you_mean("metrics")),
+        (r#"{"flow": "metrics", "outputs": ["maen"]}"#, did_you_mean("mean")),
+        (r#"{"flow": "metrics", "config": {"metrics": ["larget"]}}"#, did_you_mean("largest")),
         (
             r#"{"flow": "metrics", "config": {"means": false, "metrics": ["mean"]}}"#,
-            "there is no node \"mean\"",
+            "no node `mean`".into(),
         ),
-        (r#"{"flow": "metrics", "config": {"means": 1}}"#, "the configuration has 1 as \"means\""),
+        (
+            r#"{"flow": "metrics", "config": {"means": 1}}"#,
+            "the configuration has 1 as `means`".into(),
+        ),
     ];
-    for (text, said) in cases {
+    for (text, expected) in cases {
         let spec: FlowSpec = serde_json::from_str(text).unwrap();
         let error = flows().build(&spec).unwrap_err();
-        assert!(error.is_invalid_input() && error.to_string().contains(said), "{text}: {error}");
+        assert!(
+            error.is_invalid_input() && error.to_string().contains(&expected),
+            "{text}: {error}"
+        );
     }
     assert!(serde_json::from_str::<FlowSpec>(r#"{"flow": "a", "confg": {}}"#).is_err());
     let mut flow = Flow::new();
     flow.input_or("x", 1_i64);
     let error = flow.find::<f64, Single>("x").unwrap_err().to_string();
-    assert_eq!(error, "the values of node \"x\" are i64 (one), not f64 (one)");
-    let error = flow.find::<i64, Each<Each>>("x").unwrap_err().to_string();
+    assert_eq!(error, "node `x`: expected f64 (one value), found i64 (one value)");
+    let error = flow.find::<i64, PerElement<PerElement>>("x").unwrap_err().to_string();
     assert_eq!(
         error,
-        "the values of node \"x\" are i64 (one), not i64 (one per element, 2 fan-outs deep)"
+        "node `x`: expected i64 (one value per element, 2 fan-outs deep), found i64 (one value)"
     );
 }

@@ -1,4 +1,4 @@
-//! Values on their way: shared once, dropped early, no further ahead than needed, small where they can be.
+//! Values between steps: shared once, dropped early, and not computed too far ahead.
 
 use std::{
     fs,
@@ -15,7 +15,7 @@ use ndferry::{
 
 use crate::{Watchdog, pool};
 
-/// Waits until there is a file of that name in `folder`.
+/// Waits until `folder` has a file named `other`.
 fn meet(folder: &Path, other: &str) -> bool {
     let until = Instant::now() + Duration::from_secs(60);
     while Instant::now() < until {
@@ -29,7 +29,7 @@ fn meet(folder: &Path, other: &str) -> bool {
 
 // G7
 #[test]
-fn nodes_that_do_not_depend_on_each_other_run_at_a_time() {
+fn flow_independent_steps_run_in_parallel() {
     let _dog = Watchdog::new("at a time");
     let mut flow = Flow::new();
     let folder = flow.input::<PathBuf>("folder");
@@ -50,12 +50,12 @@ fn nodes_that_do_not_depend_on_each_other_run_at_a_time() {
 
 type Large = SharedArray<f64, Ix1>;
 
-/// Elements of an array that goes through the store.
+/// The length of an array that is large enough for the store.
 const LENGTH: usize = 500_000;
 
 // G7
 #[test]
-fn a_value_goes_when_its_last_step_has_it_and_lies_in_the_store_once() {
+fn flow_value_is_stored_once_and_dropped_after_last_use() {
     let _dog = Watchdog::new("dropped");
     let mut flow = Flow::new();
     let mut last = flow.node("first", (), || Large::from(Array1::zeros(LENGTH)));
@@ -70,7 +70,7 @@ fn a_value_goes_when_its_last_step_has_it_and_lies_in_the_store_once() {
     assert!((one..4 * one).contains(&peak), "{peak} bytes at a time, of {one} each");
     assert_eq!(chain.store().usage().unwrap().live, 0);
 
-    // One for all elements of a fan-out, and for their steps.
+    // All elements of a fan-out and their steps share one file.
     let mut flow = Flow::new();
     let large = flow.input::<Large>("large");
     let range = flow.input_or("range", 0..100_usize);
@@ -90,7 +90,7 @@ fn a_value_goes_when_its_last_step_has_it_and_lies_in_the_store_once() {
 }
 
 #[test]
-fn a_value_that_was_set_goes_like_any_other() {
+fn flow_set_value_is_dropped_after_last_use() {
     let _dog = Watchdog::new("set");
     let mut flow = Flow::new();
     let large = flow.input::<Large>("large");
@@ -104,7 +104,7 @@ fn a_value_that_was_set_goes_like_any_other() {
     assert!(peak < one + one / 2, "{peak} bytes at a time, of {one} each");
 }
 
-/// A list that is read while it is worked on, and says how far it is.
+/// A list that is read while its elements are processed, and counts the open elements.
 #[derive(Clone, serde::Serialize, serde::Deserialize)]
 struct Records {
     folder: PathBuf,
@@ -113,7 +113,7 @@ struct Records {
 
 static TAKEN: AtomicU64 = AtomicU64::new(0);
 static DONE: AtomicU64 = AtomicU64::new(0);
-static MOST: AtomicU64 = AtomicU64::new(0);
+static MAX_OPEN: AtomicU64 = AtomicU64::new(0);
 
 impl IntoIterator for Records {
     type Item = (PathBuf, u64);
@@ -122,10 +122,13 @@ impl IntoIterator for Records {
     fn into_iter(self) -> Self::IntoIter {
         Box::new((0..self.count).map(move |record| {
             if record == 50 {
-                assert!(meet(&self.folder, "0"), "the first is done before the last is read");
+                assert!(
+                    meet(&self.folder, "0"),
+                    "the first element is finished before the last is read"
+                );
             }
             let taken = TAKEN.fetch_add(1, Ordering::Relaxed) + 1;
-            MOST.fetch_max(taken - DONE.load(Ordering::Relaxed), Ordering::Relaxed);
+            MAX_OPEN.fetch_max(taken - DONE.load(Ordering::Relaxed), Ordering::Relaxed);
             (self.folder.clone(), record)
         }))
     }
@@ -133,7 +136,7 @@ impl IntoIterator for Records {
 
 // G8
 #[test]
-fn elements_are_taken_no_further_ahead_than_workers_are() {
+fn flow_fan_out_reads_few_elements_ahead() {
     let _dog = Watchdog::new("streaming");
     let mut flow = Flow::new();
     let records = flow.input::<Records>("records");
@@ -154,14 +157,15 @@ fn elements_are_taken_no_further_ahead_than_workers_are() {
         flow.on(pool.job().batch_size(1)).set(records, given).get(sum).unwrap(),
         (1..=500).sum::<u64>()
     );
-    // Two workers, with one task each and one sent ahead; four times as many may be done out of turn, and wait to be folded.
-    let most = MOST.load(Ordering::Relaxed);
-    assert!(most <= 4 * 2 * 2, "{most} elements at a time");
+    // Two workers have one task each and one task ahead. Four times as many values may wait to be
+    // folded.
+    let max_open = MAX_OPEN.load(Ordering::Relaxed);
+    assert!(max_open <= 4 * 2 * 2, "{max_open} elements at a time");
 }
 
 // G5
 #[test]
-fn what_is_sent_for_an_element_does_not_grow_with_the_graph() {
+fn flow_message_size_does_not_grow_with_graph() {
     let _dog = Watchdog::new("bytes");
     let bytes = |nodes: usize| {
         let mut flow = Flow::new();
@@ -176,6 +180,6 @@ fn what_is_sent_for_an_element_does_not_grow_with_the_graph() {
         pool.metrics().bytes_copied
     };
     let (small, large) = (bytes(0), bytes(3000));
-    // How long each took goes along: a number, in as many bytes as it needs.
+    // A result includes the time of its step, a number of one to nine bytes.
     assert!(small.abs_diff(large) < 100 * 9, "{small} bytes, and {large}");
 }

@@ -1,11 +1,14 @@
-//! A run under way: which values there are, and what can be done next.
+//! The state of a run: the values that exist, and the steps that can run next.
 //!
-//! A *scope* is one element of a fan-out, with its values; the first is the outside of all. A *fan* is one fan-out of one scope: its elements
-//! are taken as there is room for them, and it is closed when all of them are.
+//! A *scope* holds the values of one element of a fan-out. The first scope is outside of all
+//! fan-outs. An *open fan-out* belongs to a scope. Its elements are read while there is room for
+//! them, and it closes when all of them are finished.
+//!
+//! [`RunState`] is implemented in three files: this one, `fan_out.rs` and `tasks.rs`.
 
-mod fans;
+mod fan_out;
 mod slab;
-mod work;
+mod tasks;
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -15,46 +18,50 @@ use std::{
 use slab::Slab;
 
 use super::{
-    Flow, Kind, Value,
-    handle::{Found, Tree},
+    engine::Quoted,
+    erased::{ErasedValue, ValueTree},
+    graph::Flow,
+    handle::NodeId,
+    node::NodeKind,
     plan::Plan,
     report::ElementReport,
 };
 use crate::{Error, Result, pool::TaskError};
 
-/// A run under way.
-pub(super) struct State<'f> {
+/// The state of a run.
+pub(super) struct RunState<'f> {
     flow: &'f Flow,
     plan: &'f Plan,
-    /// What was set; single values have gone on from here.
-    set: HashMap<usize, Found>,
+    /// The values that were set, by node. Those of stage 0 have been moved to their slots.
+    set: HashMap<usize, ValueTree>,
     scopes: Slab<Scope>,
-    fans: Slab<Fan>,
-    /// How many scopes each stage has.
+    fan_outs: Slab<OpenFanOut>,
+    /// The number of scopes of each stage.
     live: Vec<usize>,
-    /// Fans that may have more elements, by stage, what was opened last at the end.
-    active: Vec<Vec<usize>>,
-    /// Steps that can run, by node, each with its scope. What is furthest along goes first, so that values can go.
+    /// The fan-outs of each stage that may have more elements, in the order of opening.
+    unread: Vec<Vec<usize>>,
+    /// The scopes in which a step can run, by node. The last node goes first, so that values are
+    /// used up before new ones are made.
     ready: BTreeMap<usize, VecDeque<usize>>,
-    /// How many of them there are.
-    count: usize,
-    /// How many of them there should be, and elements of a fan-out at a time.
+    /// The number of steps in `ready`.
+    ready_count: usize,
+    /// The number of steps that should be ready, and of elements that may be open, at a time.
     ahead: usize,
-    /// What runs: node and scope of each task from number `first` on, but for those that are done.
+    /// The node and scope of each running task, beginning with task `first_running`.
     running: VecDeque<Option<(usize, usize)>>,
-    first: u64,
-    /// What has happened, and is still to be passed on: node, scope, value.
-    news: Vec<(usize, usize, Option<Value>)>,
-    outputs: Vec<Tree>,
+    first_running: u64,
+    /// Values that have not been passed on yet: node, scope and value.
+    news: Vec<(usize, usize, Option<ErasedValue>)>,
+    outputs: Vec<ValueTree>,
     problem: Option<Error>,
-    pub(super) tallies: Vec<Tally>,
-    /// Whether every element is noted.
+    pub(super) progress: Vec<NodeProgress>,
+    /// Whether each element is recorded.
     detailed: bool,
 }
 
-/// What has become of a node so far.
+/// The counts and times of a node so far.
 #[derive(Clone, Default)]
-pub(super) struct Tally {
+pub(super) struct NodeProgress {
     pub(super) done: u64,
     pub(super) failed: u64,
     pub(super) skipped: u64,
@@ -64,30 +71,31 @@ pub(super) struct Tally {
 
 struct Scope {
     stage: usize,
-    /// The fan whose element it is, and which one.
-    fan: usize,
+    /// The fan-out that the element belongs to.
+    fan_out: usize,
+    /// The index of the element.
     index: u64,
-    slots: Vec<Slot>,
-    /// The place among the open scopes of the fan.
+    slots: Vec<ValueSlot>,
+    /// The position among the open scopes of the fan-out.
     place: usize,
-    /// The open fans of it.
-    fans: Vec<usize>,
-    /// Values and fans in it that are not there yet.
-    open: usize,
+    /// The open fan-outs inside of the scope.
+    fan_outs: Vec<usize>,
+    /// The number of values and fan-outs that are not finished.
+    unfinished: usize,
 }
 
 #[derive(Clone)]
-struct Slot {
-    phase: Phase,
-    value: Option<Value>,
-    /// Inputs that it waits for.
+struct ValueSlot {
+    phase: ValuePhase,
+    value: Option<ErasedValue>,
+    /// The number of inputs that are missing.
     missing: u32,
-    /// What the value is still needed for.
+    /// The number of uses that have not released the value.
     uses: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum ValuePhase {
     Waiting,
     /// Ready, running, or about to be passed on.
     Begun,
@@ -95,40 +103,55 @@ enum Phase {
     Lost,
 }
 
-struct Fan {
+struct OpenFanOut {
     stage: usize,
-    /// The scope that it is a fan-out of.
+    /// The scope that the fan-out belongs to.
     parent: usize,
-    elements: Option<Box<dyn Iterator<Item = Value>>>,
-    taken: u64,
-    /// The scopes of its elements, in no order, but for those that are closed.
+    /// The remaining elements, or `None` after the last.
+    elements: Option<Box<dyn Iterator<Item = ErasedValue>>>,
+    /// The number of elements that were read.
+    read: u64,
+    /// The scopes of unfinished elements, in no particular order.
     open: Vec<usize>,
-    /// What leaves it, by tap of the stage.
-    leaving: Vec<Leaving>,
+    /// The values that leave the fan-out, for each export of the stage.
+    gatherings: Vec<Gathering>,
 }
 
-/// The values of a node on their way out of a fan: they go when the last has come, whatever else is open.
-struct Leaving {
-    gathered: Gathered,
-    /// How many have come.
-    come: u64,
-    /// Whether they have gone.
-    gone: bool,
+/// The values of one export of a fan-out. They are sent when they are complete, even if other
+/// nodes of the fan-out are unfinished.
+struct Gathering {
+    accumulator: Accumulator,
+    /// The number of values that have arrived.
+    received: u64,
+    is_sent: bool,
 }
 
-enum Gathered {
-    All(Vec<Tree>),
-    /// Folded so far; the index of the next; what came out of turn.
-    Folded(Option<Value>, u64, BTreeMap<u64, Tree>),
+enum Accumulator {
+    List(Vec<ValueTree>),
+    Fold {
+        folded: Option<ErasedValue>,
+        /// The index of the next value to fold.
+        next: u64,
+        /// Values of later elements.
+        early: BTreeMap<u64, ValueTree>,
+    },
 }
 
-const ROOT: usize = 0;
+impl Gathering {
+    /// Takes the values to send them.
+    fn take(&mut self) -> Accumulator {
+        self.is_sent = true;
+        std::mem::replace(&mut self.accumulator, Accumulator::List(Vec::new()))
+    }
+}
 
-impl<'f> State<'f> {
+const ROOT_SCOPE: usize = 0;
+
+impl<'f> RunState<'f> {
     pub(super) fn new(
         flow: &'f Flow,
         plan: &'f Plan,
-        set: HashMap<usize, Found>,
+        set: HashMap<usize, ValueTree>,
         outputs: usize,
         detailed: bool,
     ) -> Self {
@@ -137,43 +160,43 @@ impl<'f> State<'f> {
             plan,
             set,
             scopes: Slab::default(),
-            fans: Slab::default(),
+            fan_outs: Slab::default(),
             live: vec![0; plan.stages.len()],
-            active: vec![Vec::new(); plan.stages.len()],
+            unread: vec![Vec::new(); plan.stages.len()],
             ready: BTreeMap::new(),
-            count: 0,
+            ready_count: 0,
             ahead: 1,
             running: VecDeque::new(),
-            first: 0,
+            first_running: 0,
             news: Vec::new(),
-            outputs: vec![Tree::Lost; outputs],
+            outputs: vec![ValueTree::Lost; outputs],
             problem: None,
-            tallies: vec![Tally::default(); flow.nodes.len()],
+            progress: vec![NodeProgress::default(); flow.nodes.len()],
             detailed,
         };
         state.open_scope(0, usize::MAX, 0);
         for node in &plan.stages[0].nodes {
-            if let Some(found) = state.set.get_mut(node) {
-                *found = Found(Tree::Lost);
+            if let Some(tree) = state.set.get_mut(node) {
+                *tree = ValueTree::Lost;
             }
         }
         state.settle();
         state
     }
 
-    /// How many steps should be ready at a time.
+    /// Sets the number of steps that should be ready at a time.
     pub(super) fn look_ahead(&mut self, steps: u64) {
         self.ahead = usize::try_from(steps).unwrap_or(usize::MAX).max(1);
     }
 
-    /// Whether everything has its value, or lost it.
+    /// Whether every node has all its values or has lost them.
     pub(super) fn is_done(&self) -> bool {
-        self.scopes.get(ROOT).open == 0
+        self.scopes.get(ROOT_SCOPE).unfinished == 0
     }
 
-    /// Whether nothing can be done, now or later.
-    pub(super) fn is_stuck(&self) -> bool {
-        self.count == 0 && !self.is_done() && self.next_fan().is_none()
+    /// Whether the run is unfinished and no step will become ready.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.ready_count == 0 && !self.is_done() && self.next_fan_out().is_none()
     }
 
     /// Whether a node's values were set.
@@ -181,64 +204,64 @@ impl<'f> State<'f> {
         self.set.contains_key(&node)
     }
 
-    /// Whether a node has all the values that it is to have.
+    /// Whether a node has all its values.
     pub(super) fn is_finished(&self, node: usize) -> bool {
-        let (stage, slot) = self.plan.place(node);
-        self.is_done() || (stage == 0 && self.scopes.get(ROOT).slots[slot].phase == Phase::Done)
+        let (stage, slot) = self.plan.slot(node);
+        let is_done = |slot: &ValueSlot| slot.phase == ValuePhase::Done;
+        self.is_done() || (stage == 0 && is_done(&self.scopes.get(ROOT_SCOPE).slots[slot]))
     }
 
-    /// What is wrong with values that were set.
-    pub(super) fn problem(&mut self) -> Option<Error> {
+    /// Takes the error about values that were set and do not fit.
+    pub(super) fn take_problem(&mut self) -> Option<Error> {
         self.problem.take()
     }
 
-    /// The values that were asked for, outputs at these nodes.
-    pub(super) fn outputs(mut self, wanted: &[(u64, usize)]) -> Vec<Found> {
-        self.salvage();
-        let root = self.scopes.get(ROOT);
-        for (output, &(_, node)) in self.outputs.iter_mut().zip(wanted) {
-            if self.flow.nodes[node].path.is_empty() {
-                let (_, slot) = self.plan.place(node);
-                *output = root.slots[slot].value.clone().map_or(Tree::Lost, Tree::One);
+    /// The values of the outputs, which are the values of `nodes`.
+    pub(super) fn into_outputs(mut self, nodes: &[NodeId]) -> Vec<ValueTree> {
+        self.send_incomplete_outputs();
+        let root = self.scopes.get(ROOT_SCOPE);
+        for (output, node) in self.outputs.iter_mut().zip(nodes) {
+            if self.flow.nodes[node.index].path.is_empty() {
+                let (_, slot) = self.plan.slot(node.index);
+                *output = root.slots[slot].value.clone().map_or(ValueTree::Lost, ValueTree::One);
             }
         }
-        // Nobody else has the values from here on.
-        let outputs = std::mem::take(&mut self.outputs);
-        drop(self);
-        outputs.into_iter().map(Found).collect()
+        // The other references to the values are dropped here, so that the caller need not clone.
+        std::mem::take(&mut self.outputs)
     }
 
-    /// What has become of task number `index`.
-    pub(super) fn decide(
+    /// Records the outcome of task `index`. Returns its error, which names node and element.
+    pub(super) fn finish_task(
         &mut self,
         index: u64,
-        outcome: Result<(u64, Value), TaskError>,
+        outcome: Result<(u64, ErasedValue), TaskError>,
     ) -> Option<TaskError> {
-        let at = usize::try_from(index.checked_sub(self.first)?).ok()?;
+        let at = usize::try_from(index.checked_sub(self.first_running)?).ok()?;
         let (node, scope) = self.running.get_mut(at)?.take()?;
         while let Some(None) = self.running.front() {
             self.running.pop_front();
-            self.first += 1;
+            self.first_running += 1;
         }
-        let (value, took, error) = match outcome {
-            Ok((took, value)) => (Some(value), Duration::from_nanos(took), None),
-            Err(error) => (None, error.elapsed(), Some(self.name(error, node, scope))),
+        let (value, time, error) = match outcome {
+            Ok((nanos, value)) => (Some(value), Duration::from_nanos(nanos), None),
+            Err(error) => (None, error.elapsed(), Some(self.locate(error, node, scope))),
         };
-        let tally = &mut self.tallies[node];
-        tally.time += took;
-        tally.failed += u64::from(value.is_none());
-        self.note(node, scope, value.is_some(), took);
+        let progress = &mut self.progress[node];
+        progress.time += time;
+        progress.failed += u64::from(value.is_none());
+        self.record(node, scope, value.is_some(), time);
         self.news.push((node, scope, value));
         self.settle();
         error
     }
 
-    /// The error, of a node at work on an element.
-    fn name(&self, error: TaskError, node: usize, scope: usize) -> TaskError {
+    /// Adds the node and the element to an error.
+    fn locate(&self, error: TaskError, node: usize, scope: usize) -> TaskError {
         let Self { flow, .. } = self;
-        let places = flow.nodes[node].path.iter().zip(self.path(scope));
-        let element: Vec<_> =
-            places.map(|(expand, at)| format!("{}[{at}]", flow.nodes[*expand].name)).collect();
+        let indices = flow.nodes[node].path.iter().zip(self.path(scope));
+        let element: Vec<_> = indices
+            .map(|(fan_out, index)| format!("{}[{index}]", flow.nodes[*fan_out].name))
+            .collect();
         error.of_node(
             flow.nodes[node].name.to_string(),
             element.join("/"),
@@ -246,74 +269,75 @@ impl<'f> State<'f> {
         )
     }
 
-    /// The place of a scope among the elements of each fan-out that it is in, outermost first.
+    /// The index of a scope in each fan-out that it is in, outermost first.
     fn path(&self, mut scope: usize) -> Vec<u64> {
         let mut path = Vec::new();
-        while scope != ROOT {
-            let Scope { fan, index, .. } = self.scopes.get(scope);
+        while scope != ROOT_SCOPE {
+            let Scope { fan_out, index, .. } = self.scopes.get(scope);
             path.push(*index);
-            scope = self.fans.get(*fan).parent;
+            scope = self.fan_outs.get(*fan_out).parent;
         }
         path.reverse();
         path
     }
 
-    fn note(&mut self, node: usize, scope: usize, done: bool, time: Duration) {
+    fn record(&mut self, node: usize, scope: usize, done: bool, time: Duration) {
         if self.detailed {
             let path = self.path(scope);
-            self.tallies[node].elements.push(ElementReport { path, done, time });
+            self.progress[node].elements.push(ElementReport { path, done, time });
         }
     }
 
-    /// Passes on all that has happened.
+    /// Passes on all new values, and the values that this makes.
     fn settle(&mut self) {
         while let Some((node, scope, value)) = self.news.pop() {
             self.pass_on(node, scope, value);
         }
     }
 
-    /// `node` has its value, or never will.
-    fn pass_on(&mut self, node: usize, scope: usize, value: Option<Value>) {
+    /// Passes the value of a node to its uses. `None` means that it is lost.
+    fn pass_on(&mut self, node: usize, scope: usize, value: Option<ErasedValue>) {
         let plan = self.plan;
-        let (stage, slot) = plan.place(node);
+        let (stage, slot) = plan.slot(node);
         let lost = value.is_none();
-        self.tallies[node].done += u64::from(!lost);
+        self.progress[node].done += u64::from(!lost);
         let place = &mut self.scopes.get_mut(scope).slots[slot];
-        place.phase = if lost { Phase::Lost } else { Phase::Done };
-        // Whoever is the last to get the value is its only owner: what is then taken apart is not copied.
+        place.phase = if lost { ValuePhase::Lost } else { ValuePhase::Done };
+        // The last use gets the only reference, so that it can take the value apart without a copy.
         let mut value = value;
         place.value = if place.uses > 0 { value.clone() } else { None };
-        let taps = &plan.stages[stage].taps_of[slot];
-        for (at, &tap) in taps.iter().enumerate() {
-            let last = at + 1 == taps.len();
-            let leaving = if last { value.take() } else { value.clone() };
-            self.gather(scope, tap, leaving.map_or(Tree::Lost, Tree::One));
+        let exports = &plan.stages[stage].exports_of[slot];
+        for (at, &export) in exports.iter().enumerate() {
+            let is_last = at + 1 == exports.len();
+            let exported = if is_last { value.take() } else { value.clone() };
+            self.gather(scope, export, exported.map_or(ValueTree::Lost, ValueTree::One));
         }
         drop(value);
         for &consumer in &plan.consumers[node] {
-            let (within, _) = plan.place(consumer);
-            if let Kind::Expand(open) = self.flow.nodes[consumer].kind {
+            let (within, _) = plan.slot(consumer);
+            if let NodeKind::FanOut(open) = self.flow.nodes[consumer].kind {
                 let list = self.scopes.get(scope).slots[slot].value.clone();
                 self.release(scope, slot);
-                self.open_fan(scope, within, list.map(open));
+                self.open_fan_out(scope, within, list.map(open));
             } else if within == stage {
                 self.supply(consumer, scope, lost);
             } else {
-                let mut below = Vec::new();
-                self.find_inside(scope, within, &mut below);
-                below.into_iter().for_each(|inner| self.supply(consumer, inner, lost));
+                let mut inner = Vec::new();
+                self.find_inside(scope, within, &mut inner);
+                inner.into_iter().for_each(|inner| self.supply(consumer, inner, lost));
             }
         }
-        self.less_open(scope);
+        self.finish_one(scope);
     }
 
-    /// All scopes of `stage` that are inside of `scope`.
+    /// Finds all scopes of `stage` inside of `scope`.
     fn find_inside(&self, scope: usize, stage: usize, found: &mut Vec<usize>) {
-        for fan in self.scopes.get(scope).fans.iter().map(|&fan| self.fans.get(fan)) {
-            if fan.stage == stage {
-                found.extend(&fan.open);
-            } else if self.plan.is_inside(stage, fan.stage) {
-                fan.open.iter().for_each(|&inner| self.find_inside(inner, stage, found));
+        let fan_outs = &self.scopes.get(scope).fan_outs;
+        for fan_out in fan_outs.iter().map(|&fan_out| self.fan_outs.get(fan_out)) {
+            if fan_out.stage == stage {
+                found.extend(&fan_out.open);
+            } else if self.plan.is_inside(stage, fan_out.stage) {
+                fan_out.open.iter().for_each(|&inner| self.find_inside(inner, stage, found));
             }
         }
     }
@@ -321,16 +345,16 @@ impl<'f> State<'f> {
     /// The scope of `stage` that `scope` is in.
     fn outer(&self, mut scope: usize, stage: usize) -> usize {
         while self.scopes.get(scope).stage != stage {
-            scope = self.fans.get(self.scopes.get(scope).fan).parent;
+            scope = self.fan_outs.get(self.scopes.get(scope).fan_out).parent;
         }
         scope
     }
 
-    /// An input of `node` is there, or never will be.
+    /// Records that an input of `node` has arrived, or is lost.
     fn supply(&mut self, node: usize, scope: usize, lost: bool) {
-        let (_, slot) = self.plan.place(node);
+        let (_, slot) = self.plan.slot(node);
         let place = &mut self.scopes.get_mut(scope).slots[slot];
-        if place.phase != Phase::Waiting {
+        if place.phase != ValuePhase::Waiting {
             return;
         }
         if lost {
@@ -343,55 +367,59 @@ impl<'f> State<'f> {
         }
     }
 
-    /// `node` has what it needs.
+    /// Makes a node ready, because all its inputs have arrived.
     fn begin(&mut self, node: usize, scope: usize) {
-        let (_, slot) = self.plan.place(node);
-        self.scopes.get_mut(scope).slots[slot].phase = Phase::Begun;
+        let (_, slot) = self.plan.slot(node);
+        self.scopes.get_mut(scope).slots[slot].phase = ValuePhase::Begun;
         match &self.flow.nodes[node].kind {
-            Kind::Step(_) => {
+            NodeKind::Step(_) => {
                 self.ready.entry(node).or_default().push_back(scope);
-                self.count += 1;
+                self.ready_count += 1;
             }
-            Kind::Group(gather) => {
+            NodeKind::Group(gather) => {
                 let values = self.inputs(node, scope);
                 self.release_inputs(node, scope);
-                self.note(node, scope, true, Duration::ZERO);
+                self.record(node, scope, true, Duration::ZERO);
                 self.news.push((node, scope, Some(gather(values))));
             }
-            Kind::Input(_) | Kind::Expand(_) | Kind::Collect(_) | Kind::Fold { .. } => {}
+            NodeKind::Input(_)
+            | NodeKind::FanOut(_)
+            | NodeKind::Collect(_)
+            | NodeKind::Fold { .. } => {}
         }
     }
 
-    /// `node` will not have what it needs.
+    /// Skips a node, because one of its inputs is lost.
     fn skip(&mut self, node: usize, scope: usize) {
-        let (_, slot) = self.plan.place(node);
-        self.scopes.get_mut(scope).slots[slot].phase = Phase::Begun;
+        let (_, slot) = self.plan.slot(node);
+        self.scopes.get_mut(scope).slots[slot].phase = ValuePhase::Begun;
         self.release_inputs(node, scope);
         self.lose(node, scope);
     }
 
     fn lose(&mut self, node: usize, scope: usize) {
-        self.tallies[node].skipped += 1;
-        self.note(node, scope, false, Duration::ZERO);
+        self.progress[node].skipped += 1;
+        self.record(node, scope, false, Duration::ZERO);
         self.news.push((node, scope, None));
     }
 
-    /// The values that `node` is made from, which are there.
-    fn inputs(&self, node: usize, scope: usize) -> Vec<Value> {
+    /// The input values of a node, which have all arrived.
+    fn inputs(&self, node: usize, scope: usize) -> Vec<ErasedValue> {
         let value = |&input: &usize| {
-            let (stage, slot) = self.plan.place(input);
+            let (stage, slot) = self.plan.slot(input);
             self.scopes.get(self.outer(scope, stage)).slots[slot]
                 .value
                 .clone()
-                .expect("it is kept for its uses")
+                .expect("a value is kept for its uses")
         };
         self.flow.nodes[node].inputs.iter().map(value).collect()
     }
 
-    /// `node` does not need its inputs any more. Those from further outside go with their fan-out.
+    /// Releases the inputs of a node. Inputs from outside of the fan-out are released when it
+    /// closes.
     fn release_inputs(&mut self, node: usize, scope: usize) {
         for &input in &self.flow.nodes[node].inputs {
-            let (stage, slot) = self.plan.place(input);
+            let (stage, slot) = self.plan.slot(input);
             if stage == self.scopes.get(scope).stage {
                 self.release(scope, slot);
             }
@@ -407,37 +435,39 @@ impl<'f> State<'f> {
     }
 
     /// Opens the scope of an element.
-    fn open_scope(&mut self, stage: usize, fan: usize, index: u64) -> usize {
+    fn open_scope(&mut self, stage: usize, fan_out: usize, index: u64) -> usize {
         let (flow, plan) = (self.flow, self.plan);
         let within = &plan.stages[stage];
-        let slot = |&uses: &u32| Slot { phase: Phase::Waiting, value: None, missing: 0, uses };
+        let slot =
+            |&uses: &u32| ValueSlot { phase: ValuePhase::Waiting, value: None, missing: 0, uses };
         let slots = within.uses.iter().map(slot).collect();
-        let open = within.nodes.len() + within.children.len();
-        let place = if stage == 0 { 0 } else { self.fans.get(fan).open.len() };
-        let scope =
-            self.scopes.insert(Scope { stage, fan, index, slots, place, fans: Vec::new(), open });
+        let unfinished = within.nodes.len() + within.children.len();
+        let place = if stage == 0 { 0 } else { self.fan_outs.get(fan_out).open.len() };
+        let fan_outs = Vec::new();
+        let scope = Scope { stage, fan_out, index, slots, place, fan_outs, unfinished };
+        let scope = self.scopes.insert(scope);
         if stage > 0 {
-            self.fans.get_mut(fan).open.push(scope);
+            self.fan_outs.get_mut(fan_out).open.push(scope);
         }
         self.live[stage] += 1;
         for (slot, &node) in within.nodes.iter().enumerate() {
-            if let Some(found) = self.set.get(&node).filter(|_| within.expand != Some(node)) {
-                match self.given(found, scope) {
+            if let Some(tree) = self.set.get(&node).filter(|_| within.fan_out != Some(node)) {
+                match self.set_value(tree, scope) {
                     Some(value) => self.give(node, scope, value),
-                    None => self.complain(node, stage, index + 1),
+                    None => self.report_misfit(node, stage, index + 1),
                 }
                 continue;
             }
             match &flow.nodes[node].kind {
-                Kind::Input(Some(default)) => self.give(node, scope, default.clone()),
-                Kind::Step(_) | Kind::Group(_) => {
+                NodeKind::Input(Some(default)) => self.give(node, scope, default.clone()),
+                NodeKind::Step(_) | NodeKind::Group(_) => {
                     let mut missing = 0;
                     let mut lost = false;
                     for &input in &flow.nodes[node].inputs {
-                        let (from, place) = plan.place(input);
+                        let (from, place) = plan.slot(input);
                         let phase = self.scopes.get(self.outer(scope, from)).slots[place].phase;
-                        lost |= phase == Phase::Lost;
-                        missing += u32::from(phase != Phase::Done);
+                        lost |= phase == ValuePhase::Lost;
+                        missing += u32::from(phase != ValuePhase::Done);
                     }
                     self.scopes.get_mut(scope).slots[slot].missing = missing;
                     match (lost, missing) {
@@ -446,73 +476,79 @@ impl<'f> State<'f> {
                         (false, _) => {}
                     }
                 }
-                // They are told.
-                Kind::Input(None) | Kind::Expand(_) | Kind::Collect(_) | Kind::Fold { .. } => {}
+                // These get their values from elsewhere.
+                NodeKind::Input(None)
+                | NodeKind::FanOut(_)
+                | NodeKind::Collect(_)
+                | NodeKind::Fold { .. } => {}
             }
         }
         for &child in &within.children {
-            let found = plan.stages[child].expand.and_then(|expand| self.set.get(&expand));
-            let Some(found) = found else { continue };
-            let Some(Tree::Many(elements)) = self.given_tree(found, scope) else {
-                self.complain(plan.stages[child].expand.unwrap_or_default(), stage, index + 1);
+            let Some(fan_out) = plan.stages[child].fan_out else { continue };
+            let Some(tree) = self.set.get(&fan_out) else { continue };
+            let Some(ValueTree::Many(elements)) = self.set_tree(tree, scope) else {
+                self.report_misfit(fan_out, stage, index + 1);
                 continue;
             };
             let elements = elements.clone().into_iter().filter_map(|element| match element {
-                Tree::One(value) => Some(value),
-                Tree::Many(_) | Tree::Lost => None,
+                ValueTree::One(value) => Some(value),
+                ValueTree::Many(_) | ValueTree::Lost => None,
             });
-            self.open_fan(scope, child, Some(Box::new(elements)));
+            self.open_fan_out(scope, child, Some(Box::new(elements)));
         }
         scope
     }
 
-    fn give(&mut self, node: usize, scope: usize, value: Value) {
-        let (_, slot) = self.plan.place(node);
-        self.scopes.get_mut(scope).slots[slot].phase = Phase::Begun;
-        self.note(node, scope, true, Duration::ZERO);
+    /// Sets the value of a node that is not a step.
+    fn give(&mut self, node: usize, scope: usize, value: ErasedValue) {
+        let (_, slot) = self.plan.slot(node);
+        self.scopes.get_mut(scope).slots[slot].phase = ValuePhase::Begun;
+        self.record(node, scope, true, Duration::ZERO);
         self.news.push((node, scope, Some(value)));
     }
 
-    /// What was set for a scope, of what was set for all.
-    fn given_tree<'t>(&self, found: &'t Found, scope: usize) -> Option<&'t Tree> {
-        self.path(scope).into_iter().try_fold(&found.0, |tree, index| match tree {
-            Tree::Many(trees) => trees.get(usize::try_from(index).ok()?),
-            Tree::One(_) | Tree::Lost => None,
+    /// The part of `tree`, which was set for all scopes, that belongs to `scope`.
+    fn set_tree<'t>(&self, tree: &'t ValueTree, scope: usize) -> Option<&'t ValueTree> {
+        self.path(scope).into_iter().try_fold(tree, |tree, index| match tree {
+            ValueTree::Many(trees) => trees.get(usize::try_from(index).ok()?),
+            ValueTree::One(_) | ValueTree::Lost => None,
         })
     }
 
-    fn given(&self, found: &Found, scope: usize) -> Option<Value> {
-        match self.given_tree(found, scope) {
-            Some(Tree::One(value)) => Some(value.clone()),
-            Some(Tree::Many(_) | Tree::Lost) | None => None,
+    fn set_value(&self, tree: &ValueTree, scope: usize) -> Option<ErasedValue> {
+        match self.set_tree(tree, scope) {
+            Some(ValueTree::One(value)) => Some(value.clone()),
+            Some(ValueTree::Many(_) | ValueTree::Lost) | None => None,
         }
     }
 
-    /// What was set for `node` is for another number of elements than the fan-out `stage` has, of which so many are known.
-    fn complain(&mut self, node: usize, stage: usize, count: u64) {
-        let names = [node, self.plan.stages[stage].expand.unwrap_or(node)]
-            .map(|node| &self.flow.nodes[node].name);
-        let what = format!(
-            "the values set for {:?} are for another number of elements than {:?} has, which has at least {count}",
-            names[0], names[1]
+    /// Records that the values set for `node` do not fit the fan-out `stage`, of which at least
+    /// `elements` elements are known.
+    fn report_misfit(&mut self, node: usize, stage: usize, elements: u64) {
+        let fan_out = self.plan.stages[stage].fan_out.unwrap_or(node);
+        let problem = format!(
+            "the values set for {} have another number of elements than {}, which has at least \
+             {elements}",
+            Quoted(&self.flow.nodes[node].name),
+            Quoted(&self.flow.nodes[fan_out].name)
         );
-        self.problem.get_or_insert(Error::invalid_input(what));
+        self.problem.get_or_insert(Error::invalid_input(problem));
     }
 
-    /// One thing less is open in a scope, which is closed with the last.
-    fn less_open(&mut self, at: usize) {
+    /// Counts a value or fan-out of a scope as finished. The scope closes with the last.
+    fn finish_one(&mut self, at: usize) {
         let scope = self.scopes.get_mut(at);
-        scope.open -= 1;
-        if scope.open > 0 || at == ROOT {
+        scope.unfinished -= 1;
+        if scope.unfinished > 0 || at == ROOT_SCOPE {
             return;
         }
-        let Scope { stage, fan: of, place, .. } = self.scopes.remove(at);
+        let Scope { stage, fan_out: parent, place, .. } = self.scopes.remove(at);
         self.live[stage] -= 1;
-        let fan = self.fans.get_mut(of);
-        fan.open.swap_remove(place);
-        if let Some(&moved) = fan.open.get(place) {
+        let fan_out = self.fan_outs.get_mut(parent);
+        fan_out.open.swap_remove(place);
+        if let Some(&moved) = fan_out.open.get(place) {
             self.scopes.get_mut(moved).place = place;
         }
-        self.remove_if_done(of);
+        self.remove_if_done(parent);
     }
 }

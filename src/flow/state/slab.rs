@@ -1,6 +1,5 @@
-//! A place for things that come and go.
+//! A slab: items that are added and removed, each with a fixed number.
 
-/// Things that come and go, each with a number that stays.
 pub(super) struct Slab<T> {
     items: Vec<Option<T>>,
     free: Vec<usize>,
@@ -13,6 +12,7 @@ impl<T> Default for Slab<T> {
 }
 
 impl<T> Slab<T> {
+    /// Adds an item and returns its number.
     pub(super) fn insert(&mut self, item: T) -> usize {
         match self.free.pop() {
             Some(at) => {
@@ -27,20 +27,20 @@ impl<T> Slab<T> {
     }
 
     pub(super) fn get(&self, at: usize) -> &T {
-        self.items[at].as_ref().expect("it is there until it is removed")
+        self.items[at].as_ref().expect("the item has not been removed")
     }
 
     pub(super) fn get_mut(&mut self, at: usize) -> &mut T {
-        self.items[at].as_mut().expect("it is there until it is removed")
+        self.items[at].as_mut().expect("the item has not been removed")
     }
 
-    /// The numbers of all that are there.
+    /// The numbers of all items.
     pub(super) fn numbers(&self) -> impl Iterator<Item = usize> + '_ {
         self.items.iter().enumerate().filter(|(_, item)| item.is_some()).map(|(at, _)| at)
     }
 
     pub(super) fn remove(&mut self, at: usize) -> T {
         self.free.push(at);
-        self.items[at].take().expect("it is removed once")
+        self.items[at].take().expect("an item is removed once")
     }
 }

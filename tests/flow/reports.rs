@@ -1,4 +1,4 @@
-//! What can be seen of a flow: its picture, and what a run has done.
+//! Drawings of a flow, and reports of a run.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::{Watchdog, pools};
 
 // G9
 #[test]
-fn the_picture_has_the_nodes_the_edges_and_what_is_inside_of_a_fan_out() {
+fn flow_dot_draws_nodes_edges_and_fan_outs() {
     let mut flow = Flow::new();
     let list = flow.input::<Vec<i64>>("list \"a\"");
     let x = flow.fan_out("x", list);
@@ -31,8 +31,8 @@ fn the_picture_has_the_nodes_the_edges_and_what_is_inside_of_a_fan_out() {
     let inside = picture.split_once("subgraph").unwrap().1.split_once('}').unwrap().0;
     assert!(inside.contains("\"squared\"") && !inside.contains("\"squares\""), "{picture}");
 
-    let ran = flow.on(&pools()[2]).set(list, vec![1, 2, 3]).run(squares).unwrap();
-    let after = flow.dot_after(&ran.report);
+    let outcome = flow.on(&pools()[2]).set(list, vec![1, 2, 3]).run(squares).unwrap();
+    let after = flow.dot_after(&outcome.report);
     let line =
         |name: &str| after.lines().find(|line| line.contains(&format!("label=\"{name}"))).unwrap();
     assert!(
@@ -44,7 +44,7 @@ fn the_picture_has_the_nodes_the_edges_and_what_is_inside_of_a_fan_out() {
 
 // G9
 #[test]
-fn a_report_has_the_state_and_time_of_each_node_and_element() {
+fn flow_report_has_state_and_time_of_nodes_and_elements() {
     let _dog = Watchdog::new("report");
     let mut flow = Flow::new();
     let list = flow.input::<Vec<u64>>("list");
@@ -58,15 +58,15 @@ fn a_report_has_the_state_and_time_of_each_node_and_element() {
     });
     let rest = flow.collect("rest", slow);
     for pool in pools() {
-        let ran = flow.on(pool.job().keep_going()).set(list, vec![1, 3]).run(rest).unwrap();
-        let states: Vec<_> = ran.report.nodes.iter().map(|node| node.state).collect();
+        let outcome = flow.on(pool.job().keep_going()).set(list, vec![1, 3]).run(rest).unwrap();
+        let states: Vec<_> = outcome.report.nodes.iter().map(|node| node.state).collect();
         use NodeState::{Done, Failed, Given, NotNeeded};
         assert_eq!(states, [Given, NotNeeded, Done, Done, Done, Failed, Failed]);
-        let slow = &ran.report.nodes[5];
+        let slow = &outcome.report.nodes[5];
         assert_eq!((slow.done, slow.failed, slow.skipped), (3, 1, 0));
         assert!(
             slow.time >= Duration::from_millis(80)
-                && ran.report.elapsed >= Duration::from_millis(40),
+                && outcome.report.elapsed >= Duration::from_millis(40),
             "{slow:?}"
         );
         let mut elements: Vec<_> =
