@@ -233,7 +233,7 @@ fn clean_up_after(parent: u32) {
             [sys::socket::Wait { descriptor: watch.as_fd(), for_writing: false, ready: false }];
         let _ = sys::socket::wait(&mut waits, Some(LINGER));
     }
-    store::sweep_aside();
+    store::sweep_after(parent, LINGER);
 }
 
 /// The process that began the session of `store`: this one, or where this is a worker, perhaps another.

@@ -23,6 +23,8 @@ pub(super) struct Contents {
     pub(super) struck: usize,
     /// Written by a version that means something else by it.
     pub(super) foreign: bool,
+    /// The process that began the session.
+    pub(super) opener: Option<u32>,
     /// What it leaves when it dies stays, unless a sweep is asked for.
     pub(super) keep: bool,
     /// The bytes of all roots together.
@@ -46,6 +48,8 @@ impl Contents {
         for line in bytes.split(|&byte| byte == b'\n') {
             if line == b"keep" || line == b"end" {
                 contents.keep = line == b"keep";
+            } else if let Some(opener) = line.strip_prefix(b"opener ") {
+                contents.opener = std::str::from_utf8(opener).ok().and_then(|id| id.parse().ok());
             } else if let Some(path) = line.strip_prefix(b"root /") {
                 let path = Path::new("/").join(OsStr::from_bytes(path));
                 contents.roots.push(path);

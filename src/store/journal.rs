@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! ndferry journal 1
+//! opener 4711                                                 the process that began the session
 //! root /dev/shm
 //! root /tmp
 //! keep                                                        what it leaves when it dies stays, unless a sweep is asked for
@@ -81,7 +82,9 @@ impl Journal {
         vital: bool,
     ) -> io::Result<Self> {
         let mut file = home.create(NAME)?;
-        file.write_all(&text(&Contents { roots: roots.to_vec(), keep, ..Contents::default() }))?;
+        let opener = Some(std::process::id());
+        let contents = Contents { opener, roots: roots.to_vec(), keep, ..Contents::default() };
+        file.write_all(&text(&contents))?;
         if vital {
             file.sync_all()?;
             rustix::fs::fsync(home)?;
@@ -194,6 +197,9 @@ fn read(file: &File) -> io::Result<Vec<u8>> {
 /// The journal that says the same, and no more than it must.
 fn text(contents: &Contents) -> Vec<u8> {
     let mut text = [MAGIC, VERSION].concat();
+    if let Some(opener) = contents.opener {
+        text.extend_from_slice(format!("\nopener {opener}").as_bytes());
+    }
     for root in &contents.roots {
         text.extend_from_slice(b"\nroot ");
         text.extend_from_slice(root.as_os_str().as_bytes());

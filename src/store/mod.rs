@@ -336,10 +336,11 @@ impl StoreBuilder {
     }
 }
 
-/// Sweeps as a store does that is opened.
-pub(crate) fn sweep_aside() {
+/// Removes the sessions that process `opener`, which has ended, left behind. Waits for `longest` at most
+/// until no other process holds them.
+pub(crate) fn sweep_after(opener: u32, longest: Duration) {
     if let (Ok(false), Ok(places)) = (place::keep(), Places::known()) {
-        sweep::before_opening(&places);
+        sweep::after(&places, opener, longest);
     }
 }
 

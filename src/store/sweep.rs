@@ -4,13 +4,15 @@
 
 use std::{
     path::{Path, PathBuf},
-    time::SystemTime,
+    thread,
+    time::{Duration, Instant, SystemTime},
 };
 
 use rustix::io::Errno;
 
 use super::{
     home::Home,
+    journal,
     lock::{self, Claim, SessionLock},
     name::SessionId,
     place::{self, Places, Private},
@@ -142,6 +144,26 @@ pub(super) fn before_opening(places: &[PathBuf]) {
     Sweeping { spare: true, ..Sweeping::quietly(places) }.run();
 }
 
+/// Sweeps before a store is opened, and again until no session that `opener` began is held any more,
+/// for `longest` at most. `opener` has ended.
+///
+/// A process that `opener` was starting when it died holds copies of its locks until it runs its own
+/// program. If it is killed before that, only this call is left to remove what `opener` left.
+pub(super) fn after(places: &[PathBuf], opener: u32, longest: Duration) {
+    let until = Instant::now() + longest;
+    let mut pause = Duration::from_millis(1);
+    loop {
+        let mut sweeping =
+            Sweeping { spare: true, opener: Some(opener), ..Sweeping::quietly(places) };
+        sweeping.run();
+        if !sweeping.is_opener_held || Instant::now() >= until {
+            return;
+        }
+        thread::sleep(pause);
+        pause = (2 * pause).min(Duration::from_millis(20));
+    }
+}
+
 /// Sweeps a session this process has just left, unless others are still in it; tells whether it did.
 pub(super) fn last_out(home: &Home) -> bool {
     let Ok(Some(user)) = Private::of_user(home.place()) else { return false };
@@ -159,13 +181,25 @@ struct Sweeping<'a> {
     spare: bool,
     /// Whether somebody wants to know of everything.
     thorough: bool,
+    /// The process whose sessions are looked for, if any.
+    opener: Option<u32>,
+    /// Whether a session that it began is held.
+    is_opener_held: bool,
     found: Sweep,
 }
 
 impl<'a> Sweeping<'a> {
     /// Removes, and describes nothing it does not remove.
     fn quietly(places: &'a [PathBuf]) -> Self {
-        Self { places, remove: true, spare: false, thorough: false, found: Sweep::default() }
+        Self {
+            places,
+            remove: true,
+            spare: false,
+            thorough: false,
+            opener: None,
+            is_opener_held: false,
+            found: Sweep::default(),
+        }
     }
 
     fn run(&mut self) {
@@ -279,6 +313,11 @@ impl<'a> Sweeping<'a> {
     }
 
     fn alive(&mut self, home: &Private, id: SessionId) {
+        if self.opener.is_some() {
+            // A session whose journal is not written yet may be anyone's.
+            let opener = journal::contents(&home.dir).ok().and_then(|contents| contents.opener);
+            self.is_opener_held |= opener.is_none() || opener == self.opener;
+        }
         if self.thorough {
             match Remains::find(home, id, &[]) {
                 Ok(remains) => self.found.alive.push(remains.report()),

@@ -7,6 +7,34 @@ use std::{
 
 use super::*;
 
+// S1 S10
+#[test]
+fn sweep_after_the_openers_death_waits_for_its_last_lock() {
+    let scene = Scene::new();
+    let places = scene.places().homes;
+    let store = scene.open();
+    // As in a process that was forked, and has not run its own program yet.
+    let copy = lock::SessionLock::join(store.0.home().dir()).unwrap().unwrap();
+    store.leave();
+    sweep::before_opening(&places);
+    assert!(store.session_dir().exists(), "a session that is held was removed");
+    let released = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(50));
+        drop(copy);
+    });
+    sweep::after(&places, std::process::id(), WATCHDOG);
+    released.join().unwrap();
+    assert_eq!(scene.left(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn sweep_after_a_death_does_not_wait_for_others() {
+    let scene = Scene::new();
+    let store = scene.open();
+    sweep::after(&scene.places().homes, std::process::id() + 1, WATCHDOG);
+    assert!(store.session_dir().exists());
+}
+
 #[test]
 fn whatever_a_process_dies_at_the_next_sweep_leaves_nothing() {
     // S3

@@ -48,7 +48,7 @@ fn a_file_is_registered_before_it_is_made() {
     // The first root cannot make the file; the journal has heard of it all the same, and the second root makes one.
     let file = store.create(1).unwrap();
     let journal = fs::read_to_string(store.session_dir().join("journal")).unwrap();
-    let records: Vec<_> = journal.lines().skip(3).map(|line| &line[..4]).collect();
+    let records: Vec<_> = journal.lines().skip(4).map(|line| &line[..4]).collect();
     assert_eq!(records, ["+00 ", "-00 ", "+00 ", "-00 ", "+01 "]);
     assert_eq!(store.files().unwrap(), [file.path()]);
     // What cannot be registered is not made.
