@@ -1,4 +1,5 @@
-//! Arrays between parent and workers: every path gives the same values, and large ones are mapped.
+//! Arrays between parent and workers have the same values on every path, and large ones are
+//! mapped.
 
 use ndferry::{
     AnyArray, SharedArray,
@@ -22,7 +23,7 @@ pub(crate) fn sum_of_column(table: &Table, column: usize) -> f64 {
 
 // B3
 #[test]
-fn a_big_endian_array_has_the_same_values_on_every_path() {
+fn arrays_big_endian_are_equal_on_every_path() {
     let _dog = Watchdog::new("every path");
     let folder = tempfile::tempdir().unwrap();
     for rows in [10, 200_000] {
@@ -50,7 +51,7 @@ fn a_big_endian_array_has_the_same_values_on_every_path() {
                     .map(|(table, column): (Table, usize)| sum_of_column(&table, column), items);
                 assert_eq!(sums.unwrap(), expected, "item, {what}");
             }
-            // Copied: a plain array on either side.
+            // Copied, with a plain array on each side.
             assert_eq!(
                 pool.with(&original).map(|table, j: usize| table.column(j).sum(), 0..3).unwrap(),
                 expected,
@@ -60,7 +61,7 @@ fn a_big_endian_array_has_the_same_values_on_every_path() {
             let sums =
                 pool.map(|(table, column): (Array2<f64>, usize)| table.column(column).sum(), items);
             assert_eq!(sums.unwrap(), expected, "plain item, {what}");
-            // As recorded, each worker swapping what it needs.
+            // In the recorded byte order: each worker swaps the part that it needs.
             let sum = |table: &AnyArray, column: usize| -> ndferry::Result<f64> {
                 Ok(table.slice_axis(1, column..column + 1)?.to_array::<f64, Ix2>()?.sum())
             };
@@ -69,7 +70,7 @@ fn a_big_endian_array_has_the_same_values_on_every_path() {
                 sums.iter().zip(&expected).all(|(a, b)| (a / b - 1.0).abs() < 1e-12),
                 "recorded, {what}"
             );
-            // As a result.
+            // The array as a result.
             let results =
                 pool.with(&from_file).map(|table, _: u8| table.to_owned(), [0, 1]).unwrap();
             assert!(results.iter().all(|result| *result == original), "plain result, {what}");
@@ -91,7 +92,7 @@ fn a_big_endian_array_has_the_same_values_on_every_path() {
 
 // B2 P4
 #[test]
-fn large_arrays_arrive_mapped_and_keep_their_source() {
+fn arrays_large_arrive_mapped_with_their_source() {
     let _dog = Watchdog::new("mapped");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("table.npy");
@@ -110,7 +111,8 @@ fn large_arrays_arrive_mapped_and_keep_their_source() {
                 },
                 [0, 1],
             );
-            // A native file is mapped as it is; a foreign one lies in the store, in the store's byte order.
+            // A native file is mapped. An array in foreign order is written to the store, in
+            // the store's byte order.
             let rule = (foreign && !store_order.is_native())
                 .then(|| CopyReason::ForeignByteOrder.to_string());
             let expected =
@@ -127,7 +129,7 @@ fn large_arrays_arrive_mapped_and_keep_their_source() {
     }
 }
 
-/// Device and inode of every file mapped in this process whose path contains `part`.
+/// Device and inode of each file that this process maps and whose path contains `part`.
 pub(crate) fn mapped_files(part: &str) -> Vec<String> {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     let mut files: Vec<_> = maps
@@ -142,7 +144,7 @@ pub(crate) fn mapped_files(part: &str) -> Vec<String> {
 
 // S6
 #[test]
-fn one_array_in_many_tasks_is_one_file_that_every_worker_maps() {
+fn arrays_shared_by_many_tasks_use_one_file() {
     let _dog = Watchdog::new("one file");
     let pool = pool();
     let shared = SharedArray::from(table(100_000));
@@ -177,7 +179,7 @@ fn one_array_in_many_tasks_is_one_file_that_every_worker_maps() {
 }
 
 #[test]
-fn a_users_file_travels_open_even_when_its_name_has_gone() {
+fn arrays_of_a_removed_file_travel_as_open_file() {
     let _dog = Watchdog::new("open file");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("gone.npy");
@@ -193,7 +195,7 @@ fn a_users_file_travels_open_even_when_its_name_has_gone() {
 }
 
 #[test]
-fn every_temp_file_is_a_container_that_can_be_opened() {
+fn arrays_in_the_store_are_complete_containers() {
     let _dog = Watchdog::new("container");
     for (byte_order, pool) in pools().into_iter().filter(|(_, pool)| !pool.store().is_memfd()) {
         let shared = SharedArray::from(table(50_000));
@@ -207,7 +209,7 @@ fn every_temp_file_is_a_container_that_can_be_opened() {
 
 // S8
 #[test]
-fn a_changed_array_is_seen_changed_in_the_next_call() {
+fn arrays_changed_are_seen_by_the_next_job() {
     let _dog = Watchdog::new("changed");
     let pool = pool();
     let mut plain = table(50_000);
@@ -222,7 +224,7 @@ fn a_changed_array_is_seen_changed_in_the_next_call() {
 }
 
 #[test]
-fn a_threshold_decides_what_is_mapped() {
+fn arrays_are_mapped_from_the_threshold_on() {
     let _dog = Watchdog::new("threshold");
     let why = |array: SharedArray<f64, Ix1>| array.copy_reason().map(|why| format!("{why:?}"));
     for (threshold, length, mapped) in [
@@ -242,7 +244,7 @@ fn a_threshold_decides_what_is_mapped() {
 }
 
 #[test]
-fn results_are_kept_and_sent_on() {
+fn arrays_of_results_can_be_kept_and_sent_on() {
     let _dog = Watchdog::new("sent on");
     let pool = pool();
     let mut tables: Vec<Table> =
@@ -259,7 +261,7 @@ fn results_are_kept_and_sent_on() {
 
 // F7
 #[test]
-fn every_layout_and_type_travels() {
+fn arrays_of_every_layout_and_type_travel() {
     let _dog = Watchdog::new("layouts");
     let base = SharedArray::from(Array2::from_shape_fn((40, 60), |(i, j)| (i * 60 + j) as u16));
     let views = [
@@ -281,7 +283,7 @@ fn every_layout_and_type_travels() {
     }
 }
 
-/// Records of mixed byte order with two fields.
+/// Records with two fields of different byte orders.
 fn stars(count: u32) -> AnyArray {
     let dtype = "[('id', '>u4'), ('name', '|S3'), ('', '|V1'), ('mass', '<f8')]".parse().unwrap();
     let star = |at: u32| [&at.to_be_bytes()[..], b"abc\xff", &f64::from(at).to_le_bytes()].concat();
@@ -299,7 +301,7 @@ fn last_id(ids: &AnyArray) -> u32 {
 
 // B1 B3
 #[test]
-fn records_and_their_fields_have_the_same_values_on_every_path() {
+fn arrays_of_records_are_equal_on_every_path() {
     let _dog = Watchdog::new("records");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("stars.npy");
@@ -312,7 +314,8 @@ fn records_and_their_fields_have_the_same_values_on_every_path() {
             let what =
                 format!("{count} records, store {byte_order}, sealed: {}", pool.store().is_memfd());
             for records in [&made, &from_file, &made.in_byte_order(ByteOrder::NATIVE).unwrap()] {
-                // The fields of one memory in any order, the whole between them.
+                // The fields of one memory in any order, and the records themselves between
+                // them.
                 let (ids, masses) = (records.field("id").unwrap(), records.field("mass").unwrap());
                 assert_eq!(
                     pool.with(&masses).map(|masses, ()| sum_of_masses(masses), [()]).unwrap(),

@@ -9,7 +9,7 @@ use crate::{
     sealed::{name, open_files},
 };
 
-/// A task that says whether it is still to go on, and leaves a trace of each step.
+/// Runs until its flag is set, and records each step.
 #[derive(Clone, serde::Serialize, serde::Deserialize)]
 struct Job {
     #[serde(flatten)]
@@ -31,16 +31,16 @@ enum Choice {
 }
 
 #[test]
-fn what_tasks_count_all_processes_see_wherever_the_counter_travels() {
+fn atomics_are_shared_on_every_path() {
     let _dog = Watchdog::new("counters");
     for (_, pool) in pools() {
         let shared = pool.store().atomics(3).unwrap();
         assert_eq!(shared.iter().map(|word| word.load(Relaxed)).collect::<Vec<_>>(), [0; 3]);
-        // As context.
+        // In the context.
         let add = |shared: &SharedAtomics, x: i64| _ = shared[0].fetch_add(x, Relaxed);
         pool.with(&shared).map(add, 0..100).unwrap();
         assert_eq!(shared[0].load(Relaxed), (0..100).sum::<i64>());
-        // As item, twice in one value, under attributes that make serde buffer it.
+        // In an item, twice in one value, under attributes that make serde buffer the value.
         let twice = Choice::Atomics(shared.clone());
         let job =
             |step| Job { shared: Shared { count: shared.clone(), twice: twice.clone() }, step };
@@ -51,7 +51,7 @@ fn what_tasks_count_all_processes_see_wherever_the_counter_travels() {
         };
         pool.map(run, (0..100).map(job)).unwrap();
         assert_eq!(shared[1].load(Relaxed), 2 * (0..100).sum::<i64>());
-        // As result, as given and as one of several.
+        // In a result, alone and as one of several.
         let back =
             pool.map(|shared: SharedAtomics| (shared.clone(), shared), [shared.clone()]).unwrap();
         back[0].1[2].store(7, Relaxed);
@@ -61,7 +61,7 @@ fn what_tasks_count_all_processes_see_wherever_the_counter_travels() {
 }
 
 #[test]
-fn tasks_in_threads_or_in_turn_count_with_the_same_counters() {
+fn atomics_work_with_threads_and_serial() {
     let _dog = Watchdog::new("counters in threads");
     for backend in [Backend::Threads, Backend::Serial] {
         let pool = ndferry::Pool::builder().backend(backend).build().unwrap();
@@ -77,7 +77,7 @@ fn tasks_in_threads_or_in_turn_count_with_the_same_counters() {
 }
 
 #[test]
-fn a_flag_stops_tasks_that_are_running() {
+fn atomics_flag_stops_running_tasks() {
     let _dog = Watchdog::new("flag");
     let pool = pool();
     let flags = pool.store().atomics(2).unwrap();
@@ -101,7 +101,7 @@ fn a_flag_stops_tasks_that_are_running() {
 }
 
 #[test]
-fn what_a_worker_counted_before_it_died_is_counted() {
+fn atomics_keep_counts_of_dead_workers() {
     let _dog = Watchdog::new("dead counter");
     let pool = pool();
     let count = pool.store().atomics(1).unwrap();
@@ -117,7 +117,7 @@ fn what_a_worker_counted_before_it_died_is_counted() {
 }
 
 #[test]
-fn a_pool_within_a_task_passes_them_on() {
+fn atomics_pass_through_nested_pools() {
     let _dog = Watchdog::new("nested counters");
     let pool = pool();
     let count = pool.store().atomics(1).unwrap();
@@ -133,7 +133,7 @@ fn a_pool_within_a_task_passes_them_on() {
 }
 
 #[test]
-fn atomics_go_with_the_last_handle_in_every_process() {
+fn atomics_are_freed_with_the_last_handle() {
     let _dog = Watchdog::new("last handle");
     let pool = pool();
     let name = name(&pool);

@@ -1,4 +1,4 @@
-//! Arrays born in the store, on their way to workers and back: nothing is copied.
+//! Arrays made in the store travel to workers and back without a copy.
 
 use std::os::unix::fs::MetadataExt;
 
@@ -11,7 +11,8 @@ use crate::{
     sealed::open_files,
 };
 
-/// What every file of the pool's session, named or not, has in its path.
+/// The part of the path that all files of the pool's session have in common, also without a
+/// name.
 fn session(pool: &ndferry::Pool) -> String {
     pool.store()
         .session_dir()
@@ -27,7 +28,7 @@ fn session(pool: &ndferry::Pool) -> String {
 
 // S6
 #[test]
-fn an_array_born_in_the_store_is_sent_without_a_copy() {
+fn store_array_is_sent_without_a_copy() {
     let _dog = Watchdog::new("born");
     for (byte_order, pool) in pools() {
         let what = format!("store {byte_order}, sealed: {}", pool.store().is_memfd());
@@ -52,7 +53,7 @@ fn an_array_born_in_the_store_is_sent_without_a_copy() {
         for (column, (sum, mapped, maps)) in sums.into_iter().enumerate() {
             assert_eq!((sum, mapped, &maps), (expected.column(column).sum(), true, &own), "{what}");
         }
-        // Slices, as items; and the whole of it, back again.
+        // Slices as items, and the whole array as a result.
         let items = (0..20).map(|i| table.subview(|view| view.slice_move(s![i..i + 60_000, ..])));
         let firsts = pool.map(|table: Table| table[(0, 1)], items).unwrap();
         assert!(firsts.iter().enumerate().all(|(i, first)| *first == expected[(i, 1)]), "{what}");
@@ -62,7 +63,7 @@ fn an_array_born_in_the_store_is_sent_without_a_copy() {
             (&*expected, own, files)
         );
         drop((back, table));
-        // Of a file that has gone, or never had a name, no descriptor is left.
+        // No descriptor of a removed or unnamed file is left.
         assert!(
             open_files(&session).iter().all(|file| std::fs::metadata(file).unwrap().nlink() > 0),
             "{what}"
@@ -75,7 +76,7 @@ fn an_array_born_in_the_store_is_sent_without_a_copy() {
 }
 
 #[test]
-fn a_threshold_holds_for_what_is_born_in_the_store_too() {
+fn store_array_honours_the_threshold() {
     let _dog = Watchdog::new("born threshold");
     let pool = builder().mmap_threshold(None).build().unwrap();
     let table = pool.store().from_shape_fn((70_000, 3), |(i, _)| i as f64).unwrap();
@@ -84,7 +85,7 @@ fn a_threshold_holds_for_what_is_born_in_the_store_too() {
 }
 
 #[test]
-fn an_array_of_another_store_is_sent_all_the_same() {
+fn store_array_of_another_store_is_sent() {
     let _dog = Watchdog::new("another store");
     let pools = pools();
     for (_, pool) in &pools {

@@ -1,4 +1,5 @@
-//! What holds over every backend and in either byte order of the store: every verb, kind and mode.
+//! The conformance suite: every verb, context and error mode, over every backend and both byte
+//! orders of the store.
 
 use std::{
     cell::Cell,
@@ -22,7 +23,7 @@ use crate::{
     ledger::{Ledger, note, raise, wait_for},
 };
 
-/// A pool over each backend; worker processes with a store in either byte order.
+/// A pool for each backend. Worker processes get a store of each byte order.
 pub fn backends() -> Vec<(String, Pool)> {
     let mut pools: Vec<_> = crate::pools()
         .into_iter()
@@ -80,7 +81,7 @@ fn try_state_times(factor: &mut Cell<u32>, x: u32) -> Result<u32, Unlucky> {
     try_times(&factor.get(), x)
 }
 
-/// A result or a failure, so that it can be compared.
+/// A result or a failure, in a form that can be compared.
 fn plain(outcome: Result<u32, TaskError>) -> Result<u32, (u64, TaskErrorKind)> {
     outcome.map_err(|error| (error.index(), error.kind()))
 }
@@ -101,7 +102,7 @@ macro_rules! check_verbs {
             };
             items.iter().enumerate().map(outcome).collect()
         };
-        // Every item has its outcome.
+        // Each item has its outcome.
         let (panics, errors) = (expected(TaskErrorKind::Panic), expected(TaskErrorKind::Error));
         let all = |outcomes: Vec<Result<u32, TaskError>>| {
             outcomes.into_iter().map(plain).collect::<Vec<_>>()
@@ -162,7 +163,7 @@ macro_rules! check_verbs {
                 "try_submit, {what}"
             );
         }
-        // Everything is there, or the one failure is told.
+        // All results are present, or the one failure is reported.
         let whole = |outcomes: &[Result<u32, (u64, TaskErrorKind)>]| {
             outcomes.iter().copied().collect::<Result<Vec<_>, _>>()
         };
@@ -212,7 +213,7 @@ macro_rules! check_verbs {
 
 // E5 P1
 #[test]
-fn every_verb_kind_and_mode_has_an_outcome_for_every_item_in_order() {
+fn conformance_every_verb_has_every_outcome_in_order() {
     let _dog = Watchdog::new("verbs");
     for (name, pool) in backends() {
         for items in
@@ -235,7 +236,7 @@ fn every_verb_kind_and_mode_has_an_outcome_for_every_item_in_order() {
 
 // E5
 #[test]
-fn options_change_how_and_never_what() {
+fn conformance_options_do_not_change_results() {
     let _dog = Watchdog::new("options");
     let expected: Vec<_> = (0..100u32).map(|x| vec![f64::from(x); 40]).collect();
     for (name, pool) in backends() {
@@ -280,7 +281,7 @@ fn add_to(state: &mut Array2<f64>, right: SharedArray<f64, Ix2>) -> SharedArray<
 
 // B3
 #[test]
-fn arrays_arrive_as_context_spec_item_and_result() {
+fn conformance_arrays_arrive_in_every_role() {
     let _dog = Watchdog::new("arrays");
     for (name, pool) in backends() {
         for rows in [3, 50_000] {
@@ -295,7 +296,7 @@ fn arrays_arrive_as_context_spec_item_and_result() {
                 (&*(&base * 2.0), &*(&base * 3.0)),
                 "{name}, {rows} rows"
             );
-            // Each sum goes on from what its worker has.
+            // Each sum continues from the state of its worker.
             let one = pool.with_init(&shared, copy_of).map(add_to, [shared.clone()]).unwrap();
             assert_eq!(*one[0], &base * 2.0, "{name}, {rows} rows");
             let chunk = rows.div_ceil(4);
@@ -332,7 +333,7 @@ fn arrays_arrive_as_context_spec_item_and_result() {
 
 // E1
 #[test]
-fn an_error_tells_all_that_is_known() {
+fn conformance_errors_report_all_that_is_known() {
     let _dog = Watchdog::new("all that is known");
     for (name, pool) in backends() {
         let own = name.contains("Threads") || name.contains("Serial");
@@ -387,7 +388,7 @@ fn an_error_tells_all_that_is_known() {
     }
 }
 
-/// Fails until it was tried `succeeds_at` times.
+/// Fails until it has been tried `succeeds_at` times.
 fn stubborn((ledger, index, succeeds_at): (PathBuf, u32, usize)) -> Result<u32, Unlucky> {
     note(&ledger, index);
     let text = std::fs::read_to_string(&ledger).unwrap();
@@ -401,7 +402,7 @@ fn stubborn((ledger, index, succeeds_at): (PathBuf, u32, usize)) -> Result<u32, 
 
 // P2
 #[test]
-fn what_fails_is_tried_as_often_as_asked_for_and_nothing_else_twice() {
+fn conformance_only_failures_are_retried() {
     let _dog = Watchdog::new("retries");
     for (name, pool) in backends() {
         for batch in [1, 4] {
@@ -428,7 +429,7 @@ fn what_fails_is_tried_as_often_as_asked_for_and_nothing_else_twice() {
 }
 
 #[test]
-fn a_token_cancels_from_another_thread() {
+fn conformance_token_cancels_from_another_thread() {
     let _dog = Watchdog::new("cancel");
     for (name, pool) in backends() {
         let (ledger, token) = (Ledger::new(), CancelToken::new());
@@ -442,7 +443,7 @@ fn a_token_cancels_from_another_thread() {
             token.cancel();
         };
         let path = ledger.path();
-        // Without an end: only the token ends it.
+        // The items never end, so only the token ends the job.
         let error = std::thread::scope(|scope| {
             scope.spawn(|| cancel(&ledger));
             pool.with(&path).cancel_token(&token).map(brief, 0..).unwrap_err()
@@ -453,7 +454,7 @@ fn a_token_cancels_from_another_thread() {
             (TaskErrorKind::Cancelled, "the call was cancelled"),
             "{name}"
         );
-        // One that has cancelled goes on doing so: nothing is begun.
+        // A cancelled token stays cancelled, so no task starts.
         let before = ledger.lines().len();
         let outcomes = pool.with(&path).cancel_token(&token).keep_going().map(brief, 0..5).unwrap();
         assert_eq!(outcomes.len(), 5, "{name}");
@@ -482,7 +483,7 @@ fn a_token_cancels_from_another_thread() {
 }
 
 #[test]
-fn a_call_ends_at_its_deadline_and_keeps_what_it_has() {
+fn conformance_deadline_keeps_finished_results() {
     let _dog = Watchdog::new("deadline");
     for (name, pool) in backends() {
         let brief = |x: u32| {
@@ -518,7 +519,7 @@ fn a_call_ends_at_its_deadline_and_keeps_what_it_has() {
 }
 
 #[test]
-fn calls_from_several_threads_have_each_their_own_results() {
+fn conformance_threads_get_their_own_results() {
     let _dog = Watchdog::new("several threads");
     for (name, pool) in backends() {
         std::thread::scope(|scope| {
@@ -557,9 +558,9 @@ fn calls_from_several_threads_have_each_their_own_results() {
     }
 }
 
-/// A call that is long over all the pool has is no reason for another to wait until its end.
+/// A long job that uses the whole pool does not make another job wait for its end.
 #[test]
-fn a_call_gets_a_worker_while_another_has_work_for_all() {
+fn conformance_a_busy_pool_serves_new_jobs() {
     let _dog = Watchdog::new("its share");
     for (name, pool) in backends().into_iter().filter(|(_, pool)| pool.workers() > 1) {
         for prefetch in [1, 10] {
@@ -585,7 +586,7 @@ fn a_call_gets_a_worker_while_another_has_work_for_all() {
     }
 }
 
-/// How often each kind of event was told.
+/// The number of events of each kind.
 fn events(seen: &[JobProgress]) -> [usize; 6] {
     let count =
         |kind: fn(&TaskEvent) -> bool| seen.iter().filter(|progress| kind(&progress.event)).count();
@@ -599,7 +600,7 @@ fn events(seen: &[JobProgress]) -> [usize; 6] {
     ]
 }
 
-/// Every state a call was seen in is one it may be in.
+/// Checks that every progress report of a job is consistent.
 pub fn check_progress(seen: &[JobProgress], what: &str) {
     for progress in seen {
         let JobProgress { queued, started, done, failed, total, .. } = *progress;
@@ -619,7 +620,7 @@ pub fn check_progress(seen: &[JobProgress], what: &str) {
 
 // P13
 #[test]
-fn progress_is_the_same_over_everything() {
+fn conformance_progress_is_the_same_everywhere() {
     let _dog = Watchdog::new("progress");
     let one = builder().workers(1).build().unwrap();
     let pools = backends().into_iter().chain([("one process".to_string(), one)]);
@@ -641,7 +642,7 @@ fn progress_is_the_same_over_everything() {
                 (20, 20, 19, 1),
                 "{what}"
             );
-            // What says nothing about its length has no total.
+            // An iterator of unknown length has no total.
             let mut seen = Vec::new();
             let stream = pool.job().progress(|progress| seen.push(*progress));
             let endless = stream.imap(|x: u32| x, (0..).filter(|x| x % 2 == 0)).unwrap();
@@ -658,7 +659,7 @@ fn progress_is_the_same_over_everything() {
 
 // E3
 #[test]
-fn a_panic_of_the_calls_own_code_passes_and_the_pool_goes_on() {
+fn conformance_callers_panic_leaves_the_pool_usable() {
     let _dog = Watchdog::new("own panics");
     for (name, pool) in backends() {
         let panics = |code: &dyn Fn()| catch_unwind(AssertUnwindSafe(code)).is_err();
@@ -675,7 +676,7 @@ fn a_panic_of_the_calls_own_code_passes_and_the_pool_goes_on() {
     }
 }
 
-/// Panics when it is dropped, with what does so as well.
+/// Panics when it is dropped, with a payload that also panics when it is dropped.
 #[derive(Debug)]
 struct Bomb;
 
@@ -714,7 +715,7 @@ fn armed(_: &u32) -> Armed {
 
 // E3
 #[test]
-fn whatever_panics_on_the_way_the_first_failure_is_told() {
+fn conformance_first_failure_survives_later_panics() {
     let _dog = Watchdog::new("bombs");
     for (name, pool) in backends() {
         for round in 0..3 {
@@ -728,13 +729,13 @@ fn whatever_panics_on_the_way_the_first_failure_is_told() {
                 fails(pool.map(|_: u32| -> u32 { std::panic::panic_any(Bomb) }, [1]).map(drop));
             assert_eq!(error.kind(), TaskErrorKind::Panic, "{what}");
             assert!(error.location().unwrap().contains("conformance.rs"), "{what}");
-            // State that panics when it is dropped: after the call, and with a task's panic.
+            // State that panics when it is dropped: after the job, and after a task's panic.
             let used = pool.with_init(&0, armed).map(|state, x: u32| state.0 + x, [1, 2]);
             assert_eq!(used.unwrap(), [1, 2], "{what}");
             let broken = |_: &mut Armed, x: u32| -> u32 { panic!("task {x}") };
             let error = fails(pool.with_init(&0, armed).map(broken, [7]).map(drop));
             assert_eq!((error.kind(), error.message()), (TaskErrorKind::Panic, "task 7"), "{what}");
-            // An item that panics when the task is through with it is that task's panic.
+            // If dropping an item panics, its task fails with this panic.
             let error =
                 fails(pool.map(|text: (u32, Bombed)| text.0, [(1, Bombed(true))]).map(drop));
             assert_eq!(
@@ -748,7 +749,7 @@ fn whatever_panics_on_the_way_the_first_failure_is_told() {
     }
 }
 
-/// Panics when it is dropped where it was received.
+/// Panics when it is dropped by its receiver.
 #[derive(serde::Serialize)]
 struct Bombed(bool);
 
@@ -766,7 +767,7 @@ impl Drop for Bombed {
 
 // E2
 #[test]
-fn a_serialisable_error_comes_back_as_itself() {
+fn conformance_serializable_error_comes_back_as_itself() {
     let _dog = Watchdog::new("as itself");
     #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
     enum Why {
@@ -785,7 +786,7 @@ fn a_serialisable_error_comes_back_as_itself() {
 }
 
 #[test]
-fn what_a_backend_cannot_do_is_an_error_before_anything_is_done() {
+fn conformance_impossible_options_are_errors() {
     for backend in [Backend::Threads, Backend::Serial] {
         let plain = || Pool::builder().backend(backend).workers(1);
         for refused in [
@@ -842,7 +843,7 @@ fn what_a_backend_cannot_do_is_an_error_before_anything_is_done() {
 }
 
 #[test]
-fn a_result_is_there_before_the_next_task_of_its_worker_has_ended() {
+fn conformance_results_do_not_wait_for_next_task() {
     let _dog = Watchdog::new("results meanwhile");
     for (name, pool) in backends() {
         for batch in [1, 3] {

@@ -1,4 +1,4 @@
-//! A failing task tells what happened: kind, type, message, causes, place, index, worker.
+//! The error of a failing task reports kind, type, message, causes, location, index and worker.
 
 use std::{error::Error, fmt, time::Duration};
 
@@ -35,7 +35,7 @@ fn fate(what: String) -> u32 {
         "exit" => std::process::exit(3),
         "exit 0" => std::process::exit(0),
         "kill" => {
-            // What the kernel does to a process that takes too much memory.
+            // The kernel's out-of-memory killer does the same.
             kill_process(getpid(), Signal::KILL).unwrap();
             unreachable!("the signal comes first")
         }
@@ -60,7 +60,7 @@ fn fails(fates: &[&str]) -> TaskError {
 
 // E1
 #[test]
-fn an_error_arrives_with_type_message_and_causes() {
+fn error_has_type_message_and_causes() {
     let _dog = Watchdog::new("error");
     let pool = pool();
     let error = pool.try_map(read_plate, 0..10).unwrap_err();
@@ -85,7 +85,7 @@ fn an_error_arrives_with_type_message_and_causes() {
 
 // E1
 #[test]
-fn a_panic_arrives_with_message_location_and_backtrace() {
+fn error_of_panic_has_message_location_backtrace() {
     let _dog = Watchdog::new("panic");
     let task = fails(&["", "panic"]);
     assert_eq!(
@@ -99,7 +99,7 @@ fn a_panic_arrives_with_message_location_and_backtrace() {
 
 // E1 E4
 #[test]
-fn a_dead_worker_is_an_error_that_names_its_end() {
+fn error_of_death_names_signal_or_code() {
     let _dog = Watchdog::new("death");
     for (what, signal, code, words) in [
         ("kill", Some(9), None, "SIGKILL"),
@@ -117,7 +117,7 @@ fn a_dead_worker_is_an_error_that_names_its_end() {
 
 // E6
 #[test]
-fn the_first_failure_does_not_wait_for_those_beside_it() {
+fn error_of_first_failure_does_not_wait() {
     let _dog = Watchdog::new("fail fast");
     let pool = pool();
     let items = ["sleep", "panic"].map(String::from);
@@ -131,7 +131,7 @@ fn the_first_failure_does_not_wait_for_those_beside_it() {
 }
 
 #[test]
-fn a_pool_survives_any_number_of_deaths() {
+fn pool_survives_many_deaths() {
     let _dog = Watchdog::new("deaths");
     let pool = pool();
     for round in 0..10 {
@@ -141,7 +141,7 @@ fn a_pool_survives_any_number_of_deaths() {
 }
 
 #[test]
-fn a_worker_that_died_between_calls_is_replaced_without_a_word() {
+fn pool_replaces_idle_workers_that_died() {
     let _dog = Watchdog::new("idle death");
     let pool = pool();
     for _ in 0..5 {
@@ -154,9 +154,10 @@ fn a_worker_that_died_between_calls_is_replaced_without_a_word() {
     }
 }
 
-/// Leaves a process behind that has this one's channel open, as a library may, and dies.
+/// Leaves a child process that keeps the channel open, as a library may, and ends the worker.
 fn fork_and_die(_: u8) {
-    // SAFETY: the child calls nothing but `pause`, which is safe after a fork in a program with threads.
+    // SAFETY: the child only calls `pause`, which is async-signal-safe, so it may follow a fork
+    // in a program with threads.
     unsafe {
         if libc::fork() == 0 {
             loop {
@@ -169,7 +170,7 @@ fn fork_and_die(_: u8) {
 
 // P1
 #[test]
-fn a_death_is_seen_also_when_a_fork_keeps_the_channel_open() {
+fn death_is_seen_when_a_fork_keeps_the_channel() {
     let _dog = Watchdog::new("left behind");
     let error = pool().map(fork_and_die, [0]).unwrap_err();
     assert_eq!(error.task_error().unwrap().signal(), Some(6));
@@ -199,14 +200,14 @@ impl Drop for Late {
 
 // E3
 #[test]
-fn an_error_that_panics_on_its_way_out_has_said_its_words() {
+fn error_survives_a_panic_while_it_is_dropped() {
     let _dog = Watchdog::new("late");
     let error = pool().try_map(|_: u8| Err::<(), _>(Late), [0]).unwrap_err();
     assert_eq!(error.task_error().unwrap().message(), "the original words");
 }
 
 #[test]
-fn a_panic_says_its_own_place_and_not_an_earlier_ones() {
+fn error_of_panic_has_its_own_location() {
     let _dog = Watchdog::new("earlier");
     let pool = crate::builder().workers(1).build().unwrap();
     let caught = |_: u8| std::panic::catch_unwind(|| panic!("caught")).is_err();
@@ -241,7 +242,7 @@ impl<'de> serde::Deserialize<'de> for Unheard {
 
 // E3
 #[test]
-fn what_cannot_be_passed_fails_its_own_index_with_its_own_words() {
+fn error_of_encoding_fails_only_its_index() {
     let _dog = Watchdog::new("unsayable");
     let pool = pool();
     let task = |error: ndferry::Error| error.into_task_error().unwrap();
@@ -286,7 +287,7 @@ impl Error for Unprintable {}
 
 // E3
 #[test]
-fn an_error_that_cannot_be_printed_is_still_told() {
+fn error_with_failing_display_is_reported() {
     let _dog = Watchdog::new("unprintable");
     let error = pool().try_map(|_: u8| Err::<(), _>(Unprintable), [0]).unwrap_err();
     let task = error.task_error().unwrap();
@@ -296,7 +297,7 @@ fn an_error_that_cannot_be_printed_is_still_told() {
 
 // E2
 #[test]
-fn a_result_that_is_an_error_comes_back_as_itself() {
+fn error_inside_a_result_comes_back_as_itself() {
     let _dog = Watchdog::new("result");
     let check = |x: i32| {
         if x > 0 { Ok(x) } else { Err(format!("{x} is not positive")) }

@@ -1,4 +1,5 @@
-//! What a task that dies, hangs or cannot begin costs: itself, and nothing else. Worker processes only.
+//! A task that kills its worker, hangs or cannot start costs only itself. Worker processes
+//! only.
 
 use std::{
     path::{Path, PathBuf},
@@ -23,7 +24,7 @@ use crate::{
     pool,
 };
 
-/// Ways to die, with the signal or the exit code by which each is known.
+/// Ways for a worker to end, each with the signal or exit code that is reported.
 const DEATHS: [(&str, Option<i32>, Option<i32>); 6] = [
     ("kill", Some(9), None),
     ("abort", Some(6), None),
@@ -46,7 +47,7 @@ fn deep(x: u32) -> u32 {
     std::hint::black_box(deep(std::hint::black_box(x)) + 1)
 }
 
-/// Dies, if `how` names a way.
+/// Ends this worker, if `how` names a way.
 fn die(how: &str) {
     match how {
         "kill" => kill_process(getpid(), Signal::KILL).unwrap(),
@@ -62,14 +63,14 @@ fn die(how: &str) {
     }
 }
 
-/// Notes that it was begun, and dies if told to.
+/// Records that it started, and then ends its worker if requested.
 fn work((ledger, index, how): (PathBuf, u32, String)) -> u32 {
     note(&ledger, index);
     die(&how);
     index
 }
 
-/// Twenty items, one of which is its worker's death.
+/// Twenty items, one of which kills its worker.
 fn one_of_twenty<'l>(
     ledger: &'l Ledger,
     how: &'l str,
@@ -80,7 +81,7 @@ fn one_of_twenty<'l>(
 }
 
 fn check_end(error: &TaskError, (how, signal, code): (&str, Option<i32>, Option<i32>)) {
-    // A debugger of memory, or another libc, may end a stack overflow by another signal.
+    // A memory debugger, or another libc, may report a stack overflow with another signal.
     let signal = if how == "overflow" { error.signal() } else { signal };
     assert_eq!(
         (error.kind(), error.signal(), error.exit_code()),
@@ -92,7 +93,7 @@ fn check_end(error: &TaskError, (how, signal, code): (&str, Option<i32>, Option<
 
 // P1 E4
 #[test]
-fn one_death_in_twenty_tasks_costs_one_result() {
+fn death_costs_one_result_of_twenty() {
     let _dog = Watchdog::new("one death");
     let pool = pool();
     for death in DEATHS {
@@ -134,7 +135,7 @@ fn one_death_in_twenty_tasks_costs_one_result() {
 
 // P2
 #[test]
-fn a_task_that_kills_its_worker_each_time_is_given_up() {
+fn death_on_every_attempt_is_given_up() {
     let _dog = Watchdog::new("given up");
     let pool = pool();
     for (how, ..) in DEATHS {
@@ -162,14 +163,14 @@ fn a_task_that_kills_its_worker_each_time_is_given_up() {
     }
 }
 
-/// Notes who begins it, then waits: for `None` for ever.
+/// Records its worker, then sleeps; forever if the time is `None`.
 fn linger((ledger, index, pause): (PathBuf, u32, Option<Duration>)) -> u32 {
     note(&ledger, format!("{index} {}", std::process::id()));
     std::thread::sleep(pause.unwrap_or(Duration::from_secs(1000)));
     index
 }
 
-/// Who has begun the task at `index`, in the order of the attempts.
+/// The workers that started the task at `index`, in the order of the attempts.
 fn begun(ledger: &Ledger, index: u32) -> Vec<u32> {
     let lines = ledger.lines();
     let fields = lines.iter().filter_map(|line| line.split_once(' '));
@@ -185,14 +186,14 @@ fn lives(process: u32) -> bool {
 
 // P3
 #[test]
-fn a_task_that_takes_too_long_fails_in_its_own_place_and_takes_no_other_worker() {
+fn timeout_fails_only_its_own_task() {
     let _dog = Watchdog::new("too long");
     let pool = pool();
     let limit = Duration::from_secs(1);
     for (batch, prefetch, retries) in [(1, 1, 0), (6, 1, 0), (6, 1, 1), (2, 3, 0)] {
         let what = format!("batch {batch}, prefetch {prefetch}, retries {retries}");
         let ledger = Ledger::new();
-        // Others take their time as well, all together longer than one may.
+        // The other tasks also take time, in total longer than the timeout of one.
         let pause = |index| if index == 2 { None } else { Some(limit / 5) };
         let items = (0..12).map(|index| (ledger.path(), index, pause(index)));
         let call = pool
@@ -239,9 +240,10 @@ fn a_task_that_takes_too_long_fails_in_its_own_place_and_takes_no_other_worker()
 
 // P3
 #[test]
-fn the_time_of_a_task_is_its_own() {
+fn timeout_counts_from_the_start_of_its_task() {
     let _dog = Watchdog::new("its own time");
-    // Neither what lies before it in its worker counts, nor the start of the worker, nor what is built for it.
+    // Earlier tasks in the worker, the start of the worker and the build of its state do not
+    // count.
     fn slowly(pause: &Duration) -> Duration {
         std::thread::sleep(3 * *pause);
         *pause
@@ -260,7 +262,7 @@ fn the_time_of_a_task_is_its_own() {
 }
 
 #[test]
-fn hung_tasks_end_with_their_call() {
+fn timeout_job_ends_hung_tasks() {
     let _dog = Watchdog::new("hung");
     let pool = pool();
     for batch in [1, 3] {
@@ -281,7 +283,7 @@ fn hung_tasks_end_with_their_call() {
 }
 
 #[test]
-fn a_call_is_cancelled_while_it_waits_for_a_worker_of_another() {
+fn cancel_works_while_waiting_for_a_worker() {
     let _dog = Watchdog::new("waits");
     let pool = builder().workers(1).build().unwrap();
     let (ledger, token) = (Ledger::new(), CancelToken::new());
@@ -315,7 +317,7 @@ fn a_call_is_cancelled_while_it_waits_for_a_worker_of_another() {
     assert_eq!(pool.map(|x: u32| x, [5]).unwrap(), [5]);
 }
 
-/// What state is built from: where to note it, and how to fail.
+/// The spec of the state: where to record its build, and how the build fails.
 type Spec = (PathBuf, String);
 
 fn build((ledger, how): &Spec) -> Result<(PathBuf, u32), String> {
@@ -343,7 +345,7 @@ fn builds(ledger: &Ledger) -> Vec<String> {
 
 // P6
 #[test]
-fn state_is_built_once_in_each_worker_and_again_for_one_that_was_lost() {
+fn state_is_built_once_for_each_worker() {
     let _dog = Watchdog::new("built once");
     let pool = builder().workers(3).build().unwrap();
     for batch in [1, 10] {
@@ -361,7 +363,7 @@ fn state_is_built_once_in_each_worker_and_again_for_one_that_was_lost() {
             let mut distinct = built.clone();
             distinct.sort();
             distinct.dedup();
-            // A worker whose task has panicked stays, and builds anew.
+            // A worker whose task panicked stays, and builds its state again.
             assert!(
                 distinct.len() + usize::from(fatal == "panic") >= built.len(),
                 "{fatal}: {built:?}"
@@ -373,7 +375,7 @@ fn state_is_built_once_in_each_worker_and_again_for_one_that_was_lost() {
 
 // P6 E4
 #[test]
-fn state_that_cannot_be_built_is_one_error_and_nothing_is_tried_again() {
+fn state_failed_build_is_one_error_without_retries() {
     let _dog = Watchdog::new("cannot be built");
     for how in ["error", "panic"].into_iter().chain(DEATHS.map(|(how, ..)| how)) {
         for (batch, retries) in [(1, 0), (10, 5)] {
@@ -402,7 +404,7 @@ fn state_that_cannot_be_built_is_one_error_and_nothing_is_tried_again() {
 
 // E6
 #[test]
-fn the_first_failure_is_told_while_others_hang_beside_and_behind_it() {
+fn fail_fast_returns_while_other_tasks_hang() {
     let _dog = Watchdog::new("first failure");
     fn fate((index, how): (u32, String)) -> Result<u32, String> {
         die(&how);
@@ -427,7 +429,7 @@ fn the_first_failure_is_told_while_others_hang_beside_and_behind_it() {
                 .into_task_error()
                 .unwrap();
             assert_eq!(error.index(), 1, "{what}: {error}");
-            // As an outcome of its own it does not wait either.
+            // With `keep_going`, the failure does not wait either.
             let mut stream = call().keep_going().try_imap(fate, (0..).zip(items)).unwrap();
             assert_eq!(stream.next().unwrap().unwrap(), 0, "{what}");
             assert_eq!(
@@ -452,7 +454,7 @@ fn distinct(mut ids: Vec<u32>) -> usize {
 }
 
 #[test]
-fn a_worker_is_replaced_after_as_many_tasks_as_asked_for() {
+fn recycling_replaces_workers_after_max_tasks() {
     let _dog = Watchdog::new("recycled");
     for (after, batch, prefetch) in [(1, 1, 1), (3, 1, 3), (5, 100, 1)] {
         let pool = builder().max_tasks_per_worker(after).build().unwrap();
@@ -476,7 +478,7 @@ fn a_worker_is_replaced_after_as_many_tasks_as_asked_for() {
 }
 
 #[test]
-fn recycling_and_several_callers_and_retries_go_together() {
+fn recycling_works_with_callers_and_retries() {
     let _dog = Watchdog::new("recycled and shared");
     let pool = builder().max_tasks_per_worker(2).build().unwrap();
     std::thread::scope(|scope| {
@@ -506,7 +508,7 @@ fn recycling_and_several_callers_and_retries_go_together() {
 }
 
 #[test]
-fn a_worker_that_has_grown_is_replaced_between_tasks() {
+fn recycling_replaces_workers_that_grew() {
     let _dog = Watchdog::new("grown");
     fn leak(megabytes: usize) -> u32 {
         std::mem::forget(std::hint::black_box(vec![1u8; megabytes << 20]));
@@ -516,7 +518,7 @@ fn a_worker_that_has_grown_is_replaced_between_tasks() {
     let ids = pool.map(leak, [1, 1, 300, 1, 1, 300, 1]).unwrap();
     let changes = ids.windows(2).map(|pair| pair[0] != pair[1]).collect::<Vec<_>>();
     assert_eq!(changes, [false, false, true, false, false, true], "{ids:?}");
-    // Arrays that are mapped are not the worker's.
+    // Mapped arrays do not count as the worker's memory.
     let large = SharedArray::from(vec![1.0; 40 << 20]);
     let sum = |large: &SharedArray<f64, Ix1>, _: u32| (large.sum(), std::process::id());
     let seen = pool.with(&large).map(sum, 0..3).unwrap();
@@ -526,7 +528,7 @@ fn a_worker_that_has_grown_is_replaced_between_tasks() {
 
 // X9
 #[test]
-fn tasks_that_wait_behind_slow_ones_go_to_idle_workers() {
+fn batches_give_waiting_tasks_to_idle_workers() {
     let _dog = Watchdog::new("recall");
     let pool = pool();
     let work = |slow: bool| {
@@ -543,7 +545,8 @@ fn tasks_that_wait_behind_slow_ones_go_to_idle_workers() {
         let share = ids[1000..].iter().filter(|id| *id == worker).count();
         assert!((4..=16).contains(&share), "{share} of 20 slow tasks in one worker");
     }
-    // A batch whose first task is slow is shared out when that has ended.
+    // The rest of a batch with a slow first task goes to other workers when that task has
+    // ended.
     let (ledger, mut seen) = (Ledger::new(), Vec::new());
     let items = (0..30).map(|index| (ledger.path(), index, Some(Duration::from_millis(20))));
     let call =
@@ -553,7 +556,7 @@ fn tasks_that_wait_behind_slow_ones_go_to_idle_workers() {
     assert_eq!(ledger.lines().len(), 30, "each once");
 }
 
-/// Starts a program that outlives it, if nobody ends it, and dies.
+/// Starts a program that would outlive this worker, and ends the worker.
 #[allow(clippy::zombie_processes, reason = "leaving it behind is what is tested")]
 fn leave_behind(ledger: &Path, how: &str) {
     let child = Command::new("sleep").arg("1000").spawn().unwrap();
@@ -563,7 +566,7 @@ fn leave_behind(ledger: &Path, how: &str) {
 
 // P3
 #[test]
-fn what_a_task_has_started_ends_with_its_worker() {
+fn death_ends_processes_that_the_task_started() {
     let _dog = Watchdog::new("its children");
     let pool = pool();
     for how in ["kill", "abort", "exit", "hang"] {
@@ -587,7 +590,7 @@ fn what_a_task_has_started_ends_with_its_worker() {
 }
 
 #[test]
-fn a_worker_killed_from_outside_costs_the_task_it_ran() {
+fn death_from_outside_costs_the_running_task() {
     let _dog = Watchdog::new("from outside");
     let pool = pool();
     for batch in [1, 5] {
@@ -621,7 +624,7 @@ fn a_worker_killed_from_outside_costs_the_task_it_ran() {
 }
 
 #[test]
-fn a_pool_is_many_calls_old_and_as_good_as_new() {
+fn pool_works_after_many_jobs() {
     let _dog = Watchdog::new("many calls");
     let pool: Pool = pool();
     for round in 0..60u32 {

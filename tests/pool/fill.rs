@@ -1,4 +1,4 @@
-//! Arrays that tasks fill together, each a part of its own.
+//! Arrays that tasks fill together, each task its own part.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -11,7 +11,7 @@ use ndferry::{
 
 use crate::{Watchdog, builder};
 
-/// A pool over every backend and both kinds of store.
+/// A pool for each backend and both kinds of store.
 fn everywhere() -> Vec<Pool> {
     let inside = |backend| Pool::builder().backend(backend);
     let builders = [builder(), inside(Backend::Threads).workers(2), inside(Backend::Serial)];
@@ -42,7 +42,7 @@ fn fill_along(axis: &usize, part: &mut ArrayRef<f64, Ix3>, first: usize) -> usiz
 
 // F12
 #[test]
-fn tasks_fill_a_file_in_place_and_it_is_published_whole() {
+fn fill_file_in_place_is_published_whole() {
     let _dog = Watchdog::new("fill a file");
     let expected = Array3::from_shape_fn((9, 4, 5), number);
     let folder = tempfile::tempdir().unwrap();
@@ -60,7 +60,7 @@ fn tasks_fill_a_file_in_place_and_it_is_published_whole() {
             let file = ndferry::open(&path).unwrap();
             file.verify().unwrap();
             assert_eq!(*file.read::<f64, Ix3>().unwrap(), expected);
-            // The file itself is what workers are sent.
+            // The workers receive the file itself.
             let files = pool.store().files().unwrap();
             let sum = pool
                 .with(&array)
@@ -74,7 +74,7 @@ fn tasks_fill_a_file_in_place_and_it_is_published_whole() {
 }
 
 #[test]
-fn tasks_fill_an_array_in_place_along_any_axis() {
+fn fill_array_in_place_along_any_axis() {
     let _dog = Watchdog::new("fill");
     let expected = Array3::from_shape_fn((9, 4, 5), number);
     for pool in everywhere() {
@@ -90,7 +90,7 @@ fn tasks_fill_an_array_in_place_along_any_axis() {
                 files,
                 "nothing was written but the array itself"
             );
-            // What was filled can be filled further, and then be shared.
+            // A filled array can be filled again, and then be shared.
             pool.with(&axis).fill_axis_chunks(&mut array, Axis(axis), 3, fill_along).unwrap();
             assert_eq!(*array.freeze().unwrap(), &expected * 2.0);
         }
@@ -114,7 +114,7 @@ fn tasks_fill_an_array_in_place_along_any_axis() {
 }
 
 #[test]
-fn what_cannot_be_parted_is_refused_and_nothing_is_nothing_to_fill() {
+fn fill_rejects_indivisible_arrays() {
     let _dog = Watchdog::new("unfit");
     for pool in everywhere() {
         let mut array = pool.store().zeros::<f64, _>((3, 4, 5)).unwrap();
@@ -131,7 +131,7 @@ fn what_cannot_be_parted_is_refused_and_nothing_is_nothing_to_fill() {
     }
 }
 
-/// Fills its part and dies, the first time.
+/// Fills its part, and ends its worker the first time.
 #[allow(clippy::ptr_arg, reason = "the context is a PathBuf")]
 fn die_once(folder: &PathBuf, part: &mut ArrayRef<u64, Ix1>, first: usize) {
     part.fill(u64::MAX);
@@ -143,7 +143,7 @@ fn die_once(folder: &PathBuf, part: &mut ArrayRef<u64, Ix1>, first: usize) {
 
 // P1, P2
 #[test]
-fn a_part_whose_worker_died_is_filled_by_another() {
+fn fill_part_of_a_dead_worker_is_filled_again() {
     let _dog = Watchdog::new("refill");
     let (pool, folder) = (builder().build().unwrap(), tempfile::tempdir().unwrap());
     let mut array = pool.store().zeros::<u64, _>(100).unwrap();
@@ -171,7 +171,7 @@ fn a_part_whose_worker_died_is_filled_by_another() {
     assert_eq!(array.iter().sum::<u64>(), (0..50).sum::<u64>() + 50);
 }
 
-/// Writes for as long as it is let.
+/// Writes until it is killed.
 fn write_for_ever(part: &mut ArrayRef<u64, Ix1>, first: usize) {
     if first == 0 {
         std::thread::sleep(Duration::from_millis(50));
@@ -183,7 +183,7 @@ fn write_for_ever(part: &mut ArrayRef<u64, Ix1>, first: usize) {
 }
 
 #[test]
-fn when_the_call_returns_nobody_writes_any_more() {
+fn fill_has_no_writer_after_the_job() {
     let _dog = Watchdog::new("let go");
     let pool = builder().build().unwrap();
     let mut array = pool.store().zeros::<u64, _>(20_000).unwrap();

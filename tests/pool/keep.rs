@@ -1,4 +1,5 @@
-//! `NDFERRY_KEEP=1`: what a killed program has left stays for inspection, until a sweep is asked for.
+//! With `NDFERRY_KEEP=1`, the files of a killed program stay for inspection until you request a
+//! sweep.
 
 use std::{
     io::{self, BufRead, BufReader, Lines},
@@ -15,7 +16,8 @@ use ndferry::{
 
 use crate::{Watchdog, builder, eventually, marked};
 
-/// A program of this test: told by a variable what to do, with its store in a folder of the test's.
+/// A program of this test. A variable tells it what to do, and its store is in a folder of the
+/// test.
 struct Program {
     process: Child,
     lines: Lines<BufReader<ChildStdout>>,
@@ -26,7 +28,7 @@ const ROLE: &str = "NDFERRY_TEST_ROLE";
 impl Program {
     fn start(role: &str, folder: &Path, keep: &str) -> Self {
         let mut process = Command::new(std::env::current_exe().unwrap())
-            .args(["keep::a_program", "--exact", "--ignored", "--nocapture"])
+            .args(["keep::child_program", "--exact", "--ignored", "--nocapture"])
             .env(ROLE, role)
             .env("NDFERRY_DIR", folder)
             .env("NDFERRY_KEEP", keep)
@@ -52,8 +54,8 @@ impl Program {
 }
 
 #[test]
-#[ignore = "a part of the tests below"]
-fn a_program() {
+#[ignore = "run by the tests below"]
+fn child_program() {
     match std::env::var(ROLE).as_deref() {
         Ok("opens a store") => match Store::new() {
             Ok(store) => println!("program: {}", store.session_dir().display()),
@@ -74,14 +76,15 @@ fn a_program() {
             if role == "sleeps" {
                 let _ = pool.with(&shared).map(sleep, 0..2);
             }
-            // Closes it when it is told to, if it is not killed before.
+            // Closes the store on request, unless it is killed first.
             io::stdin().read_line(&mut String::new()).unwrap();
         }
         Err(_) => {}
     }
 }
 
-/// How many of the sessions lie in this test's folder; others on the machine are met as well.
+/// The number of sessions in this test's folder. A sweep also finds other sessions of the
+/// machine.
 fn here(sessions: &[SessionReport]) -> usize {
     let folder = std::fs::canonicalize(std::env::var_os("NDFERRY_DIR").unwrap()).unwrap();
     sessions.iter().filter(|session| session.home.starts_with(&folder)).count()
@@ -100,7 +103,7 @@ fn is_empty(folder: &Path) -> bool {
 }
 
 #[test]
-fn what_a_killed_program_has_left_stays_until_a_sweep_is_asked_for() {
+fn keep_leftovers_until_a_sweep_is_requested() {
     let _dog = Watchdog::new("keep");
     for role in ["waits", "sleeps"] {
         let folder = tempfile::tempdir().unwrap();
@@ -109,13 +112,13 @@ fn what_a_killed_program_has_left_stays_until_a_sweep_is_asked_for() {
         let (home, file) = (PathBuf::from(victim.says()), PathBuf::from(victim.says()));
         victim.process.kill().unwrap();
         victim.process.wait().unwrap();
-        // Workers included.
+        // This includes the workers.
         eventually("the session is dead", || {
             Program::start("looks", &folder, "").says() == "0 alive, 1 dead"
         });
         let array: SharedArray<f64, Ix1> = ndferry::open(&file).unwrap().read().unwrap();
         assert_eq!(array.sum(), 1e6);
-        // Who opens a store next, with the variable or without.
+        // Another program opens a store, with the variable or without.
         for keep in ["1", "0"] {
             let next = Program::start("opens a store", &folder, keep);
             next.ends();
@@ -127,7 +130,7 @@ fn what_a_killed_program_has_left_stays_until_a_sweep_is_asked_for() {
 }
 
 #[test]
-fn a_program_that_closes_its_store_keeps_nothing() {
+fn keep_nothing_of_a_closed_store() {
     let _dog = Watchdog::new("keep nothing");
     let folder = tempfile::tempdir().unwrap();
     let mut program = Program::start("waits", folder.path(), "1");
@@ -139,7 +142,7 @@ fn a_program_that_closes_its_store_keeps_nothing() {
 }
 
 #[test]
-fn who_keeps_sweeps_nothing_by_itself_either() {
+fn keep_does_not_sweep_other_sessions() {
     let _dog = Watchdog::new("keep others");
     let folder = tempfile::tempdir().unwrap();
     let mut victim = Program::start("waits", folder.path(), "0");
@@ -149,7 +152,7 @@ fn who_keeps_sweeps_nothing_by_itself_either() {
     victim.process.wait().unwrap();
     let workers = format!("NDFERRY_WORKER={}", victim.process.id());
     eventually("the workers have cleaned up", || is_empty(folder.path()) && marked(&workers) == 0);
-    // As it would be, had its workers died as well.
+    // Kill the workers too.
     let home = home.with_file_name("session-00000000000000aa");
     for path in [home.parent().unwrap(), &home] {
         std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700)
@@ -165,7 +168,7 @@ fn who_keeps_sweeps_nothing_by_itself_either() {
 }
 
 #[test]
-fn a_value_that_is_neither_yes_nor_no_is_named() {
+fn keep_rejects_other_values() {
     let _dog = Watchdog::new("keep what");
     let folder = tempfile::tempdir().unwrap();
     for bad in ["yes", "2", " 1"] {

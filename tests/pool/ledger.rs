@@ -1,4 +1,4 @@
-//! What tasks leave on disk for a test to read: a line for each time something was done, whoever died after it.
+//! A log on disk that tasks append to and tests read. Lines survive the death of the task.
 
 use std::{
     fmt::Display,
@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-/// A file of lines, and flags beside it.
+/// A file of lines, with flags beside it.
 pub struct Ledger(tempfile::TempDir);
 
 impl Ledger {
@@ -16,7 +16,7 @@ impl Ledger {
         Self(tempfile::tempdir().unwrap())
     }
 
-    /// What tasks [`note`] in.
+    /// The path that tasks pass to [`note`].
     pub fn path(&self) -> PathBuf {
         self.0.path().join("ledger")
     }
@@ -31,24 +31,24 @@ impl Ledger {
         self.lines().iter().filter(|noted| **noted == line).count()
     }
 
-    /// A flag that is not there yet.
+    /// The path of a flag that does not exist yet.
     pub fn flag(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 }
 
-/// Adds a line, whole, whoever else does so.
+/// Appends a line atomically, also with other writers.
 pub fn note(ledger: &Path, line: impl Display) {
     let mut file = OpenOptions::new().create(true).append(true).open(ledger).unwrap();
     file.write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
-/// Raises a flag.
+/// Sets a flag.
 pub fn raise(flag: &Path) {
     std::fs::write(flag, "").unwrap();
 }
 
-/// Waits until a flag is raised.
+/// Waits until a flag is set.
 pub fn wait_for(flag: &Path) {
     while !flag.exists() {
         std::thread::sleep(Duration::from_millis(1));

@@ -1,4 +1,4 @@
-//! The pool: tasks in worker processes, what they get, what they give back, and how they fail.
+//! The pool: tasks in worker processes, their arguments, results and failures.
 
 mod arrays;
 mod atomics;
@@ -34,7 +34,7 @@ use ndferry::{
     store::Store,
 };
 
-/// What a worker of this test program runs.
+/// Workers of this test program run this test.
 #[test]
 fn worker() {
     ndferry::init();
@@ -48,7 +48,7 @@ fn pool() -> Pool {
     builder().build().unwrap()
 }
 
-/// A pool for either byte order of its store, in files and in sealed memory.
+/// A pool for each byte order of its store, with files and with memfds.
 fn pools() -> Vec<(ByteOrder, Pool)> {
     let mut pools = Vec::new();
     for byte_order in [ByteOrder::Little, ByteOrder::Big] {
@@ -60,7 +60,7 @@ fn pools() -> Vec<(ByteOrder, Pool)> {
     pools
 }
 
-/// Tries until `done` or a minute has gone.
+/// Waits until `done` returns true, for at most a minute.
 fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     let until = std::time::Instant::now() + Duration::from_secs(60);
     while !done() {
@@ -69,7 +69,7 @@ fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// Processes that live with `mark` in their environment.
+/// Counts the processes with `mark` in their environment.
 fn marked(mark: &str) -> usize {
     let environments = std::fs::read_dir("/proc")
         .unwrap()
@@ -98,7 +98,7 @@ impl Line {
 }
 
 #[test]
-fn functions_methods_and_closures_run_and_results_come_in_order() {
+fn pool_runs_functions_in_order() {
     let _dog = Watchdog::new("order");
     let pool = pool();
     assert_eq!(pool.map(double, 0..1000).unwrap(), (0..1000).map(double).collect::<Vec<_>>());
@@ -113,7 +113,7 @@ fn functions_methods_and_closures_run_and_results_come_in_order() {
 }
 
 #[test]
-fn tasks_run_in_other_processes_and_on_all_workers() {
+fn pool_uses_all_worker_processes() {
     let _dog = Watchdog::new("processes");
     let pool = pool();
     let pids = pool
@@ -133,7 +133,7 @@ fn tasks_run_in_other_processes_and_on_all_workers() {
 }
 
 #[test]
-fn calls_from_several_threads_share_the_workers() {
+fn pool_shares_workers_between_threads() {
     let _dog = Watchdog::new("threads");
     let pool = pool();
     std::thread::scope(|scope| {
@@ -149,14 +149,14 @@ fn calls_from_several_threads_share_the_workers() {
 }
 
 #[test]
-fn workers_that_one_call_needs_no_more_are_there_for_another() {
+fn pool_lends_unneeded_workers_to_other_jobs() {
     let _dog = Watchdog::new("share");
     let pool = pool();
     let (tell, told) = std::sync::mpsc::channel();
     std::thread::scope(|scope| {
         let long = pool.clone();
         scope.spawn(move || {
-            // The last of its tasks ends only when the other call is through.
+            // The last task of this job ends only after the other job.
             let folder = tempfile::tempdir().unwrap();
             let wait = |path: std::path::PathBuf| {
                 while !path.as_os_str().is_empty() && !path.exists() {
@@ -174,7 +174,7 @@ fn workers_that_one_call_needs_no_more_are_there_for_another() {
 }
 
 #[test]
-fn a_call_within_a_call_of_the_same_pool_is_an_error_and_no_deadlock() {
+fn pool_rejects_a_job_within_its_own_job() {
     let _dog = Watchdog::new("within");
     let pool = pool();
     let mut refused = Vec::new();
@@ -191,7 +191,7 @@ fn a_call_within_a_call_of_the_same_pool_is_an_error_and_no_deadlock() {
 }
 
 #[test]
-fn a_pool_within_a_task_works() {
+fn pool_works_within_a_task() {
     let _dog = Watchdog::new("nested");
     let sums = pool()
         .try_map(
@@ -207,7 +207,7 @@ fn a_pool_within_a_task_works() {
 
 // P13
 #[test]
-fn progress_goes_from_nothing_to_all() {
+fn progress_counts_from_zero_to_total() {
     let _dog = Watchdog::new("progress");
     let mut seen = Vec::new();
     pool().job().progress(|progress| seen.push(*progress)).map(double, 0..5).unwrap();
@@ -228,7 +228,7 @@ fn progress_goes_from_nothing_to_all() {
 }
 
 #[test]
-fn a_builder_refuses_what_makes_no_sense() {
+fn builder_rejects_invalid_options() {
     assert!(builder().workers(0).build().unwrap_err().is_invalid_input());
     let error = Pool::builder()
         .workers(1)
@@ -242,10 +242,10 @@ fn a_builder_refuses_what_makes_no_sense() {
 
 // P12
 #[test]
-fn the_number_of_workers_can_be_told_by_the_environment() {
+fn builder_reads_worker_count_from_environment() {
     let run = |value: &str| {
         let output = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["print_default_workers", "--exact", "--ignored", "--nocapture"])
+            .args(["child_prints_default_workers", "--exact", "--ignored", "--nocapture"])
             .env("NDFERRY_WORKERS", value)
             .output()
             .unwrap();
@@ -258,8 +258,8 @@ fn the_number_of_workers_can_be_told_by_the_environment() {
 }
 
 #[test]
-#[ignore = "a part of the_number_of_workers_can_be_told_by_the_environment"]
-fn print_default_workers() {
+#[ignore = "run by builder_reads_worker_count_from_environment"]
+fn child_prints_default_workers() {
     match Pool::builder().test_entry("worker").build() {
         Ok(pool) => println!("workers: {}", pool.workers()),
         Err(error) => println!("{error}"),
@@ -268,9 +268,9 @@ fn print_default_workers() {
 
 // P10
 #[test]
-fn init_forgotten_is_an_error_that_says_so() {
+fn init_forgotten_is_an_error() {
     let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["make_a_pool_without_init", "--exact", "--ignored", "--nocapture"])
+        .args(["child_makes_a_pool_without_init", "--exact", "--ignored", "--nocapture"])
         .output()
         .unwrap();
     let printed = String::from_utf8_lossy(&output.stdout);
@@ -278,21 +278,21 @@ fn init_forgotten_is_an_error_that_says_so() {
 }
 
 #[test]
-#[ignore = "a part of init_forgotten_is_an_error_that_says_so"]
-fn make_a_pool_without_init() {
+#[ignore = "run by init_forgotten_is_an_error"]
+fn child_makes_a_pool_without_init() {
     println!("{}", Pool::new().unwrap_err());
 }
 
 // P10
 #[test]
-fn a_program_started_by_a_task_is_no_worker() {
+fn init_ignores_programs_started_by_tasks() {
     let _dog = Watchdog::new("program of a task");
     let printed = pool()
         .try_map(
             |_: ()| {
                 let program = std::env::current_exe()?;
                 let mut command = std::process::Command::new(program);
-                command.args(["say_something", "--exact", "--ignored", "--nocapture"]);
+                command.args(["child_prints_text", "--exact", "--ignored", "--nocapture"]);
                 command.output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
             },
             [()],
@@ -302,8 +302,8 @@ fn a_program_started_by_a_task_is_no_worker() {
 }
 
 #[test]
-#[ignore = "a part of a_program_started_by_a_task_is_no_worker"]
-fn say_something() {
+#[ignore = "run by init_ignores_programs_started_by_tasks"]
+fn child_prints_text() {
     ndferry::init();
     println!("something");
 }

@@ -1,4 +1,4 @@
-//! What a large context costs in memory, over all workers.
+//! The memory that a large context needs in all workers together.
 
 use std::sync::atomic::Ordering;
 
@@ -9,7 +9,7 @@ use crate::{Watchdog, pools};
 const WORKERS: i64 = 2;
 const ELEMENTS: usize = 32 << 20;
 
-/// Waits until all workers are here.
+/// Waits until all workers have reached this point.
 fn meet(here: &SharedAtomics, at: usize) {
     here[at].fetch_add(1, Ordering::SeqCst);
     while here[at].load(Ordering::SeqCst) < WORKERS {
@@ -17,7 +17,7 @@ fn meet(here: &SharedAtomics, at: usize) {
     }
 }
 
-/// Bytes of this process, those shared with others in equal parts.
+/// The proportional set size of this process in bytes.
 fn proportional() -> u64 {
     let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap();
     let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap();
@@ -37,7 +37,7 @@ fn weigh((array, here): &Context, _: u8) -> u64 {
 
 // P8
 #[test]
-fn a_large_context_is_in_memory_once_however_many_workers_there_are() {
+fn memory_holds_a_large_context_once() {
     if std::env::var_os("NDFERRY_TEST_EMULATED").is_some() {
         eprintln!("left out: under emulation the memory is the emulator's");
         return;

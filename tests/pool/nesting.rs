@@ -1,4 +1,5 @@
-//! Pools within the tasks of pools: they share the process slots, wait for none, and live in one session.
+//! Pools within the tasks of pools share the process slots and one session, and never wait for
+//! a slot.
 
 use std::{
     io::{BufRead, BufReader},
@@ -16,11 +17,12 @@ use ndferry::{
 
 use crate::{Watchdog, builder, eventually, marked, pools};
 
-/// Programs that were run.
+/// Number of programs that were run.
 static PROGRAMS: AtomicU32 = AtomicU32::new(0);
 
-/// Runs a part of a test as a program of its own, on a machine of so many slots; gives what it printed behind `told:`, and the most
-/// processes it was seen to have at once beside itself.
+/// Runs part of a test as a separate program with the given number of slots. Returns the text
+/// it printed after `told:`,
+/// and the largest number of child processes it had at one time.
 fn program(part: &str, slots: usize) -> (Vec<String>, usize) {
     let number = PROGRAMS.fetch_add(1, Ordering::Relaxed);
     let mark = format!("NDFERRY_TEST_PROGRAM={}-{number}", std::process::id());
@@ -52,7 +54,7 @@ fn inner(workers: usize) -> ndferry::Result<Pool> {
     Pool::builder().workers(workers).test_entry("worker").build()
 }
 
-/// Does nothing for so many levels of pools, and gives how many tasks that took.
+/// Nests pools to this depth, and returns the number of tasks.
 fn deep(levels: u32) -> ndferry::Result<u32> {
     std::thread::sleep(Duration::from_millis(5));
     if levels == 0 {
@@ -64,18 +66,18 @@ fn deep(levels: u32) -> ndferry::Result<u32> {
 
 // P11
 #[test]
-fn pools_within_pools_have_no_more_processes_than_there_are_slots() {
+fn nesting_never_exceeds_the_slots() {
     let _dog = Watchdog::new("slots");
     for slots in [2, 5, 8] {
-        let (told, most) = program("pools_in_three_levels", slots);
+        let (told, most) = program("child_nests_pools_in_three_levels", slots);
         assert_eq!(told, ["[13, 13, 13, 13, 13, 13]"; 3]);
         assert!((2..=slots).contains(&most), "{most} processes, {slots} slots");
     }
 }
 
 #[test]
-#[ignore = "a part of pools_within_pools_have_no_more_processes_than_there_are_slots"]
-fn pools_in_three_levels() {
+#[ignore = "run by nesting_never_exceeds_the_slots"]
+fn child_nests_pools_in_three_levels() {
     let pool = builder().build().unwrap();
     for _ in 0..3 {
         println!("told: {:?}", pool.try_map(deep, [2; 6]).unwrap());
@@ -84,21 +86,21 @@ fn pools_in_three_levels() {
 
 // P11
 #[test]
-fn an_inner_pool_gets_what_is_free_and_gives_it_back() {
-    let _dog = Watchdog::new("granted");
-    let (told, _) = program("granted", 4);
+fn nesting_inner_pool_gets_and_returns_free_slots() {
+    let _dog = Watchdog::new("child_takes_free_slots");
+    let (told, _) = program("child_takes_free_slots", 4);
     assert_eq!(told, ["[3]", "[3]", "[1, 1, 1, 3]", "[1, 1]"]);
 }
 
 #[test]
-#[ignore = "a part of an_inner_pool_gets_what_is_free_and_gives_it_back"]
-fn granted() {
+#[ignore = "run by nesting_inner_pool_gets_and_returns_free_slots"]
+fn child_takes_free_slots() {
     let pool = builder().workers(1).build().unwrap();
     let size = |_: u32| inner(9).map(|pool| pool.workers());
     for _ in 0..2 {
         println!("told: {:?}", pool.try_map(size, [0]).unwrap());
     }
-    // While the first of them is there, the next find nothing, and work all the same.
+    // While the first pool exists, the next ones find no slot, and still work.
     let sizes = pool.try_map(
         |_: u32| {
             let first = inner(9)?;
@@ -114,7 +116,7 @@ fn granted() {
         [0],
     );
     println!("told: {:?}", sizes.unwrap()[0]);
-    // A pool in a task of a pool of threads is one of many as well.
+    // A pool in a task of a pool of threads counts as nested too.
     drop(pool);
     let _all = builder().workers(4).build().unwrap();
     let threads =
@@ -124,19 +126,19 @@ fn granted() {
 
 // P11
 #[test]
-fn slots_of_a_worker_that_was_killed_come_back() {
+fn nesting_slots_of_killed_workers_come_back() {
     let _dog = Watchdog::new("come back");
-    let (told, most) = program("killed", 3);
+    let (told, most) = program("child_kills_workers", 3);
     assert_eq!(told, ["2", "2", "2"]);
     assert!(most <= 3, "{most}");
 }
 
 #[test]
-#[ignore = "a part of slots_of_a_worker_that_was_killed_come_back"]
-fn killed() {
+#[ignore = "run by nesting_slots_of_killed_workers_come_back"]
+fn child_kills_workers() {
     let pool = builder().workers(1).build().unwrap();
     for _ in 0..3 {
-        // The workers of the one before are gone very soon.
+        // The workers of the previous pool exit soon.
         let mut size = 0;
         eventually("both slots are free", || {
             size = pool.try_map(|_: ()| inner(2).map(|pool| pool.workers()), [()]).unwrap()[0];
@@ -159,7 +161,7 @@ fn killed() {
     }
 }
 
-/// The sum of the squares of a part, made by a pool of its own.
+/// Sums the squares of a part with its own pool.
 fn squares(all: &SharedArray<f64, Ix1>, (from, to): (usize, usize)) -> ndferry::Result<f64> {
     let step = (to - from).div_ceil(4).max(1);
     let parts = (from..to).step_by(step).map(|start| (start, (start + step).min(to)));
@@ -174,8 +176,8 @@ fn squares(all: &SharedArray<f64, Ix1>, (from, to): (usize, usize)) -> ndferry::
 
 // P11
 #[test]
-fn workers_map_and_reduce_with_workers_of_their_own() {
-    let _dog = Watchdog::new("reduce");
+fn nesting_workers_map_and_reduce_with_own_workers() {
+    let _dog = Watchdog::new("child_maps_and_reduces");
     for (byte_order, pool) in pools() {
         let all = SharedArray::from((0..300_000).map(f64::from).collect::<Vec<_>>());
         let parts = (0..300_000).step_by(60_000).map(|start| (start, start + 60_000));
@@ -183,14 +185,14 @@ fn workers_map_and_reduce_with_workers_of_their_own() {
         let expected: f64 = (0..300_000).map(|x| f64::from(x) * f64::from(x)).sum();
         assert!((sums.iter().sum::<f64>() - expected).abs() < 1e-6 * expected, "{byte_order:?}");
     }
-    // With slots for workers within workers, these map what the outermost program has shared.
-    let (told, _) = program("reduce", 4);
+    // With slots for nested workers, they map the array that the outermost program has shared.
+    let (told, _) = program("child_maps_and_reduces", 4);
     assert_eq!(told, ["1 file"]);
 }
 
 #[test]
-#[ignore = "a part of workers_map_and_reduce_with_workers_of_their_own"]
-fn reduce() {
+#[ignore = "run by nesting_workers_map_and_reduce_with_own_workers"]
+fn child_maps_and_reduces() {
     let pool = builder().workers(1).build().unwrap();
     let all = SharedArray::from((0..300_000).map(f64::from).collect::<Vec<_>>());
     let files = pool.with(&all).try_map(
@@ -211,16 +213,16 @@ fn reduce() {
 
 // P11
 #[test]
-fn many_pools_at_once_wait_for_nothing() {
+fn nesting_many_pools_do_not_wait() {
     let _dog = Watchdog::new("many");
-    let (told, most) = program("crowd", 6);
+    let (told, most) = program("child_makes_many_pools", 6);
     assert_eq!(told, ["1200"]);
     assert!(most <= 6, "{most}");
 }
 
 #[test]
-#[ignore = "a part of many_pools_at_once_wait_for_nothing"]
-fn crowd() {
+#[ignore = "run by nesting_many_pools_do_not_wait"]
+fn child_makes_many_pools() {
     let pool = builder().workers(3).build().unwrap();
     let crowd = |_: u32| {
         let sums = std::thread::scope(|scope| {
@@ -243,15 +245,15 @@ fn crowd() {
 
 // P3 P11
 #[test]
-fn without_a_slot_a_task_can_still_be_timed_out() {
-    let _dog = Watchdog::new("lodger");
-    let (told, _) = program("lodger", 1);
+fn nesting_timeout_works_without_a_slot() {
+    let _dog = Watchdog::new("child_runs_without_a_slot");
+    let (told, _) = program("child_runs_without_a_slot", 1);
     assert_eq!(told, ["1 Timeout true", "true"]);
 }
 
 #[test]
-#[ignore = "a part of without_a_slot_a_task_can_still_be_timed_out"]
-fn lodger() {
+#[ignore = "run by nesting_timeout_works_without_a_slot"]
+fn child_runs_without_a_slot() {
     let pool = builder().workers(1).build().unwrap();
     let outcome = pool.try_map(
         |_: ()| {
@@ -271,7 +273,7 @@ fn lodger() {
         [()],
     );
     println!("told: {}", outcome.unwrap()[0]);
-    // What only a process can do is done by one.
+    // A timeout needs a process, so one is started.
     let own = pool.try_map(
         |_: ()| {
             let inner = Pool::builder()
@@ -292,15 +294,15 @@ fn lodger() {
 
 // S1 P11
 #[test]
-fn what_a_killed_task_had_in_its_stores_goes_with_it() {
-    let _dog = Watchdog::new("stores");
-    let (told, _) = program("stores", 4);
+fn nesting_stores_of_killed_tasks_are_removed() {
+    let _dog = Watchdog::new("child_opens_stores");
+    let (told, _) = program("child_opens_stores", 4);
     assert_eq!(told, ["true", "0 files"]);
 }
 
 #[test]
-#[ignore = "a part of what_a_killed_task_had_in_its_stores_goes_with_it"]
-fn stores() {
+#[ignore = "run by nesting_stores_of_killed_tasks_are_removed"]
+fn child_opens_stores() {
     let store = Store::new().unwrap();
     let pool = builder().workers(1).store(&store).build().unwrap();
     let home = pool
@@ -312,7 +314,8 @@ fn stores() {
             let own = Store::new()?;
             let inner = inner(2)?;
             let array = SharedArray::from(vec![1.0; 300_000]);
-            // A file for the array, those of the results, which are this worker's now, and one that an inner worker keeps.
+            // One file for the array, the files of the results, which this worker now owns, and
+            // one that an inner worker keeps.
             let results = inner.with(&array).map(
                 |array: &SharedArray<f64, Ix1>, x: f64| {
                     let kept = SharedArray::from(vec![0.5; 300_000]);

@@ -1,4 +1,4 @@
-//! What workers write to standard output and standard error: passed on with the task in front, kept for errors, thrown away.
+//! Standard output and standard error of workers: inherited, captured for errors, or discarded.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +13,7 @@ use ndferry::{
 
 use crate::{Watchdog, builder};
 
-/// Runs a part of a test in a program of its own; gives what it wrote to standard output and standard error.
+/// Runs part of a test as a separate program. Returns its standard output and standard error.
 fn program(part: &str) -> (String, String) {
     let output = Command::new(std::env::current_exe().unwrap())
         .args([&format!("output::{part}"), "--exact", "--ignored", "--nocapture"])
@@ -63,7 +63,7 @@ fn lines_are_passed_on_with_worker_and_task_in_front() {
 }
 
 #[test]
-#[ignore = "a part of lines_are_passed_on_with_worker_and_task_in_front"]
+#[ignore = "run by lines_are_passed_on_with_worker_and_task_in_front"]
 fn prefixed() {
     let pool = builder().stdout(WorkerStdio::Prefix).stderr(WorkerStdio::Prefix).build().unwrap();
     // Somebody who prints and waits for tasks at once is no deadlock.
@@ -87,7 +87,7 @@ fn what_a_worker_had_written_when_it_died_is_passed_on() {
 }
 
 #[test]
-#[ignore = "a part of what_a_worker_had_written_when_it_died_is_passed_on"]
+#[ignore = "run by what_a_worker_had_written_when_it_died_is_passed_on"]
 fn dying() {
     let pool = builder().stderr(WorkerStdio::Prefix).build().unwrap();
     let ended = pool.job().keep_going().map(
@@ -105,7 +105,7 @@ fn dying() {
 }
 
 #[test]
-fn what_a_failing_task_said_is_part_of_its_error() {
+fn output_of_a_failing_task_is_in_its_error() {
     if crate::common::emulated() {
         eprintln!("left out: an emulator says something of its own when a process dies");
         return;
@@ -142,7 +142,7 @@ fn what_a_failing_task_said_is_part_of_its_error() {
 }
 
 #[test]
-fn of_a_task_that_says_much_the_end_is_kept_and_no_more() {
+fn output_keeps_only_the_end_of_long_text() {
     let _dog = Watchdog::new("much");
     let pool = builder().workers(1).stderr(WorkerStdio::Capture).build().unwrap();
     let before = pool.map(|_: ()| std::process::id(), [()]).unwrap()[0];
@@ -151,7 +151,7 @@ fn of_a_task_that_says_much_the_end_is_kept_and_no_more() {
             |_: ()| -> u32 {
                 let line = [b'.'; 65_536];
                 let mut stderr = std::io::stderr();
-                // As long as it takes to be trimmed.
+                // Long enough for the captured text to be trimmed.
                 loop {
                     (0..64).for_each(|_| stderr.write_all(&line).unwrap());
                     if kept() < 2048 {
@@ -170,18 +170,18 @@ fn of_a_task_that_says_much_the_end_is_kept_and_no_more() {
     assert!(said.ends_with("....the end"), "{said}");
 }
 
-/// KiB that the standard error of this process takes in memory.
+/// The memory in KiB that the captured standard error of this process occupies.
 fn kept() -> u64 {
     use std::os::unix::fs::MetadataExt as _;
     std::fs::metadata("/proc/self/fd/2").unwrap().blocks() / 2
 }
 
 #[test]
-fn what_a_worker_that_never_was_one_said_is_told() {
+fn output_of_a_failed_start_is_reported() {
     let _dog = Watchdog::new("start");
     let pool = Pool::builder()
         .workers(1)
-        .test_entry("output::no_worker")
+        .test_entry("output::child_never_becomes_a_worker")
         .stderr(WorkerStdio::Capture)
         .build()
         .unwrap();
@@ -191,15 +191,15 @@ fn what_a_worker_that_never_was_one_said_is_told() {
 }
 
 #[test]
-fn no_worker() {
+fn child_never_becomes_a_worker() {
     eprintln!("not me");
 }
 
 #[test]
-fn output_can_be_thrown_away_and_is_not_touched_unless_asked_for() {
+fn output_is_inherited_unless_discarded() {
     let _dog = Watchdog::new("discard");
-    let (stdout, stderr) = program("untouched");
-    // What the harnesses of the workers print is not seen.
+    let (stdout, stderr) = program("child_prints_with_each_setting");
+    // The output of the workers' test harnesses is not shown.
     assert_eq!(stdout.matches("running 1 test").count(), 1, "{stdout}");
     assert!(!stdout.contains("out 1") && stdout.contains("out 3"), "{stdout}");
     assert!(
@@ -209,20 +209,20 @@ fn output_can_be_thrown_away_and_is_not_touched_unless_asked_for() {
 }
 
 #[test]
-#[ignore = "a part of output_can_be_thrown_away_and_is_not_touched_unless_asked_for"]
-fn untouched() {
+#[ignore = "run by output_is_inherited_unless_discarded"]
+fn child_prints_with_each_setting() {
     builder().build().unwrap().map(say, [1]).unwrap();
     builder().stderr(WorkerStdio::Discard).build().unwrap().map(say, [2]).unwrap();
     builder().stdout(WorkerStdio::Inherit).build().unwrap().map(say, [3]).unwrap();
 }
 
 #[test]
-fn a_pool_whose_workers_write_somewhere_ends_although_somebody_holds_their_output() {
+fn output_held_by_a_grandchild_does_not_block() {
     let _dog = Watchdog::new("held output");
     let (reader, writer) = rustix::pipe::pipe().unwrap();
     let (mut told, mut tell) = (std::fs::File::from(reader), std::fs::File::from(writer));
     let pool = builder().workers(1).stderr(WorkerStdio::Prefix).build().unwrap();
-    // In a group of its own it outlives its worker, with the worker's standard error.
+    // In its own process group, it outlives its worker and keeps the worker's standard error.
     let left = pool
         .map(
             |_: ()| {
@@ -244,7 +244,7 @@ fn a_pool_whose_workers_write_somewhere_ends_although_somebody_holds_their_outpu
 }
 
 #[test]
-fn what_a_backend_has_not_is_an_error() {
+fn output_options_without_processes_are_errors() {
     for backend in [Backend::Threads, Backend::Serial] {
         let pool = || Pool::builder().backend(backend);
         for builder in [

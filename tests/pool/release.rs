@@ -1,4 +1,5 @@
-//! Files in the store go as early as possible: with the last task that needs them, with the call, with the array.
+//! Files in the store are removed as early as possible: after the last task that needs them,
+//! the job, or the array.
 
 use ndferry::{
     Pool, SharedArray,
@@ -7,11 +8,11 @@ use ndferry::{
 
 use crate::{Watchdog, builder};
 
-/// Elements of a large item.
+/// Number of elements of a large item.
 const LENGTH: usize = 625_000;
-/// What the file of one takes at the most: 5 MB, and what a container has around its array.
+/// Upper bound of the file of one item: 5 MB, plus header and alignment of the container.
 const FILE: u64 = (LENGTH * 8 + (16 << 10)) as u64;
-/// What workers and what was sent ahead to them have at a time, with two workers.
+/// Items that two workers have at one time, including those sent ahead.
 const IN_FLIGHT: u64 = 2 * 2;
 
 type Item = SharedArray<f64, Ix1>;
@@ -40,7 +41,7 @@ fn assert_peak(pool: &Pool, at_least: u64, files: u64) {
 
 // S7
 #[test]
-fn an_item_goes_when_its_task_is_done() {
+fn release_item_when_its_task_is_done() {
     let _dog = Watchdog::new("items");
     let expected: Vec<_> = (0..60).map(|i| i as f64).collect();
     let pool = builder().build().unwrap();
@@ -56,7 +57,7 @@ fn an_item_goes_when_its_task_is_done() {
 
 // S7
 #[test]
-fn an_item_of_a_stream_goes_when_its_task_is_done() {
+fn release_item_of_imap_when_its_task_is_done() {
     let _dog = Watchdog::new("items of a stream");
     let pool = builder().build().unwrap();
     for (i, result) in pool.job().imap(first, (0..60).map(item)).unwrap().enumerate() {
@@ -64,7 +65,7 @@ fn an_item_of_a_stream_goes_when_its_task_is_done() {
     }
     assert_peak(&pool, FILE - (16 << 10), IN_FLIGHT);
     assert_eq!(live(&pool), 0);
-    // Also when nobody waits for the end.
+    // Also if the results are not read to the end.
     let mut stream = pool.job().imap_unordered(first, (0..).map(item)).unwrap();
     assert!(stream.next().unwrap().is_ok());
     drop(stream);
@@ -74,13 +75,13 @@ fn an_item_of_a_stream_goes_when_its_task_is_done() {
 
 // S7
 #[test]
-fn a_result_goes_when_it_is_dropped() {
+fn release_result_when_it_is_dropped() {
     let _dog = Watchdog::new("results");
     let pool = builder().build().unwrap();
     for result in pool.job().imap(item, 0..60).unwrap() {
         assert_eq!(result.unwrap().len(), LENGTH);
     }
-    // Those in flight, and the one at hand.
+    // The items in flight, and the current one.
     assert_peak(&pool, FILE - (16 << 10), IN_FLIGHT + 1);
     assert_eq!(live(&pool), 0);
 
@@ -97,7 +98,7 @@ fn a_result_goes_when_it_is_dropped() {
 
 // S7
 #[test]
-fn a_context_goes_when_the_call_ends_and_a_shared_array_when_its_last_clone_does() {
+fn release_context_with_the_job_and_array_with_clones() {
     let _dog = Watchdog::new("contexts");
     let pool = builder().build().unwrap();
     let context = Array1::<f64>::ones(LENGTH);
@@ -120,7 +121,7 @@ fn a_context_goes_when_the_call_ends_and_a_shared_array_when_its_last_clone_does
 
 // S7
 #[test]
-fn what_a_failed_call_had_in_flight_goes_with_it() {
+fn release_everything_in_flight_after_a_failure() {
     let _dog = Watchdog::new("failed");
     let pool = builder().build().unwrap();
     let failing = |item: Item| if item[0] == 20.0 { panic!("as it should") } else { item };

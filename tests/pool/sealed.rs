@@ -1,4 +1,4 @@
-//! A store of sealed memory: what one of files does, and nothing to find on any file system.
+//! A memfd store does the same as one with files, without a trace in any file system.
 
 use std::{fs, os::unix::fs::MetadataExt, process::Command};
 
@@ -14,13 +14,13 @@ fn pool() -> Pool {
     builder().store(&Store::memfd().unwrap()).build().unwrap()
 }
 
-/// What every memory file of the pool's session is called.
+/// The name of the memfds of the pool's session.
 pub(crate) fn name(pool: &Pool) -> String {
     let home = pool.store().session_dir().file_name().unwrap().to_str().unwrap();
     format!("memfd:ndferry-{}", home.rsplit('-').next().unwrap())
 }
 
-/// Paths in `/proc` of this process's open files whose own path contains `part`.
+/// The entries in `/proc` of this process's open files whose path contains `part`.
 pub(crate) fn open_files(part: &str) -> Vec<std::path::PathBuf> {
     let all = fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().path());
     all.filter(|path| {
@@ -31,7 +31,7 @@ pub(crate) fn open_files(part: &str) -> Vec<std::path::PathBuf> {
 
 // S6
 #[test]
-fn one_array_in_many_tasks_is_one_memory_file_that_every_worker_maps() {
+fn memfd_array_in_many_tasks_is_one_file() {
     let _dog = Watchdog::new("one memory file");
     let pool = pool();
     let name = name(&pool);
@@ -62,7 +62,7 @@ fn one_array_in_many_tasks_is_one_memory_file_that_every_worker_maps() {
 }
 
 #[test]
-fn what_is_borrowed_for_a_call_goes_with_it() {
+fn memfd_context_is_released_with_the_job() {
     let _dog = Watchdog::new("borrowed");
     let pool = pool();
     let plain = table(50_000);
@@ -74,7 +74,7 @@ fn what_is_borrowed_for_a_call_goes_with_it() {
 
 // P4
 #[test]
-fn results_arrive_mapped_and_are_sent_on_as_they_are() {
+fn memfd_results_arrive_mapped_and_are_sent_on() {
     let _dog = Watchdog::new("sealed results");
     let pool = pool();
     let name = name(&pool);
@@ -92,7 +92,7 @@ fn results_arrive_mapped_and_are_sent_on_as_they_are() {
     drop(back);
     tables = pool.map(|table: Table| SharedArray::from(&*table + 1.0), tables).unwrap();
     assert_eq!(open_files(&name).len(), 2, "the old ones have gone");
-    // Another pool has no need to write them again.
+    // Another pool does not write them again.
     let sums = crate::pool().with(&tables).map(|tables, i: usize| tables[i].sum(), [0, 1]).unwrap();
     assert_eq!(sums, [tables[0].sum(), tables[1].sum()]);
     drop(pool);
@@ -102,7 +102,7 @@ fn results_arrive_mapped_and_are_sent_on_as_they_are() {
 }
 
 #[test]
-fn nobody_can_change_what_was_sealed() {
+fn memfd_cannot_be_changed_by_other_processes() {
     let _dog = Watchdog::new("seals");
     let pool = pool();
     let name = name(&pool);
@@ -124,7 +124,7 @@ fn nobody_can_change_what_was_sealed() {
 }
 
 #[test]
-fn an_array_outlives_its_store_and_the_stores_memory_does_not() {
+fn memfd_array_outlives_its_store() {
     let _dog = Watchdog::new("outlives");
     let shared = SharedArray::from(table(50_000));
     let pool = pool();
@@ -143,12 +143,12 @@ fn an_array_outlives_its_store_and_the_stores_memory_does_not() {
 }
 
 #[test]
-fn too_many_arrays_for_the_open_files_a_process_may_have_is_an_error_that_says_so() {
+fn memfd_reports_too_many_open_files() {
     let _dog = Watchdog::new("descriptors");
     let output = Command::new("sh")
         .args(["-c", "ulimit -n 60 && exec \"$@\"", "sh"])
         .arg(std::env::current_exe().unwrap())
-        .args(["sealed::share_sixty_arrays", "--exact", "--ignored", "--nocapture"])
+        .args(["sealed::child_shares_sixty_arrays", "--exact", "--ignored", "--nocapture"])
         .output()
         .unwrap();
     let printed = String::from_utf8_lossy(&output.stdout);
@@ -160,8 +160,8 @@ fn too_many_arrays_for_the_open_files_a_process_may_have_is_an_error_that_says_s
 }
 
 #[test]
-#[ignore = "a part of too_many_arrays_for_the_open_files_a_process_may_have_is_an_error_that_says_so"]
-fn share_sixty_arrays() {
+#[ignore = "run by memfd_reports_too_many_open_files"]
+fn child_shares_sixty_arrays() {
     let pool =
         builder().workers(1).store(&Store::memfd().unwrap()).mmap_threshold(0).build().unwrap();
     let arrays: Vec<_> = (0..60).map(|i| SharedArray::from(vec![i; 3])).collect();

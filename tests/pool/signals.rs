@@ -1,4 +1,5 @@
-//! Signals, in a real terminal: the program is gone at once, with the signal's own status, and all that was its goes with it.
+//! Signals in a real terminal end the program at once, with the signal's own status, and leave
+//! nothing behind.
 
 use std::{
     fs::File,
@@ -23,10 +24,10 @@ use crate::{Watchdog, builder, eventually, marked, processes};
 const PHASES: [&str; 7] =
     ["starting", "building", "running", "encoding", "collecting", "stopping", "after a death"];
 
-/// Moments of a phase that passes.
+/// Moments at which a short phase is interrupted.
 const ROUNDS: u64 = 5;
 
-/// A program in a terminal of its own.
+/// A program with its own terminal.
 struct Program {
     process: Child,
     terminal: File,
@@ -46,7 +47,7 @@ impl Program {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("store")).unwrap();
         let mark = format!("NDFERRY_TEST_PROGRAM={}", folder.path().display());
-        // `setsid --ctty` makes what it is given its controlling terminal, as a login does.
+        // `setsid --ctty` makes its standard input the controlling terminal, like a login.
         let process = Command::new("setsid")
             .arg("--ctty")
             .arg(std::env::current_exe().unwrap())
@@ -62,7 +63,7 @@ impl Program {
         Self { process, terminal: controller.into(), folder, mark }
     }
 
-    /// Waits until the program says so.
+    /// Waits until the program reports `what`.
     fn wait_for(&self, what: &str) {
         let path = self.folder.path().join(what);
         eventually(what, || path.exists());
@@ -72,7 +73,8 @@ impl Program {
         self.terminal.write_all(b"\x03").unwrap();
     }
 
-    /// Waits until the program has ended, and all that was its is gone: how, and how long that took.
+    /// Waits until the program, its processes and its files are gone. Returns its status, and
+    /// the time this took.
     fn end(&mut self) -> (ExitStatus, Duration) {
         let since = Instant::now();
         let status = self.process.wait().unwrap();
@@ -95,20 +97,20 @@ fn is_empty(folder: &Path) -> bool {
 
 // E7 S1
 #[test]
-fn in_every_phase_a_signal_ends_the_program_and_all_that_is_its() {
+fn signals_in_every_phase_leave_nothing() {
     let _dog = Watchdog::new("signals");
-    // What lasts is struck once, what passes at several moments.
+    // Phases that last are interrupted once, short ones at several moments.
     let moments = |phase| if matches!(phase, "starting" | "stopping") { 0..ROUNDS } else { 0..1 };
     for (phase, moment) in
         PHASES.into_iter().flat_map(|phase| moments(phase).map(move |moment| (phase, moment)))
     {
-        // Where it is ignored, as in the background of a script, nobody dies of it.
+        // A signal that is ignored, as in the background of a script, ends no process.
         for signal in
             [Signal::INT, Signal::TERM].into_iter().filter(|signal| !processes::ignores(*signal))
         {
-            let mut program = Program::start("phases", phase);
+            let mut program = Program::start("child_waits_in_a_phase", phase);
             program.wait_for("reached");
-            // Before there is any worker, it is for the next program to clean up.
+            // Before the first worker exists, the next program cleans up.
             let workers = format!("NDFERRY_WORKER={}", program.process.id());
             eventually("a worker", || phase != "starting" || marked(&workers) > 0);
             std::thread::sleep(Duration::from_micros(700 * moment));
@@ -124,19 +126,19 @@ fn in_every_phase_a_signal_ends_the_program_and_all_that_is_its() {
     }
 }
 
-/// Says that something was reached, once.
+/// Reports that `what` was reached.
 fn reached(what: &str) {
     let folder = PathBuf::from(std::env::var_os("NDFERRY_TEST_PROGRAM").unwrap());
     File::create(folder.join(what)).unwrap();
 }
 
-/// A result that takes long to be written.
+/// A result that takes long to encode.
 struct Large;
 
 impl Serialize for Large {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         reached("reached");
-        // One after another, into a file of the store.
+        // The elements go into a file of the store one by one.
         serializer.collect_seq((0..1_u64 << 40).inspect(|x| {
             if x % 1_000_000 == 999_999 {
                 std::thread::sleep(Duration::from_millis(50));
@@ -151,7 +153,7 @@ impl<'de> Deserialize<'de> for Large {
     }
 }
 
-/// A result that takes long to be read.
+/// A result that takes long to decode.
 struct Slow;
 
 impl Serialize for Slow {
@@ -169,7 +171,7 @@ impl<'de> Deserialize<'de> for Slow {
     }
 }
 
-/// Works without end, with a process of its own.
+/// Starts a child process and runs forever.
 fn work(array: &SharedArray<f64, Ix1>, _: u32) -> f64 {
     let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
     reached("reached");
@@ -178,13 +180,13 @@ fn work(array: &SharedArray<f64, Ix1>, _: u32) -> f64 {
 }
 
 #[test]
-#[ignore = "a part of in_every_phase_a_signal_ends_the_program_and_all_that_is_its"]
-fn phases() {
+#[ignore = "run by signals_in_every_phase_leave_nothing"]
+fn child_waits_in_a_phase() {
     let phase = std::env::var("NDFERRY_TEST_PHASE").unwrap();
     let array = SharedArray::from(vec![1.0; 1_000_000]);
     if phase == "starting" {
         reached("reached");
-        // They start for as long as it takes.
+        // Starting them takes longer than the test.
         let pools: Vec<_> = (0..100).map(|_| builder().build().unwrap()).collect();
         std::thread::sleep(Duration::from_secs(1000));
         drop(pools);
@@ -205,7 +207,7 @@ fn phases() {
             pool.with(&array)
                 .map(|array: &SharedArray<f64, Ix1>, i: usize| array[i], 0..4)
                 .unwrap();
-            // Its worker goes only when it has to.
+            // This worker exits only if it is killed.
             pool.map(
                 |_: u8| {
                     std::mem::forget(std::thread::spawn(|| {
@@ -242,9 +244,9 @@ extern "C" fn catch(_: libc::c_int) {
 
 // E7
 #[test]
-fn a_program_that_has_its_own_handler_keeps_it() {
+fn signals_keep_the_programs_own_handler() {
     let _dog = Watchdog::new("handler");
-    let mut program = Program::start("handles", "");
+    let mut program = Program::start("child_installs_a_handler", "");
     program.wait_for("running");
     for caught in ["caught 1", "caught 2"] {
         program.press_ctrl_c();
@@ -256,10 +258,10 @@ fn a_program_that_has_its_own_handler_keeps_it() {
 }
 
 #[test]
-#[ignore = "a part of a_program_that_has_its_own_handler_keeps_it"]
-fn handles() {
+#[ignore = "run by signals_keep_the_programs_own_handler"]
+fn child_installs_a_handler() {
     let handler: extern "C" fn(libc::c_int) = catch;
-    // SAFETY: the handler does one atomic addition, which may be done in a signal handler.
+    // SAFETY: the handler performs one atomic addition, which is async-signal-safe.
     unsafe { libc::signal(libc::SIGINT, handler as libc::sighandler_t) };
     let watch = || {
         for caught in 1..3 {
@@ -280,13 +282,13 @@ fn handles() {
 
 // E7
 #[test]
-fn an_impatient_user_gets_no_other_end() {
+fn signals_sent_twice_end_the_program_once() {
     if processes::ignores(Signal::INT) {
         eprintln!("left out: interrupts are ignored here, as in the background of a script");
         return;
     }
     let _dog = Watchdog::new("impatient");
-    let mut program = Program::start("phases", "running");
+    let mut program = Program::start("child_waits_in_a_phase", "running");
     program.wait_for("reached");
     program.terminal.write_all(b"\x03\x03\x03").unwrap();
     let (status, _) = program.end();
@@ -295,11 +297,11 @@ fn an_impatient_user_gets_no_other_end() {
 
 // E7
 #[test]
-fn workers_of_a_program_that_is_stopped_work_on_and_end_with_it() {
+fn signals_that_stop_the_parent_keep_workers_running() {
     let _dog = Watchdog::new("stopped");
-    let mut program = Program::start("phases", "running");
+    let mut program = Program::start("child_waits_in_a_phase", "running");
     program.wait_for("reached");
-    // Ctrl-Z.
+    // The signal of Ctrl-Z.
     program.terminal.write_all(b"\x1a").unwrap();
     kill_process(Pid::from_child(&program.process), Signal::KILL).unwrap();
     let (status, _) = program.end();

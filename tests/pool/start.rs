@@ -1,4 +1,4 @@
-//! How workers start: in what surroundings, from which programs, and when they do not.
+//! Starting workers: their environment, the programs that can start them, and failures.
 
 use std::{
     io::Write as _,
@@ -12,7 +12,7 @@ use ndferry::Pool;
 use crate::{Watchdog, builder};
 
 #[test]
-fn workers_have_the_environment_and_the_directory_they_were_given() {
+fn start_sets_environment_and_directory() {
     let _dog = Watchdog::new("surroundings");
     let folder = tempfile::tempdir().unwrap();
     let pool =
@@ -29,7 +29,7 @@ fn workers_have_the_environment_and_the_directory_they_were_given() {
 }
 
 #[test]
-fn surroundings_that_cannot_be_are_refused() {
+fn start_rejects_impossible_environments() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("missing");
     for (builder, words) in [
@@ -47,14 +47,14 @@ fn surroundings_that_cannot_be_are_refused() {
     assert!(Pool::builder().env("A", "x").current_dir("").build().is_err());
 }
 
-/// What a worker finds in the variables that libraries with threads look at.
+/// Returns the variables that libraries with threads read.
 fn shares(pool: &Pool) -> Vec<Option<String>> {
     let names = ["RAYON_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"];
     pool.map(|name: String| std::env::var(name).ok(), names.map(String::from)).unwrap()
 }
 
 #[test]
-fn libraries_with_threads_are_told_their_share_of_the_cores() {
+fn start_divides_cores_for_thread_libraries() {
     let _dog = Watchdog::new("shares");
     let cores = std::thread::available_parallelism().unwrap().get();
     if std::env::var_os("RAYON_NUM_THREADS").is_none() {
@@ -75,7 +75,7 @@ fn libraries_with_threads_are_told_their_share_of_the_cores() {
 
 // P10
 #[test]
-fn a_program_that_was_renamed_or_removed_and_reads_its_input_has_workers() {
+fn start_works_for_renamed_and_removed_programs() {
     if crate::common::emulated() {
         eprintln!("left out: an emulator cannot start a program again whose file has gone");
         return;
@@ -87,7 +87,7 @@ fn a_program_that_was_renamed_or_removed_and_reads_its_input_has_workers() {
         std::fs::copy(std::env::current_exe().unwrap(), &path).unwrap();
         let mut process = Command::new(&path)
             .arg0("called otherwise")
-            .args(["start::reads", "--exact", "--ignored", "--nocapture"])
+            .args(["start::child_reads_its_input", "--exact", "--ignored", "--nocapture"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -105,8 +105,8 @@ fn a_program_that_was_renamed_or_removed_and_reads_its_input_has_workers() {
 }
 
 #[test]
-#[ignore = "a part of a_program_that_was_renamed_or_removed_and_reads_its_input_has_workers"]
-fn reads() {
+#[ignore = "run by start_works_for_renamed_and_removed_programs"]
+fn child_reads_its_input() {
     let first = std::io::stdin().lines().next().unwrap().unwrap();
     let pool = builder().build().unwrap();
     let lines = std::iter::once(first).chain(std::io::stdin().lines().map_while(Result::ok));
@@ -118,6 +118,6 @@ fn reads() {
     let squares: Vec<_> =
         squares.into_iter().map(|square| square.map_err(|error| error.to_string())).collect();
     println!("told: {squares:?}");
-    // A worker has none of that input.
+    // A worker does not get that input.
     assert_eq!(pool.map(|_: u8| std::io::stdin().lines().count(), [0]).unwrap(), [0]);
 }

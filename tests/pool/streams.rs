@@ -1,4 +1,4 @@
-//! Streams: how far they look ahead, in which order they give, how they end.
+//! Streams of results: how many items they take ahead, their order, and their end.
 
 use std::{cell::Cell, path::PathBuf, time::Duration};
 
@@ -21,7 +21,7 @@ fn same(x: u32) -> u32 {
 
 // P5
 #[test]
-fn no_more_items_are_taken_than_workers_can_have() {
+fn imap_takes_no_more_items_than_fit() {
     let _dog = Watchdog::new("lazy");
     let more = [1, 3].map(|workers| {
         (format!("{workers} processes"), builder().workers(workers).build().unwrap())
@@ -66,7 +66,7 @@ fn no_more_items_are_taken_than_workers_can_have() {
 
 // P5
 #[test]
-fn what_is_ready_first_comes_first_unless_order_is_wanted() {
+fn imap_unordered_returns_results_as_they_finish() {
     let _dog = Watchdog::new("unordered");
     let hold = |(flag, index): (PathBuf, u32)| {
         if index == 0 {
@@ -99,7 +99,7 @@ fn lives(process: u32) -> bool {
 
 // P5
 #[test]
-fn dropping_a_stream_ends_its_tasks_and_no_other() {
+fn imap_dropped_ends_only_its_own_tasks() {
     let _dog = Watchdog::new("dropped");
     let pool = builder().workers(3).build().unwrap();
     for batch in [1, 4] {
@@ -128,7 +128,7 @@ fn dropping_a_stream_ends_its_tasks_and_no_other() {
 }
 
 #[test]
-fn a_stream_dropped_at_any_point_leaves_nothing() {
+fn imap_dropped_at_any_point_leaves_nothing() {
     let _dog = Watchdog::new("any point");
     let table = |rows: usize| SharedArray::from(Array2::from_elem((rows, 3), 1.5));
     for (name, pool) in backends() {
@@ -151,7 +151,7 @@ fn odd(x: u32) -> Result<u32, String> {
 }
 
 #[test]
-fn a_failure_ends_a_stream_or_takes_a_place_in_it() {
+fn imap_failure_ends_results_or_takes_its_place() {
     let _dog = Watchdog::new("failure");
     for (name, pool) in backends() {
         let mut stream = pool
@@ -182,7 +182,7 @@ fn a_failure_ends_a_stream_or_takes_a_place_in_it() {
 }
 
 #[test]
-fn a_cancelled_stream_says_so_once_and_ends() {
+fn imap_cancelled_reports_it_once() {
     let _dog = Watchdog::new("cancelled");
     for (name, pool) in backends() {
         let token = CancelToken::new();
@@ -192,7 +192,7 @@ fn a_cancelled_stream_says_so_once_and_ends() {
         let error = stream.find_map(Result::err).unwrap().into_task_error().unwrap();
         assert_eq!(error.kind(), TaskErrorKind::Cancelled, "{name}");
         assert!(stream.next().is_none(), "{name}");
-        // What was taken is told of, and of what was not, the first.
+        // Every item that was taken is reported, and the first of the others.
         let token = CancelToken::new();
         let mut stream = pool.job().cancel_token(&token).keep_going().imap(same, 0..).unwrap();
         assert_eq!(stream.next().unwrap().unwrap(), 0, "{name}");
@@ -213,7 +213,7 @@ fn a_cancelled_stream_says_so_once_and_ends() {
 
 // P6
 #[test]
-fn a_stream_whose_state_cannot_be_built_says_so_once_and_ends() {
+fn imap_failed_build_is_reported_once() {
     let _dog = Watchdog::new("no state");
     fn build(_: &u8) -> Result<u32, String> {
         Err("no state today".into())
@@ -239,7 +239,7 @@ fn a_stream_whose_state_cannot_be_built_says_so_once_and_ends() {
 }
 
 #[test]
-fn a_fold_over_any_number_of_items_keeps_none() {
+fn fold_keeps_no_results() {
     let _dog = Watchdog::new("fold");
     for (name, pool) in backends() {
         let count = if crate::common::emulated() { 2_000 } else { 20_000 };

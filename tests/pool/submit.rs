@@ -1,4 +1,4 @@
-//! Single tasks, begun now and waited for later.
+//! Single tasks that are submitted now and joined later.
 
 use std::{
     path::{Path, PathBuf},
@@ -32,7 +32,7 @@ fn shows(path: &Path) {
 }
 
 #[test]
-fn a_task_is_begun_before_it_is_waited_for() {
+fn submit_starts_before_join() {
     let _dog = Watchdog::new("begun");
     let (pool, folder) = (pool(), tempfile::tempdir().unwrap());
     let pending = pool.submit(touch, flag(&folder, "a")).unwrap();
@@ -42,7 +42,7 @@ fn a_task_is_begun_before_it_is_waited_for() {
 }
 
 #[test]
-fn more_tasks_than_workers_run_without_being_waited_for_and_in_their_order() {
+fn submit_runs_queued_tasks_in_order() {
     let _dog = Watchdog::new("queued");
     let (pool, folder) = (pool(), tempfile::tempdir().unwrap());
     let pending: Vec<_> =
@@ -56,7 +56,7 @@ fn more_tasks_than_workers_run_without_being_waited_for_and_in_their_order() {
 }
 
 #[test]
-fn a_worker_whose_result_nobody_has_asked_for_works_for_others() {
+fn submit_frees_the_worker_before_join() {
     let _dog = Watchdog::new("unwatched");
     let pool = pool();
     let pending: Vec<_> = (0..2).map(|i| pool.submit(double, i).unwrap()).collect();
@@ -68,7 +68,7 @@ fn a_worker_whose_result_nobody_has_asked_for_works_for_others() {
 }
 
 #[test]
-fn failures_are_told_when_the_task_is_waited_for() {
+fn submit_reports_failures_on_join() {
     let _dog = Watchdog::new("failures");
     let pool = pool();
     let panicked = pool.submit(|x: u8| assert_eq!(x, 0, "not zero"), 1).unwrap();
@@ -88,7 +88,7 @@ fn failures_are_told_when_the_task_is_waited_for() {
 }
 
 #[test]
-fn waiting_can_be_given_up_and_taken_up_again() {
+fn submit_join_timeout_can_be_repeated() {
     let _dog = Watchdog::new("timeout");
     let (pool, folder) = (pool(), tempfile::tempdir().unwrap());
     let pending = pool.submit(wait_for, flag(&folder, "go")).unwrap();
@@ -101,7 +101,7 @@ fn waiting_can_be_given_up_and_taken_up_again() {
 
 // P3
 #[test]
-fn a_task_that_takes_too_long_ends_although_nobody_waits() {
+fn submit_timeout_needs_no_join() {
     let _dog = Watchdog::new("overdue");
     let (pool, folder) = (pool(), tempfile::tempdir().unwrap());
     let pending = pool
@@ -115,7 +115,7 @@ fn a_task_that_takes_too_long_ends_although_nobody_waits() {
 }
 
 #[test]
-fn a_cancelled_or_dropped_task_is_killed_and_its_worker_replaced() {
+fn submit_cancelled_or_dropped_kills_the_task() {
     let _dog = Watchdog::new("cancel");
     let (pool, folder) = (pool(), tempfile::tempdir().unwrap());
     for retries in [0, 1] {
@@ -144,7 +144,7 @@ fn a_cancelled_or_dropped_task_is_killed_and_its_worker_replaced() {
 }
 
 #[test]
-fn a_submitted_task_gets_its_context_and_state_over_every_backend() {
+fn submit_passes_context_and_state_on_every_backend() {
     let _dog = Watchdog::new("kinds");
     let local = |backend| Pool::builder().backend(backend).build().unwrap();
     for pool in [pool(), local(Backend::Threads), local(Backend::Serial)] {

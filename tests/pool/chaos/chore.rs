@@ -1,4 +1,4 @@
-//! Tasks of every fate, and what must come of them.
+//! Tasks that end in every possible way, and the outcome expected of each.
 
 use std::{
     fmt,
@@ -17,7 +17,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use super::dice::Dice;
 use crate::ledger::note;
 
-/// How long a task may run, where one hangs.
+/// The timeout of tasks in jobs where one hangs.
 pub fn limit() -> Duration {
     Duration::from_secs(if crate::common::emulated() { 20 } else { 2 })
 }
@@ -30,11 +30,12 @@ pub enum Fate {
     Abort,
     Kill,
     Exit,
-    /// Waits for its timeout.
+    /// Sleeps until its timeout.
     Hang,
     PanicOnce,
     KillOnce,
-    /// Ends well, and its worker is killed some microseconds after it began: maybe in it, maybe in another, or in between.
+    /// Succeeds, but its worker is killed a few microseconds after it started: in this task, in
+    /// another, or in between.
     Doom(u32),
     HugeItem,
     HugeResult,
@@ -44,7 +45,7 @@ pub enum Fate {
     UnheardResult,
 }
 
-/// Fates that are failures, or not far from it.
+/// Kinds of tasks that fail, or are likely to.
 const BAD: [Fate; 12] = [
     Fate::Error,
     Fate::Panic,
@@ -61,7 +62,7 @@ const BAD: [Fate; 12] = [
 ];
 
 impl Fate {
-    /// A fate, of which `bad` in a hundred are bad.
+    /// A random kind, which fails in `bad` percent of the cases.
     pub fn any(dice: &mut Dice, bad: u64, dooms: bool) -> Self {
         match dice.below(100) {
             roll if roll < bad => *dice.choose(&BAD),
@@ -71,12 +72,13 @@ impl Fate {
         }
     }
 
-    /// Whether it is soon over on a busy machine: the first panic of a worker looks up the names of its backtrace in the whole program.
+    /// Whether it ends soon on a busy machine. The first panic of a worker is slow, because it
+    /// resolves a backtrace.
     pub fn is_brief(self) -> bool {
         !matches!(self, Self::Panic | Self::PanicOnce | Self::HugeItem | Self::HugeResult)
     }
 
-    /// How often such a task is begun, and how it fails, where it may be tried again `retries` times.
+    /// The number of times such a task starts, and its failure, with this many `retries`.
     pub fn outcome(self, retries: u32) -> (usize, Option<TaskErrorKind>) {
         let all = 1 + retries as usize;
         match self {
@@ -93,7 +95,7 @@ impl Fate {
         }
     }
 
-    /// Whether an error tells truly of it.
+    /// Whether an error describes this failure.
     pub fn explains(self, error: &TaskError) -> bool {
         let ends = (error.signal(), error.exit_code());
         match self {
@@ -112,7 +114,7 @@ impl Fate {
     }
 }
 
-/// What cannot be serialised, or not be read back.
+/// A value that cannot be serialized, or not be read back.
 #[derive(Clone, Copy, Debug)]
 pub struct Touchy {
     says: bool,
@@ -144,7 +146,7 @@ impl<'de> Deserialize<'de> for Touchy {
     }
 }
 
-/// An item.
+/// The item of a task.
 #[derive(Serialize, Deserialize)]
 pub struct Chore {
     pub index: u32,
@@ -174,19 +176,19 @@ impl Chore {
         Self { index, fate, ledger: ledger.to_path_buf(), pause, load, size: size as u32, touchy }
     }
 
-    /// What comes of it, where all goes well.
+    /// The result if the task succeeds.
     pub fn expected(&self) -> Expected {
         Expected { sum: self.load.sum(), size: self.size as usize }
     }
 }
 
-/// What must be in a result.
+/// The expected content of a result.
 pub struct Expected {
     sum: f64,
     size: usize,
 }
 
-/// A result.
+/// The result of a task.
 #[derive(Serialize, Deserialize)]
 pub struct Yield {
     pub index: u32,
@@ -257,7 +259,7 @@ pub fn run(chore: Chore) -> Result<Yield, Misfortune> {
     Ok(Yield { index, sum: load.sum(), array, touchy })
 }
 
-/// A large context, which every task looks at.
+/// A large context that every task reads.
 pub type Context = SharedArray<f64, Ix1>;
 
 pub fn context(dice: &mut Dice) -> Context {
@@ -269,7 +271,7 @@ pub fn run_with(context: &Context, chore: Chore) -> Result<Yield, Misfortune> {
     run(chore)
 }
 
-/// State that stays where it was built.
+/// State that never leaves its worker.
 pub struct State {
     process: u32,
     context: Context,

@@ -1,6 +1,6 @@
-//! Chance that can be had again.
+//! Random numbers that can be reproduced.
 
-/// Random numbers from a seed: SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
+/// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
 pub struct Dice(u64);
 
 impl Dice {
@@ -20,7 +20,7 @@ impl Dice {
         self.next() % end
     }
 
-    /// Whether something happens that happens once in `times`.
+    /// Returns true once in `times`, on average.
     pub fn one_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }

@@ -1,7 +1,9 @@
-//! Thousands of tasks of random size, duration and fate over random settings: every one is accounted for, once, and nothing is left.
+//! Thousands of tasks of random size, duration and outcome, with random options. Each is
+//! accounted for once, and nothing is left.
 //!
-//! `NDFERRY_TEST_SECONDS` says for how long (10), `NDFERRY_TEST_SEED` repeats the one round whose seed it is. `scripts/soak` runs it
-//! for long.
+//! `NDFERRY_TEST_SECONDS` sets the duration (10 by default), and `NDFERRY_TEST_SEED` repeats
+//! the round with that seed.
+//! `scripts/soak` runs this test for hours.
 
 mod chore;
 mod dice;
@@ -32,7 +34,7 @@ fn number(variable: &str) -> Option<u64> {
 
 // E5 P1 P2 P3
 #[test]
-fn whatever_happens_every_task_is_accounted_for() {
+fn chaos_accounts_for_every_task() {
     if let Some(seed) = number("NDFERRY_TEST_SEED") {
         println!("{}", round(seed));
         return;
@@ -51,7 +53,7 @@ fn whatever_happens_every_task_is_accounted_for() {
     assert!(rounds > 0);
 }
 
-/// What a run was made of.
+/// The settings of a run.
 #[derive(Default)]
 struct Told {
     calls: u64,
@@ -76,7 +78,7 @@ impl std::fmt::Display for Told {
     }
 }
 
-/// A pool, some calls on it, one after another or at once, and a look at what is left.
+/// Runs some jobs on a pool, one after another or at once, and checks that nothing is left.
 fn round(seed: u64) -> Told {
     let _dog = Watchdog::new(format!("chaos with NDFERRY_TEST_SEED={seed}"));
     let dice = &mut Dice::new(seed);
@@ -90,7 +92,7 @@ fn round(seed: u64) -> Told {
         builder = builder.max_tasks_per_worker(1 + dice.below(6));
     }
     let pool = builder.build().unwrap();
-    // Where a death may hit anyone, only so many deaths are demanded.
+    // A random kill may hit any task, so only this many deaths are required.
     let dooms = dice.one_in(3);
     let callers = if dice.one_in(3) { 1 + dice.below(3) } else { 1 };
     let seeds: Vec<_> = (0..callers).map(|_| dice.next()).collect();
@@ -105,7 +107,7 @@ fn round(seed: u64) -> Told {
         let callers: Vec<_> = calls.collect();
         callers.into_iter().flat_map(|caller| caller.join().expect("the oracle agrees")).collect()
     });
-    // Who is doomed may die a little later, with no task of anybody's.
+    // A worker marked for death may be killed a little later, when it is idle.
     let well = pool.job().retries(20).map(|x: u32| x + 1, 0..20).unwrap();
     assert_eq!(well, (1..21).collect::<Vec<_>>(), "the pool is as good as new");
     assert!(store.files().unwrap().is_empty(), "{:?}", store.files());
@@ -135,10 +137,11 @@ fn files(folder: &Path) -> usize {
     entries.map(|path| if path.is_dir() { files(&path) } else { 1 }).sum()
 }
 
-/// What a call gave: outcomes by index, and the error that ended it, if one did.
+/// The outcomes of a job by index, and the error that ended it, if any.
 type Given = (Vec<(u64, Result<Yield, TaskError>)>, Option<Error>);
 
-/// Options, a verb, and its outcomes, for a call of any kind and mode. `$outcome` makes one of what a result is in the mode.
+/// Runs a job with options and a verb, and collects its outcomes. `$outcome` turns one result
+/// into an outcome.
 macro_rules! run {
     ($call:expr, $task:expr, $chores:expr, $plan:expr, $outcome:expr) => {{
         let call = $plan.options($call);
@@ -195,7 +198,7 @@ macro_rules! run {
     }};
 }
 
-/// What was chosen for a call.
+/// The options of a job.
 #[derive(Debug)]
 struct Plan {
     kind: u64,
@@ -207,7 +210,7 @@ struct Plan {
     threshold: Option<Option<usize>>,
     timeout: Option<Duration>,
     cancel_after: Option<Duration>,
-    /// Results taken of a stream before it is dropped.
+    /// The number of results taken before the iterator is dropped.
     take: usize,
     token: CancelToken,
 }
@@ -284,7 +287,8 @@ impl Plan {
     }
 }
 
-/// A random call on `pool`, held against what must come of it. Gives what its tasks have noted.
+/// Runs a random job on `pool` and checks its outcomes. Returns the lines that its tasks
+/// logged.
 fn call(pool: &Pool, dice: &mut Dice, dooms: bool) -> Ledger {
     let (ledger, mut plan) = (Ledger::new(), Plan::new(dice));
     let bad = *dice.choose(&[0, 2, 10, 40]);
@@ -314,7 +318,7 @@ fn call(pool: &Pool, dice: &mut Dice, dooms: bool) -> Ledger {
     ledger
 }
 
-/// How often each task was begun.
+/// The number of times that each task started.
 fn runs(ledger: &Ledger) -> HashMap<u64, usize> {
     let mut runs = HashMap::new();
     for line in ledger.lines().iter().filter_map(|line| line.split_once(' ')) {
@@ -340,7 +344,8 @@ impl Oracle {
                 .task_error()
                 .unwrap_or_else(|| panic!("not a task's error: {error:?}\n{plan:?}"));
             match task.kind() {
-                // A call that goes on ends only where its state cannot be built, by a worker that was doomed.
+                // A job with `keep_going` ends only if a worker marked for death could not
+                // build its state.
                 TaskErrorKind::Build => {
                     assert!(self.dooms && task.signal() == Some(9), "{task:?}\n{plan:?}")
                 }
@@ -381,7 +386,7 @@ impl Oracle {
                 }
             }
         }
-        // A cancelled stream tells of what was taken, and of what was not, the first.
+        // A cancelled iterator reports every item that was taken, and the first of the others.
         let is_cut =
             ended.is_some() || (plan.verb > 2 && (is_cancelled || given.len() == plan.take));
         assert!(
@@ -391,7 +396,7 @@ impl Oracle {
         for (index, fate) in (0..).zip(fates) {
             let runs = self.runs.get(&index).copied().unwrap_or(0);
             let (expected, _) = fate.outcome(plan.retries);
-            // Whoever died of something else was tried again, as far as that goes.
+            // A task whose worker was killed for another reason was retried, up to the limit.
             let most = if self.dooms { expected.max(1) + plan.retries as usize } else { expected };
             assert!(
                 runs <= most,
@@ -405,7 +410,7 @@ impl Oracle {
         }
     }
 
-    /// Whether an error is what must have happened.
+    /// Whether an error matches the expected failure.
     fn check_error(&self, error: &TaskError) {
         let (plan, fate) = (&self.plan, self.fates[error.index() as usize]);
         let (runs, failure) = fate.outcome(plan.retries);
@@ -414,7 +419,8 @@ impl Oracle {
         match error.kind() {
             TaskErrorKind::Cancelled => assert!(plan.token.is_cancelled(), "{error:?}\n{plan:?}"),
             _ if is_doomed => {}
-            // Its other attempts were somebody else's death, before it had noted that it was begun.
+            // Its other attempts ended with the death of another task, before it could log its
+            // start.
             TaskErrorKind::Panic
                 if self.dooms && fate == Fate::PanicOnce && fate.explains(error) => {}
             found => {
