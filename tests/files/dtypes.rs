@@ -435,7 +435,7 @@ fn records_stand_in_a_value_beside_other_arrays() {
     assert!(wrong.contains("structs of 11 fields"), "{wrong}");
 }
 
-// F7
+// F7 F11
 #[test]
 fn containers_written_before_are_read_for_ever() {
     for name in ["mixed", "flat_big", "names_not_latin_little"] {
