@@ -118,8 +118,7 @@ fn guarantees_list_files_that_name_their_id() {
 
 #[test]
 fn guarantees_ids_are_read_from_comments_alone() {
-    let source =
-        "// F1 F8\n//! Hangs (P9), and more (see F2).\n/// B1 is prose.\nlet f = F7; // S3";
+    let source = "// F1 F8\n//! Hangs (P9), and more (see F2).\n/// B1 is prose.\n/// X7, E1: cold.\nlet f = F7; // S3";
     let found: Vec<_> = ids_in_comments(source).into_iter().collect();
     assert_eq!(found, ["E1", "F1", "F8", "P9", "S3", "X7"]);
 }
