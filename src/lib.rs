@@ -58,12 +58,15 @@
 //!
 //! # Crate features
 //!
-//! * `cli` (default): the command-line tool `ndferry`. A library needs it not: `default-features = false`.
-//! * `zstd`, `lz4` (default): compressed arrays in `.ferry` files, [`DumpOptions::compress`]. zstd is C, and needs a C compiler to be built.
-//! * `progress`: a progress bar for calls, [`Job::progress_bar`].
-//! * `tracing`: events of the store and the pool, for the `tracing` subscriber of the program. Off, they cost nothing. Their targets are this crate's
-//!   modules, `ndferry::store::…`, `ndferry::pool::…`. At `INFO` they tell what a sweep has removed and which calls are made, at `WARN` what went wrong and was coped with, as a full
-//!   `/dev/shm`; at `DEBUG` what begins and ends, at `TRACE` every file and every frame. A subscriber must not use the store it is told of.
+//! The default features are `flow`, `zstd` and `lz4`. Without default features the crate has element
+//! types, arrays and file formats.
+//!
+//! * `store`: temporary files that processes share, on Linux.
+//! * `pool`: worker processes that run tasks, on Linux. Enables `store`.
+//! * `flow`: graphs of named steps that run on a pool, on Linux. Enables `pool`.
+//! * `zstd`, `lz4`: compressed arrays in `.ferry` files. `zstd` needs a C compiler.
+//! * `progress`: a progress bar for jobs. Enables `pool`.
+//! * `tracing`: events of the store and the pool for the `tracing` subscriber of the program.
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

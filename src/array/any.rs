@@ -249,7 +249,7 @@ impl AnyArray {
     }
 
     /// The elements side by side on a memory of their own, as they are.
-    #[cfg(target_os = "linux")]
+    #[cfg(all(feature = "store", target_os = "linux"))]
     pub(crate) fn apart(&self) -> Result<Self> {
         self.copied_as(self.dtype.clone(), self.copy_reason().unwrap_or(CopyReason::InMemory))
     }

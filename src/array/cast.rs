@@ -4,7 +4,7 @@ use std::{any::TypeId, mem::ManuallyDrop, sync::Arc};
 
 use ndarray::{ArrayRef, ArrayView, Dimension};
 
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "store", target_os = "linux"))]
 use {
     super::{Layout, Order, Short},
     crate::{Error, bytes::map::WritableMap},
@@ -72,13 +72,13 @@ impl<A: Element, D: Dimension> Clone for Kept<A, D> {
 ///
 /// Invariant: every element the view reaches lies in the bytes of `map`, or in memory that is never freed; nothing else
 /// looks at those bytes while this lives.
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "store", target_os = "linux"))]
 pub(crate) struct KeptMut<A: Element, D> {
     view: ArrayViewMut<'static, A, D>,
     map: WritableMap,
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "store", target_os = "linux"))]
 impl<A: Element, D: Dimension> KeptMut<A, D> {
     /// Keeps the view that `make` takes of the bytes of `map`.
     pub(crate) fn new(

@@ -1,10 +1,8 @@
 //! The bytes an array stands on.
 
-use std::{
-    any::Any,
-    ops::Range,
-    sync::{Arc, Mutex, PoisonError},
-};
+#[cfg(all(feature = "store", target_os = "linux"))]
+use std::sync::{Mutex, PoisonError};
+use std::{any::Any, ops::Range, sync::Arc};
 
 use crate::{
     Result,
@@ -20,6 +18,7 @@ pub(crate) struct Memory {
     copy_reason: Option<CopyReason>,
     /// Whether arrays on it are fields, which lie among others: its bytes as a whole are then not elements of theirs.
     of_records: bool,
+    #[cfg(all(feature = "store", target_os = "linux"))]
     places: Mutex<Vec<Place>>,
 }
 
@@ -59,6 +58,7 @@ impl<A: Element> Vector for Vec<A> {
     }
 }
 
+#[cfg(all(feature = "store", target_os = "linux"))]
 /// A note on where a memory's bytes already lie, left by `owner` (a store) for itself.
 struct Place {
     owner: u64,
@@ -71,7 +71,14 @@ impl Memory {
         source: Option<ArraySource>,
         copy_reason: Option<CopyReason>,
     ) -> Arc<Self> {
-        Arc::new(Self { storage, source, copy_reason, of_records: false, places: Mutex::default() })
+        Arc::new(Self {
+            storage,
+            source,
+            copy_reason,
+            of_records: false,
+            #[cfg(all(feature = "store", target_os = "linux"))]
+            places: Mutex::default(),
+        })
     }
 
     /// The same bytes for an array of a field, in this byte order. Where they lie in a store is not known of it: what is noted
@@ -99,6 +106,7 @@ impl Memory {
             source,
             copy_reason,
             of_records: true,
+            #[cfg(all(feature = "store", target_os = "linux"))]
             places: Mutex::default(),
         }))
     }
@@ -143,6 +151,7 @@ impl Memory {
         matches!(self.storage, Storage::Map { private: false, .. })
     }
 
+    #[cfg(all(feature = "store", target_os = "linux"))]
     /// What `owner` noted, if it is still `valid`, or else what `make` says, which is then noted. One thread makes; others
     /// wait for it.
     pub(crate) fn place<E>(
@@ -164,6 +173,7 @@ impl Memory {
     }
 }
 
+#[cfg(all(feature = "store", target_os = "linux"))]
 impl Memory {
     /// What `owner` noted.
     pub(crate) fn noted(&self, owner: u64) -> Option<Note> {
@@ -172,5 +182,6 @@ impl Memory {
     }
 }
 
+#[cfg(all(feature = "store", target_os = "linux"))]
 /// What an owner remembers of a place, in a form of its own.
 pub(crate) type Note = Arc<dyn Any + Send + Sync>;

@@ -11,7 +11,7 @@ mod cast;
 mod gather;
 mod layout;
 mod memory;
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "store", target_os = "linux"))]
 mod private;
 mod records;
 mod shared;
@@ -19,15 +19,18 @@ mod source;
 mod wire;
 
 pub use any::AnyArray;
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "store", target_os = "linux"))]
 pub(crate) use cast::KeptMut;
 pub(crate) use cast::{as_element, as_lent, identical};
 pub use layout::Order;
 pub(crate) use layout::{Layout, Short};
-pub(crate) use memory::{Memory, Note, Storage};
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "store", target_os = "linux"))]
+pub(crate) use memory::Note;
+pub(crate) use memory::{Memory, Storage};
+#[cfg(all(feature = "store", target_os = "linux"))]
 pub use private::CowArray;
 pub use shared::SharedArray;
+#[cfg(all(feature = "store", target_os = "linux"))]
 pub(crate) use shared::in_bytes;
 pub use source::{ArraySource, CopyReason};
 pub(crate) use wire::{ARRAY, Elements, HANDOVER, Handover};

@@ -10,7 +10,9 @@ mod place;
 mod ser;
 
 pub(crate) use de::{check, decode};
-pub(crate) use ser::{encode, encode_into};
+pub(crate) use ser::encode;
+#[cfg(all(feature = "pool", target_os = "linux"))]
+pub(crate) use ser::encode_into;
 
 use std::sync::Arc;
 

@@ -182,6 +182,7 @@ impl DType {
         self.kind.size()
     }
 
+    #[cfg(all(feature = "store", target_os = "linux"))]
     /// How many elements lie in so many bytes. Of elements without bytes, any number does.
     pub(crate) fn fitting(&self, nbytes: usize) -> usize {
         nbytes.checked_div(self.item_size()).unwrap_or(isize::MAX as usize)

@@ -1,8 +1,9 @@
 //! The one error type of the crate: opaque, a sentence when printed, with a few predicates.
 //!
 //! It owns how an error is told. It does not own what a task reports about itself: that is
-//! [`TaskError`], which an error carries when a task is what failed.
+//! `TaskError`, which an error carries when a task is what failed.
 
+#[cfg(all(feature = "pool", target_os = "linux"))]
 mod task;
 
 use std::{
@@ -12,8 +13,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "pool", target_os = "linux"))]
 pub(crate) use task::{Circumstances, Report, Said};
+#[cfg(all(feature = "pool", target_os = "linux"))]
 pub use task::{TaskError, TaskErrorKind};
 
 /// A result whose error is [`Error`].
@@ -36,9 +38,9 @@ pub struct Error(Box<Inner>);
 struct Inner {
     kind: Kind,
     path: Option<PathBuf>,
-    message: Cow<'static, str>,
+    /// None for a failed task: the source is its `TaskError`, which reports everything.
+    message: Option<Cow<'static, str>>,
     source: Option<Box<dyn StdError + Send + Sync>>,
-    task: Option<TaskError>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,19 +51,14 @@ enum Kind {
     Invalid,
     /// The caller asked for what cannot be done.
     Usage,
+    #[cfg(all(feature = "pool", target_os = "linux"))]
     /// A task failed.
     Task,
 }
 
 impl Error {
     fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Inner {
-            kind,
-            path: None,
-            message: message.into(),
-            source: None,
-            task: None,
-        }))
+        Self(Box::new(Inner { kind, path: None, message: Some(message.into()), source: None }))
     }
 
     /// The operating system refused `action` ("cannot open").
@@ -82,18 +79,21 @@ impl Error {
     }
 
     /// A task failed; the task tells the rest.
-    #[cfg(target_os = "linux")]
+    #[cfg(all(feature = "pool", target_os = "linux"))]
     pub(crate) fn task(task: TaskError) -> Self {
-        let mut error = Self::new(Kind::Task, "");
-        error.0.task = Some(task);
-        error
+        Self(Box::new(Inner {
+            kind: Kind::Task,
+            path: None,
+            message: None,
+            source: Some(Box::new(task)),
+        }))
     }
 
     /// Names the file, if it has a name, unless an inner layer already named one.
     #[must_use]
     pub(crate) fn at(mut self, path: impl AsRef<Path>) -> Self {
         let path = path.as_ref();
-        if self.0.path.is_none() && self.0.task.is_none() && !path.as_os_str().is_empty() {
+        if self.0.path.is_none() && self.0.message.is_some() && !path.as_os_str().is_empty() {
             self.0.path = Some(path.to_path_buf());
         }
         self
@@ -102,7 +102,9 @@ impl Error {
     /// Puts `prefix: ` before the message.
     #[must_use]
     pub(crate) fn within(mut self, prefix: impl fmt::Display) -> Self {
-        self.0.message = format!("{prefix}: {}", self.0.message).into();
+        if let Some(message) = &mut self.0.message {
+            *message = format!("{prefix}: {message}").into();
+        }
         self
     }
 
@@ -124,6 +126,7 @@ impl Error {
         self.0.kind == Kind::Usage
     }
 
+    #[cfg(all(feature = "pool", target_os = "linux"))]
     /// Whether a task failed; [`task_error`](Error::task_error) tells how.
     #[must_use]
     pub fn is_task(&self) -> bool {
@@ -139,27 +142,34 @@ impl Error {
     /// The sentence without the path, with the operating system's own words where it refused something.
     #[must_use]
     pub fn message(&self) -> String {
-        match (&self.0.task, &self.0.source) {
-            (Some(task), _) => task.to_string(),
-            (None, Some(source)) => format!("{}: {source}", self.0.message),
-            (None, None) => self.0.message.to_string(),
+        match (&self.0.message, &self.0.source) {
+            (Some(message), Some(source)) => format!("{message}: {source}"),
+            (Some(message), None) => message.to_string(),
+            (None, Some(source)) => source.to_string(),
+            (None, None) => String::new(),
         }
     }
 
+    #[cfg(all(feature = "pool", target_os = "linux"))]
     /// The failed task's own report, when a task is what failed.
     #[must_use]
     pub fn task_error(&self) -> Option<&TaskError> {
-        self.0.task.as_ref()
+        self.0.source.as_ref()?.downcast_ref()
     }
 
+    #[cfg(all(feature = "pool", target_os = "linux"))]
     /// The failed task's own report, when a task is what failed; the error itself otherwise.
     ///
     /// # Errors
     ///
     /// Gives the error back when it is not about a task.
     pub fn into_task_error(mut self) -> std::result::Result<TaskError, Self> {
-        match self.0.task.take() {
-            Some(task) => Ok(task),
+        match self.0.source.take().map(|source| source.downcast()) {
+            Some(Ok(task)) => Ok(*task),
+            Some(Err(source)) => {
+                self.0.source = Some(source);
+                Err(self)
+            }
             None => Err(self),
         }
     }
@@ -183,21 +193,17 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0.task {
-            // `fn main() -> ndferry::Result<()>` prints an error by Debug: the whole report belongs there.
-            Some(task) => write!(f, "{task:?}"),
-            None => write!(f, "{:?}: {self}", self.0.kind),
+        // `fn main() -> ndferry::Result<()>` prints an error with `Debug`: show the task's whole report.
+        if let (None, Some(task)) = (&self.0.message, &self.0.source) {
+            return write!(f, "{task:?}");
         }
+        write!(f, "{:?}: {self}", self.0.kind)
     }
 }
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match (&self.0.task, &self.0.source) {
-            (Some(task), _) => Some(task),
-            (None, Some(source)) => Some(source.as_ref()),
-            (None, None) => None,
-        }
+        Some(self.0.source.as_deref()?)
     }
 }
 

@@ -122,15 +122,15 @@ impl TaskError {
         }))
     }
 
+    #[cfg(feature = "flow")]
     /// The task was `node` of a flow, added at `call_site`, at work on `element`.
-    #[cfg(target_os = "linux")]
     pub(crate) fn of_node(mut self, node: String, element: String, call_site: String) -> Self {
         (self.0.task, self.0.element, self.0.call_site) = (node, Some(element), call_site);
         self
     }
 
+    #[cfg(feature = "flow")]
     /// The task was part of what is called `label`.
-    #[cfg(target_os = "linux")]
     pub(crate) fn labelled(mut self, label: &str) -> Self {
         self.0.task = format!("{label}.{}", self.0.task);
         self
@@ -388,7 +388,6 @@ impl StdError for Cause {
 
 /// A signal as people know it.
 fn signal_name(signal: i32) -> String {
-    #[cfg(unix)]
     let name = match signal {
         libc::SIGABRT => "SIGABRT (abort)",
         libc::SIGBUS => "SIGBUS (a mapped file was cut short, or memory ran out)",
@@ -402,8 +401,6 @@ fn signal_name(signal: i32) -> String {
         libc::SIGTERM => "SIGTERM",
         other => return format!("signal {other}"),
     };
-    #[cfg(not(unix))]
-    let name = format!("signal {signal}");
     name.into()
 }
 

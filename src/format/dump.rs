@@ -297,7 +297,7 @@ impl DumpOptions {
     }
 
     /// Whether an array that is filled where it lies in a file can be as is asked for.
-    #[cfg(target_os = "linux")]
+    #[cfg(all(feature = "store", target_os = "linux"))]
     pub(super) fn check_filled_in_place(&self, format: Format) -> Result<()> {
         if self.compression.is_some() || !self.compressions.is_empty() {
             return Err(Error::invalid_input(

@@ -14,7 +14,7 @@ use crate::{
     codec::{self, Segments},
     dtype::{DTypeKind, Element, Field, Quoted, Scalar},
 };
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "store", target_os = "linux"))]
 use crate::{array::CowArray, bytes::map::WritableMap};
 
 /// The format of a file.
@@ -722,7 +722,7 @@ impl ArrayFile {
     ///
     /// Where the array cannot be used as it lies in the file ([`ArrayInfo::copy_reason`]) or the file was read and not mapped: a copy of it is then what
     /// [`SharedArray::to_owned`] gives. And as [`AnyArray::to_array`], and as the file's [`OpenOptions`] have it.
-    #[cfg(target_os = "linux")]
+    #[cfg(all(feature = "store", target_os = "linux"))]
     pub fn copy_on_write<A: Element, D: Dimension>(
         &self,
         info: &ArrayInfo,

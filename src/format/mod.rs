@@ -6,7 +6,7 @@
 mod atomic;
 mod compress;
 mod convert;
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "store", target_os = "linux"))]
 mod create;
 mod dump;
 mod ferry;
@@ -22,9 +22,10 @@ mod zip;
 
 pub use compress::Compression;
 pub use convert::convert;
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "store", target_os = "linux"))]
 pub(crate) use create::Unfilled;
 pub use dump::{DumpOptions, dump, to_writer};
+#[cfg(all(feature = "store", target_os = "linux"))]
 pub(crate) use ferry::{Container, Target};
 pub use file::{ArrayFile, ArrayInfo, Format, UnsupportedEntry};
 pub use open::{MmapMode, OpenOptions, from_reader, from_slice, load, open};

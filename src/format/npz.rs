@@ -6,7 +6,10 @@
 use std::{collections::HashSet, ops::Range, path::Path, sync::Arc};
 
 use crc32fast::Hasher;
-use flate2::{Decompress, FlushDecompress, Status};
+use miniz_oxide::{
+    DataFormat, MZError, MZFlush, MZStatus,
+    inflate::stream::{InflateState, inflate},
+};
 
 use super::{
     DumpOptions,
@@ -196,7 +199,7 @@ impl Member {
 
 /// A deflated member on its way: never more of it at once than there is room for.
 struct Inflater<'a> {
-    stream: Decompress,
+    stream: Box<InflateState>,
     content: &'a [u8],
     hash: Hasher,
     ended: bool,
@@ -204,7 +207,12 @@ struct Inflater<'a> {
 
 impl<'a> Inflater<'a> {
     fn new(content: &'a [u8]) -> Self {
-        Self { stream: Decompress::new(false), content, hash: Hasher::new(), ended: false }
+        Self {
+            stream: InflateState::new_boxed(DataFormat::Raw),
+            content,
+            hash: Hasher::new(),
+            ended: false,
+        }
     }
 
     /// The next bytes, as many as `to` has room for.
@@ -237,14 +245,15 @@ impl<'a> Inflater<'a> {
     /// Some bytes more; none where there are no more.
     fn some(&mut self, to: &mut [u8]) -> Result<usize> {
         while !self.ended {
-            let before = (self.stream.total_in(), self.stream.total_out());
-            let status = self.stream.decompress(self.content, to, FlushDecompress::None);
-            let status =
-                status.map_err(|_| Error::invalid_data("its deflated bytes are damaged"))?;
-            let (read, made) =
-                (self.stream.total_in() - before.0, (self.stream.total_out() - before.1) as usize);
-            self.content = &self.content[read as usize..];
-            self.ended = status == Status::StreamEnd;
+            let result = inflate(&mut self.stream, self.content, to, MZFlush::None);
+            let (read, made) = (result.bytes_consumed, result.bytes_written);
+            self.content = &self.content[read..];
+            match result.status {
+                Ok(status) => self.ended = status == MZStatus::StreamEnd,
+                // No progress: the input ended, which the callers report.
+                Err(MZError::Buf) => {}
+                Err(_) => return Err(Error::invalid_data("its deflated bytes are damaged")),
+            }
             if made > 0 {
                 return Ok(made);
             }

@@ -14,10 +14,10 @@ use std::{
 
 use byteorder::{ByteOrder as _, LittleEndian};
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize, Serializer,
     de::{MapAccess, Visitor},
+    ser::SerializeMap,
 };
-use serde_json::{Map, Value, json};
 
 use super::{
     DumpOptions,
@@ -113,6 +113,32 @@ pub(super) fn read(map: Arc<FileMap>) -> Result<ArrayFile> {
     }
     let file = ArrayFile::new(map, Format::Safetensors, None, arrays, Tree::OfNamed, false);
     Ok(file.with_unreadable(unreadable).with_metadata(metadata))
+}
+
+/// A header to write: the tensors in the order of their bytes.
+struct HeaderOut<'a> {
+    metadata: &'a BTreeMap<String, String>,
+    tensors: Vec<(&'a str, TensorOut<'a>)>,
+}
+
+#[derive(Serialize)]
+struct TensorOut<'a> {
+    dtype: &'a str,
+    shape: &'a [usize],
+    data_offsets: (usize, usize),
+}
+
+impl Serialize for HeaderOut<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        if !self.metadata.is_empty() {
+            map.serialize_entry(METADATA, self.metadata)?;
+        }
+        for (name, tensor) in &self.tensors {
+            map.serialize_entry(name, tensor)?;
+        }
+        map.end()
+    }
 }
 
 struct Header {
@@ -338,10 +364,7 @@ fn header<'a>(
     entries: impl Iterator<Item = &'a Entry>,
     metadata: &BTreeMap<String, String>,
 ) -> Result<Vec<u8>> {
-    let mut header = Map::new();
-    if !metadata.is_empty() {
-        header.insert(METADATA.into(), json!(metadata));
-    }
+    let mut tensors = Vec::new();
     let mut at = 0_usize;
     for Entry { name, dtype, shape } in entries {
         if name == METADATA {
@@ -364,14 +387,12 @@ fn header<'a>(
                 Quoted(name)
             )));
         };
-        header.insert(
-            name.clone(),
-            json!({"dtype": known, "shape": shape, "data_offsets": [at, end]}),
-        );
+        let tensor = TensorOut { dtype: known, shape, data_offsets: (at, end) };
+        tensors.push((name.as_str(), tensor));
         at = end;
     }
     let mut bytes = vec![0; PREFIX];
-    serde_json::to_writer(&mut bytes, &Value::Object(header))
+    serde_json::to_writer(&mut bytes, &HeaderOut { metadata, tensors })
         .map_err(|error| Error::invalid_data(format!("the header cannot be written: {error}")))?;
     bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), b' ');
     let length = (bytes.len() - PREFIX) as u64;

@@ -331,15 +331,18 @@ impl<'p, K: Kind, M: Mode> Job<'p, K, M> {
 }
 
 impl<'p, M: Mode> Job<'p, NoContext, M> {
+    #[cfg(feature = "flow")]
     /// Begins the call as one whose tasks name their functions themselves.
     pub(crate) fn run_nodes(self, call_site: &'static Location<'static>) -> Result<Run<'p>> {
         self.run(Remote::own::<Self>(), None, call_site)
     }
 
+    #[cfg(feature = "flow")]
     pub(crate) fn keeps_going(&self) -> bool {
         self.options.keep_going
     }
 
+    #[cfg(feature = "flow")]
     /// The label, which from here on is `otherwise` if there is none.
     pub(crate) fn label_or(&mut self, otherwise: &str) -> Option<String> {
         let label = self.options.label.clone();

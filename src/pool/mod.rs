@@ -57,13 +57,16 @@ pub use fork::{Forked, fork_imap, fork_map};
 use inside::Thread;
 pub use kind::{Kind, NoContext, WithContext, WithState};
 use link::Link;
+#[cfg(feature = "flow")]
 pub(crate) use message::{Entry, Packer};
 pub use mode::{FailFast, KeepGoing, Mode};
 pub use output::WorkerStdio;
 use process::{Process, Recipe};
 pub use progress::{JobProgress, TaskEvent};
+#[cfg(feature = "flow")]
 pub(crate) use remote::Remote;
 pub use remote::{Arguments, Gives, MayFail, Returns};
+#[cfg(feature = "flow")]
 pub(crate) use run::{Reading, Work};
 use staff::Lent;
 pub use stream::{InOrder, Results, StreamOrder, Unordered};

@@ -13,12 +13,7 @@ use ndarray::{ArrayRef, Dimension};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{panics::describe, task::Invocation};
-use crate::{
-    Error, Result,
-    dtype::Element,
-    error::Report,
-    sys::{clock, process::Text},
-};
+use crate::{Error, Result, dtype::Element, error::Report, sys::process::Text};
 
 /// What a worker calls to run a task: gets the job, and calls the user's function with what it decodes from it.
 pub(super) type Trampoline = fn(&mut Invocation<'_>) -> Result<(), Report>;
@@ -208,6 +203,7 @@ impl Remote {
 
 /// Tasks that are nodes of a flow.
 impl Remote {
+    #[cfg(feature = "flow")]
     /// A function of references to the parts of `A`, which gives `R` or a `Result` of it.
     pub(crate) fn node<A, R, T>(function: A::Function<T::Out>) -> Result<Self>
     where
@@ -390,6 +386,7 @@ where
     job.reply(&T::outcome(out)?)
 }
 
+#[cfg(feature = "flow")]
 /// Beside what the function gives goes how long it took, in nanoseconds.
 fn run_node<A, R, T>(job: &mut Invocation<'_>) -> Result<(), Report>
 where
@@ -401,7 +398,7 @@ where
     // SAFETY: as in `trampoline`; and `Remote::node`, which alone names this trampoline, takes a function of that very type beside it.
     let function = unsafe { A::at::<T::Out>(address) };
     let arguments: A = job.item()?;
-    let began = clock::now();
+    let began = crate::sys::clock::now();
     let out = T::outcome(arguments.call(function))?;
-    job.reply(&(clock::now().saturating_sub(began), out))
+    job.reply(&(crate::sys::clock::now().saturating_sub(began), out))
 }

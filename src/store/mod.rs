@@ -32,11 +32,14 @@ use std::{
 };
 
 pub use atomics::SharedAtomics;
+#[cfg(feature = "pool")]
 pub(crate) use attached::{Attached, Role, incoming, outgoing};
 pub use born::{SharedArrayMut, create};
 pub(crate) use file::TempFile;
 pub(crate) use name::Member;
+#[cfg(feature = "pool")]
 pub(crate) use output::{Output, Part};
+#[cfg(feature = "pool")]
 pub(crate) use share::{Lies, Placed, Segment, Writing, note};
 pub use sweep::{FileReport, SessionReport, Sweep, Sweeper, sweep};
 pub use usage::{RootUsage, StoreUsage};

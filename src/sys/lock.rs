@@ -7,6 +7,7 @@ use rustix::{
     io::{Errno, Result, retry_on_intr},
 };
 
+#[cfg(all(feature = "store", target_os = "linux"))]
 /// Takes a shared lock, or answers `false` where somebody holds an exclusive one.
 pub(crate) fn try_shared(file: impl AsFd) -> Result<bool> {
     attempt(file, FlockOperation::NonBlockingLockShared)
@@ -17,6 +18,7 @@ pub(crate) fn try_exclusive(file: impl AsFd) -> Result<bool> {
     attempt(file, FlockOperation::NonBlockingLockExclusive)
 }
 
+#[cfg(all(feature = "store", target_os = "linux"))]
 /// Waits for an exclusive lock.
 pub(crate) fn exclusive(file: impl AsFd) -> Result<()> {
     #[cfg(test)]

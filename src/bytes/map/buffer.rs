@@ -8,8 +8,14 @@ use crate::{Error, Result};
 const PAGES_FROM: usize = 4 << 20;
 
 #[repr(C, align(64))]
-#[derive(Clone, Copy, bytemuck::Zeroable, bytemuck::Pod)]
+#[derive(Clone, Copy)]
 struct Line([u8; 64]);
+
+// SAFETY: Zero is a valid value of every byte.
+unsafe impl bytemuck::Zeroable for Line {}
+// SAFETY: All 64 bytes of the type belong to its one field, so there is no padding, and every bit
+// pattern of bytes is valid.
+unsafe impl bytemuck::Pod for Line {}
 
 /// Owned bytes, aligned to 64 or better but for those of a vector that was taken over.
 pub(crate) struct Buffer {

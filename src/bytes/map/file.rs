@@ -32,15 +32,9 @@ enum Content {
     Mapped {
         /// `None` for an empty file, which cannot be mapped and needs no map.
         map: Option<Mmap>,
-        #[cfg_attr(
-            not(target_os = "linux"),
-            allow(dead_code, reason = "kept open; handed on where there are pools")
-        )]
+        #[cfg(all(feature = "store", target_os = "linux"))]
         file: Arc<File>,
-        #[cfg_attr(
-            not(target_os = "linux"),
-            allow(dead_code, reason = "no other system has seals")
-        )]
+        #[cfg(all(feature = "store", target_os = "linux"))]
         sealed: bool,
     },
     Read(Arc<Buffer>),
@@ -62,7 +56,14 @@ impl FileMap {
         let file = file.into();
         let sealed = is_sealed(&file);
         let map = map(&file, sealed).map_err(|error| Error::io("cannot map", error).at(&path))?;
-        Ok(Arc::new(Self { content: Content::Mapped { map, file, sealed }, path }))
+        let content = Content::Mapped {
+            map,
+            #[cfg(all(feature = "store", target_os = "linux"))]
+            file,
+            #[cfg(all(feature = "store", target_os = "linux"))]
+            sealed,
+        };
+        Ok(Arc::new(Self { content, path }))
     }
 
     /// A file that was read, known to people as `path`; no path where it was none.
@@ -84,7 +85,7 @@ impl FileMap {
     }
 
     /// The open file, where it is mapped.
-    #[cfg(target_os = "linux")]
+    #[cfg(all(feature = "store", target_os = "linux"))]
     pub(crate) fn file(&self) -> Option<&Arc<File>> {
         match &self.content {
             Content::Mapped { file, .. } => Some(file),
@@ -93,7 +94,7 @@ impl FileMap {
     }
 
     /// Whether the file's own seals say that nobody can ever change it.
-    #[cfg(target_os = "linux")]
+    #[cfg(all(feature = "store", target_os = "linux"))]
     pub(crate) fn is_sealed(&self) -> bool {
         matches!(self.content, Content::Mapped { sealed: true, .. })
     }
@@ -108,12 +109,12 @@ impl AsRef<[u8]> for FileMap {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "store", target_os = "linux"))]
 fn is_sealed(file: &File) -> bool {
     sys::memfd::is_sealed(file)
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(feature = "store", target_os = "linux")))]
 fn is_sealed(_: &File) -> bool {
     false
 }

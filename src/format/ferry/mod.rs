@@ -7,7 +7,7 @@ mod write;
 use super::compress::Codec;
 pub(super) use forward::Rehearsal;
 pub(super) use read::{check, length, read};
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "store", target_os = "linux"))]
 pub(super) use write::first_offset;
 pub(crate) use write::{Container, Target};
 

@@ -32,6 +32,7 @@ pub(crate) enum Target<'a> {
     User(&'a Path),
     /// No file of which anything is known.
     Nameless,
+    #[cfg(all(feature = "store", target_os = "linux"))]
     /// A temp file of a store, recorded by the full path under which the registry knows it.
     Store(&'a Path),
 }
@@ -62,6 +63,7 @@ impl<W: Write + Seek> Container<W> {
     pub(crate) fn new(mut file: W, target: Target<'_>, options: DumpOptions) -> Result<Self> {
         let path = match target {
             Target::User(path) => path.file_name().map(Path::new),
+            #[cfg(all(feature = "store", target_os = "linux"))]
             Target::Store(path) => Some(path),
             Target::Nameless => None,
         };
@@ -71,6 +73,7 @@ impl<W: Write + Seek> Container<W> {
         Ok(Self { file, at, path, options, segments: Vec::new(), open: None, scratch: Vec::new() })
     }
 
+    #[cfg(all(feature = "store", target_os = "linux"))]
     /// Dtype, offset and bytes of the one segment written.
     pub(crate) fn only_segment(&self) -> (&DType, u64, u64) {
         let segment = &self.segments[0];
@@ -138,6 +141,7 @@ impl<W: Write + Seek> Container<W> {
         Ok(())
     }
 
+    #[cfg(all(feature = "store", target_os = "linux"))]
     /// Begins a segment whose `nbytes` stay what they are in the file, for somebody else to fill; gives its offset.
     pub(crate) fn begin_blank(&mut self, dtype: DType, nbytes: usize) -> Result<u64> {
         self.begin_at(String::new(), dtype, Some(nbytes), true)?;
@@ -148,6 +152,7 @@ impl<W: Write + Seek> Container<W> {
         Ok(offset)
     }
 
+    #[cfg(all(feature = "store", target_os = "linux"))]
     /// Ends such a segment, which was filled with `bytes` where it is to have a checksum.
     pub(crate) fn end_blank(&mut self, bytes: &[u8], shape: &[usize], order: Order) -> Result<()> {
         if let Some(hash) = &mut self.open.as_mut().expect("a segment was begun").hash {
@@ -198,6 +203,7 @@ fn alignment(nbytes: Option<usize>, options: &DumpOptions) -> u64 {
     least.max(options.alignment)
 }
 
+#[cfg(all(feature = "store", target_os = "linux"))]
 /// Where the first segment of a container lies, if it has `nbytes` bytes.
 pub(in crate::format) fn first_offset(nbytes: usize, options: &DumpOptions) -> u64 {
     (PRELUDE as u64).next_multiple_of(alignment(Some(nbytes), options))
