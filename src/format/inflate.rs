@@ -1,7 +1,10 @@
 //! Decompressing deflated bytes in parts.
 
 use crc32fast::Hasher;
-use flate2::{Decompress, FlushDecompress, Status};
+use miniz_oxide::{
+    DataFormat, MZError, MZFlush, MZStatus,
+    inflate::stream::{InflateState, inflate as inflate_stream},
+};
 
 use crate::{Error, Result, bytes::map::Buffer};
 
@@ -10,7 +13,7 @@ const BLOCK_LEN: usize = 64 << 10;
 
 /// Inflates a deflate stream, a caller's buffer at a time.
 pub(super) struct Inflater<'a> {
-    stream: Decompress,
+    stream: Box<InflateState>,
     compressed: &'a [u8],
     hash: Hasher,
     ended: bool,
@@ -18,7 +21,8 @@ pub(super) struct Inflater<'a> {
 
 impl<'a> Inflater<'a> {
     pub(super) fn new(compressed: &'a [u8]) -> Self {
-        Self { stream: Decompress::new(false), compressed, hash: Hasher::new(), ended: false }
+        let stream = InflateState::new_boxed(DataFormat::Raw);
+        Self { stream, compressed, hash: Hasher::new(), ended: false }
     }
 
     /// Inflates the next bytes, until `target` is full.
@@ -49,19 +53,18 @@ impl<'a> Inflater<'a> {
     /// Inflates at least one byte, or none at the end.
     fn inflate_some(&mut self, target: &mut [u8]) -> Result<usize> {
         while !self.ended {
-            let before = (self.stream.total_in(), self.stream.total_out());
-            let status = self
-                .stream
-                .decompress(self.compressed, target, FlushDecompress::None)
-                .map_err(|_| Error::invalid_data("the deflated bytes are damaged"))?;
-            let read = self.stream.total_in() - before.0;
-            let made = (self.stream.total_out() - before.1) as usize;
-            self.compressed = &self.compressed[read as usize..];
-            self.ended = status == Status::StreamEnd;
-            if made > 0 {
-                return Ok(made);
+            let progress = inflate_stream(&mut self.stream, self.compressed, target, MZFlush::None);
+            self.compressed = &self.compressed[progress.bytes_consumed..];
+            match progress.status {
+                Ok(status) => self.ended = status == MZStatus::StreamEnd,
+                // The input has ended before the stream. Callers report this.
+                Err(MZError::Buf) => {}
+                Err(_) => return Err(Error::invalid_data("the deflated bytes are damaged")),
             }
-            if read == 0 {
+            if progress.bytes_written > 0 {
+                return Ok(progress.bytes_written);
+            }
+            if progress.bytes_consumed == 0 {
                 break;
             }
         }

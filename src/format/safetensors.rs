@@ -15,10 +15,10 @@ use std::{
 
 use byteorder::{ByteOrder as _, LittleEndian};
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize, Serializer,
     de::{MapAccess, Visitor},
+    ser::SerializeMap,
 };
-use serde_json::{Map, Value, json};
 
 use super::{
     blocks::for_each_block,
@@ -300,15 +300,38 @@ fn write(
     Ok(())
 }
 
+/// A header to write.
+struct NewHeader<'a> {
+    metadata: &'a BTreeMap<String, String>,
+    tensors: Vec<(&'a String, NewTensor<'a>)>,
+}
+
+#[derive(Serialize)]
+struct NewTensor<'a> {
+    dtype: &'static str,
+    shape: &'a [usize],
+    data_offsets: [usize; 2],
+}
+
+impl Serialize for NewHeader<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        if !self.metadata.is_empty() {
+            map.serialize_entry(METADATA, self.metadata)?;
+        }
+        for (name, tensor) in &self.tensors {
+            map.serialize_entry(name, tensor)?;
+        }
+        map.end()
+    }
+}
+
 /// Returns the header of a file with these arrays, after its length.
 fn header<'a>(
     entries: impl Iterator<Item = &'a NamedEntry>,
     metadata: &BTreeMap<String, String>,
 ) -> Result<Vec<u8>> {
-    let mut header = Map::new();
-    if !metadata.is_empty() {
-        header.insert(METADATA.into(), json!(metadata));
-    }
+    let mut tensors = Vec::new();
     let mut at = 0_usize;
     for NamedEntry { name, dtype, shape } in entries {
         if name == METADATA {
@@ -330,14 +353,11 @@ fn header<'a>(
                 Quoted(name)
             )));
         };
-        header.insert(
-            name.clone(),
-            json!({"dtype": known, "shape": shape, "data_offsets": [at, end]}),
-        );
+        tensors.push((name, NewTensor { dtype: known, shape, data_offsets: [at, end] }));
         at = end;
     }
     let mut bytes = vec![0; PREFIX_LEN];
-    serde_json::to_writer(&mut bytes, &Value::Object(header))
+    serde_json::to_writer(&mut bytes, &NewHeader { metadata, tensors })
         .map_err(|error| Error::invalid_data(format!("cannot write the header: {error}")))?;
     bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), b' ');
     let length = (bytes.len() - PREFIX_LEN) as u64;

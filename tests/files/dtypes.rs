@@ -435,7 +435,7 @@ fn records_round_trip_within_a_value() {
     assert!(wrong.contains("structs of 11 fields"), "{wrong}");
 }
 
-// F7
+// F7 F11
 #[test]
 fn ferry_reads_files_of_older_versions() {
     for name in ["mixed", "flat_big", "names_not_latin_little"] {
