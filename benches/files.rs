@@ -22,7 +22,8 @@ use ndferry::{
 };
 
 fn elements() -> usize {
-    let mib = std::env::var("NDFERRY_BENCH_MIB").ok().and_then(|text| text.parse().ok()).unwrap_or(256);
+    let mib =
+        std::env::var("NDFERRY_BENCH_MIB").ok().and_then(|text| text.parse().ok()).unwrap_or(256);
     mib * (1 << 20) / size_of::<f64>()
 }
 
@@ -52,7 +53,8 @@ fn open(criterion: &mut Criterion) {
     });
     for (name, path) in [("ferry", &ferry), ("npy", &npy)] {
         group.bench_function(name, |bencher| {
-            bencher.iter(|| black_box(ndferry::open(path).unwrap().array::<f64, Ix1>().unwrap()[0]));
+            bencher
+                .iter(|| black_box(ndferry::open(path).unwrap().array::<f64, Ix1>().unwrap()[0]));
         });
     }
     group.finish();
@@ -61,8 +63,12 @@ fn open(criterion: &mut Criterion) {
 /// F6: 100 000 arrays in a file, opened and the last of them asked for; against reading the file.
 fn many(criterion: &mut Criterion) {
     let folder = folder();
-    let arrays = || (0..100_000).map(|at| (format!("layers.{at}.weight"), SharedArray::from(vec![at as f32; 4])));
-    let paths = ["ferry", "npz", "safetensors"].map(|extension| folder.path().join("many").with_extension(extension));
+    let arrays = || {
+        (0..100_000)
+            .map(|at| (format!("layers.{at}.weight"), SharedArray::from(vec![at as f32; 4])))
+    };
+    let paths = ["ferry", "npz", "safetensors"]
+        .map(|extension| folder.path().join("many").with_extension(extension));
     ndferry::dump(&paths[0], &arrays().collect::<BTreeMap<_, _>>()).unwrap();
     DumpOptions::new().write_npz(&paths[1], arrays()).unwrap();
     DumpOptions::new().write_safetensors(&paths[2], arrays(), &BTreeMap::new()).unwrap();
@@ -70,7 +76,9 @@ fn many(criterion: &mut Criterion) {
     group.sample_size(10);
     for path in &paths {
         let format = path.extension().unwrap().to_str().unwrap();
-        group.bench_function(format!("bare read, {format}"), |bencher| bencher.iter(|| fs::read(path).unwrap()));
+        group.bench_function(format!("bare read, {format}"), |bencher| {
+            bencher.iter(|| fs::read(path).unwrap())
+        });
         group.bench_function(format!("open, {format}"), |bencher| {
             bencher.iter(|| {
                 let file = ndferry::open(path).unwrap();
@@ -98,7 +106,9 @@ fn dump(criterion: &mut Criterion) {
         bencher.iter(|| each(&mut |path| File::create(path).unwrap().write_all(bytes).unwrap()));
     });
     group.bench_function("shared array without checksum", |bencher| {
-        bencher.iter(|| each(&mut |path| DumpOptions::new().checksums(false).dump(path, &shared).unwrap()));
+        bencher.iter(|| {
+            each(&mut |path| DumpOptions::new().checksums(false).dump(path, &shared).unwrap())
+        });
     });
     group.bench_function("shared array", |bencher| {
         bencher.iter(|| each(&mut |path| ndferry::dump(path, &shared).unwrap()));
@@ -156,7 +166,9 @@ fn kernels(criterion: &mut Criterion) {
         let mut to = vec![0u8; length];
         let mut group = criterion.benchmark_group(format!("swap of {name}"));
         group.throughput(Throughput::Bytes(length as u64));
-        group.bench_function("bare copy", |bencher| bencher.iter(|| to.copy_from_slice(black_box(&from))));
+        group.bench_function("bare copy", |bencher| {
+            bencher.iter(|| to.copy_from_slice(black_box(&from)))
+        });
         for width in [2, 4, 8] {
             group.bench_function(format!("copy, {width} bytes"), |bencher| {
                 bencher.iter(|| swap::copy(black_box(&from), &mut to, width));

@@ -17,10 +17,13 @@ use ndferry::{
 
 fn main() {
     ndferry::init();
-    let mut criterion = Criterion::default().configure_from_args().measurement_time(Duration::from_secs(3));
+    let mut criterion =
+        Criterion::default().configure_from_args().measurement_time(Duration::from_secs(3));
     elements(&mut criterion);
     graphs(&mut criterion);
-    parent(&std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect::<Vec<_>>());
+    parent(
+        &std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect::<Vec<_>>(),
+    );
     criterion.final_summary();
 }
 
@@ -55,13 +58,21 @@ fn elements(criterion: &mut Criterion) {
             BenchmarkId::new("bare pool", format!("{microseconds} µs")),
             &items,
             |bencher, items| {
-                bencher.iter(|| pool.call().fold(busy, items.iter().copied(), 0, |sum, item| sum + item).unwrap());
+                bencher.iter(|| {
+                    pool.call()
+                        .fold(busy, items.iter().copied(), 0, |sum, item| sum + item)
+                        .unwrap()
+                });
             },
         );
         let (flow, input, sum) = one_step();
-        group.bench_with_input(BenchmarkId::new("flow", format!("{microseconds} µs")), &items, |bencher, items| {
-            bencher.iter(|| flow.on(&pool).set(input, items.clone()).get(sum).unwrap());
-        });
+        group.bench_with_input(
+            BenchmarkId::new("flow", format!("{microseconds} µs")),
+            &items,
+            |bencher, items| {
+                bencher.iter(|| flow.on(&pool).set(input, items.clone()).get(sum).unwrap());
+            },
+        );
     }
     group.finish();
 }
@@ -111,6 +122,9 @@ fn parent(filter: &[String]) {
         let (began, before) = (Instant::now(), used());
         flow.on(&pool).set(input, vec![microseconds; count]).get(sum).unwrap();
         let share = (used() - before).as_secs_f64() / began.elapsed().as_secs_f64();
-        println!("parent while two workers have elements of {microseconds} µs: {:.1} % of a core", 100.0 * share);
+        println!(
+            "parent while two workers have elements of {microseconds} µs: {:.1} % of a core",
+            100.0 * share
+        );
     }
 }

@@ -28,14 +28,17 @@ fn main() {
     if std::env::args().nth(1).as_deref() == Some(ECHO) {
         return echo();
     }
-    let mut criterion = Criterion::default().configure_from_args().measurement_time(Duration::from_secs(3));
+    let mut criterion =
+        Criterion::default().configure_from_args().measurement_time(Duration::from_secs(3));
     start(&mut criterion);
     dispatch(&mut criterion);
     balance(&mut criterion);
     shared(&mut criterion);
     results(&mut criterion);
     crossover(&mut criterion);
-    idle(&std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect::<Vec<_>>());
+    idle(
+        &std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect::<Vec<_>>(),
+    );
     criterion.final_summary();
 }
 
@@ -101,16 +104,22 @@ fn dispatch(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("no-op task");
     let (mut child, mut stream) = peer();
     let one = Pool::builder().workers(1).build().unwrap();
-    group.bench_function("bare socket round trip", |bencher| bencher.iter(|| round_trip(&mut stream)));
+    group.bench_function("bare socket round trip", |bencher| {
+        bencher.iter(|| round_trip(&mut stream))
+    });
     group.bench_function("submitted and waited for", |bencher| {
         bencher.iter(|| one.submit(nothing, black_box(1)).unwrap().wait().unwrap());
     });
-    group.bench_function("a call of one task", |bencher| bencher.iter(|| one.map(nothing, [black_box(1)]).unwrap()));
+    group.bench_function("a call of one task", |bencher| {
+        bencher.iter(|| one.map(nothing, [black_box(1)]).unwrap())
+    });
     group.finish();
 
     let mut group = criterion.benchmark_group("many no-op tasks");
     group.sample_size(20).throughput(Throughput::Elements(MANY));
-    group.bench_function("bare frames, several under way", |bencher| bencher.iter(|| pipelined(&mut stream)));
+    group.bench_function("bare frames, several under way", |bencher| {
+        bencher.iter(|| pipelined(&mut stream))
+    });
     group.bench_function("one worker, a frame each", |bencher| {
         bencher.iter(|| one.call().batch(1).prefetch(AHEAD).map(nothing, 0..MANY).unwrap());
     });
@@ -151,10 +160,15 @@ fn balance(criterion: &mut Criterion) {
     group.bench_function("1000 tasks of 1 ms, two workers (ideal: 500 ms)", |bencher| {
         bencher.iter(|| pool.map(busy, (0..1000).map(|_| 1000)).unwrap());
     });
-    group.bench_function("1000 no-ops, then 20 tasks of 100 ms, two workers (ideal: 1 s)", |bencher| {
-        let items = || (0..1020).map(|task| if task < 1000 { 0 } else { 100 });
-        bencher.iter(|| pool.map(|pause| std::thread::sleep(Duration::from_millis(pause)), items()).unwrap());
-    });
+    group.bench_function(
+        "1000 no-ops, then 20 tasks of 100 ms, two workers (ideal: 1 s)",
+        |bencher| {
+            let items = || (0..1020).map(|task| if task < 1000 { 0 } else { 100 });
+            bencher.iter(|| {
+                pool.map(|pause| std::thread::sleep(Duration::from_millis(pause)), items()).unwrap()
+            });
+        },
+    );
     group.finish();
 }
 
@@ -172,7 +186,10 @@ fn idle(filter: &[String]) {
         let (began, before) = (Instant::now(), used());
         pool.map(busy, (0..tasks).map(|_| microseconds)).unwrap();
         let share = (used() - before).as_secs_f64() / began.elapsed().as_secs_f64();
-        println!("idle/parent while two workers have tasks of {name}: {:.1} % of a core", 100.0 * share);
+        println!(
+            "idle/parent while two workers have tasks of {name}: {:.1} % of a core",
+            100.0 * share
+        );
     }
     let private = |()| {
         let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap();
@@ -202,12 +219,17 @@ fn shared(criterion: &mut Criterion) {
         bencher.iter(|| pool.call().batch(1).map(nothing, 0..1000).unwrap());
     });
     group.bench_function("as context", |bencher| {
-        bencher.iter(|| pool.with(&array).batch(1).map(|array, i: usize| array[i], 0..1000).unwrap());
+        bencher
+            .iter(|| pool.with(&array).batch(1).map(|array, i: usize| array[i], 0..1000).unwrap());
     });
     group.bench_function("as part of each item", |bencher| {
         let items = || (0..1000).map(|i| (array.clone(), i));
-        bencher
-            .iter(|| pool.call().batch(1).map(|(array, i): (SharedArray<f64, Ix1>, usize)| array[i], items()).unwrap());
+        bencher.iter(|| {
+            pool.call()
+                .batch(1)
+                .map(|(array, i): (SharedArray<f64, Ix1>, usize)| array[i], items())
+                .unwrap()
+        });
     });
     group.finish();
 }
@@ -235,7 +257,9 @@ fn results(criterion: &mut Criterion) {
     group.sample_size(20);
     group.bench_function("two files written in parallel", |bencher| made(bencher, files));
     group.bench_function("two results", |bencher| made(bencher, results));
-    group.bench_function("two files written in parallel, and removed", |bencher| bencher.iter(files));
+    group.bench_function("two files written in parallel, and removed", |bencher| {
+        bencher.iter(files)
+    });
     group.bench_function("two results, and dropped", |bencher| bencher.iter(results));
     group.finish();
 }
@@ -262,13 +286,17 @@ fn crossover(criterion: &mut Criterion) {
     for kib in [4usize, 16, 64, 256, 1024, 4096] {
         for (name, threshold) in [("message", None), ("store", Some(0))] {
             let pool = Pool::builder().workers(1).threshold(threshold).build().unwrap();
-            group.bench_with_input(BenchmarkId::new(name, format!("{kib} KiB")), &kib, |bencher, &kib| {
-                bencher.iter_batched(
-                    || SharedArray::from(vec![1.0f64; kib * 128]),
-                    |array| pool.map(|array: SharedArray<f64, Ix1>| array[0], [array]).unwrap(),
-                    criterion::BatchSize::LargeInput,
-                );
-            });
+            group.bench_with_input(
+                BenchmarkId::new(name, format!("{kib} KiB")),
+                &kib,
+                |bencher, &kib| {
+                    bencher.iter_batched(
+                        || SharedArray::from(vec![1.0f64; kib * 128]),
+                        |array| pool.map(|array: SharedArray<f64, Ix1>| array[0], [array]).unwrap(),
+                        criterion::BatchSize::LargeInput,
+                    );
+                },
+            );
         }
     }
     group.finish();

@@ -17,7 +17,8 @@ const LENGTH: usize = 8 << 20;
 
 fn main() {
     ndferry::init();
-    let mut criterion = Criterion::default().configure_from_args().measurement_time(Duration::from_secs(3));
+    let mut criterion =
+        Criterion::default().configure_from_args().measurement_time(Duration::from_secs(3));
     first_use(&mut criterion);
     filling(&mut criterion);
     counting(&mut criterion);
@@ -45,12 +46,18 @@ fn first_use(criterion: &mut Criterion) {
         });
     });
     for (name, pool) in pools() {
-        let first = |array: Vector| pool.with(&array).map(|array, i: usize| array[i], [LENGTH - 1]).unwrap();
+        let first = |array: Vector| {
+            pool.with(&array).map(|array, i: usize| array[i], [LENGTH - 1]).unwrap()
+        };
         group.bench_function(format!("{name}, no array"), |bencher| {
             bencher.iter(|| pool.with(&1.0).map(|x: &f64, _: usize| *x, [0]).unwrap());
         });
         group.bench_function(format!("{name}, from the heap"), |bencher| {
-            bencher.iter_batched(|| SharedArray::from(heap.clone()), first, BatchSize::PerIteration);
+            bencher.iter_batched(
+                || SharedArray::from(heap.clone()),
+                first,
+                BatchSize::PerIteration,
+            );
         });
         group.bench_function(format!("{name}, born there"), |bencher| {
             let born = || pool.store().from_shape_fn(LENGTH, |i| i as f64).unwrap();
@@ -64,7 +71,9 @@ fn first_use(criterion: &mut Criterion) {
 fn filling(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("filling 64 MiB");
     group.sample_size(20).throughput(Throughput::Bytes(8 * LENGTH as u64));
-    group.bench_function("the heap", |bencher| bencher.iter(|| Array1::from_shape_fn(LENGTH, |i| i as f64)));
+    group.bench_function("the heap", |bencher| {
+        bencher.iter(|| Array1::from_shape_fn(LENGTH, |i| i as f64))
+    });
     for (name, pool) in pools() {
         group.bench_function(name, |bencher| {
             bencher.iter(|| pool.store().from_shape_fn(LENGTH, |i| i as f64).unwrap());

@@ -32,7 +32,8 @@ fn main() -> ExitCode {
     if env::var_os("NDFERRY_DIR").is_none() {
         let folder = folder();
         let mut again = Command::new(env::current_exe().unwrap());
-        let status = again.args(env::args_os().skip(1)).env("NDFERRY_DIR", folder.path()).status().unwrap();
+        let status =
+            again.args(env::args_os().skip(1)).env("NDFERRY_DIR", folder.path()).status().unwrap();
         return if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     if env::args().any(|argument| argument == "--in-flight") {
@@ -71,7 +72,8 @@ fn first(array: &Numbers, _: u32) -> f64 {
 fn timed<T>(work: impl FnOnce() -> T) -> (T, [f64; 2]) {
     let had = || {
         let told = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-        told.split(' ').next().and_then(|nanoseconds| nanoseconds.parse().ok()).unwrap_or(f64::NAN) / 1e9
+        told.split(' ').next().and_then(|nanoseconds| nanoseconds.parse().ok()).unwrap_or(f64::NAN)
+            / 1e9
     };
     let (began, before) = (Instant::now(), had());
     let done = work();
@@ -106,11 +108,16 @@ fn large(criterion: &mut Criterion) {
     };
     turn();
     let turns: Vec<_> = (0..TURNS).map(|_| turn()).collect();
-    println!("share a large array, {mib} MiB, {TURNS} turns: seconds of write(2), of the first call, and their ratio");
+    println!(
+        "share a large array, {mib} MiB, {TURNS} turns: seconds of write(2), of the first call, and their ratio"
+    );
     for (at, clock) in ["by the clock", "by the processor"].into_iter().enumerate() {
         let of = |value: &dyn Fn(&[[f64; 2]; 2]) -> f64| median(turns.iter().map(value).collect());
         let (bare, ours) = (of(&|turn| turn[0][at]), of(&|turn| turn[1][at]));
-        println!("    {clock:<18}{bare:8.3}{ours:8.3}{:8.2}", of(&|turn| turn[0][at] / turn[1][at]));
+        println!(
+            "    {clock:<18}{bare:8.3}{ours:8.3}{:8.2}",
+            of(&|turn| turn[0][at] / turn[1][at])
+        );
     }
 
     let array = Numbers::from(plain);
@@ -135,7 +142,8 @@ fn large(criterion: &mut Criterion) {
 fn small(criterion: &mut Criterion) {
     const MANY: usize = 500;
     let pool = pool(1);
-    let arrays = || -> Vec<Numbers> { (0..MANY).map(|i| Array1::from_elem(100, i as f64).into()).collect() };
+    let arrays =
+        || -> Vec<Numbers> { (0..MANY).map(|i| Array1::from_elem(100, i as f64).into()).collect() };
     let mut group = criterion.benchmark_group("share small arrays");
     group.throughput(Throughput::Elements(MANY as u64)).sample_size(20);
     let folder = folder();
@@ -152,7 +160,9 @@ fn small(criterion: &mut Criterion) {
     for (name, threshold) in [("in the message", None), ("in the store", Some(1))] {
         group.bench_function(name, |bencher| {
             let call = |arrays: Vec<Numbers>| {
-                let sum = |arrays: &Vec<Numbers>, _: u32| arrays.iter().map(|array| array[0]).sum::<f64>();
+                let sum = |arrays: &Vec<Numbers>, _: u32| {
+                    arrays.iter().map(|array| array[0]).sum::<f64>()
+                };
                 pool.with(&arrays).threshold(threshold).map(sum, [0]).unwrap()
             };
             bencher.iter_batched(arrays, call, BatchSize::PerIteration);
@@ -190,16 +200,21 @@ fn sweep(criterion: &mut Criterion) {
         let private = |path: &Path| DirBuilder::new().mode(0o700).create(path).unwrap();
         private(&user);
         for id in 0..DEAD {
-            let (home, data) = (user.join(format!("session-{id:016x}")), user.join(format!("data-{id:016x}")));
+            let (home, data) =
+                (user.join(format!("session-{id:016x}")), user.join(format!("data-{id:016x}")));
             private(&home);
             private(&data);
             fs::write(home.join("lock"), "").unwrap();
-            fs::write(home.join("journal"), format!("ndferry journal 1\nroot {}", place.display())).unwrap();
+            fs::write(home.join("journal"), format!("ndferry journal 1\nroot {}", place.display()))
+                .unwrap();
             fs::write(data.join("0123456789abcdef-0000000000.ferry"), [0; 1000]).unwrap();
         }
     };
     let mut group = criterion.benchmark_group("sweep of 10 000 dead sessions");
-    group.sample_size(10).sampling_mode(SamplingMode::Flat).measurement_time(Duration::from_secs(10));
+    group
+        .sample_size(10)
+        .sampling_mode(SamplingMode::Flat)
+        .measurement_time(Duration::from_secs(10));
     let timed = |remove: &dyn Fn()| {
         make();
         let began = Instant::now();
@@ -209,7 +224,9 @@ fn sweep(criterion: &mut Criterion) {
         took
     };
     group.bench_function("bare removal", |bencher| {
-        bencher.iter_custom(|times| (0..times).map(|_| timed(&|| fs::remove_dir_all(&user).unwrap())).sum());
+        bencher.iter_custom(|times| {
+            (0..times).map(|_| timed(&|| fs::remove_dir_all(&user).unwrap())).sum()
+        });
     });
     group.bench_function("sweep", |bencher| {
         let sweep = || assert!(ndferry::sweep().unwrap().dead.len() >= DEAD as usize);
@@ -231,5 +248,9 @@ fn in_flight() {
     let usage = pool.store().usage().unwrap();
     let (took, megabytes) = (began.elapsed().as_secs_f64(), |bytes: u64| bytes as f64 / 1e6);
     println!("{ITEMS} arrays of 50 MB, two workers: {took:.0} s");
-    println!("in the store at most {:.1} MB, in the end {:.1} MB", megabytes(usage.peak), megabytes(usage.live));
+    println!(
+        "in the store at most {:.1} MB, in the end {:.1} MB",
+        megabytes(usage.peak),
+        megabytes(usage.live)
+    );
 }

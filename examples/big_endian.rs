@@ -19,7 +19,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let seconds: u64 = arguments.next().map_or(Ok(0), |seconds| seconds.parse())?;
 
     let path = std::env::temp_dir().join(format!("big_endian-{}.npy", std::process::id()));
-    let original = SharedArray::from(Array2::from_shape_fn((rows, 3), |(i, j)| (i + 1) as f64 / (j + 1) as f64));
+    let original = SharedArray::from(Array2::from_shape_fn((rows, 3), |(i, j)| {
+        (i + 1) as f64 / (j + 1) as f64
+    }));
     DumpOptions::new().byte_order(ByteOrder::Big).write_npy(&path, &original.into())?;
 
     let file = ndferry::open(&path)?;
@@ -28,7 +30,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let survey: Table = file.array()?;
     let source = survey.source().expect("an array from a file knows its file");
     let megabytes = (survey.len() * size_of::<f64>()) as f64 / 1e6;
-    println!("{rows} × 3 numbers, {megabytes:.1} MB, {} endian", source.byte_order().expect("f64 has one"));
+    println!(
+        "{rows} × 3 numbers, {megabytes:.1} MB, {} endian",
+        source.byte_order().expect("f64 has one")
+    );
     println!("from   {}, byte {}", source.path().display(), source.offset());
     match survey.why_not_mapped() {
         Some(why) => println!("owned  {why}"),
@@ -52,13 +57,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let of_workers: BTreeSet<_> = seen.iter().map(|seen| (seen.worker, &seen.maps)).collect();
     for (worker, maps) in &of_workers {
-        println!("worker {worker} maps {}", if maps.is_empty() { "nothing: it came in the message" } else { maps });
+        println!(
+            "worker {worker} maps {}",
+            if maps.is_empty() { "nothing: it came in the message" } else { maps }
+        );
     }
     let files: BTreeSet<_> = of_workers.iter().map(|(_, maps)| maps).collect();
     assert_eq!(files.len(), 1, "one and the same for all");
 
-    let doubled: Vec<Table> =
-        pool.with(&survey).map(|survey, factor: f64| SharedArray::from(&**survey * factor), [2.0])?;
+    let doubled: Vec<Table> = pool
+        .with(&survey)
+        .map(|survey, factor: f64| SharedArray::from(&**survey * factor), [2.0])?;
     assert_eq!(*doubled[0], &*survey * 2.0);
     println!(
         "and back: doubled by a worker, {}",

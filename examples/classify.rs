@@ -47,9 +47,15 @@ impl Classifier {
             ((hash >> 40) as f64 / (1u64 << 24) as f64 - 0.5) / 5.0
         };
         Self {
-            references: Array2::from_shape_fn((count, width), |(i, j)| near(i).measurements[j] + jitter(i, j)).into(),
+            references: Array2::from_shape_fn((count, width), |(i, j)| {
+                near(i).measurements[j] + jitter(i, j)
+            })
+            .into(),
             labels: Array1::from_shape_fn(count, |i| {
-                species.iter().position(|name| *name == near(i).species).expect("it was taken from the records") as u8
+                species
+                    .iter()
+                    .position(|name| *name == near(i).species)
+                    .expect("it was taken from the records") as u8
             })
             .into(),
             species,
@@ -59,12 +65,22 @@ impl Classifier {
     /// The species of the nearest reference.
     fn classify(&self, record: Record) -> Result<String, String> {
         if record.measurements.len() != self.references.ncols() {
-            return Err(format!("{} measurements, {} expected", record.measurements.len(), self.references.ncols()));
+            return Err(format!(
+                "{} measurements, {} expected",
+                record.measurements.len(),
+                self.references.ncols()
+            ));
         }
         let distance = |point: ndarray::ArrayView1<f64>| -> f64 {
             point.iter().zip(&record.measurements).map(|(a, b)| (a - b).powi(2)).sum()
         };
-        let nearest = self.references.rows().into_iter().map(distance).enumerate().min_by(|a, b| a.1.total_cmp(&b.1));
+        let nearest = self
+            .references
+            .rows()
+            .into_iter()
+            .map(distance)
+            .enumerate()
+            .min_by(|a, b| a.1.total_cmp(&b.1));
         let (nearest, _) = nearest.ok_or("no references")?;
         Ok(self.species[usize::from(self.labels[nearest])].clone())
     }
@@ -82,7 +98,8 @@ impl Remembering {
     }
 
     fn classify(&self, record: Record) -> Result<String, String> {
-        let asked: Vec<_> = record.measurements.iter().map(|measurement| measurement.to_bits()).collect();
+        let asked: Vec<_> =
+            record.measurements.iter().map(|measurement| measurement.to_bits()).collect();
         let mut guesses = self.guesses.lock().map_err(|error| error.to_string())?;
         if let Some(guess) = guesses.get(&asked) {
             return Ok(guess.clone());
@@ -115,7 +132,8 @@ fn by_context(plan: &Plan, unknown: &[Record]) -> ndferry::Result<Vec<String>> {
 /// Each worker builds the model.
 fn built(plan: &Plan, unknown: &[Record]) -> ndferry::Result<Vec<String>> {
     let pool = Pool::new()?;
-    pool.with_init(plan, Plan::build).try_map(|model, record| model.classify(record), unknown.iter().cloned())
+    pool.with_init(plan, Plan::build)
+        .try_map(|model, record| model.classify(record), unknown.iter().cloned())
 }
 
 /// The workers are forked from this process, which has built the model.
@@ -131,27 +149,39 @@ const FORMS: [(&str, Form); 3] = [("context", by_context), ("built", built), ("f
 fn main() -> Result<(), Box<dyn Error>> {
     ndferry::init();
     let mut arguments = std::env::args_os().skip(1);
-    let path = arguments.next().map_or_else(|| PathBuf::from("fixtures/records/iris.csv"), PathBuf::from);
+    let path =
+        arguments.next().map_or_else(|| PathBuf::from("fixtures/records/iris.csv"), PathBuf::from);
     let references: usize = match arguments.next() {
         Some(text) => text.to_str().ok_or("REFERENCES is a number")?.parse()?,
         None => 300_000,
     };
     let chosen = arguments.next();
-    let forms: Vec<_> =
-        FORMS.into_iter().filter(|(name, _)| chosen.as_ref().is_none_or(|chosen| chosen == name)).collect();
+    let forms: Vec<_> = FORMS
+        .into_iter()
+        .filter(|(name, _)| chosen.as_ref().is_none_or(|chosen| chosen == name))
+        .collect();
     if forms.is_empty() {
         return Err("FORM is one of context, built, forked".into());
     }
 
     let records = read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let (known, unknown): (Vec<_>, Vec<_>) = records.into_iter().enumerate().partition(|(at, _)| at % 2 == 0);
+    let (known, unknown): (Vec<_>, Vec<_>) =
+        records.into_iter().enumerate().partition(|(at, _)| at % 2 == 0);
     let plan = Plan { known: known.into_iter().map(|(_, record)| record).collect(), references };
     let unknown: Vec<_> = unknown.into_iter().map(|(_, record)| record).collect();
 
     for (name, classify) in forms {
         let guesses = classify(&plan, &unknown)?;
-        let right = guesses.iter().zip(&unknown).filter(|(guess, record)| **guess == record.species).count();
-        println!("{name}: {} records past {references} references: {right} of {} right", unknown.len(), guesses.len());
+        let right = guesses
+            .iter()
+            .zip(&unknown)
+            .filter(|(guess, record)| **guess == record.species)
+            .count();
+        println!(
+            "{name}: {} records past {references} references: {right} of {} right",
+            unknown.len(),
+            guesses.len()
+        );
     }
     Ok(())
 }
@@ -161,10 +191,13 @@ fn read(path: &std::path::Path) -> Result<Vec<Record>, Box<dyn Error>> {
     let text = fs::read_to_string(path)?;
     let mut records = Vec::new();
     for (at, line) in text.lines().enumerate().skip(1) {
-        let (numbers, species) = line.rsplit_once(',').ok_or_else(|| format!("line {}: no comma", at + 1))?;
+        let (numbers, species) =
+            line.rsplit_once(',').ok_or_else(|| format!("line {}: no comma", at + 1))?;
         let measurements = numbers
             .split(',')
-            .map(|number| number.parse().map_err(|error| format!("line {}: {number:?}: {error}", at + 1)))
+            .map(|number| {
+                number.parse().map_err(|error| format!("line {}: {number:?}: {error}", at + 1))
+            })
             .collect::<Result<_, String>>()?;
         records.push(Record { measurements, species: species.to_owned() });
     }

@@ -20,7 +20,10 @@ impl IntoIterator for Slices {
 
     fn into_iter(self) -> Self::IntoIter {
         let Self(volume) = self;
-        Box::new((0..volume.len_of(Axis(2))).map(move |z| volume.subview(|volume| volume.index_axis_move(Axis(2), z))))
+        Box::new(
+            (0..volume.len_of(Axis(2)))
+                .map(move |z| volume.subview(|volume| volume.index_axis_move(Axis(2), z))),
+        )
     }
 }
 
@@ -56,9 +59,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let means = flow.collect("means", mean);
     let contrasts = flow.collect("contrasts", contrast);
     let brightest = flow.fold("brightest", mean, f64::MIN, |brightest, mean| brightest.max(*mean));
-    let report = flow.node("report", (means, contrasts, brightest, lines), |means, contrasts, brightest, lines| {
-        report(means, contrasts, *brightest, *lines)
-    });
+    let report = flow.node(
+        "report",
+        (means, contrasts, brightest, lines),
+        |means, contrasts, brightest, lines| report(means, contrasts, *brightest, *lines),
+    );
 
     let layout = RawLayout::new(">i2".parse()?, [33, 41, 25]).order(Order::F).offset(352);
     let volume = layout.open("fixtures/nifti/anatomical.nii")?.array()?;

@@ -86,24 +86,26 @@ mod sys;
 mod trace;
 
 pub use array::{AnyArray, Order, SharedArray, Source, WhyNotMapped};
-pub use dtype::{ByteOrder, DType, Element, ElementKind, Field, Fields, Scalar, TimeBase, TimeUnit};
+pub use dtype::{
+    ByteOrder, DType, Element, ElementKind, Field, Fields, Scalar, TimeBase, TimeUnit,
+};
 pub use error::{Error, Failure, Result, TaskError};
 pub use format::{
-    ArrayFile, ArrayInfo, Compression, DumpOptions, Format, Mapping, OpenOptions, RawLayout, Unreadable, convert, dump,
-    from_reader, from_slice, load, open, to_writer,
+    ArrayFile, ArrayInfo, Compression, DumpOptions, Format, Mapping, OpenOptions, RawLayout,
+    Unreadable, convert, dump, from_reader, from_slice, load, open, to_writer,
 };
 pub use ndarray;
 #[cfg(target_os = "linux")]
 pub use {
     array::CopyOnWrite,
     pool::{
-        Backend, Call, CancelToken, Event, FailFast, Forked, InOrder, KeepGoing, Kind, Mode, NoContext, Output,
-        Pending, Pool, PoolBuilder, PoolReport, Progress, Stream, StreamOrder, Unordered, WithContext, WithState,
-        fork_map, fork_stream, init,
+        Backend, Call, CancelToken, Event, FailFast, Forked, InOrder, KeepGoing, Kind, Mode,
+        NoContext, Output, Pending, Pool, PoolBuilder, PoolReport, Progress, Stream, StreamOrder,
+        Unordered, WithContext, WithState, fork_map, fork_stream, init,
     },
     store::{
-        Atomics, FileReport, RootUsage, SessionReport, SharedArrayMut, Store, StoreBuilder, Sweep, Sweeper, Usage,
-        create, sweep,
+        Atomics, FileReport, RootUsage, SessionReport, SharedArrayMut, Store, StoreBuilder, Sweep,
+        Sweeper, Usage, create, sweep,
     },
 };
 

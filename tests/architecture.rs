@@ -7,8 +7,10 @@ use std::{
 };
 
 /// The modules, lowest first.
-const ORDER: [&str; 12] =
-    ["trace", "error", "dtype", "sys", "swap", "map", "array", "codec", "format", "store", "pool", "flow"];
+const ORDER: [&str; 12] = [
+    "trace", "error", "dtype", "sys", "swap", "map", "array", "codec", "format", "store", "pool",
+    "flow",
+];
 
 /// Where `unsafe` may stand.
 const UNSAFE: [&str; 4] = ["src/sys/", "src/map/", "src/array/cast.rs", "src/pool/remote.rs"];
@@ -40,7 +42,11 @@ fn modules() -> Vec<(String, String, String)> {
             continue;
         }
         let text = fs::read_to_string(&file).unwrap();
-        let code = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+        let code = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+            .collect::<Vec<_>>()
+            .join("\n");
         modules.push((module, name, code));
     }
     assert!(modules.len() > 20, "the sources are there");
@@ -77,14 +83,16 @@ fn names_after<'t>(text: &'t str, prefix: &str) -> Vec<&'t str> {
 }
 
 fn identifier(text: &str) -> &str {
-    let end = text.find(|letter: char| !letter.is_alphanumeric() && letter != '_').unwrap_or(text.len());
+    let end =
+        text.find(|letter: char| !letter.is_alphanumeric() && letter != '_').unwrap_or(text.len());
     &text[..end]
 }
 
 #[test]
 fn no_module_knows_one_above_it() {
     let library = fs::read_to_string(root().join("src/lib.rs")).unwrap();
-    let mut home: BTreeMap<String, &str> = ORDER.iter().map(|module| ((*module).to_owned(), *module)).collect();
+    let mut home: BTreeMap<String, &str> =
+        ORDER.iter().map(|module| ((*module).to_owned(), *module)).collect();
     for module in ORDER {
         for name in names_after(&library, &format!(" {module}::")) {
             home.insert(name.to_owned(), module);
@@ -92,12 +100,16 @@ fn no_module_knows_one_above_it() {
     }
     let rank = |module: &str| ORDER.iter().position(|other| *other == module);
     for (module, file, code) in modules() {
-        let own = rank(&module).unwrap_or_else(|| panic!("{file}: module {module} has no place in the order"));
+        let own = rank(&module)
+            .unwrap_or_else(|| panic!("{file}: module {module} has no place in the order"));
         for name in names_after(&code, "crate::") {
             let Some(used) = home.get(name) else {
                 panic!("{file} uses crate::{name}, which is nobody's");
             };
-            assert!(rank(used).unwrap() <= own, "{file} uses crate::{name} of {used}, which is above {module}");
+            assert!(
+                rank(used).unwrap() <= own,
+                "{file} uses crate::{name} of {used}, which is above {module}"
+            );
         }
     }
 }
@@ -112,8 +124,14 @@ fn unsafe_code_stands_where_it_may_and_says_why() {
             if !code.contains("unsafe {") && !code.contains("unsafe impl") {
                 continue;
             }
-            assert!(UNSAFE.iter().any(|place| file.starts_with(place)), "{file}:{} is no place for unsafe", at + 1);
-            let reason = lines[at.saturating_sub(6)..at].iter().any(|line| line.trim_start().starts_with("// SAFETY:"));
+            assert!(
+                UNSAFE.iter().any(|place| file.starts_with(place)),
+                "{file}:{} is no place for unsafe",
+                at + 1
+            );
+            let reason = lines[at.saturating_sub(6)..at]
+                .iter()
+                .any(|line| line.trim_start().starts_with("// SAFETY:"));
             assert!(reason, "{file}:{} does not say why it is sound", at + 1);
         }
     }

@@ -68,7 +68,11 @@ impl Subscriber for Listener {
         let metadata = event.metadata();
         let mut fields = Fields(Vec::new());
         event.record(&mut fields);
-        let at = fields.0.iter().position(|(name, _)| name == "message").expect("an event has a message");
+        let at = fields
+            .0
+            .iter()
+            .position(|(name, _)| name == "message")
+            .expect("an event has a message");
         let (_, message) = fields.0.remove(at);
         let (level, target) = (*metadata.level(), metadata.target().to_owned());
         self.0.lock().unwrap().push(Told { level, target, message, fields: fields.0 });
@@ -111,7 +115,10 @@ fn a_store_tells_when_it_is_opened_and_when_it_is_closed() {
     });
     let (opened, left) = (one(&told, "opened a store"), one(&told, "left a session"));
     assert_eq!((opened.level, opened.field("home")), (Level::DEBUG, &*home));
-    assert_eq!((left.level, left.field("home"), left.field("last")), (Level::DEBUG, &*home, "true"));
+    assert_eq!(
+        (left.level, left.field("home"), left.field("last")),
+        (Level::DEBUG, &*home, "true")
+    );
     assert!(opened.target.starts_with("ndferry::store"), "{opened:?}");
 }
 
@@ -140,7 +147,9 @@ fn a_pool_tells_of_its_workers_calls_and_frames() {
         assert!(pool.map(|_: u8| -> u8 { std::process::abort() }, [0]).is_err());
     });
     let one = |message: &str| {
-        told.iter().find(|event| event.message == message).unwrap_or_else(|| panic!("{message}: {told:?}"))
+        told.iter()
+            .find(|event| event.message == message)
+            .unwrap_or_else(|| panic!("{message}: {told:?}"))
     };
     for (message, level) in [
         ("started a worker", Level::DEBUG),
@@ -153,8 +162,14 @@ fn a_pool_tells_of_its_workers_calls_and_frames() {
         assert_eq!(one(message).level, level, "{message}");
         assert!(one(message).target.starts_with("ndferry::pool"), "{message}");
     }
-    assert_eq!((one("a call begins").field("task"), one("a call begins").field("tasks")), ("doubling", "2"));
-    assert_eq!((one("a call is over").field("done"), one("a call is over").field("failed")), ("2", "0"));
+    assert_eq!(
+        (one("a call begins").field("task"), one("a call begins").field("tasks")),
+        ("doubling", "2")
+    );
+    assert_eq!(
+        (one("a call is over").field("done"), one("a call is over").field("failed")),
+        ("2", "0")
+    );
 }
 
 /// What is told while an array of 800 bytes goes to a worker by way of a store with these roots.
@@ -162,8 +177,16 @@ fn of_sharing(roots: [&Path; 2]) -> Vec<Told> {
     let array = SharedArray::from(Array1::<f64>::ones(100));
     let told = Listener::during(|| {
         let store = Store::builder().roots(roots).build().unwrap();
-        let pool = Pool::builder().workers(1).store(&store).threshold(1).test_entry("worker").build().unwrap();
-        let sums = pool.map(|array: SharedArray<f64, ndferry::ndarray::Ix1>| array.sum(), [array]).unwrap();
+        let pool = Pool::builder()
+            .workers(1)
+            .store(&store)
+            .threshold(1)
+            .test_entry("worker")
+            .build()
+            .unwrap();
+        let sums = pool
+            .map(|array: SharedArray<f64, ndferry::ndarray::Ix1>| array.sum(), [array])
+            .unwrap();
         assert_eq!(sums, [100.0]);
     });
     told.into_iter().filter(|told| told.target.starts_with("ndferry::store")).collect()
@@ -193,11 +216,17 @@ fn a_root_that_does_not_give_a_file_is_warned_of() {
     let told = of_sharing([one_root.path(), other_root.path()]);
     let warning = one(&told, "a root has not given a file");
     assert_eq!(warning.level, Level::WARN);
-    assert!(Path::new(warning.field("root")).starts_with(one_root.path().canonicalize().unwrap()), "{warning:?}");
+    assert!(
+        Path::new(warning.field("root")).starts_with(one_root.path().canonicalize().unwrap()),
+        "{warning:?}"
+    );
     assert!(warning.field("bytes").parse::<u64>().unwrap() >= 800, "{warning:?}");
     assert!(warning.field("error").contains("0755"), "{warning:?}");
     let made = one(&told, "made a temp file");
-    assert!(Path::new(made.field("path")).starts_with(other_root.path().canonicalize().unwrap()), "{made:?}");
+    assert!(
+        Path::new(made.field("path")).starts_with(other_root.path().canonicalize().unwrap()),
+        "{made:?}"
+    );
 }
 
 #[test]
@@ -208,7 +237,10 @@ fn what_a_sweep_has_removed_and_what_it_could_not_is_told() {
     if env::var_os(SWEEPER).is_none() {
         let place = tempfile::tempdir().unwrap();
         let mut again = Command::new(env::current_exe().unwrap());
-        again.args(["--exact", name, "--nocapture"]).env(SWEEPER, "").env("NDFERRY_DIR", place.path());
+        again
+            .args(["--exact", name, "--nocapture"])
+            .env(SWEEPER, "")
+            .env("NDFERRY_DIR", place.path());
         let output = again.env("TMPDIR", place.path()).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         return;
@@ -224,11 +256,13 @@ fn what_a_sweep_has_removed_and_what_it_could_not_is_told() {
         private(&home);
         private(&data);
         fs::write(home.join("lock"), "").unwrap();
-        fs::write(home.join("journal"), format!("ndferry journal 1\nroot {}", place.display())).unwrap();
+        fs::write(home.join("journal"), format!("ndferry journal 1\nroot {}", place.display()))
+            .unwrap();
         fs::write(data.join(file), "0123456789").unwrap();
     }
     let told = Listener::during(|| drop(ndferry::sweep().unwrap()));
-    let about = |told: &&Told| told.fields.iter().any(|(_, value)| value.contains(place.to_str().unwrap()));
+    let about =
+        |told: &&Told| told.fields.iter().any(|(_, value)| value.contains(place.to_str().unwrap()));
     let told: Vec<_> = told.iter().filter(about).cloned().collect();
     let (removed, obstacle) =
         (one(&told, "removed what a dead session left"), one(&told, "a sweep has met an obstacle"));

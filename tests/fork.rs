@@ -57,7 +57,11 @@ fn main() -> ExitCode {
     ];
     let parts = tests![program_that_prints, program_that_dies];
     if let Some(one) = std::env::var_os(ONE) {
-        let (_, test) = tests.iter().chain(&parts).find(|(name, _)| one == *name).expect("there is such a test");
+        let (_, test) = tests
+            .iter()
+            .chain(&parts)
+            .find(|(name, _)| one == *name)
+            .expect("there is such a test");
         test();
         return ExitCode::SUCCESS;
     }
@@ -67,8 +71,11 @@ fn main() -> ExitCode {
         );
         return ExitCode::SUCCESS;
     }
-    let filters: Vec<_> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let chosen = tests.iter().filter(|(name, _)| filters.is_empty() || filters.iter().any(|part| name.contains(part)));
+    let filters: Vec<_> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let chosen = tests
+        .iter()
+        .filter(|(name, _)| filters.is_empty() || filters.iter().any(|part| name.contains(part)));
     let failed: Vec<_> = chosen.filter(|(name, _)| !passes(name)).collect();
     println!("\nfork tests: {} failed", failed.len());
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -85,7 +92,8 @@ fn passes(name: &str) -> bool {
     let output = || log.reopen().unwrap();
     // Both write at the end of what the other has written.
     let append = || fs::OpenOptions::new().append(true).open(log.path()).unwrap();
-    let mut process = part(name).stdin(Stdio::null()).stdout(append()).stderr(append()).spawn().unwrap();
+    let mut process =
+        part(name).stdin(Stdio::null()).stdout(append()).stderr(append()).spawn().unwrap();
     let until = Instant::now() + LIMIT;
     let status = loop {
         match process.try_wait().unwrap() {
@@ -132,7 +140,11 @@ fn a_closure_may_capture_anything_by_reference() {
     assert_eq!(results, ["x10", "x20", "x30"]);
     assert!(fork_map(2, [], |x: u8| x).unwrap().is_empty());
     let many = fork_map(3, 0..10_000u64, |x| (x, std::process::id())).unwrap();
-    assert!(many.iter().enumerate().all(|(at, (x, process))| *x == at as u64 && *process != std::process::id()));
+    assert!(
+        many.iter()
+            .enumerate()
+            .all(|(at, (x, process))| *x == at as u64 && *process != std::process::id())
+    );
     // What a task changes, its own worker sees, and this process does not.
     let lengths = fork_map(1, 0..3, |x| {
         seen.borrow_mut().push(x);
@@ -157,9 +169,12 @@ fn a_large_value_with_a_lock_is_not_copied() {
     /// Bytes that no other process has mapped.
     fn private() -> u64 {
         let rollup = fs::read_to_string("/proc/self/smaps_rollup").unwrap();
-        let figures = rollup.lines().filter_map(|line| line.strip_prefix("Private_")?.split_once(':'));
+        let figures =
+            rollup.lines().filter_map(|line| line.strip_prefix("Private_")?.split_once(':'));
         let figures = figures.filter(|(kind, _)| *kind != "Hugetlb");
-        figures.map(|(_, kib)| kib.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10).sum()
+        figures
+            .map(|(_, kib)| kib.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10)
+            .sum()
     }
     let model = Model { weights: (0..150_000_000 / 8).collect(), asked: Mutex::new(0) };
     let expected: u64 = model.weights.iter().sum();
@@ -175,7 +190,10 @@ fn a_large_value_with_a_lock_is_not_copied() {
     assert!(workers.iter().any(|worker| worker.0 != workers[0].0), "{workers:?}");
     for (_, sum, before, after) in workers {
         assert_eq!(sum, expected);
-        assert!(before.max(after) < 10 << 20, "a worker has {before}, then {after} bytes of its own");
+        assert!(
+            before.max(after) < 10 << 20,
+            "a worker has {before}, then {after} bytes of its own"
+        );
     }
     assert_eq!(*model.asked.lock().unwrap(), 0);
 }
@@ -186,7 +204,10 @@ fn other_threads_are_an_error_at_once() {
     let other = thread::spawn(move || wait.recv());
     for refused in [fork_map(2, [1], |x: u8| x).err(), fork_stream(2, [1], |x: u8| x).err()] {
         let error = refused.expect("it is refused");
-        assert!(error.is_usage() && error.to_string().contains("1 other thread runs in this process"), "{error}");
+        assert!(
+            error.is_usage() && error.to_string().contains("1 other thread runs in this process"),
+            "{error}"
+        );
     }
     drop(end);
     assert!(other.join().unwrap().is_err());
@@ -229,21 +250,32 @@ fn every_verb_and_option_works() {
     assert_eq!(fork().try_map(parse, texts()).unwrap(), [2, 3, 4]);
     assert_eq!(fork().fold(add, 1..=3, 0, |sum, x| sum + x).unwrap(), 9);
     assert_eq!(fork().try_fold(parse, texts(), 0, |sum, x| sum + x).unwrap(), 9);
-    assert_eq!(fork().stream(add, 1..=3).unwrap().map(Result::unwrap).collect::<Vec<_>>(), [2, 3, 4]);
-    assert_eq!(fork().try_stream(parse, texts()).unwrap().map(Result::unwrap).collect::<Vec<_>>(), [2, 3, 4]);
-    let mut pairs: Vec<_> = fork().stream_unordered(add, 1..=3).unwrap().map(Result::unwrap).collect();
+    assert_eq!(
+        fork().stream(add, 1..=3).unwrap().map(Result::unwrap).collect::<Vec<_>>(),
+        [2, 3, 4]
+    );
+    assert_eq!(
+        fork().try_stream(parse, texts()).unwrap().map(Result::unwrap).collect::<Vec<_>>(),
+        [2, 3, 4]
+    );
+    let mut pairs: Vec<_> =
+        fork().stream_unordered(add, 1..=3).unwrap().map(Result::unwrap).collect();
     pairs.extend(fork().try_stream_unordered(parse, texts()).unwrap().map(Result::unwrap));
     pairs.sort_unstable();
     assert_eq!(pairs, [(0, 2), (0, 2), (1, 3), (1, 3), (2, 4), (2, 4)]);
     let table = SharedArray::from(vec![1.0f64; 10]);
-    let sums = fork().map_axis(table.clone(), Axis(0), 4, |block: SharedArray<f64, Ix1>| block.sum()).unwrap();
+    let sums = fork()
+        .map_axis(table.clone(), Axis(0), 4, |block: SharedArray<f64, Ix1>| block.sum())
+        .unwrap();
     assert_eq!(sums, [4.0, 4.0, 2.0]);
-    let sums =
-        fork().try_map_axis(table.clone(), Axis(0), 5, |block: SharedArray<f64, Ix1>| Ok::<_, String>(block.sum()));
+    let sums = fork().try_map_axis(table.clone(), Axis(0), 5, |block: SharedArray<f64, Ix1>| {
+        Ok::<_, String>(block.sum())
+    });
     assert_eq!(sums.unwrap(), [5.0, 5.0]);
 
     let mut done = 0;
-    let count = |progress: &ndferry::Progress| done += u32::from(matches!(progress.event, Event::Done(_)));
+    let count =
+        |progress: &ndferry::Progress| done += u32::from(matches!(progress.event, Event::Done(_)));
     fork().progress(count).batch(2).prefetch(0).map(add, 0..10).unwrap();
     assert_eq!(done, 10);
     let sleep = |_: u8| thread::sleep(Duration::from_secs(600));
@@ -260,7 +292,9 @@ fn every_verb_and_option_works() {
     let recycled = Pool::builder().workers(1).recycle_after(2).fork().unwrap();
     let processes = recycled.map(|_: u8| std::process::id(), 0..4).unwrap();
     assert!(processes[0] == processes[1] && processes[1] != processes[2], "{processes:?}");
-    for builder in [Pool::builder().test_entry("x"), Pool::builder().backend(ndferry::Backend::Threads)] {
+    for builder in
+        [Pool::builder().test_entry("x"), Pool::builder().backend(ndferry::Backend::Threads)]
+    {
         assert!(builder.fork().unwrap_err().is_usage());
     }
 }
@@ -270,7 +304,8 @@ fn a_stream_takes_what_it_needs_and_ends_when_dropped() {
     let taken = std::cell::Cell::new(0u64);
     let items = (0..).inspect(|_| taken.set(taken.get() + 1));
     let state = Mutex::new(100);
-    let mut stream = fork_stream(2, items, |x: u64| (x + *state.lock().unwrap(), std::process::id())).unwrap();
+    let mut stream =
+        fork_stream(2, items, |x: u64| (x + *state.lock().unwrap(), std::process::id())).unwrap();
     let (first, worker) = stream.next().unwrap().unwrap();
     assert_eq!(first, 100);
     // Two workers, one batch of one ahead, and the item that is looked at.
@@ -300,7 +335,11 @@ fn a_dead_worker_costs_one_task_and_is_forked_anew() {
             match result {
                 Ok(sum) => assert_eq!(*sum, at as u64 + 5),
                 Err(error) => {
-                    assert_eq!((at, error.failure(), error.signal()), (7, Failure::Died, Some(9)), "{error}");
+                    assert_eq!(
+                        (at, error.failure(), error.signal()),
+                        (7, Failure::Died, Some(9)),
+                        "{error}"
+                    );
                 }
             }
         }
@@ -332,8 +371,11 @@ fn a_panic_tells_its_place_and_spoils_no_other_task() {
                 Err(error) => {
                     assert!(at % 4 == 0 && error.failure() == Failure::Panic, "{at}: {error}");
                     let text = error.to_string();
-                    let parts =
-                        [format!("{at} can be divided"), "tests/fork.rs:".into(), "spoils_no_other_task".into()];
+                    let parts = [
+                        format!("{at} can be divided"),
+                        "tests/fork.rs:".into(),
+                        "spoils_no_other_task".into(),
+                    ];
                     assert!(parts.iter().all(|part| text.contains(part)), "{text}");
                 }
             }
@@ -347,15 +389,19 @@ fn a_panic_tells_its_place_and_spoils_no_other_task() {
     *left.get_mut() = 1;
     // Tried again in another fork, it finds the state as it was.
     let calls = Pool::builder().workers(1).fork().unwrap().retries(1).keep_going();
-    let results = calls.map(|x: u64| assert!(left.replace(0) == 1 && x == 0, "twice"), [0, 1, 0]).unwrap();
-    let twice = |result: &Result<(), _>| result.as_ref().is_err_and(|error: &ndferry::TaskError| error.attempt() == 2);
+    let results =
+        calls.map(|x: u64| assert!(left.replace(0) == 1 && x == 0, "twice"), [0, 1, 0]).unwrap();
+    let twice = |result: &Result<(), _>| {
+        result.as_ref().is_err_and(|error: &ndferry::TaskError| error.attempt() == 2)
+    };
     assert!(results[0].is_ok() && twice(&results[1]), "{results:?}");
 }
 
 // P3
 fn a_task_that_takes_too_long_is_killed() {
     let state = Mutex::new(());
-    let calls = Pool::builder().workers(2).fork().unwrap().timeout(Duration::from_secs(1)).keep_going();
+    let calls =
+        Pool::builder().workers(2).fork().unwrap().timeout(Duration::from_secs(1)).keep_going();
     let sleep = |x: u64| {
         let _state = state.lock().unwrap();
         if x == 1 {
@@ -371,7 +417,8 @@ fn a_task_that_takes_too_long_is_killed() {
 // E2 E4
 fn an_error_is_told_as_it_is() {
     let call = || Pool::builder().workers(2).fork().unwrap();
-    let error = call().try_map(|text: String| text.parse::<u8>(), ["1".into(), "x".into()]).unwrap_err();
+    let error =
+        call().try_map(|text: String| text.parse::<u8>(), ["1".into(), "x".into()]).unwrap_err();
     let error = error.task_error().unwrap();
     assert_eq!((error.failure(), error.index()), (Failure::Error, 1));
     assert!(error.to_string().contains("invalid digit"), "{error}");
@@ -399,8 +446,9 @@ fn an_error_is_told_as_it_is() {
         )
         .unwrap_err();
     assert_eq!(error.task_error().unwrap().signal(), Some(6));
-    let results =
-        fork_map(2, ["1", "x"].map(String::from), |text: String| text.parse::<u8>().map_err(|e| e.to_string()));
+    let results = fork_map(2, ["1", "x"].map(String::from), |text: String| {
+        text.parse::<u8>().map_err(|e| e.to_string())
+    });
     assert!(results.unwrap()[1].is_err());
 }
 
@@ -409,7 +457,10 @@ fn files(folder: &Path) -> usize {
     let Ok(entries) = fs::read_dir(folder) else {
         return 0;
     };
-    entries.filter_map(Result::ok).map(|entry| if entry.path().is_dir() { files(&entry.path()) } else { 1 }).sum()
+    entries
+        .filter_map(Result::ok)
+        .map(|entry| if entry.path().is_dir() { files(&entry.path()) } else { 1 })
+        .sum()
 }
 
 // S1 P4
@@ -432,7 +483,11 @@ fn arrays_travel_through_the_store() {
         for (products, again, back) in [0, 1, 3].map(|at| results[at].as_ref().unwrap()) {
             assert_eq!((products[0], products[299_999], products.len()), (6.0, 6.0, 300_000));
             assert_eq!((again.sum(), back.sum()), (600_000.0, 900_000.0));
-            assert_eq!(products.why_not_mapped().is_none(), byte_order == ByteOrder::NATIVE, "{byte_order}");
+            assert_eq!(
+                products.why_not_mapped().is_none(),
+                byte_order == ByteOrder::NATIVE,
+                "{byte_order}"
+            );
         }
         assert!(!store.files().unwrap().is_empty());
         drop((results, captured, sent));
@@ -518,7 +573,10 @@ fn nothing_inherited_is_dropped_in_a_worker() {
         static KEPT: RefCell<Option<Tells>> = const { RefCell::new(None) };
     }
     KEPT.set(Some(Tells(path.clone())));
-    assert_eq!(fork_map(2, 0..10, |x: u8| x + u8::from(tells.0.exists())).unwrap(), (0..10).collect::<Vec<_>>());
+    assert_eq!(
+        fork_map(2, 0..10, |x: u8| x + u8::from(tells.0.exists())).unwrap(),
+        (0..10).collect::<Vec<_>>()
+    );
     assert!(!path.exists());
     drop((tells, KEPT.take()));
     let own = format!("{}\n", std::process::id());
@@ -536,13 +594,16 @@ fn a_worker_keeps_the_users_descriptors_and_no_others() {
             .unwrap()
             .filter_map(|entry| Some(fs::read_link(entry.ok()?.path()).ok()?.to_str()?.to_owned()))
             .collect();
-        let mut sockets: Vec<_> = open.iter().filter(|file| file.starts_with("socket:")).cloned().collect();
+        let mut sockets: Vec<_> =
+            open.iter().filter(|file| file.starts_with("socket:")).cloned().collect();
         sockets.sort();
         sockets.dedup();
         // Its own channel, and what the user has opened.
-        let keeps = [mine.as_raw_fd(), theirs.as_raw_fd()].map(|fd| fs::read_link(format!("/proc/self/fd/{fd}")));
+        let keeps = [mine.as_raw_fd(), theirs.as_raw_fd()]
+            .map(|fd| fs::read_link(format!("/proc/self/fd/{fd}")));
         let keeps = keeps.map(|link| sockets.contains(&link.unwrap().to_str().unwrap().to_owned()));
-        let locks = ["lock", "journal"].map(|name| open.contains(&home.join(name).to_str().unwrap().to_owned()));
+        let locks = ["lock", "journal"]
+            .map(|name| open.contains(&home.join(name).to_str().unwrap().to_owned()));
         (sockets.len(), keeps, locks)
     });
     assert_eq!(workers.unwrap(), [(3, [true, true], [false, false]); 4]);
@@ -580,7 +641,10 @@ fn what_belongs_to_the_parent_is_refused_in_a_task() {
     });
     let errors = errors.unwrap();
     assert_eq!(errors[0].len(), 4);
-    assert!(errors[0].iter().all(|error| error.contains("the process that this one was forked from")), "{errors:?}");
+    assert!(
+        errors[0].iter().all(|error| error.contains("the process that this one was forked from")),
+        "{errors:?}"
+    );
     let (_, pool, array, stream) = kept.take().unwrap();
     assert_eq!(store.files().unwrap(), files);
     assert!(files[0].exists());
@@ -601,7 +665,8 @@ fn a_task_can_have_workers_of_its_own() {
     assert_eq!(sums.unwrap(), [Ok(31), Ok(42)]);
     let sums = fork_map(2, [1, 2], |x: u64| {
         let local = Mutex::new(x);
-        let sums = fork_map(2, [1, 2, 3], |y: u64| *base.lock().unwrap() * *local.lock().unwrap() + y);
+        let sums =
+            fork_map(2, [1, 2, 3], |y: u64| *base.lock().unwrap() * *local.lock().unwrap() + y);
         sums.map(|sums| sums.iter().sum::<u64>()).map_err(|error| error.to_string())
     });
     assert_eq!(sums.unwrap(), [Ok(36), Ok(66)]);
@@ -613,7 +678,8 @@ fn a_task_of_a_pool_can_fork() {
     let sums = pool.try_map(
         |x: u64| {
             let local = Mutex::new(x);
-            fork_map(2, 0..10, |y: u64| *local.lock().unwrap() + y).map(|sums| sums.iter().sum::<u64>())
+            fork_map(2, 0..10, |y: u64| *local.lock().unwrap() + y)
+                .map(|sums| sums.iter().sum::<u64>())
         },
         [1, 2, 3],
     );
@@ -621,7 +687,9 @@ fn a_task_of_a_pool_can_fork() {
 }
 
 fn children(parent: u32) -> Vec<u32> {
-    let listed = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let listed = fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     listed
         .filter(|process: &u32| {
             let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
@@ -634,13 +702,17 @@ fn children(parent: u32) -> Vec<u32> {
 fn lives(process: u32) -> bool {
     // A zombie has ended; whoever should have waited for it is dead.
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with('Z'))
+    stat.rsplit(')')
+        .next()
+        .is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with('Z'))
 }
 
 // S1 E7
 fn a_parent_that_dies_leaves_no_process_and_no_file() {
     // Where it is ignored, as in the background of a script, nobody dies of it.
-    let deadly = [Signal::KILL, Signal::TERM, Signal::INT].into_iter().filter(|signal| !processes::ignores(*signal));
+    let deadly = [Signal::KILL, Signal::TERM, Signal::INT]
+        .into_iter()
+        .filter(|signal| !processes::ignores(*signal));
     for signal in deadly {
         let folder = tempfile::tempdir().unwrap();
         let mut program = part("program_that_dies")
@@ -663,7 +735,9 @@ fn a_parent_that_dies_leaves_no_process_and_no_file() {
         kill_process(Pid::from_raw(program.id().try_into().unwrap()).unwrap(), signal).unwrap();
         program.wait().unwrap();
         eventually("everything is gone", || {
-            !processes.iter().any(|&process| lives(process)) && files(folder.path()) == 0 && !home.exists()
+            !processes.iter().any(|&process| lives(process))
+                && files(folder.path()) == 0
+                && !home.exists()
         });
     }
 }

@@ -10,7 +10,8 @@ use std::{
 };
 
 use ndferry::{
-    ArrayFile, ByteOrder, Compression, DType, DumpOptions, Mapping, OpenOptions, Order, RawLayout, SharedArray,
+    ArrayFile, ByteOrder, Compression, DType, DumpOptions, Mapping, OpenOptions, Order, RawLayout,
+    SharedArray,
     ndarray::{Array2, Ix1, Ix2, s},
 };
 
@@ -66,7 +67,9 @@ fn write(folder: &Path, array: &SharedArray<f64, Ix2>, options: &DumpOptions) ->
 
 /// Looks at every page of an array.
 fn look_at(array: &SharedArray<f64, Ix2>) {
-    assert!(array.as_slice_memory_order().unwrap().iter().step_by(512).all(|&element| element == 1.0));
+    assert!(
+        array.as_slice_memory_order().unwrap().iter().step_by(512).all(|&element| element == 1.0)
+    );
 }
 
 /// A file of zeros that takes no room.
@@ -90,7 +93,9 @@ fn native_arrays_cost_nothing_and_others_themselves(folder: &Path) {
         for path in write(folder, &array, &DumpOptions::new().byte_order(byte_order)) {
             let mappable = ndferry::open(&path).unwrap().arrays()[0].mappable();
             let forbidden = OpenOptions::new().mapping(Mapping::Forbidden);
-            for (how, options, whole_file) in [("mapped", OpenOptions::new(), 0), ("read", forbidden, SIZE)] {
+            for (how, options, whole_file) in
+                [("mapped", OpenOptions::new(), 0), ("read", forbidden, SIZE)]
+            {
                 let expected = whole_file + if mappable { 0 } else { SIZE };
                 let peak = peak_of(|| {
                     let file = options.open(&path).unwrap();
@@ -98,7 +103,11 @@ fn native_arrays_cost_nothing_and_others_themselves(folder: &Path) {
                     look_at(&array);
                     (file, array)
                 });
-                assert!(peak.abs_diff(expected) < NOTHING, "{}, {byte_order}, {how}: {peak} more", path.display());
+                assert!(
+                    peak.abs_diff(expected) < NOTHING,
+                    "{}, {byte_order}, {how}: {peak} more",
+                    path.display()
+                );
             }
         }
         // As values. What comes from elsewhere is in memory, for there is nothing to map.
@@ -112,11 +121,15 @@ fn native_arrays_cost_nothing_and_others_themselves(folder: &Path) {
         });
         assert!(peak.abs_diff(swapped) < NOTHING, "value in {byte_order}: {peak} more");
         let peak = peak_of(|| {
-            let array = ndferry::from_reader(File::open(&path).unwrap().chain(io::empty())).unwrap();
+            let array =
+                ndferry::from_reader(File::open(&path).unwrap().chain(io::empty())).unwrap();
             look_at(&array);
             array
         });
-        assert!(peak.abs_diff(SIZE + swapped) < NOTHING, "from a reader, in {byte_order}: {peak} more");
+        assert!(
+            peak.abs_diff(SIZE + swapped) < NOTHING,
+            "from a reader, in {byte_order}: {peak} more"
+        );
     }
 }
 
@@ -147,7 +160,9 @@ fn writing_costs_a_few_blocks(folder: &Path) {
         let peak = peak_of(|| options.dump(&path, &("value", &plain)).unwrap());
         assert!(peak < BLOCKS, "in a value, {name}: {peak} bytes more");
     }
-    let peak = peak_of(|| new().checksums(false).to_writer(io::sink(), &("value", &plain, &turned)).unwrap());
+    let peak = peak_of(|| {
+        new().checksums(false).to_writer(io::sink(), &("value", &plain, &turned)).unwrap()
+    });
     assert!(peak < BLOCKS, "to a writer: {peak} bytes more");
 }
 
@@ -172,8 +187,12 @@ fn converting_costs_a_few_blocks_and_what_is_decompressed(folder: &Path) {
         new().compress(Compression::Zstd(1)).dump(&packed, &[&array, &array]).unwrap();
         let file = ndferry::open(&packed).unwrap();
         for name in ["a.npz", "a.ferry"] {
-            let peak = peak_of(|| ndferry::convert(&file, None, folder.join(name), &new()).unwrap());
-            assert!(peak.abs_diff(64 * MIB) < BLOCKS, "two that are compressed, to {name}: {peak} bytes more");
+            let peak =
+                peak_of(|| ndferry::convert(&file, None, folder.join(name), &new()).unwrap());
+            assert!(
+                peak.abs_diff(64 * MIB) < BLOCKS,
+                "two that are compressed, to {name}: {peak} bytes more"
+            );
         }
     }
 }

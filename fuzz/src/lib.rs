@@ -11,7 +11,8 @@ const LIMIT: u64 = 1 << 20;
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target by its name, which is that of its corpus and of its file in `fuzz_targets` as well.
-pub const TARGETS: [(&str, Target); 4] = [("file", file), ("container", container), ("dtype", dtype), ("raw", raw)];
+pub const TARGETS: [(&str, Target); 4] =
+    [("file", file), ("container", container), ("dtype", dtype), ("raw", raw)];
 
 /// A file of any format that is recognised by its content.
 pub fn file(bytes: &[u8]) -> bool {

@@ -4,7 +4,9 @@ use std::{borrow::Cow, fmt, ops::Range, sync::Arc};
 
 use ndarray::{ArrayView, Dimension, IxDyn, ShapeBuilder};
 
-use super::{Layout, Memory, Order, SharedArray, Source, Storage, WhyNotMapped, gather, layout::Short};
+use super::{
+    Layout, Memory, Order, SharedArray, Source, Storage, WhyNotMapped, gather, layout::Short,
+};
 use crate::{
     ByteOrder, DType, Element, Error, Result, Scalar,
     dtype::{CastError, Escaped},
@@ -131,10 +133,9 @@ impl AnyArray {
     ///
     /// Where the elements do not lie side by side (a slice of a larger array).
     pub fn flatten(&self) -> Result<Self> {
-        let layout = self
-            .layout
-            .flattened()
-            .ok_or_else(|| Error::usage("the elements do not lie side by side and cannot be flattened in place"))?;
+        let layout = self.layout.flattened().ok_or_else(|| {
+            Error::usage("the elements do not lie side by side and cannot be flattened in place")
+        })?;
         Ok(Self { layout, ..self.clone() })
     }
 
@@ -196,7 +197,9 @@ impl AnyArray {
 
     /// The bytes of all elements, in the order given: no copy where they already lie that way.
     pub(crate) fn bytes_in(&self, order: Order) -> Cow<'_, [u8]> {
-        if self.layout.order() == Some(order) || (self.shape().len() <= 1 && self.layout.order().is_some()) {
+        if self.layout.order() == Some(order)
+            || (self.shape().len() <= 1 && self.layout.order().is_some())
+        {
             return Cow::Borrowed(self.occupied());
         }
         let mut bytes = Vec::with_capacity(self.nbytes());
@@ -231,7 +234,11 @@ impl AnyArray {
     /// Where there is no memory for the copy.
     pub fn in_byte_order(&self, byte_order: ByteOrder) -> Result<Self> {
         let dtype = self.dtype.with_byte_order(byte_order);
-        if dtype == self.dtype { Ok(self.clone()) } else { self.copied_as(dtype, WhyNotMapped::ForeignByteOrder) }
+        if dtype == self.dtype {
+            Ok(self.clone())
+        } else {
+            self.copied_as(dtype, WhyNotMapped::ForeignByteOrder)
+        }
     }
 
     /// A native-order copy in a buffer of its own; memory order is kept where there is one.
@@ -264,7 +271,9 @@ impl AnyArray {
         SharedArray::over(Arc::clone(&self.memory), |bytes| {
             let elements = A::cast(&bytes[low..high]).map_err(|error| match error {
                 CastError::Value => Error::invalid("is bool, and some byte is neither 0 nor 1"),
-                CastError::Misaligned | CastError::Length => Error::invalid("does not lie at an element's address"),
+                CastError::Misaligned | CastError::Length => {
+                    Error::invalid("does not lie at an element's address")
+                }
             })?;
             strided(elements, &self.layout)
         })
@@ -273,14 +282,16 @@ impl AnyArray {
 
 /// A view of `elements`, which begin at the lowest element of `layout`, whose steps are whole elements.
 fn strided<'a, A, D: Dimension>(elements: &'a [A], layout: &Layout) -> Result<ArrayView<'a, A, D>> {
-    let dimension =
-        |values: &[usize]| D::from_dimension(&IxDyn(values)).expect("the number of axes was compared before");
+    let dimension = |values: &[usize]| {
+        D::from_dimension(&IxDyn(values)).expect("the number of axes was compared before")
+    };
     if layout.len() == 0 {
         return ArrayView::from_shape(dimension(layout.shape()), &[])
             .map_err(|error| Error::invalid(format!("shape {}: {error}", Short(layout.shape()))));
     }
     // ndarray takes strides that are not negative; the axes that run backwards are turned round after.
-    let ahead: Vec<usize> = layout.strides().iter().map(|stride| stride.unsigned_abs() / size_of::<A>()).collect();
+    let ahead: Vec<usize> =
+        layout.strides().iter().map(|stride| stride.unsigned_abs() / size_of::<A>()).collect();
     let shape = dimension(layout.shape()).strides(dimension(&ahead));
     let mut view = ArrayView::from_shape(shape, elements)
         .map_err(|error| Error::invalid(format!("shape {}: {error}", Short(layout.shape()))))?;

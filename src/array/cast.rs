@@ -107,9 +107,11 @@ impl<A: Element, D: Dimension> KeptMut<A, D> {
                 [] => Ok(&mut [][..]),
                 some => A::cast_mut(some),
             };
-            let elements = elements.map_err(|error| Error::invalid(format!("elements to be written: {error:?}")))?;
-            ArrayViewMut::from_shape(shape, elements)
-                .map_err(|error| Error::invalid(format!("a view of elements to be written: {error}")))
+            let elements = elements
+                .map_err(|error| Error::invalid(format!("elements to be written: {error:?}")))?;
+            ArrayViewMut::from_shape(shape, elements).map_err(|error| {
+                Error::invalid(format!("a view of elements to be written: {error}"))
+            })
         })
     }
 
@@ -133,12 +135,16 @@ impl<A: Element, D: Dimension> KeptMut<A, D> {
     {
         let size = size_of::<A>();
         let layout = Layout::contiguous(shape, order, size)?.slice_axis(axis, range)?;
-        let unfit = |what: &str| Error::invalid(format!("part of shape {}: {what}", Short(layout.shape())));
+        let unfit =
+            |what: &str| Error::invalid(format!("part of shape {}: {what}", Short(layout.shape())));
         if layout.len() == 0 {
             return Err(unfit("it has no elements"));
         }
-        let dimension = |values: &[usize]| D::from_dimension(&IxDyn(values)).ok_or_else(|| unfit("of other axes"));
-        let strides: Vec<_> = layout.strides().iter().map(|stride| stride.unsigned_abs() / size).collect();
+        let dimension = |values: &[usize]| {
+            D::from_dimension(&IxDyn(values)).ok_or_else(|| unfit("of other axes"))
+        };
+        let strides: Vec<_> =
+            layout.strides().iter().map(|stride| stride.unsigned_abs() / size).collect();
         let strided = dimension(layout.shape())?.strides(dimension(&strides)?);
         let (low, high) = layout.extent();
         let map = map(low..high)?;
@@ -152,7 +158,9 @@ impl<A: Element, D: Dimension> KeptMut<A, D> {
         // contiguous one, with no stride below zero. The bytes stay while `map` lives, which is stored beside the view and
         // lends them to nobody else. Any bytes are an element (`Pod`). That nobody else reaches these elements is the
         // caller's promise; no reference is made to what lies between them.
-        let view = unsafe { RawArrayViewMut::from_shape_ptr(strided, at).deref_into_view_mut::<'static>() };
+        let view = unsafe {
+            RawArrayViewMut::from_shape_ptr(strided, at).deref_into_view_mut::<'static>()
+        };
         Ok(Self { view, map })
     }
 
@@ -164,9 +172,19 @@ impl<A: Element, D: Dimension> KeptMut<A, D> {
     /// Where the view has come to look elsewhere.
     pub(crate) fn layout(&self) -> Result<Layout> {
         let (size, (length, at)) = (size_of::<A>(), self.map.pointer());
-        let bytes = if self.view.is_empty() { Some(0) } else { self.view.as_ptr().addr().checked_sub(at.addr()) };
+        let bytes = if self.view.is_empty() {
+            Some(0)
+        } else {
+            self.view.as_ptr().addr().checked_sub(at.addr())
+        };
         let bytes = bytes.ok_or_else(|| Error::usage("the array looks at elements of another"))?;
-        Layout::strided(self.view.shape(), &super::in_bytes::<A>(self.view.strides()), bytes, length, size)
+        Layout::strided(
+            self.view.shape(),
+            &super::in_bytes::<A>(self.view.strides()),
+            bytes,
+            length,
+            size,
+        )
     }
 
     pub(crate) fn array(&self) -> &ArrayRef<A, D> {

@@ -76,7 +76,11 @@ mod tests {
                 flipped.into_dyn(),
                 array.slice(s![1, 2, ..]).broadcast((3, 2, 6)).unwrap().into_dyn(),
             ] {
-                assert_eq!(gathered(&view, all), view.iter().copied().collect::<Vec<_>>(), "{view:?}");
+                assert_eq!(
+                    gathered(&view, all),
+                    view.iter().copied().collect::<Vec<_>>(),
+                    "{view:?}"
+                );
             }
         }
     }

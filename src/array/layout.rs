@@ -155,16 +155,27 @@ impl Layout {
     /// Where there is no such axis, or the range leaves it.
     pub(crate) fn slice_axis(&self, axis: usize, range: std::ops::Range<usize>) -> Result<Self> {
         let Some(&length) = self.shape.get(axis) else {
-            return Err(Error::usage(format!("axis {axis} of an array with {} axes", self.shape.len())));
+            return Err(Error::usage(format!(
+                "axis {axis} of an array with {} axes",
+                self.shape.len()
+            )));
         };
         if range.start > range.end || range.end > length {
-            return Err(Error::usage(format!("range {range:?} of axis {axis}, which has {length} elements")));
+            return Err(Error::usage(format!(
+                "range {range:?} of axis {axis}, which has {length} elements"
+            )));
         }
         let mut part = self.clone();
         part.shape[axis] = range.len();
         part.length = part.shape.iter().product();
         if part.length == 0 {
-            return Self::strided(&part.shape, &part.strides, self.start, self.start, self.item_size);
+            return Self::strided(
+                &part.shape,
+                &part.strides,
+                self.start,
+                self.start,
+                self.item_size,
+            );
         }
         part.start = (self.start as isize + range.start as isize * self.strides[axis]) as usize;
         Ok(part)
@@ -181,7 +192,11 @@ impl Layout {
     /// The elements in one row, as they lie in memory; `None` where they do not lie side by side.
     pub(crate) fn flattened(&self) -> Option<Self> {
         self.order()?;
-        Some(Self { shape: vec![self.length], strides: vec![self.item_size as isize], ..self.clone() })
+        Some(Self {
+            shape: vec![self.length],
+            strides: vec![self.item_size as isize],
+            ..self.clone()
+        })
     }
 
     /// A part of each element: an array of `shape` in C order, of elements of `item_size` bytes, `offset` bytes from its start. The
@@ -190,9 +205,17 @@ impl Layout {
     /// # Errors
     ///
     /// Where elements without bytes are too many to count.
-    pub(crate) fn within_elements(&self, offset: usize, shape: &[usize], item_size: usize) -> Result<Self> {
+    pub(crate) fn within_elements(
+        &self,
+        offset: usize,
+        shape: &[usize],
+        item_size: usize,
+    ) -> Result<Self> {
         let part = Self::contiguous(shape, Order::C, item_size)?;
-        debug_assert!(offset + part.length * item_size <= self.item_size, "the part lies within an element");
+        debug_assert!(
+            offset + part.length * item_size <= self.item_size,
+            "the part lies within an element"
+        );
         let shape = [&*self.shape, shape].concat();
         let length = checked_length(&shape, item_size)?;
         let strides = [&*self.strides, &*part.strides].concat();
@@ -204,7 +227,8 @@ impl Layout {
     /// Whether an array of elements of `size` bytes can step from each element to the next, wherever it begins.
     pub(crate) fn steps_by(&self, size: usize) -> bool {
         let stepped = self.shape.iter().zip(&self.strides).filter(|(axis, _)| **axis > 1);
-        self.length == 0 || stepped.map(|(_, stride)| stride.unsigned_abs()).all(|stride| stride % size == 0)
+        self.length == 0
+            || stepped.map(|(_, stride)| stride.unsigned_abs()).all(|stride| stride % size == 0)
     }
 
     pub(crate) fn item_size(&self) -> usize {
@@ -281,12 +305,19 @@ mod tests {
     fn fields_lie_within_the_elements_of_their_array() {
         let records = Layout::contiguous(&[2, 5], Order::F, 12).unwrap();
         let field = records.within_elements(3, &[2], 4).unwrap();
-        assert_eq!((field.shape(), field.strides(), field.start()), (&[2, 5, 2][..], &[12, 24, 4][..], 3));
+        assert_eq!(
+            (field.shape(), field.strides(), field.start()),
+            (&[2, 5, 2][..], &[12, 24, 4][..], 3)
+        );
         assert_eq!((field.extent(), field.order()), ((3, 119), None));
         assert!(field.steps_by(4) && !field.steps_by(8));
         assert!(field.slice_axis(0, 1..2).unwrap().slice_axis(2, 0..1).unwrap().steps_by(8));
         assert_eq!(
-            Layout::contiguous(&[1], Order::C, 12).unwrap().within_elements(0, &[3], 4).unwrap().order(),
+            Layout::contiguous(&[1], Order::C, 12)
+                .unwrap()
+                .within_elements(0, &[3], 4)
+                .unwrap()
+                .order(),
             Some(Order::C)
         );
         let nothing = Layout::contiguous(&[1 << 40], Order::C, 8).unwrap();

@@ -65,8 +65,18 @@ struct Place {
 }
 
 impl Memory {
-    pub(crate) fn new(storage: Storage, source: Option<Source>, why_not_mapped: Option<WhyNotMapped>) -> Arc<Self> {
-        Arc::new(Self { storage, source, why_not_mapped, of_records: false, places: Mutex::default() })
+    pub(crate) fn new(
+        storage: Storage,
+        source: Option<Source>,
+        why_not_mapped: Option<WhyNotMapped>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            storage,
+            source,
+            why_not_mapped,
+            of_records: false,
+            places: Mutex::default(),
+        })
     }
 
     /// The same bytes for an array of a field, in this byte order. Where they lie in a store is not known of it: what is noted
@@ -76,7 +86,9 @@ impl Memory {
             Storage::Map { map, range, private } => {
                 Storage::Map { map: Arc::clone(map), range: range.clone(), private: *private }
             }
-            Storage::Buffer { buffer, range } => Storage::Buffer { buffer: Arc::clone(buffer), range: range.clone() },
+            Storage::Buffer { buffer, range } => {
+                Storage::Buffer { buffer: Arc::clone(buffer), range: range.clone() }
+            }
             Storage::Vector(vector) => {
                 let buffer = Arc::new(Buffer::copy_of(vector.bytes())?);
                 Storage::Buffer { range: 0..vector.bytes().len(), buffer }
@@ -87,7 +99,13 @@ impl Memory {
             source.byte_order = byte_order;
         }
         let why_not_mapped = self.why_not_mapped;
-        Ok(Arc::new(Self { storage, source, why_not_mapped, of_records: true, places: Mutex::default() }))
+        Ok(Arc::new(Self {
+            storage,
+            source,
+            why_not_mapped,
+            of_records: true,
+            places: Mutex::default(),
+        }))
     }
 
     pub(crate) fn is_of_records(&self) -> bool {
@@ -95,7 +113,11 @@ impl Memory {
     }
 
     /// A buffer of its own.
-    pub(crate) fn owned(buffer: Buffer, source: Option<Source>, why_not_mapped: WhyNotMapped) -> Arc<Self> {
+    pub(crate) fn owned(
+        buffer: Buffer,
+        source: Option<Source>,
+        why_not_mapped: WhyNotMapped,
+    ) -> Arc<Self> {
         let range = 0..buffer.as_ref().len();
         let buffer = Arc::new(buffer);
         Self::new(Storage::Buffer { buffer, range }, source, Some(why_not_mapped))

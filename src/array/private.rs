@@ -21,11 +21,19 @@ pub struct CopyOnWrite<A: Element, D: Dimension> {
 
 impl<A: Element, D: Dimension> CopyOnWrite<A, D> {
     /// The array of `layout` in `order` in `map`.
-    pub(crate) fn new(map: WritableMap, layout: &Layout, order: Order, source: Source) -> Result<Self> {
+    pub(crate) fn new(
+        map: WritableMap,
+        layout: &Layout,
+        order: Order,
+        source: Source,
+    ) -> Result<Self> {
         let shape = D::from_dimension(&IxDyn(layout.shape())).ok_or_else(|| {
             let axes = D::NDIM.unwrap_or(0);
             let found = layout.shape().len();
-            Error::invalid(format!("has {found} axes, shape {}; {axes} were asked for", Short(layout.shape())))
+            Error::invalid(format!(
+                "has {found} axes, shape {}; {axes} were asked for",
+                Short(layout.shape())
+            ))
         })?;
         Ok(Self { elements: KeptMut::whole(map, shape.set_f(order == Order::F))?, source })
     }

@@ -27,9 +27,16 @@ impl AnyArray {
         let layout = Layout::contiguous(shape, order, dtype.item_size())?;
         let needed = layout.len() * dtype.item_size();
         if needed != bytes.len() {
-            return Err(Error::usage(format!("the array takes {needed} bytes, {} were given", bytes.len())));
+            return Err(Error::usage(format!(
+                "the array takes {needed} bytes, {} were given",
+                bytes.len()
+            )));
         }
-        Self::new(Memory::owned(Buffer::copy_of(bytes)?, None, WhyNotMapped::InMemory), dtype, layout)
+        Self::new(
+            Memory::owned(Buffer::copy_of(bytes)?, None, WhyNotMapped::InMemory),
+            dtype,
+            layout,
+        )
     }
 
     /// The array of one field of structured elements, by its name; a field of a field by both, joined by a dot. A dot or a backslash
@@ -65,8 +72,13 @@ impl AnyArray {
                 )));
             };
             let Some(field) = fields.get(&name) else {
-                let known: Vec<_> = fields.iter().take(10).map(|field| Quoted(field.name()).to_string()).collect();
-                return Err(Error::usage(format!("has no field {}; there are {}", Quoted(&name), known.join(", "))));
+                let known: Vec<_> =
+                    fields.iter().take(10).map(|field| Quoted(field.name()).to_string()).collect();
+                return Err(Error::usage(format!(
+                    "has no field {}; there are {}",
+                    Quoted(&name),
+                    known.join(", ")
+                )));
             };
             part = part.part(field)?;
         }
@@ -75,7 +87,8 @@ impl AnyArray {
 
     fn part(&self, field: &Field) -> Result<Self> {
         let dtype = field.dtype().clone();
-        let layout = self.layout.within_elements(field.offset(), field.shape(), dtype.item_size())?;
+        let layout =
+            self.layout.within_elements(field.offset(), field.shape(), dtype.item_size())?;
         Self::new(self.memory.for_field(dtype.byte_order())?, dtype, layout)
     }
 
@@ -116,9 +129,9 @@ impl AnyArray {
         };
         Ok(self.elements().enumerate().map(move |(at, bytes)| {
             let text = match characters {
-                None => {
-                    std::str::from_utf8(without_end(bytes, &[0])).map(str::to_owned).map_err(|error| error.to_string())
-                }
+                None => std::str::from_utf8(without_end(bytes, &[0]))
+                    .map(str::to_owned)
+                    .map_err(|error| error.to_string()),
                 Some(byte_order) => decoded(bytes, byte_order),
             };
             text.map_err(|reason| Error::invalid(format!("element {at} is not text: {reason}")))
@@ -200,7 +213,8 @@ fn without_end<'a>(bytes: &'a [u8], zero: &[u8]) -> &'a [u8] {
 }
 
 fn decoded(bytes: &[u8], byte_order: ByteOrder) -> Result<String, String> {
-    let characters = without_end(bytes, &[0; ElementKind::CHARACTER]).chunks_exact(ElementKind::CHARACTER);
+    let characters =
+        without_end(bytes, &[0; ElementKind::CHARACTER]).chunks_exact(ElementKind::CHARACTER);
     let character = |bytes: &[u8]| {
         let bytes = bytes.try_into().expect("chunks are of this size");
         let number = match byte_order {
@@ -228,19 +242,24 @@ impl PartialEq for AnyArray {
                 these.len() == those.len()
                     && these.iter().zip(those.iter()).all(|(this, that)| {
                         let parts = (self.part(this), other.part(that));
-                        this.name() == that.name() && matches!(parts, (Ok(this), Ok(that)) if this == that)
+                        this.name() == that.name()
+                            && matches!(parts, (Ok(this), Ok(that)) if this == that)
                     })
             }
             (this, that) if this != that => false,
-            (ElementKind::DateTime(_) | ElementKind::TimeDelta(_), _) => match (self.counts::<IxDyn>(), other.counts())
-            {
-                (Ok(this), Ok(that)) => this == that && this.iter().all(|&count| count != TimeUnit::NAT),
-                _ => false,
-            },
+            (ElementKind::DateTime(_) | ElementKind::TimeDelta(_), _) => {
+                match (self.counts::<IxDyn>(), other.counts()) {
+                    (Ok(this), Ok(that)) => {
+                        this == that && this.iter().all(|&count| count != TimeUnit::NAT)
+                    }
+                    _ => false,
+                }
+            }
             // Of elements without bytes there may be more than anybody can count.
             _ if self.dtype.item_size() == 0 => true,
             (ElementKind::Text(_), _) => {
-                let in_one_order = self.dtype.byte_order().map(|byte_order| other.in_byte_order(byte_order));
+                let in_one_order =
+                    self.dtype.byte_order().map(|byte_order| other.in_byte_order(byte_order));
                 matches!(in_one_order, Some(Ok(other)) if self.elements().eq(other.elements()))
             }
             _ => self.elements().eq(other.elements()),
@@ -248,6 +267,9 @@ impl PartialEq for AnyArray {
     }
 }
 
-fn equal<A: Element>(this: Result<SharedArray<A, IxDyn>>, that: Result<SharedArray<A, IxDyn>>) -> bool {
+fn equal<A: Element>(
+    this: Result<SharedArray<A, IxDyn>>,
+    that: Result<SharedArray<A, IxDyn>>,
+) -> bool {
     matches!((this, that), (Ok(this), Ok(that)) if this == that)
 }

@@ -70,7 +70,10 @@ impl<A: Element, D: Dimension> SharedArray<A, D> {
     /// A copy as an ndarray `Array`, as `to_owned` is of any array of ndarray. (A second handle to the same elements is what
     /// `clone` gives.)
     #[must_use]
-    #[allow(clippy::should_implement_trait, reason = "ndarray's own name, with ndarray's own meaning")]
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "ndarray's own name, with ndarray's own meaning"
+    )]
     pub fn to_owned(&self) -> Array<A, D> {
         (**self).to_owned()
     }
@@ -81,7 +84,8 @@ impl<A: Element, D: Dimension> SharedArray<A, D> {
     pub fn into_owned(self) -> Array<A, D> {
         let any = self.to_any();
         let order = any.order();
-        let whole = Arc::ptr_eq(&any.memory, self.kept.memory()) && any.nbytes() == any.memory.bytes().len();
+        let whole = Arc::ptr_eq(&any.memory, self.kept.memory())
+            && any.nbytes() == any.memory.bytes().len();
         drop(any);
         let (Some(order), true) = (order, whole) else {
             return self.to_owned();
@@ -92,7 +96,9 @@ impl<A: Element, D: Dimension> SharedArray<A, D> {
             Err(memory) => return Self::rebuilt(shape, elements_of(memory.bytes())),
         };
         let elements = match memory {
-            Storage::Vector(vector) => *vector.into_any().downcast().expect("the array's own vector"),
+            Storage::Vector(vector) => {
+                *vector.into_any().downcast().expect("the array's own vector")
+            }
             other => elements_of(other.bytes()),
         };
         Self::rebuilt(shape, elements)
@@ -164,13 +170,21 @@ impl<A: Element, D: Dimension> Deref for SharedArray<A, D> {
 /// Takes the array over, in O(1).
 impl<A: Element, D: Dimension> From<Array<A, D>> for SharedArray<A, D> {
     fn from(array: Array<A, D>) -> Self {
-        let (shape, strides, length) = (array.shape().to_vec(), array.strides().to_vec(), array.len());
+        let (shape, strides, length) =
+            (array.shape().to_vec(), array.strides().to_vec(), array.len());
         let (elements, start) = array.into_raw_vec_and_offset();
         let start = start.unwrap_or(0);
         let (size, strides) = (size_of::<A>(), in_bytes::<A>(&strides));
-        let layout = Layout::strided(&shape, &strides, start * size, elements.len() * size, size_in::<A>(length))
-            .expect("an ndarray array lies within its vector");
-        let memory = Memory::new(Storage::Vector(Box::new(elements)), None, Some(WhyNotMapped::InMemory));
+        let layout = Layout::strided(
+            &shape,
+            &strides,
+            start * size,
+            elements.len() * size,
+            size_in::<A>(length),
+        )
+        .expect("an ndarray array lies within its vector");
+        let memory =
+            Memory::new(Storage::Vector(Box::new(elements)), None, Some(WhyNotMapped::InMemory));
         AnyArray { memory, dtype: DType::of::<A>(), layout }
             .to_array()
             .expect("a vector of elements is native and aligned")
@@ -275,7 +289,9 @@ mod tests {
     #[test]
     fn a_view_between_elements_is_still_right() {
         use num_complex::Complex;
-        let shared = SharedArray::from(Array::from_iter((0..4).map(|i| Complex::new(f64::from(i), -f64::from(i)))));
+        let shared = SharedArray::from(Array::from_iter(
+            (0..4).map(|i| Complex::new(f64::from(i), -f64::from(i))),
+        ));
         let between = shared.subview(|view| {
             let halves: &[f64] = bytemuck::cast_slice(view.to_slice().unwrap());
             ArrayView::from(bytemuck::cast_slice::<f64, Complex<f64>>(&halves[1..7]))

@@ -64,12 +64,20 @@ impl fmt::Display for WhyNotMapped {
         f.write_str(match self {
             Self::InMemory => "the array was made in memory",
             Self::Inline => "the array came inside a message, below the threshold for a segment",
-            Self::ForeignByteOrder => "the elements were in the other byte order and had to be swapped",
-            Self::Bool => "the bytes of a bool from a file must be checked, and may be changed after",
+            Self::ForeignByteOrder => {
+                "the elements were in the other byte order and had to be swapped"
+            }
+            Self::Bool => {
+                "the bytes of a bool from a file must be checked, and may be changed after"
+            }
             Self::Compressed => "the array is compressed in the file",
             Self::Read => "the file was read into memory, and not mapped",
-            Self::Misaligned => "the array's offset in the file is not a multiple of its elements' alignment",
-            Self::Distance => "the field's elements lie at distances that are no multiple of their size",
+            Self::Misaligned => {
+                "the array's offset in the file is not a multiple of its elements' alignment"
+            }
+            Self::Distance => {
+                "the field's elements lie at distances that are no multiple of their size"
+            }
         })
     }
 }

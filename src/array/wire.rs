@@ -109,7 +109,10 @@ where
 {
     type Error = Error;
 
-    fn next_element_seed<T: de::DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
+    fn next_element_seed<T: de::DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Error> {
         let Some(element) = self.elements.next() else {
             return Ok(None);
         };
@@ -164,7 +167,11 @@ impl<'de> Deserializer<'de> for Half {
         visitor.visit_f32(self.value)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
         visitor.visit_newtype_struct(IntoDeserializer::<Error>::into_deserializer(self.bits))
     }
 
@@ -203,7 +210,10 @@ impl<'de, A: Element> Deserialize<'de> for Data<A> {
                 write!(f, "a sequence of {}", A::SCALAR.rust_name())
             }
 
-            fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+            fn visit_newtype_struct<D: Deserializer<'de>>(
+                self,
+                deserializer: D,
+            ) -> Result<Self::Value, D::Error> {
                 match identical::<D, Handover>(deserializer) {
                     Ok(Handover(array)) => Ok(Data::Whole(array)),
                     Err(deserializer) => Vec::deserialize(deserializer).map(Data::Elements),
@@ -211,7 +221,8 @@ impl<'de, A: Element> Deserialize<'de> for Data<A> {
             }
 
             fn visit_seq<S: SeqAccess<'de>>(self, sequence: S) -> Result<Self::Value, S::Error> {
-                Vec::deserialize(de::value::SeqAccessDeserializer::new(sequence)).map(Data::Elements)
+                Vec::deserialize(de::value::SeqAccessDeserializer::new(sequence))
+                    .map(Data::Elements)
             }
         }
 
@@ -261,8 +272,12 @@ impl<'de, A: Element> Deserialize<'de> for Parts<A> {
                 })
             }
 
-            fn visit_seq<S: SeqAccess<'de>>(self, mut sequence: S) -> Result<Self::Value, S::Error> {
-                let missing = |at| S::Error::invalid_length(at, &"an array of version, shape and elements");
+            fn visit_seq<S: SeqAccess<'de>>(
+                self,
+                mut sequence: S,
+            ) -> Result<Self::Value, S::Error> {
+                let missing =
+                    |at| S::Error::invalid_length(at, &"an array of version, shape and elements");
                 check_version(sequence.next_element()?.ok_or_else(|| missing(0))?)?;
                 Ok(Parts {
                     dim: sequence.next_element()?.ok_or_else(|| missing(1))?,
@@ -283,7 +298,10 @@ impl<A: Element> Parts<A> {
                 let found = elements.len();
                 let array = ArrayD::from_shape_vec(self.dim.as_slice(), elements);
                 array.map(|array| SharedArray::from(array).to_any()).map_err(|_| {
-                    Error::invalid(format!("the value says shape {}, and has {found} elements", Short(&self.dim)))
+                    Error::invalid(format!(
+                        "the value says shape {}, and has {found} elements",
+                        Short(&self.dim)
+                    ))
                 })
             }
         }

@@ -307,7 +307,11 @@ impl RawArgs {
     /// What raw binary is said to hold; `None` where the file itself says what it is.
     pub fn layout(&self, order: Option<Order>) -> Option<RawLayout> {
         let (dtype, shape) = self.raw.clone().zip(self.shape.clone())?;
-        Some(RawLayout::new(dtype, shape.0).order(order.unwrap_or(Order::C)).offset(self.offset.unwrap_or(0)))
+        Some(
+            RawLayout::new(dtype, shape.0)
+                .order(order.unwrap_or(Order::C))
+                .offset(self.offset.unwrap_or(0)),
+        )
     }
 }
 
@@ -326,7 +330,9 @@ impl FromStr for Shape {
         let lengths = text.strip_suffix(',').unwrap_or(text).split(',');
         let length = |length: &str| match length.trim().parse() {
             Ok(length) => Ok(length),
-            Err(_) => Err(format!("`{length}` is no length; expected whole numbers with commas, as 33,41,25")),
+            Err(_) => Err(format!(
+                "`{length}` is no length; expected whole numbers with commas, as 33,41,25"
+            )),
         };
         Ok(Self(lengths.map(length).collect::<Result<_, _>>()?))
     }

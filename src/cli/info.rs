@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use indicatif::BinaryBytes;
-use ndferry::{ArrayFile, ArrayInfo, ByteOrder, DType, Fields, Format, OpenOptions, Order, Unreadable, WhyNotMapped};
+use ndferry::{
+    ArrayFile, ArrayInfo, ByteOrder, DType, Fields, Format, OpenOptions, Order, Unreadable,
+    WhyNotMapped,
+};
 use serde::Serialize;
 
 use super::{
@@ -129,14 +132,21 @@ fn json(file: &ArrayFile) -> String {
 
 /// What people are told: the file, what it says of itself, and the tree of its arrays.
 fn told(file: &ArrayFile, width: Option<usize>) -> String {
-    heading(file, width) + &metadata(file.metadata(), width) + &listing(file, width) + &unreadable(file)
+    heading(file, width)
+        + &metadata(file.metadata(), width)
+        + &listing(file, width)
+        + &unreadable(file)
 }
 
 /// What cannot be given as an array, a line each.
 fn unreadable(file: &ArrayFile) -> String {
     let line = |other: &Unreadable| {
         let (name, size) = (brief(other.name(), STEP), BinaryBytes(other.stored_nbytes()));
-        format!("cannot be read: {name} ({size} at {}), {}\n", other.offset(), brief(other.reason(), WIDTH))
+        format!(
+            "cannot be read: {name} ({size} at {}), {}\n",
+            other.offset(),
+            brief(other.reason(), WIDTH)
+        )
     };
     let lines: String = file.unreadable().iter().map(line).collect();
     if lines.is_empty() { lines } else { format!("\n{lines}") }
@@ -147,8 +157,16 @@ fn heading(file: &ArrayFile, width: Option<usize>) -> String {
     let arrays = text::count(file.arrays().len() as u64, "array");
     let sum = file.arrays().iter().map(Sum::from).fold(Sum::default(), Sum::and);
     let size = BinaryBytes(sum.nbytes);
-    let exact = if (1024..EXACT).contains(&sum.nbytes) { format!(" ({} bytes)", sum.nbytes) } else { String::new() };
-    let stored = if sum.compressed { format!(", compressed to {}", BinaryBytes(sum.stored)) } else { String::new() };
+    let exact = if (1024..EXACT).contains(&sum.nbytes) {
+        format!(" ({} bytes)", sum.nbytes)
+    } else {
+        String::new()
+    };
+    let stored = if sum.compressed {
+        format!(", compressed to {}", BinaryBytes(sum.stored))
+    } else {
+        String::new()
+    };
     let mappable = file.arrays().iter().filter(|array| array.mappable()).count();
     let mappable = match (mappable, file.arrays().len()) {
         (0, _) => String::new(),
@@ -157,7 +175,11 @@ fn heading(file: &ArrayFile, width: Option<usize>) -> String {
     };
     let path = file.path().display().to_string();
     let heading = |exact: &str| {
-        format!("{}: {}{version}, {arrays}, {size}{exact}{stored}{mappable}", OneLine(&path), file.format())
+        format!(
+            "{}: {}{version}, {arrays}, {size}{exact}{stored}{mappable}",
+            OneLine(&path),
+            file.format()
+        )
     };
     let whole = heading(&exact);
     let fits = width.is_none_or(|width| whole.chars().count() <= width);
@@ -174,7 +196,8 @@ fn metadata(metadata: &BTreeMap<String, String>, width: Option<usize>) -> String
     let keys: Vec<_> = metadata.keys().map(|key| brief(key, KEY)).collect();
     let widest = keys.iter().map(|key| key.chars().count()).max().unwrap_or(0);
     let room = width.unwrap_or(WIDTH).saturating_sub(widest + 2).max(KEY);
-    let line = |(key, value): (&String, &String)| format!("{key:widest$}  {}\n", brief(value, room));
+    let line =
+        |(key, value): (&String, &String)| format!("{key:widest$}  {}\n", brief(value, room));
     let lines: String = keys.iter().zip(metadata.values()).map(line).collect();
     format!("\n{lines}")
 }
@@ -207,7 +230,8 @@ fn listing(file: &ArrayFile, width: Option<usize>) -> String {
         maps: arrays.iter().any(|array| !array.mappable()),
         named: arrays.len() > 1 || arrays.iter().any(|array| array.dtype().fields().is_some()),
     };
-    let nodes = tree(arrays.iter().map(|array| (array.name(), array)), file.format() == Format::Ferry);
+    let nodes =
+        tree(arrays.iter().map(|array| (array.name(), array)), file.format() == Format::Ferry);
     listing.nodes(&nodes, None);
     format!("\n{}", listing.table.squeezed(width, &["bytes", "offset", "align"]))
 }
@@ -271,8 +295,13 @@ impl Listing {
     }
 
     fn array(&mut self, name: String, array: &ArrayInfo) {
-        let order = if self.ordered && has_order(array) { array.order().to_string() } else { String::new() };
-        let stored = array.codec().map(|codec| format!("{codec} {}", BinaryBytes(array.stored_nbytes())));
+        let order = if self.ordered && has_order(array) {
+            array.order().to_string()
+        } else {
+            String::new()
+        };
+        let stored =
+            array.codec().map(|codec| format!("{codec} {}", BinaryBytes(array.stored_nbytes())));
         let mappable = match why_not_mappable(array) {
             Some(_) if array.dtype().is_mixed() => "no: mixed byte orders".to_owned(),
             Some("byte order") => format!("no: {}-endian", byte_order(array.dtype())),
@@ -296,7 +325,8 @@ impl Listing {
 
     fn branch(&mut self, name: String, nodes: &[Node<'_, &ArrayInfo>]) {
         let sum = Sum::of(nodes);
-        let stored = if sum.compressed { BinaryBytes(sum.stored).to_string() } else { String::new() };
+        let stored =
+            if sum.compressed { BinaryBytes(sum.stored).to_string() } else { String::new() };
         let arrays = text::count(sum.arrays, "array");
         let [size, bytes] = [BinaryBytes(sum.nbytes).to_string(), exact(sum.nbytes)];
         let [none, order, offset, align, maps] = [const { String::new() }; 5];

@@ -10,8 +10,15 @@ use super::{
 };
 
 /// Opens the file at `path`: as raw binary where a layout is given, else as what it says it is.
-pub fn open(path: &Path, options: OpenOptions, raw: Option<RawLayout>) -> Result<ArrayFile, Failure> {
-    raw.into_iter().fold(options, OpenOptions::raw).open(path).map_err(|error| Failure::of(path, &error))
+pub fn open(
+    path: &Path,
+    options: OpenOptions,
+    raw: Option<RawLayout>,
+) -> Result<ArrayFile, Failure> {
+    raw.into_iter()
+        .fold(options, OpenOptions::raw)
+        .open(path)
+        .map_err(|error| Failure::of(path, &error))
 }
 
 /// What in a file cannot be given as an array, each as the failure to do so.
@@ -50,8 +57,8 @@ pub fn find<'a>(file: &'a ArrayFile, name: &str) -> Result<Found<'a>, Failure> {
     if let Some(found) = arrays().find_map(field) {
         return Ok(found);
     }
-    let is_known =
-        arrays().any(|array| array.name() == name) || file.unreadable().iter().any(|other| other.name() == name);
+    let is_known = arrays().any(|array| array.name() == name)
+        || file.unreadable().iter().any(|other| other.name() == name);
     if is_known || arrays().all(|array| array.dtype().fields().is_none()) {
         // The library tells which arrays there are.
         file.info(name).map(Found::Array).map_err(|error| Failure::of(file.path(), &error))
@@ -66,13 +73,16 @@ const PATHS: u64 = 64 << 20;
 
 /// Whether each field of the file's arrays can be told of by its path.
 pub fn check_paths(file: &ArrayFile) -> Result<(), Failure> {
-    let array = |array: &ArrayInfo| weight(array.dtype(), (array.name().len() + 8 * array.shape().len()) as u64);
+    let array = |array: &ArrayInfo| {
+        weight(array.dtype(), (array.name().len() + 8 * array.shape().len()) as u64)
+    };
     let weight = file.arrays().iter().map(array).fold(0, u64::saturating_add);
     if weight <= PATHS {
         return Ok(());
     }
-    let message =
-        format!("its fields have paths and shapes of {weight} bytes in all, {PATHS} are the most that are told");
+    let message = format!(
+        "its fields have paths and shapes of {weight} bytes in all, {PATHS} are the most that are told"
+    );
     Err(Failure::new(file.path(), message))
 }
 
@@ -112,13 +122,23 @@ fn unknown(file: &ArrayFile, name: &str) -> String {
     // Names beyond any that somebody types are not measured.
     let typed = |name: &str| name.len() <= 4 * NAME;
     let distance = |other: &String| {
-        if typed(name) && typed(other) { strsim::damerau_levenshtein(name, other) } else { usize::MAX }
+        if typed(name) && typed(other) {
+            strsim::damerau_levenshtein(name, other)
+        } else {
+            usize::MAX
+        }
     };
     names.sort_by_cached_key(distance);
     let more = names.len().saturating_sub(LISTED);
-    let listed: Vec<_> = names.iter().take(LISTED).map(|name| format!("`{}`", brief(name, NAME))).collect();
-    let others = if more > 0 { format!(" and {}", count(more as u64, "other")) } else { String::new() };
-    format!("no array or field `{}`: the file holds {}{others}", brief(name, NAME), listed.join(", "))
+    let listed: Vec<_> =
+        names.iter().take(LISTED).map(|name| format!("`{}`", brief(name, NAME))).collect();
+    let others =
+        if more > 0 { format!(" and {}", count(more as u64, "other")) } else { String::new() };
+    format!(
+        "no array or field `{}`: the file holds {}{others}",
+        brief(name, NAME),
+        listed.join(", ")
+    )
 }
 
 /// The paths of all fields of a dtype, behind that of what they are of.

@@ -63,7 +63,11 @@ impl Session {
             files: session.files.len(),
             nbytes: session.nbytes(),
             home: session.home.display().to_string(),
-            directories: session.directories.iter().map(|path| path.display().to_string()).collect(),
+            directories: session
+                .directories
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect(),
         }
     }
 }
@@ -75,7 +79,8 @@ fn sessions(swept: &Sweep, dead: &'static str) -> Vec<Session> {
 }
 
 fn json(swept: &Sweep, dry_run: bool) -> String {
-    let told = Told { dry_run, sessions: sessions(swept, if dry_run { "dead" } else { "removed" }) };
+    let told =
+        Told { dry_run, sessions: sessions(swept, if dry_run { "dead" } else { "removed" }) };
     serde_json::to_string(&told).expect("strings and numbers are JSON") + "\n"
 }
 
@@ -90,7 +95,11 @@ fn table(swept: &Sweep, width: Option<usize>) -> String {
         ("files in", Left),
     ]);
     for session in sessions(swept, "dead") {
-        let state = if session.keep { format!("{}, to be kept", session.state) } else { session.state.to_owned() };
+        let state = if session.keep {
+            format!("{}, to be kept", session.state)
+        } else {
+            session.state.to_owned()
+        };
         let age = session.age.map(|age| HumanDuration(Duration::from_secs_f64(age)).to_string());
         table.row([
             session.id,
@@ -105,7 +114,10 @@ fn table(swept: &Sweep, width: Option<usize>) -> String {
     let dead = count(swept.dead.len() as u64, "dead session");
     match swept.dead.len() + swept.alive.len() {
         0 => "there are no sessions\n".to_owned(),
-        _ => table.render(width) + &format!("{dead} would be removed, of {}\n", BinaryBytes(swept.nbytes())),
+        _ => {
+            table.render(width)
+                + &format!("{dead} would be removed, of {}\n", BinaryBytes(swept.nbytes()))
+        }
     }
 }
 

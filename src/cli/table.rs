@@ -104,11 +104,13 @@ impl Table {
     }
 
     fn as_grid(&self, widths: &[usize]) -> String {
-        let headings: Vec<_> = self.columns.iter().map(|column| column.heading.to_owned()).collect();
+        let headings: Vec<_> =
+            self.columns.iter().map(|column| column.heading.to_owned()).collect();
         let mut text = String::new();
         for row in std::iter::once(&headings).chain(&self.rows) {
             let cells = row.iter().zip(&self.columns).zip(widths);
-            let cells: Vec<_> = cells.map(|((cell, column), &width)| pad(cell, column.align, width)).collect();
+            let cells: Vec<_> =
+                cells.map(|((cell, column), &width)| pad(cell, column.align, width)).collect();
             text += cells.join(GAP).trim_end();
             text += "\n";
         }
@@ -122,8 +124,11 @@ impl Table {
             let line = pad(column.heading, Align::Left, width) + GAP + cell;
             line.trim_end().to_owned() + "\n"
         };
-        let rows: Vec<String> =
-            self.rows.iter().map(|row| row.iter().zip(&self.columns).map(field).collect()).collect();
+        let rows: Vec<String> = self
+            .rows
+            .iter()
+            .map(|row| row.iter().zip(&self.columns).map(field).collect())
+            .collect();
         rows.join("\n")
     }
 }
@@ -186,7 +191,8 @@ mod tests {
 
     #[test]
     fn a_narrow_terminal_takes_from_the_names_and_then_spare_columns() {
-        let columns = [("name", Left), ("none", Left), ("size", Right), ("more", Left), ("most", Right)];
+        let columns =
+            [("name", Left), ("none", Left), ("size", Right), ("more", Left), ("most", Right)];
         let table = || {
             let mut table = Table::new(columns);
             let row = |cells: [&str; 5]| cells.map(String::from);
@@ -199,7 +205,10 @@ mod tests {
         let lines = |text: String| text.lines().map(str::to_owned).collect::<Vec<_>>();
         let whole = lines(squeezed(None));
         assert_eq!(whole[0], format!("{:37}size  more  most", "name"));
-        assert_eq!(whole[2], format!("{:37} 4 B  no       2", "├─ a.name.of.many.letters.and.steps"));
+        assert_eq!(
+            whole[2],
+            format!("{:37} 4 B  no       2", "├─ a.name.of.many.letters.and.steps")
+        );
         assert_eq!(squeezed(Some(53)), squeezed(None));
         assert_eq!(lines(squeezed(Some(45)))[2], "├─ a.name.of.ma…s.and.steps   4 B  no       2");
         assert_eq!(lines(squeezed(Some(40)))[2], "├─ a.name.of.ma…rs.and.steps   4 B  no");

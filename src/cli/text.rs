@@ -14,7 +14,11 @@ pub struct OneLine<'a>(pub &'a str);
 impl fmt::Display for OneLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.chars().try_for_each(|character| {
-            if is_disruptive(character) { write!(f, "{}", character.escape_debug()) } else { f.write_char(character) }
+            if is_disruptive(character) {
+                write!(f, "{}", character.escape_debug())
+            } else {
+                f.write_char(character)
+            }
         })
     }
 }
@@ -29,7 +33,11 @@ const NAME: usize = 120;
 
 /// A message about an array, which may have no name.
 pub fn of_array(name: &str, message: &str) -> String {
-    if name.is_empty() { message.to_owned() } else { format!("array `{}`: {message}", brief(name, NAME)) }
+    if name.is_empty() {
+        message.to_owned()
+    } else {
+        format!("array `{}`: {message}", brief(name, NAME))
+    }
 }
 
 /// Text on one line of at most `most` characters: what is longer loses its middle.
@@ -60,11 +68,16 @@ fn shortened(text: &str, most: usize) -> Cow<'_, str> {
 pub fn shape(lengths: &[usize]) -> String {
     const ENDS: usize = 4;
 
-    let joined = |lengths: &[usize]| lengths.iter().map(usize::to_string).collect::<Vec<_>>().join("×");
+    let joined =
+        |lengths: &[usize]| lengths.iter().map(usize::to_string).collect::<Vec<_>>().join("×");
     match lengths.len() {
         0 => "scalar".into(),
         axes if axes > 3 * ENDS => {
-            format!("{}×…×{} ({axes} axes)", joined(&lengths[..ENDS]), joined(&lengths[axes - ENDS..]))
+            format!(
+                "{}×…×{} ({axes} axes)",
+                joined(&lengths[..ENDS]),
+                joined(&lengths[axes - ENDS..])
+            )
         }
         _ => joined(lengths),
     }

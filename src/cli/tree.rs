@@ -15,7 +15,10 @@ pub enum Node<'a, T> {
 }
 
 /// The tree of these names, in their order. Where names are `escaped`, a dot behind a backslash ends no step.
-pub fn tree<'a, T>(items: impl IntoIterator<Item = (&'a str, T)>, escaped: bool) -> Vec<Node<'a, T>> {
+pub fn tree<'a, T>(
+    items: impl IntoIterator<Item = (&'a str, T)>,
+    escaped: bool,
+) -> Vec<Node<'a, T>> {
     let mut root = Growing::default();
     for (name, item) in items {
         let (mut at, mut start) = (&mut root, 0);
@@ -100,7 +103,9 @@ impl<'a, T> Part<'a, T> {
                 let only = branch.parts.pop().expect("there is one");
                 only.grown(Some(from(steps).start))
             }
-            Self::Branch(steps, branch) => Node::Branch { steps: from(steps).text(), nodes: branch.grown() },
+            Self::Branch(steps, branch) => {
+                Node::Branch { steps: from(steps).text(), nodes: branch.grown() }
+            }
         }
     }
 }

@@ -61,7 +61,9 @@ impl Serialize for Figure {
             Some(Value::Float(float)) if float.is_finite() => serializer.serialize_f64(float),
             // JSON has no such numbers.
             Some(Value::Float(float)) if float.is_nan() => serializer.serialize_str("nan"),
-            Some(Value::Float(float)) => serializer.serialize_str(if float > 0.0 { "inf" } else { "-inf" }),
+            Some(Value::Float(float)) => {
+                serializer.serialize_str(if float > 0.0 { "inf" } else { "-inf" })
+            }
         }
     }
 }

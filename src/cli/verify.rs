@@ -66,7 +66,9 @@ fn look(path: &Path, options: &OpenOptions) -> Row {
             let message = reason(&error);
             let (verdict, message) = match fs::metadata(path) {
                 // There are no bytes that could be damaged, or no end of them.
-                Ok(found) if !found.is_file() => (Verdict::Unreadable, format!("cannot be read: {message}")),
+                Ok(found) if !found.is_file() => {
+                    (Verdict::Unreadable, format!("cannot be read: {message}"))
+                }
                 _ if error.is_io() => (Verdict::Unreadable, message),
                 _ => (Verdict::Damaged, message),
             };
@@ -82,7 +84,8 @@ fn look(path: &Path, options: &OpenOptions) -> Row {
             _ if error.is_invalid() => Verdict::Damaged,
             _ => Verdict::Unreadable,
         };
-        let (name, offset) = (array.map(|array| array.name().to_owned()), array.map(|array| array.offset()));
+        let (name, offset) =
+            (array.map(|array| array.name().to_owned()), array.map(|array| array.offset()));
         problems.push(Problem { array: name, offset, message: reason(&error) });
     }
     Row {
@@ -97,7 +100,9 @@ fn look(path: &Path, options: &OpenOptions) -> Row {
 
 fn line(row: &Row) -> String {
     let verdict = match row.verdict {
-        Verdict::Sound => format!("sound, {}, {}", count(row.arrays, "array"), count(row.checksums, "checksum")),
+        Verdict::Sound => {
+            format!("sound, {}, {}", count(row.arrays, "array"), count(row.checksums, "checksum"))
+        }
         Verdict::Damaged => "damaged".to_owned(),
         Verdict::Unreadable if row.format.is_some() => "unreadable in part".to_owned(),
         Verdict::Unreadable => "unreadable".to_owned(),

@@ -65,7 +65,9 @@ pub(crate) fn tree_of(shape: &[usize]) -> Result<Vec<u8>> {
 }
 
 /// The tree of a map from names to arrays, given by their shapes, in segments 0, 1, ….
-pub(crate) fn tree_of_map<'a>(arrays: impl IntoIterator<Item = (&'a str, &'a [usize])>) -> Result<Vec<u8>> {
+pub(crate) fn tree_of_map<'a>(
+    arrays: impl IntoIterator<Item = (&'a str, &'a [usize])>,
+) -> Result<Vec<u8>> {
     struct Map<'a>(Vec<(&'a str, AnyArray)>);
 
     impl serde::Serialize for Map<'_> {
@@ -75,7 +77,10 @@ pub(crate) fn tree_of_map<'a>(arrays: impl IntoIterator<Item = (&'a str, &'a [us
     }
 
     let shapes = Shapes::new()?;
-    let arrays = arrays.into_iter().map(|(name, shape)| Ok((name, shapes.array(shape)?))).collect::<Result<_>>()?;
+    let arrays = arrays
+        .into_iter()
+        .map(|(name, shape)| Ok((name, shapes.array(shape)?)))
+        .collect::<Result<_>>()?;
     encode(&Map(arrays), usize::MAX, &mut Numbers(0))
 }
 

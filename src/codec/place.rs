@@ -23,7 +23,9 @@ pub(super) fn name(steps: &[Step], tree: &[u8]) -> String {
         match step {
             Step::Field(field) => name.push_str(field),
             Step::Index(index) => name.push_str(&index.to_string()),
-            Step::Key(position) => name.push_str(&dtype::step(&super::de::key_text(&tree[*position..]))),
+            Step::Key(position) => {
+                name.push_str(&dtype::step(&super::de::key_text(&tree[*position..])))
+            }
         }
     }
     name

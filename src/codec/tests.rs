@@ -95,7 +95,10 @@ fn model() -> Model {
             Kind::Nothing,
             Kind::One(255),
             Kind::Two(i64::MIN, "x".repeat(70_000)),
-            Kind::Named { weight: array![[1.5, -0.0], [f32::MAX, 3.0]], scale: Some(f64::MIN_POSITIVE) },
+            Kind::Named {
+                weight: array![[1.5, -0.0], [f32::MAX, 3.0]],
+                scale: Some(f64::MIN_POSITIVE),
+            },
         ],
         table: [("a.b".into(), vec![1.0; 2000]), ("short".into(), vec![2.0])].into(),
         by_number: [(-300, (1, 'ß')), (7, (2, '\u{10ffff}'))].into(),
@@ -155,7 +158,11 @@ fn a_plain_array_is_read_as_a_shared_one_and_the_other_way_round() {
     let tree = encode(&plain, THRESHOLD, &mut desk).unwrap();
     let shared: SharedArray<f64, ndarray::Ix2> = decode(&tree, &desk).unwrap();
     assert_eq!(*shared, plain);
-    assert_eq!(shared.as_ptr().addr(), desk.get(0).unwrap().occupied().as_ptr().addr(), "handed over, not copied");
+    assert_eq!(
+        shared.as_ptr().addr(),
+        desk.get(0).unwrap().occupied().as_ptr().addr(),
+        "handed over, not copied"
+    );
 
     let mut desk = Desk::default();
     let tree = encode(&shared, THRESHOLD, &mut desk).unwrap();
@@ -182,7 +189,8 @@ fn what_looks_alike_to_serde_is_told_apart_by_type() {
 // B6
 #[test]
 fn the_bits_of_a_nan_survive_in_the_tree_and_in_segments() {
-    let f64s = [0x7ff0_0000_0000_0001_u64, 0x7ff8_dead_beef_0000, 0xfff4_0000_0000_0000].map(f64::from_bits);
+    let f64s = [0x7ff0_0000_0000_0001_u64, 0x7ff8_dead_beef_0000, 0xfff4_0000_0000_0000]
+        .map(f64::from_bits);
     let f32s = [0x7f80_0001_u32, 0x7fc0_1234, 0xffa0_0000].map(f32::from_bits);
     for times in [1, 1000] {
         let value = (f64s.repeat(times), f32s.repeat(times));
@@ -196,7 +204,10 @@ fn the_bits_of_a_nan_survive_in_the_tree_and_in_segments() {
 struct Mixed(usize);
 
 impl Serialize for Mixed {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    fn serialize<S: serde::Serializer>(
+        &self,
+        serializer: S,
+    ) -> std::result::Result<S::Ok, S::Error> {
         let mut seq = serializer.serialize_seq(None)?;
         for _ in 0..self.0 {
             seq.serialize_element(&1u64)?;
@@ -230,7 +241,12 @@ fn nesting_has_a_bound_both_ways() {
     let error = encode(&chain, THRESHOLD, &mut Desk::default()).unwrap_err();
     assert!(error.to_string().contains("deeper than 128"), "{error}");
     let bomb = vec![0x91; 1 << 20];
-    assert!(decode::<Chain>(&bomb, &Desk::default()).unwrap_err().to_string().contains("deeper than 128"));
+    assert!(
+        decode::<Chain>(&bomb, &Desk::default())
+            .unwrap_err()
+            .to_string()
+            .contains("deeper than 128")
+    );
     assert!(decode::<serde::de::IgnoredAny>(&bomb, &Desk::default()).is_err());
 }
 
@@ -240,7 +256,12 @@ struct Endless(Option<Box<Endless>>);
 // F1
 #[test]
 fn what_takes_nothing_of_the_tree_is_bounded_too() {
-    assert!(decode::<Endless>(&[1], &Desk::default()).unwrap_err().to_string().contains("options or newtypes"));
+    assert!(
+        decode::<Endless>(&[1], &Desk::default())
+            .unwrap_err()
+            .to_string()
+            .contains("options or newtypes")
+    );
     let three = Endless(Some(Box::new(Endless(Some(Box::new(Endless(None)))))));
     let (Endless(Some(two)), _) = round_trip(&three) else { panic!("three come back") };
     assert!(two.0.unwrap().0.is_none());
@@ -305,7 +326,10 @@ fn no_broken_tree_panics_or_is_taken_for_whole() {
     for end in 0..small.len() {
         assert!(decode::<(u8, String, f64)>(&small[..end], &desk).is_err());
     }
-    assert!(decode::<Vec<u8>>(&[0xdd, 0xff, 0xff, 0xff, 0xff], &desk).is_err(), "promises 4 Gi elements");
+    assert!(
+        decode::<Vec<u8>>(&[0xdd, 0xff, 0xff, 0xff, 0xff], &desk).is_err(),
+        "promises 4 Gi elements"
+    );
 }
 
 #[test]

@@ -43,7 +43,9 @@ impl DType {
             };
             let mut parts = vec![name, field.dtype().literal()];
             if !field.shape().is_empty() {
-                parts.push(Literal::Tuple(field.shape().iter().copied().map(Literal::Number).collect()));
+                parts.push(Literal::Tuple(
+                    field.shape().iter().copied().map(Literal::Number).collect(),
+                ));
             }
             items.push(Literal::Tuple(parts));
             at = field.offset() + field.count() * field.dtype().item_size();
@@ -102,7 +104,10 @@ fn of(literal: &Literal) -> Result<DType> {
     match literal {
         Literal::Text(text) => type_string(text),
         Literal::List(items) if shape_in(items).is_none() => structured(items),
-        _ => Err(Error::invalid(format!("expected a type string or a list of fields, found {}", Found(literal)))),
+        _ => Err(Error::invalid(format!(
+            "expected a type string or a list of fields, found {}",
+            Found(literal)
+        ))),
     }
 }
 
@@ -116,12 +121,14 @@ fn structured(items: &[Literal]) -> Result<DType> {
                 Found(item)
             ))
         })?;
-        let (dtype, shape) = shaped(rest).map_err(|error| error.within(format_args!("field {}", Quoted(name))))?;
+        let (dtype, shape) =
+            shaped(rest).map_err(|error| error.within(format_args!("field {}", Quoted(name))))?;
         let padding = name.is_empty() && matches!(dtype.kind(), ElementKind::Void(_));
         let field = Field::new(name, dtype, at).with_shape(shape);
         let end = field.nbytes().and_then(|nbytes| nbytes.checked_add(at));
-        at =
-            end.ok_or_else(|| Error::invalid(format!("field {} ends beyond what memory can address", Quoted(name))))?;
+        at = end.ok_or_else(|| {
+            Error::invalid(format!("field {} ends beyond what memory can address", Quoted(name)))
+        })?;
         if !padding {
             fields.push(match title {
                 Some(title) => field.with_title(title),
@@ -134,7 +141,8 @@ fn structured(items: &[Literal]) -> Result<DType> {
 
 /// Title, name, and what follows the name in a field.
 fn named(item: &Literal) -> Option<(Option<&str>, &str, &[Literal])> {
-    let (name, rest) = items_of(item)?.split_first().filter(|(_, rest)| matches!(rest.len(), 1 | 2))?;
+    let (name, rest) =
+        items_of(item)?.split_first().filter(|(_, rest)| matches!(rest.len(), 1 | 2))?;
     match (name, items_of(name)) {
         (Literal::Text(name), _) => Some((None, name, rest)),
         (_, Some([Literal::Text(title), Literal::Text(name)])) => Some((Some(title), name, rest)),
@@ -167,7 +175,9 @@ fn shape_in(items: &[Literal]) -> Option<Vec<usize>> {
 }
 
 fn lengths(literal: &Literal) -> Option<Vec<usize>> {
-    let number = |literal: &Literal| if let Literal::Number(number) = literal { Some(*number) } else { None };
+    let number = |literal: &Literal| {
+        if let Literal::Number(number) = literal { Some(*number) } else { None }
+    };
     match items_of(literal) {
         Some(items) => items.iter().map(number).collect(),
         None => number(literal).map(|length| vec![length]),
@@ -229,7 +239,10 @@ fn kind(code: &str) -> Option<ElementKind> {
 
 /// A length that memory can address, in units of so many bytes.
 fn length(digits: &str, unit: usize) -> Option<usize> {
-    let length = digits.bytes().all(|digit| digit.is_ascii_digit()).then(|| digits.parse::<usize>().ok())??;
+    let length = digits
+        .bytes()
+        .all(|digit| digit.is_ascii_digit())
+        .then(|| digits.parse::<usize>().ok())??;
     length.checked_mul(unit).and_then(|bytes| isize::try_from(bytes).ok()).map(|_| length)
 }
 

@@ -161,16 +161,24 @@ impl Fields {
         for field in &fields {
             let quoted = Quoted(&field.name);
             if field.name.is_empty() && matches!(field.dtype.kind, ElementKind::Void(_)) {
-                return Err(Error::invalid("a field of void has no name, by which it would be padding"));
+                return Err(Error::invalid(
+                    "a field of void has no name, by which it would be padding",
+                ));
             }
             for name in [Some(&field.name), field.title.as_ref()].into_iter().flatten() {
                 if !names.insert(name) {
                     return Err(Error::invalid(format!("{} names two fields", Quoted(name))));
                 }
             }
-            let end = field.nbytes().and_then(|nbytes| nbytes.checked_add(field.offset)).ok_or_else(|| {
-                Error::invalid(format!("field {quoted} is larger than memory can address: {:.60?}", field.shape))
-            })?;
+            let end = field
+                .nbytes()
+                .and_then(|nbytes| nbytes.checked_add(field.offset))
+                .ok_or_else(|| {
+                    Error::invalid(format!(
+                        "field {quoted} is larger than memory can address: {:.60?}",
+                        field.shape
+                    ))
+                })?;
             if let Some((other, other_end)) = before.filter(|&(_, end)| field.offset < end) {
                 return Err(Error::invalid(format!(
                     "field {quoted} begins at byte {}, before field {} ends, byte {other_end}",
@@ -183,12 +191,15 @@ impl Fields {
                     "field {quoted} reaches to byte {end} of an element that has {item_size}"
                 )));
             }
-            let padding = if field.offset > before.map_or(0, |(_, end)| end) { PADDING_PARTS } else { 0 };
+            let padding =
+                if field.offset > before.map_or(0, |(_, end)| end) { PADDING_PARTS } else { 0 };
             parts = parts.saturating_add(field.parts() + padding);
             before = Some((field, end));
         }
         if isize::try_from(item_size).is_err() {
-            return Err(Error::invalid(format!("elements of {item_size} bytes are larger than memory can address")));
+            return Err(Error::invalid(format!(
+                "elements of {item_size} bytes are larger than memory can address"
+            )));
         }
         parts += if item_size > before.map_or(0, |(_, end)| end) { PADDING_PARTS } else { 0 };
         if parts > PARTS {
@@ -199,7 +210,8 @@ impl Fields {
         if depth > DEPTH {
             return Err(Error::invalid(format!("fields nest {depth} deep; {DEPTH} is the most")));
         }
-        let orders = fields.iter().fold(Orders::None, |orders, field| orders.and(field.dtype.orders()));
+        let orders =
+            fields.iter().fold(Orders::None, |orders, field| orders.and(field.dtype.orders()));
         // Not more than the parts are.
         let mut by_name: Vec<_> = (0..fields.len() as u32).collect();
         by_name.sort_unstable_by_key(|&at| fields[at as usize].name.as_str());
@@ -210,7 +222,8 @@ impl Fields {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Field> {
         let Inner { fields, by_name, .. } = &*self.0;
-        let at = by_name.binary_search_by_key(&name, |&at| fields[at as usize].name.as_str()).ok()?;
+        let at =
+            by_name.binary_search_by_key(&name, |&at| fields[at as usize].name.as_str()).ok()?;
         Some(&fields[by_name[at] as usize])
     }
 
@@ -224,9 +237,12 @@ impl Fields {
 
     /// The same fields in other byte orders.
     pub(super) fn map_orders(&self, order: impl Fn(ByteOrder) -> ByteOrder + Copy) -> Self {
-        let fields = self.iter().map(|field| Field { dtype: field.dtype.map_orders(order), ..field.clone() });
+        let fields = self
+            .iter()
+            .map(|field| Field { dtype: field.dtype.map_orders(order), ..field.clone() });
         let fields: Vec<_> = fields.collect();
-        let orders = fields.iter().fold(Orders::None, |orders, field| orders.and(field.dtype.orders()));
+        let orders =
+            fields.iter().fold(Orders::None, |orders, field| orders.and(field.dtype.orders()));
         Self(Arc::new(Inner { fields, orders, by_name: self.0.by_name.clone(), ..*self.0 }))
     }
 }

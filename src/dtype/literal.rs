@@ -88,7 +88,8 @@ impl<'de> DeserializeSeed<'de> for Within<'_> {
     type Value = Literal;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Literal, D::Error> {
-        self.parts.set(self.parts.get().checked_sub(1).ok_or_else(|| de::Error::custom(too_many()))?);
+        self.parts
+            .set(self.parts.get().checked_sub(1).ok_or_else(|| de::Error::custom(too_many()))?);
         deserializer.deserialize_any(self)
     }
 }
@@ -199,9 +200,12 @@ impl<'a> Literals<'a> {
     pub(crate) fn number(&mut self) -> Result<usize> {
         self.skip_blank();
         let rest = self.rest();
-        let digits = rest.len() - rest.trim_start_matches(|letter: char| letter.is_ascii_digit()).len();
+        let digits =
+            rest.len() - rest.trim_start_matches(|letter: char| letter.is_ascii_digit()).len();
         let Ok(number) = rest[..digits].parse() else {
-            return Err(self.unexpected("a length (a whole number that is not negative and fits memory)"));
+            return Err(
+                self.unexpected("a length (a whole number that is not negative and fits memory)")
+            );
         };
         self.at += digits;
         // Python 2 wrote long integers so.
@@ -252,7 +256,9 @@ impl<'a> Literals<'a> {
 /// The character that is written after a backslash, and in how many bytes.
 fn escaped(text: &str) -> Option<(char, usize)> {
     let hexadecimal = |digits: usize| {
-        let number = text.get(1..=digits).filter(|text| text.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+        let number = text
+            .get(1..=digits)
+            .filter(|text| text.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
         Some((char::from_u32(u32::from_str_radix(number, 16).ok()?)?, digits + 1))
     };
     match text.bytes().next()? {

@@ -220,7 +220,9 @@ impl DType {
 
     fn map_orders(&self, order: impl Fn(ByteOrder) -> ByteOrder + Copy) -> Self {
         match &self.kind {
-            ElementKind::Struct(fields) => Self { kind: ElementKind::Struct(fields.map_orders(order)), ..*self },
+            ElementKind::Struct(fields) => {
+                Self { kind: ElementKind::Struct(fields.map_orders(order)), ..*self }
+            }
             kind => Self::of_kind(kind.clone(), order(self.byte_order)),
         }
     }

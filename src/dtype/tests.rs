@@ -39,7 +39,10 @@ fn every_dtype_prints_what_it_was_parsed_from() {
         assert_eq!(serde_json::from_str::<DType>(&json).unwrap(), dtype, "{json}");
         for byte_order in [ByteOrder::Little, ByteOrder::Big] {
             let all = dtype.with_byte_order(byte_order);
-            assert!(!all.is_mixed() && all.byte_order().is_none_or(|order| order == byte_order), "{all}");
+            assert!(
+                !all.is_mixed() && all.byte_order().is_none_or(|order| order == byte_order),
+                "{all}"
+            );
             assert_eq!(all.is_native(), all.byte_order().is_none_or(ByteOrder::is_native), "{all}");
             assert_eq!(all.item_size(), size);
         }
@@ -108,7 +111,10 @@ fn what_is_not_a_dtype_is_refused_with_the_reason() {
         ("<m4[s]", "unknown dtype"),
         ("[('a', '|O')]", "field `a`: dtype `|O` holds Python objects"),
         ("[('a', [('b', '<q8')])]", "field `a`: field `b`: unknown dtype `<q8`"),
-        ("[3, ('a', '<f4')]", "expected field 0 as (name, dtype) or (name, dtype, shape), found `3`"),
+        (
+            "[3, ('a', '<f4')]",
+            "expected field 0 as (name, dtype) or (name, dtype, shape), found `3`",
+        ),
         ("[('a', '<f4', (2,), 4)]", "expected field 0"),
         ("[(('t', 'a', 'b'), '<f4')]", "expected field 0"),
         ("[('a', 4)]", "field `a`: expected a type string or a list of fields, found `4`"),
@@ -122,10 +128,19 @@ fn what_is_not_a_dtype_is_refused_with_the_reason() {
         ("[('\\ud800', '<f4')]", "expected an escaped character"),
         (doubled, "`a` names two fields"),
         ("[(('a', 'b'), '<f4'), ('a', '|u1')]", "`a` names two fields"),
-        ("[('a', '<f4', (9223372036854775807, 2))]", "field `a` ends beyond what memory can address"),
-        ("[('a', '<f4', (0, 9223372036854775807))]", "field `a` ends beyond what memory can address"),
+        (
+            "[('a', '<f4', (9223372036854775807, 2))]",
+            "field `a` ends beyond what memory can address",
+        ),
+        (
+            "[('a', '<f4', (0, 9223372036854775807))]",
+            "field `a` ends beyond what memory can address",
+        ),
         ("[('a', '|S9223372036854775807'), ('b', '|S9223372036854775807')]", "larger than memory"),
-        ("[('a', '|S9223372036854775807'), ('b', '|S9223372036854775807'), ('c', '|S3')]", "field `c` ends beyond"),
+        (
+            "[('a', '|S9223372036854775807'), ('b', '|S9223372036854775807'), ('c', '|S3')]",
+            "field `c` ends beyond",
+        ),
     ] {
         let message = text.parse::<DType>().unwrap_err().to_string();
         assert!(message.contains(reason), "{text:?}: {message}");
@@ -137,7 +152,11 @@ fn what_is_not_a_dtype_is_refused_with_the_reason() {
 fn fields_that_cannot_be_are_refused() {
     let field = |name: &str, offset| Field::new(name, DType::of::<u32>(), offset);
     for (fields, size, reason) in [
-        (vec![field("a", 0), field("b", 2)], 8, "field `b` begins at byte 2, before field `a` ends, byte 4"),
+        (
+            vec![field("a", 0), field("b", 2)],
+            8,
+            "field `b` begins at byte 2, before field `a` ends, byte 4",
+        ),
         (vec![field("b", 4), field("a", 0)], 8, "before field `b` ends"),
         (vec![field("a", 5)], 8, "field `a` reaches to byte 9 of an element that has 8"),
         (vec![field("a", usize::MAX)], 8, "larger than memory"),
@@ -153,18 +172,26 @@ fn fields_that_cannot_be_are_refused() {
 #[test]
 fn what_can_be_made_can_be_written_and_read() {
     let many = |count: usize| {
-        let fields =
-            (0..count).map(|at| Field::new(at.to_string(), DType::of::<u8>(), at * 2 + 1).with_title(format!("t{at}")));
+        let fields = (0..count).map(|at| {
+            Field::new(at.to_string(), DType::of::<u8>(), at * 2 + 1).with_title(format!("t{at}"))
+        });
         DType::structured(fields.collect(), count * 2 + 1)
     };
     // A list, of each field a tuple, a name with a title in a tuple, and a dtype; padding before each and none behind.
     let most = ((1 << 18) - 1) / 8;
     let dtype = many(most).unwrap();
     assert_eq!(dtype.to_string().parse::<DType>().unwrap(), dtype);
-    assert_eq!(serde_json::from_str::<DType>(&serde_json::to_string(&dtype).unwrap()).unwrap(), dtype);
+    assert_eq!(
+        serde_json::from_str::<DType>(&serde_json::to_string(&dtype).unwrap()).unwrap(),
+        dtype
+    );
     assert!(many(most + 1).unwrap_err().to_string().contains("262144 are the most"));
-    let text =
-        format!("[{}]", (0..=most).map(|at| format!("('', '|V1'), (('t{at}', '{at}'), '|u1'), ")).collect::<String>());
+    let text = format!(
+        "[{}]",
+        (0..=most)
+            .map(|at| format!("('', '|V1'), (('t{at}', '{at}'), '|u1'), "))
+            .collect::<String>()
+    );
     assert_eq!(text.parse::<DType>().unwrap_err().to_string(), "a dtype of more than 262144 parts");
 }
 
@@ -176,7 +203,10 @@ fn nesting_is_bounded_whoever_nests() {
     let json = |depth: usize| "[[\"a\",".repeat(depth) + "\"<f4\"" + &"]]".repeat(depth);
     assert!(serde_json::from_str::<DType>(&json(32)).is_ok());
     for depth in [33, 34, 50, 100_000] {
-        assert!(nested(depth).parse::<DType>().unwrap_err().to_string().contains("deep"), "{depth}");
+        assert!(
+            nested(depth).parse::<DType>().unwrap_err().to_string().contains("deep"),
+            "{depth}"
+        );
         assert!(serde_json::from_str::<DType>(&json(depth)).is_err(), "{depth}");
     }
     let mut dtype = DType::of::<f32>();

@@ -101,7 +101,9 @@ impl TimeUnit {
             "" => 1,
             _ if base == TimeBase::Generic => return None,
             // NumPy counts with an int.
-            digits => digits.parse::<i32>().ok().and_then(|multiple| u32::try_from(multiple).ok())?,
+            digits => {
+                digits.parse::<i32>().ok().and_then(|multiple| u32::try_from(multiple).ok())?
+            }
         };
         (multiple > 0).then_some(Self { multiple, base })
     }
@@ -113,7 +115,8 @@ impl fmt::Display for TimeUnit {
         if self.base == TimeBase::Generic {
             return Ok(());
         }
-        let (code, _) = CODES.into_iter().find(|(_, base)| *base == self.base).expect("every base has a code");
+        let (code, _) =
+            CODES.into_iter().find(|(_, base)| *base == self.base).expect("every base has a code");
         match self.multiple {
             1 => write!(f, "[{code}]"),
             multiple => write!(f, "[{multiple}{code}]"),

@@ -55,7 +55,13 @@ enum Kind {
 
 impl Error {
     fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Inner { kind, path: None, message: message.into(), source: None, task: None }))
+        Self(Box::new(Inner {
+            kind,
+            path: None,
+            message: message.into(),
+            source: None,
+            task: None,
+        }))
     }
 
     /// The operating system refused `action` ("cannot open").

@@ -106,8 +106,20 @@ impl TaskError {
             Report::Error { causes, .. } => Cause::chain(causes),
             _ => None,
         };
-        let Circumstances { task, call_site, index, attempt, worker, elapsed, said } = circumstances;
-        Self(Box::new(Inner { report, task, element: None, call_site, index, attempt, worker, elapsed, said, cause }))
+        let Circumstances { task, call_site, index, attempt, worker, elapsed, said } =
+            circumstances;
+        Self(Box::new(Inner {
+            report,
+            task,
+            element: None,
+            call_site,
+            index,
+            attempt,
+            worker,
+            elapsed,
+            said,
+            cause,
+        }))
     }
 
     /// The task was `node` of a flow, added at `call_site`, at work on `element`.
@@ -264,19 +276,34 @@ impl TaskError {
                 f.write_str(message)?;
                 causes.iter().try_for_each(|cause| write!(f, ": {cause}"))
             }
-            Report::Panic { message, location: Some(location), .. } => write!(f, "panicked at {location}: {message}"),
+            Report::Panic { message, location: Some(location), .. } => {
+                write!(f, "panicked at {location}: {message}")
+            }
             Report::Panic { message, location: None, .. } => write!(f, "panicked: {message}"),
             Report::Died { signal: Some(signal), .. } => {
-                write!(f, "its worker process {} was killed by {}", self.0.worker, signal_name(*signal))
+                write!(
+                    f,
+                    "its worker process {} was killed by {}",
+                    self.0.worker,
+                    signal_name(*signal)
+                )
             }
             Report::Died { code: Some(code), .. } => {
-                write!(f, "its worker process {} exited with code {code} before the task had ended", self.0.worker)
+                write!(
+                    f,
+                    "its worker process {} exited with code {code} before the task had ended",
+                    self.0.worker
+                )
             }
             Report::Died { .. } => write!(f, "its worker process {} is gone", self.0.worker),
-            Report::Argument { message } => write!(f, "its arguments could not be passed: {message}"),
+            Report::Argument { message } => {
+                write!(f, "its arguments could not be passed: {message}")
+            }
             Report::Result { message } => write!(f, "its result could not be passed: {message}"),
             Report::Start { message } => write!(f, "its worker could not be started: {message}"),
-            Report::Timeout { limit } => write!(f, "it ran longer than the {limit:?} it may, and was killed"),
+            Report::Timeout { limit } => {
+                write!(f, "it ran longer than the {limit:?} it may, and was killed")
+            }
             Report::Cancelled { message } => f.write_str(message),
             Report::Build { why } => self.why(why, f),
         }
@@ -286,7 +313,9 @@ impl TaskError {
 impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.0.report, &self.0.element) {
-            (Report::Build { .. }, _) => write!(f, "the state for task {} could not be built: ", self.0.task)?,
+            (Report::Build { .. }, _) => {
+                write!(f, "the state for task {} could not be built: ", self.0.task)?
+            }
             (_, Some(element)) if element.is_empty() => write!(f, "node {} failed: ", self.0.task)?,
             (_, Some(element)) => write!(f, "node {} failed on {element}: ", self.0.task)?,
             _ => write!(f, "task {} failed on item {}: ", self.0.task, self.0.index)?,
@@ -305,7 +334,12 @@ impl fmt::Debug for TaskError {
         if let Some(type_name) = self.type_name() {
             writeln!(f, "  error type: {type_name}")?;
         }
-        writeln!(f, "  {} at {}", if self.0.element.is_some() { "added" } else { "called" }, self.0.call_site)?;
+        writeln!(
+            f,
+            "  {} at {}",
+            if self.0.element.is_some() { "added" } else { "called" },
+            self.0.call_site
+        )?;
         write!(f, "  in worker process {}, after {:.1?}", self.0.worker, self.0.elapsed)?;
         for (stream, text) in [("output", self.stdout()), ("error", self.stderr())] {
             if let Some(text) = text.filter(|text| !text.is_empty()) {
@@ -394,8 +428,15 @@ mod tests {
     #[test]
     fn the_first_line_says_what_failed_where_and_why() {
         let causes = vec!["connection refused".to_string(), "port closed".to_string()];
-        let failed = error(Report::Error { type_name: "app::Failed".into(), message: "no data".into(), causes });
-        assert_eq!(failed.to_string(), "task app::norm failed on item 3: no data: connection refused: port closed");
+        let failed = error(Report::Error {
+            type_name: "app::Failed".into(),
+            message: "no data".into(),
+            causes,
+        });
+        assert_eq!(
+            failed.to_string(),
+            "task app::norm failed on item 3: no data: connection refused: port closed"
+        );
         let cause = failed.source().unwrap();
         assert_eq!(
             (cause.to_string(), cause.source().unwrap().to_string()),

@@ -33,7 +33,13 @@ impl Flow {
     }
 
     /// What is per element of `expand`, and of no fan-out further inside, and then those.
-    fn draw_inside(&self, expand: Option<usize>, depth: usize, report: Option<&FlowReport>, text: &mut String) {
+    fn draw_inside(
+        &self,
+        expand: Option<usize>,
+        depth: usize,
+        report: Option<&FlowReport>,
+        text: &mut String,
+    ) {
         let indent = "  ".repeat(depth);
         for (at, node) in self.nodes.iter().enumerate() {
             let is_expand = matches!(node.kind, Kind::Expand(_));
@@ -57,7 +63,11 @@ impl Flow {
             );
             if is_expand {
                 let _ = writeln!(text, "{indent}subgraph cluster_{at} {{");
-                let _ = writeln!(text, "{indent}  label=\"each {}\"; style=rounded;", quoted(&node.name));
+                let _ = writeln!(
+                    text,
+                    "{indent}  label=\"each {}\"; style=rounded;",
+                    quoted(&node.name)
+                );
                 self.draw_inside(Some(at), depth + 1, report, text);
                 let _ = writeln!(text, "{indent}}}");
             }
@@ -79,7 +89,8 @@ fn told(report: Option<&FlowReport>, at: usize) -> (String, &'static str) {
     };
     let mut more = String::new();
     if node.done + node.failed + node.skipped > 0 {
-        let _ = write!(more, "\\n{} {}", node.done, if node.done == 1 { "value" } else { "values" });
+        let _ =
+            write!(more, "\\n{} {}", node.done, if node.done == 1 { "value" } else { "values" });
         for (count, what) in [(node.failed, "failed"), (node.skipped, "skipped")] {
             if count > 0 {
                 let _ = write!(more, ", {count} {what}");

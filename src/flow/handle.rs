@@ -122,7 +122,9 @@ impl<L: Level> Level for Each<L> {
 
     fn kept<T: Clone + Send + Sync + 'static>(found: Found) -> Self::Kept<T> {
         match found.0 {
-            Tree::Many(trees) => Some(trees.into_iter().map(|tree| L::kept::<T>(Found(tree))).collect()),
+            Tree::Many(trees) => {
+                Some(trees.into_iter().map(|tree| L::kept::<T>(Found(tree))).collect())
+            }
             Tree::One(_) | Tree::Lost => None,
         }
     }
@@ -179,7 +181,9 @@ pub struct Packing<'p>(pub(super) &'p mut crate::pool::Packer);
 
 fn part<T: 'static>(values: &[Shared], at: usize) -> crate::Result<&T> {
     let value = values.get(at).and_then(|value| value.0.downcast_ref());
-    value.ok_or_else(|| crate::Error::invalid("a node was given a value of another type than its handle says"))
+    value.ok_or_else(|| {
+        crate::Error::invalid("a node was given a value of another type than its handle says")
+    })
 }
 
 impl Handles for () {

@@ -156,19 +156,29 @@ impl Flow {
     /// iterator reads it. The iterator runs in this process, and no further ahead than workers are with its elements, unless
     /// something per element waits for all of them.
     #[track_caller]
-    pub fn expand<V, L: Level>(&mut self, name: &str, list: Handle<V, L>) -> Handle<V::Item, Each<L>>
+    pub fn expand<V, L: Level>(
+        &mut self,
+        name: &str,
+        list: Handle<V, L>,
+    ) -> Handle<V::Item, Each<L>>
     where
         V: Data + Clone + IntoIterator<Item: Data, IntoIter: 'static>,
     {
         let open = |list: Value| -> Box<dyn Iterator<Item = Value>> {
-            Box::new(owned::<V>(list).into_iter().flatten().map(|element| Arc::new(element) as Value))
+            Box::new(
+                owned::<V>(list).into_iter().flatten().map(|element| Arc::new(element) as Value),
+            )
         };
         self.add(name, &[(list.flow, list.node)], Kind::Expand(open))
     }
 
     /// The values of a node in a list, in the order of the elements of the innermost fan-out that it is in.
     #[track_caller]
-    pub fn collect<T: Data + Clone, L: Level>(&mut self, name: &str, each: Handle<T, Each<L>>) -> Handle<Vec<T>, L> {
+    pub fn collect<T: Data + Clone, L: Level>(
+        &mut self,
+        name: &str,
+        each: Handle<T, Each<L>>,
+    ) -> Handle<Vec<T>, L> {
         self.add(name, &[(each.flow, each.node)], Kind::Collect(node::gather::<T>))
     }
 
@@ -188,7 +198,11 @@ impl Flow {
                 _ => unreachable!("values have the types of their handles"),
             }
         };
-        self.add(name, &[(each.flow, each.node)], Kind::Fold { start: Arc::new(start), combine: Arc::new(combine) })
+        self.add(
+            name,
+            &[(each.flow, each.node)],
+            Kind::Fold { start: Arc::new(start), combine: Arc::new(combine) },
+        )
     }
 
     /// The values of the nodes called `names`, in that order, in a list: for names that come from a [configuration](Config).
@@ -204,7 +218,9 @@ impl Flow {
         for member in names {
             match self.find::<T, L>(member.as_ref()) {
                 Ok(handle) => from.push((handle.flow, handle.node)),
-                Err(error) => self.problem(format!("group {name:?}: {}", error.message()), Location::caller()),
+                Err(error) => {
+                    self.problem(format!("group {name:?}: {}", error.message()), Location::caller())
+                }
             }
         }
         self.add(name, &from, Kind::Group(node::gather::<T>))
@@ -271,13 +287,21 @@ impl Flow {
     }
 
     #[track_caller]
-    fn add<T: 'static, L: Level>(&mut self, name: &str, from: &[(u64, usize)], kind: Kind) -> Handle<T, L> {
+    fn add<T: 'static, L: Level>(
+        &mut self,
+        name: &str,
+        from: &[(u64, usize)],
+        kind: Kind,
+    ) -> Handle<T, L> {
         let (added, at) = (Location::caller(), self.nodes.len());
         let name: Arc<str> = name.into();
         if let Some(other) = self.names.insert(Arc::clone(&name), at) {
             let first = self.nodes[other].added;
             self.names.insert(Arc::clone(&name), other);
-            self.problem(format!("there are two nodes {name:?}, the first added at {first}"), added);
+            self.problem(
+                format!("there are two nodes {name:?}, the first added at {first}"),
+                added,
+            );
         }
         let mut inputs = Vec::with_capacity(from.len());
         for &(flow, node) in from {
@@ -290,12 +314,19 @@ impl Flow {
         let mut path = self.joined(&name, &inputs, added);
         match kind {
             Kind::Expand(_) => path = path.iter().copied().chain([at]).collect(),
-            Kind::Collect(_) | Kind::Fold { .. } => path = path[..path.len().saturating_sub(1)].into(),
+            Kind::Collect(_) | Kind::Fold { .. } => {
+                path = path[..path.len().saturating_sub(1)].into()
+            }
             Kind::Input(_) | Kind::Step(_) | Kind::Group(_) => {}
         }
         if path.len() != L::DEPTH {
             // A handle of another flow, or a group without members, has no fan-out to be in.
-            self.problem(format!("node {name:?} is said to be per element, and is made from nothing that is"), added);
+            self.problem(
+                format!(
+                    "node {name:?} is said to be per element, and is made from nothing that is"
+                ),
+                added,
+            );
         }
         self.nodes.push(Node {
             name,
@@ -312,8 +343,11 @@ impl Flow {
     /// The fan-outs that a node made from `inputs` is in, outermost first.
     fn joined(&mut self, name: &str, inputs: &[usize], added: &Location<'_>) -> Arc<[usize]> {
         let paths = || inputs.iter().map(|&input| &self.nodes[input].path);
-        let Some(deepest) = paths().max_by_key(|path| path.len()).cloned() else { return Arc::new([]) };
-        let other = paths().find_map(|path| path.iter().zip(&*deepest).find(|(one, other)| one != other));
+        let Some(deepest) = paths().max_by_key(|path| path.len()).cloned() else {
+            return Arc::new([]);
+        };
+        let other =
+            paths().find_map(|path| path.iter().zip(&*deepest).find(|(one, other)| one != other));
         if let Some((&one, &other)) = other {
             let [one, other] = [one, other].map(|expand| self.nodes[expand].name.clone());
             self.problem(

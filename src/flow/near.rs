@@ -8,10 +8,14 @@ pub(super) fn list<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> Stri
     let mut close: Vec<_> = names
         .iter()
         .map(|name| (strsim::damerau_levenshtein(word, name), *name))
-        .filter(|(distance, name)| *distance <= (name.chars().count().max(word.chars().count()) / 3).max(1))
+        .filter(|(distance, name)| {
+            *distance <= (name.chars().count().max(word.chars().count()) / 3).max(1)
+        })
         .collect();
     close.sort_unstable();
-    let quoted = |names: &[&str]| names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+    let quoted = |names: &[&str]| {
+        names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
+    };
     if !close.is_empty() {
         let close: Vec<_> = close.into_iter().take(MOST).map(|(_, name)| name).collect();
         format!(": did you mean {}?", quoted(&close))

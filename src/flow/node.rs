@@ -56,7 +56,9 @@ pub(super) struct Step {
 
 pub(super) fn read<R: Data>(reading: Reading<'_>) -> Entry<(u64, Value)> {
     match reading.read::<(u64, R)>() {
-        Entry::Value(value) => Entry::Value(value.map(|(took, value)| (took, Arc::new(value) as Value))),
+        Entry::Value(value) => {
+            Entry::Value(value.map(|(took, value)| (took, Arc::new(value) as Value)))
+        }
         Entry::Report(report, elapsed, said) => Entry::Report(report, elapsed, said),
     }
 }

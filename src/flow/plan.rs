@@ -61,7 +61,11 @@ impl Plan {
     ///
     /// Where the flow has [problems](Flow::check), a handle is of another flow, an input is needed and not set, or values were set that
     /// cannot be.
-    pub(super) fn new(flow: &Flow, wanted: &[(u64, usize)], set: &HashMap<usize, Found>) -> Result<Self> {
+    pub(super) fn new(
+        flow: &Flow,
+        wanted: &[(u64, usize)],
+        set: &HashMap<usize, Found>,
+    ) -> Result<Self> {
         flow.check()?;
         if wanted.iter().any(|(id, _)| *id != flow.id) {
             return Err(Error::usage("an output is asked for by the handle of another flow"));
@@ -147,7 +151,13 @@ impl Plan {
     }
 
     /// The values of `node` are output number `number`.
-    fn bring_out(&mut self, node: &Node, at: usize, number: usize, stage_of: &HashMap<usize, usize>) {
+    fn bring_out(
+        &mut self,
+        node: &Node,
+        at: usize,
+        number: usize,
+        stage_of: &HashMap<usize, usize>,
+    ) {
         let (stage, slot) = self.place(at);
         let mut to = Target::Output(number);
         for expand in &*node.path {
@@ -238,7 +248,8 @@ fn peel(left: &mut [bool], edges: impl Iterator<Item = (usize, usize)>) {
 fn same_shape(one: &Tree, other: &Tree) -> bool {
     match (one, other) {
         (Tree::Many(one), Tree::Many(other)) => {
-            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same_shape(one, other))
+            one.len() == other.len()
+                && one.iter().zip(other).all(|(one, other)| same_shape(one, other))
         }
         (Tree::Many(_), _) | (_, Tree::Many(_)) => false,
         _ => true,
@@ -267,6 +278,7 @@ fn needed(flow: &Flow, outputs: &[usize], set: &HashMap<usize, Found>) -> Result
     if missing.is_empty() {
         return Ok(needed);
     }
-    let missing: Vec<_> = missing.into_iter().map(|node| format!("{:?}", flow.nodes[node].name)).collect();
+    let missing: Vec<_> =
+        missing.into_iter().map(|node| format!("{:?}", flow.nodes[node].name)).collect();
     Err(Error::usage(format!("inputs that are needed were not set: {}", missing.join(", "))))
 }

@@ -144,9 +144,16 @@ impl<M: Mode> Run<'_, M> {
             }
             state.problem().map_or(Ok(()), Err)?;
             if run.is_interrupted() {
-                if !failures.iter().any(|failure: &TaskError| failure.failure() == Failure::Cancelled) {
+                if !failures
+                    .iter()
+                    .any(|failure: &TaskError| failure.failure() == Failure::Cancelled)
+                {
                     let (_, error) = run.skip();
-                    failures.push(error.of_node("(a flow)".into(), String::new(), call_site.to_string()));
+                    failures.push(error.of_node(
+                        "(a flow)".into(),
+                        String::new(),
+                        call_site.to_string(),
+                    ));
                 }
                 break;
             }
@@ -166,7 +173,9 @@ impl<M: Mode> Run<'_, M> {
             let state = match plan.places[at] {
                 None => NodeState::NotNeeded,
                 Some(_) if failed + skipped > 0 => NodeState::Failed,
-                Some(_) if state.is_set(at) || matches!(node.kind, Kind::Input(_)) => NodeState::Given,
+                Some(_) if state.is_set(at) || matches!(node.kind, Kind::Input(_)) => {
+                    NodeState::Given
+                }
                 Some(_) if state.is_finished(at) => NodeState::Done,
                 Some(_) => NodeState::Unfinished,
             };

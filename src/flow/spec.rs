@@ -38,7 +38,8 @@ impl Config {
     /// Where `value` is nothing that JSON can say: a map whose keys are no strings, or a value whose serialisation fails.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Serialize) -> Self {
-        let value = serde_json::to_value(value).expect("a configuration has values that JSON can say");
+        let value =
+            serde_json::to_value(value).expect("a configuration has values that JSON can say");
         self.0.insert(name.into(), value);
         self
     }
@@ -53,8 +54,9 @@ impl Config {
             let close = near::list(name, self.0.keys().map(String::as_str));
             return Err(Error::usage(format!("the configuration has no {name:?}{close}")));
         };
-        T::deserialize(value)
-            .map_err(|error| Error::usage(format!("the configuration has {value} as {name:?}: {error}")))
+        T::deserialize(value).map_err(|error| {
+            Error::usage(format!("the configuration has {value} as {name:?}: {error}"))
+        })
     }
 
     /// The value under `name`, or `default` where there is none.
@@ -149,7 +151,10 @@ impl Flows {
         let within = |error: Error| error.within(format_args!("flow {:?}", spec.flow));
         let flow = build(&spec.config).map_err(within)?;
         flow.check().map_err(within)?;
-        spec.outputs.iter().try_for_each(|name| flow.node_named(name).map(|_| ())).map_err(within)?;
+        spec.outputs
+            .iter()
+            .try_for_each(|name| flow.node_named(name).map(|_| ()))
+            .map_err(within)?;
         Ok(flow)
     }
 }

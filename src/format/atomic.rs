@@ -15,7 +15,10 @@ use crate::{Error, Result, sys};
 /// stays as it was; where the program is killed, nothing else is left either, on file systems that know files without a name.
 ///
 /// An existing file keeps its permissions, and a symbolic link keeps pointing where it did: the file behind it is replaced.
-pub(super) fn write<T>(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<T>) -> Result<T> {
+pub(super) fn write<T>(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<&File>) -> Result<T>,
+) -> Result<T> {
     atomically(path, write).map_err(|error| error.at(path))
 }
 
@@ -71,8 +74,9 @@ impl Draft {
         #[cfg(target_os = "linux")]
         if let Ok(file) = sys::file::nameless(folder) {
             if let Some(before) = before {
-                file.set_permissions(before.permissions())
-                    .map_err(|error| Error::io("cannot give the new file the old one's permissions", error))?;
+                file.set_permissions(before.permissions()).map_err(|error| {
+                    Error::io("cannot give the new file the old one's permissions", error)
+                })?;
             }
             return Ok(Self::Nameless(file));
         }
@@ -85,7 +89,9 @@ impl Draft {
             Ok(file)
         })
         .map(Self::Named)
-        .map_err(|error| Error::io(format!("cannot create a file in {}", folder.display()), innermost(error)))
+        .map_err(|error| {
+            Error::io(format!("cannot create a file in {}", folder.display()), innermost(error))
+        })
     }
 
     fn file(&self) -> &File {
@@ -105,7 +111,8 @@ impl Draft {
                     return Ok(());
                 }
                 leftover::hold(&file);
-                let path = named(folder, target, |path| sys::file::name(&file, path))?.into_temp_path();
+                let path =
+                    named(folder, target, |path| sys::file::name(&file, path))?.into_temp_path();
                 (file, path)
             }
             Self::Named(file) => file.into_parts(),
@@ -125,12 +132,14 @@ pub(super) fn cannot_write(error: io::Error) -> Error {
 fn target(path: &Path) -> Result<(PathBuf, Option<fs::Metadata>)> {
     match fs::metadata(path) {
         Ok(before) if before.is_file() => {
-            let target = fs::canonicalize(path).map_err(|error| Error::io("cannot resolve", error))?;
+            let target =
+                fs::canonicalize(path).map_err(|error| Error::io("cannot resolve", error))?;
             Ok((target, Some(before)))
         }
-        Ok(before) => {
-            Err(Error::invalid(format!("is {}, which a file cannot replace", sys::file::describe(before.file_type()))))
-        }
+        Ok(before) => Err(Error::invalid(format!(
+            "is {}, which a file cannot replace",
+            sys::file::describe(before.file_type())
+        ))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             if fs::symlink_metadata(path).is_ok() {
                 return Err(Error::invalid("is a symbolic link to nothing"));
@@ -154,7 +163,9 @@ fn named<R>(
     builder.prefix(&name).suffix(".tmp");
     leftover::remove(&folder.join(format!("{name}.tmp")));
     match builder.rand_bytes(0).make_in(folder, &mut make) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => builder.rand_bytes(6).make_in(folder, make),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            builder.rand_bytes(6).make_in(folder, make)
+        }
         made => made,
     }
 }
@@ -190,7 +201,8 @@ mod leftover {
             return;
         }
         // Only who holds the lock of a file without a writer removes it, so what has the name now has it until then.
-        let same = fs::symlink_metadata(path).and_then(|found| Ok(sys::file::same(&found, &file.metadata()?)));
+        let same = fs::symlink_metadata(path)
+            .and_then(|found| Ok(sys::file::same(&found, &file.metadata()?)));
         if same.unwrap_or(false) {
             let _ = fs::remove_file(path);
         }
@@ -281,7 +293,9 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
-        assert!(write(folder.path(), |_| Ok(())).unwrap_err().to_string().contains("is a directory"));
+        assert!(
+            write(folder.path(), |_| Ok(())).unwrap_err().to_string().contains("is a directory")
+        );
         assert!(write(&folder.path().join("no/such"), |_| Ok(())).unwrap_err().is_io());
     }
 }

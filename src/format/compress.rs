@@ -60,7 +60,8 @@ impl FromStr for Compression {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let level = |text: &str| text.parse().ok().map(Self::Zstd).filter(|zstd| zstd.check().is_ok());
+        let level =
+            |text: &str| text.parse().ok().map(Self::Zstd).filter(|zstd| zstd.check().is_ok());
         let known = match text.split_once(':') {
             None if text == "zstd" => Some(Self::Zstd(LEVEL)),
             None if text == "lz4" => Some(Self::Lz4),
@@ -68,7 +69,10 @@ impl FromStr for Compression {
             _ => None,
         };
         known.ok_or_else(|| {
-            Error::usage(format!("unknown compression {}; known are zstd, zstd:1 to zstd:22, and lz4", Quoted(text)))
+            Error::usage(format!(
+                "unknown compression {}; known are zstd, zstd:1 to zstd:22, and lz4",
+                Quoted(text)
+            ))
         })
     }
 }
@@ -122,11 +126,17 @@ impl Codec {
             #[cfg(feature = "lz4")]
             Self::Lz4 => unpack_lz4(stored, array),
             #[allow(unreachable_patterns, reason = "of codecs that were left out")]
-            _ => Err(io::Error::new(io::ErrorKind::Unsupported, format!("{}: {} bytes", self.left_out(), array.len()))),
+            _ => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                format!("{}: {} bytes", self.left_out(), array.len()),
+            )),
         };
         made.map_err(|error| {
             let bytes = stored.len();
-            Error::invalid(format!("cannot be decompressed ({}, {bytes} bytes): {error}", self.name()))
+            Error::invalid(format!(
+                "cannot be decompressed ({}, {bytes} bytes): {error}",
+                self.name()
+            ))
         })
     }
 }
@@ -142,7 +152,9 @@ fn unpack_zstd(stored: &[u8], array: &mut [u8]) -> io::Result<()> {
     // All at once: the array is the only memory it takes, whatever the frame says of itself.
     match zstd::bulk::Decompressor::new()?.decompress_to_buffer(stored, array)? {
         found if found == array.len() => Ok(()),
-        found => Err(io::Error::other(format!("it makes {found} bytes, {} were expected", array.len()))),
+        found => {
+            Err(io::Error::other(format!("it makes {found} bytes, {} were expected", array.len())))
+        }
     }
 }
 
@@ -201,12 +213,11 @@ impl Encoder {
         compression.check()?;
         let encoder: io::Result<Box<dyn Pack>> = match compression {
             #[cfg(feature = "zstd")]
-            Compression::Zstd(level) => {
-                zstd::stream::write::Encoder::new(Vec::new(), level.into()).and_then(|mut encoder| {
+            Compression::Zstd(level) => zstd::stream::write::Encoder::new(Vec::new(), level.into())
+                .and_then(|mut encoder| {
                     encoder.set_pledged_src_size(nbytes)?;
                     Ok(Box::new(encoder) as Box<dyn Pack>)
-                })
-            }
+                }),
             #[cfg(feature = "lz4")]
             Compression::Lz4 => {
                 use lz4_flex::frame::{BlockSize, FrameEncoder, FrameInfo};
@@ -256,7 +267,8 @@ mod tests {
     }
 
     fn codecs() -> impl Iterator<Item = Compression> {
-        let all = [Compression::Zstd(1), Compression::Zstd(3), Compression::Zstd(12), Compression::Lz4];
+        let all =
+            [Compression::Zstd(1), Compression::Zstd(3), Compression::Zstd(12), Compression::Lz4];
         all.into_iter().filter(|compression| compression.check().is_ok())
     }
 
@@ -268,7 +280,11 @@ mod tests {
                 let bytes: Vec<u8> = (0..length).map(|at: u32| (at / 7 % 251) as u8).collect();
                 for known in [false, true] {
                     let stored = encoded(compression, &bytes, known);
-                    assert!(length <= 1000 || stored.len() < bytes.len() / 2, "{compression}: {}", stored.len());
+                    assert!(
+                        length <= 1000 || stored.len() < bytes.len() / 2,
+                        "{compression}: {}",
+                        stored.len()
+                    );
                     let mut back = vec![0; bytes.len()];
                     compression.codec().decode(&stored, &mut back).unwrap();
                     assert!(back == bytes, "{compression}, {length} bytes");
@@ -290,7 +306,10 @@ mod tests {
             }
             for cut in 0..stored.len() {
                 let mut array = vec![0; 5000];
-                assert!(codec.decode(&stored[..cut], &mut array).is_err(), "{compression} cut to {cut} bytes");
+                assert!(
+                    codec.decode(&stored[..cut], &mut array).is_err(),
+                    "{compression} cut to {cut} bytes"
+                );
             }
             for more in [&[0][..], &stored] {
                 assert!(decode(&[&stored, more].concat(), 5000).is_err(), "{compression}");

@@ -18,26 +18,35 @@ use crate::{Error, Result, dtype};
 ///
 /// Where the extension is none of these, there is no such array, a `.npy` file would have to hold several, the format has no type
 /// for some array's elements, `file` is damaged, or writing fails.
-pub fn convert(file: &ArrayFile, array: Option<&str>, out: impl AsRef<Path>, options: &DumpOptions) -> Result<()> {
+pub fn convert(
+    file: &ArrayFile,
+    array: Option<&str>,
+    out: impl AsRef<Path>,
+    options: &DumpOptions,
+) -> Result<()> {
     let out = out.as_ref();
     if array.is_none() {
         file.check_readable()?;
     }
-    let extension = out.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
+    let extension =
+        out.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
     match (extension.as_deref(), array) {
         (Some("npy"), _) => {
             let array = match (array, file.arrays()) {
                 (Some(name), _) => file.sound(file.info(name)?)?,
                 (None, [only]) => file.sound(only)?,
                 (None, arrays) => {
-                    let message = format!("holds {} arrays, a .npy file holds one: name it", arrays.len());
+                    let message =
+                        format!("holds {} arrays, a .npy file holds one: name it", arrays.len());
                     return Err(Error::usage(message).at(file.path()));
                 }
             };
             options.write_npy(out, &array)
         }
         (Some("npz"), _) => options.npz(out, &Named::of_file(file, array)?),
-        (Some("safetensors"), _) => options.safetensors(out, &Named::of_file(file, array)?, file.metadata()),
+        (Some("safetensors"), _) => {
+            options.safetensors(out, &Named::of_file(file, array)?, file.metadata())
+        }
         (Some("ferry"), Some(name)) => options.dump(out, &file.sound(file.info(name)?)?),
         (Some("ferry"), None) => options.write_ferry(out, |container| {
             file.check_tree().map_err(|error| error.at(file.path()))?;

@@ -28,11 +28,23 @@ impl Unfilled {
     /// # Errors
     ///
     /// Where the extension is no known one, `options` ask for what cannot be, or the file cannot be made: for want of space, too.
-    pub(crate) fn new(options: &DumpOptions, path: &Path, dtype: DType, shape: &[usize], order: Order) -> Result<Self> {
+    pub(crate) fn new(
+        options: &DumpOptions,
+        path: &Path,
+        dtype: DType,
+        shape: &[usize],
+        order: Order,
+    ) -> Result<Self> {
         Self::make(options, path, dtype, shape, order).map_err(|error| error.at(path))
     }
 
-    fn make(options: &DumpOptions, path: &Path, dtype: DType, shape: &[usize], order: Order) -> Result<Self> {
+    fn make(
+        options: &DumpOptions,
+        path: &Path,
+        dtype: DType,
+        shape: &[usize],
+        order: Order,
+    ) -> Result<Self> {
         let format = format(path)?;
         options.check_filled_in_place(format)?;
         if format == Format::Npy {
@@ -48,13 +60,18 @@ impl Unfilled {
         let aside = Aside::new(path)?;
         space::reserve(aside.file(), offset + nbytes as u64).map_err(|error| {
             let needed = offset + nbytes as u64;
-            let free = space::free(aside.file()).map_or_else(|_| "unknown".to_owned(), |free| free.to_string());
+            let free = space::free(aside.file())
+                .map_or_else(|_| "unknown".to_owned(), |free| free.to_string());
             Error::io(format!("cannot reserve {needed} bytes, {free} are free"), error)
         })?;
         let container = match format {
             Format::Ferry => {
-                let file = aside.file().try_clone().map_err(|error| Error::io("cannot open once more", error))?;
-                let mut container = ferry::Container::new(file, ferry::Target::User(path), options.clone())?;
+                let file = aside
+                    .file()
+                    .try_clone()
+                    .map_err(|error| Error::io("cannot open once more", error))?;
+                let mut container =
+                    ferry::Container::new(file, ferry::Target::User(path), options.clone())?;
                 container.begin_blank(dtype.clone(), nbytes)?;
                 Some(container)
             }
@@ -87,25 +104,34 @@ impl Unfilled {
     /// Where the rest of the file cannot be written, or the file not be put in place. It is then gone, and what was there before is there.
     pub(crate) fn publish(self) -> Result<(Arc<FileMap>, Source)> {
         let Self { aside, path, offset, nbytes, dtype, shape, order, container } = self;
-        let file = aside.file().try_clone().map_err(|error| Error::io("cannot open once more", error).at(&path))?;
+        let file = aside
+            .file()
+            .try_clone()
+            .map_err(|error| Error::io("cannot open once more", error).at(&path))?;
         let map = FileMap::of(file, path)?;
         let complete = || {
             if let Some(mut container) = container {
                 let start = offset as usize;
-                container.end_blank(&map.as_ref().as_ref()[start..start + nbytes], &shape, order)?;
+                container.end_blank(
+                    &map.as_ref().as_ref()[start..start + nbytes],
+                    &shape,
+                    order,
+                )?;
                 container.finish(&codec::tree_of(&shape)?)?;
             }
             aside.publish()
         };
         complete().map_err(|error| error.at(map.path()))?;
-        let source = Source { path: map.path().to_path_buf(), offset, byte_order: dtype.byte_order() };
+        let source =
+            Source { path: map.path().to_path_buf(), offset, byte_order: dtype.byte_order() };
         Ok((map, source))
     }
 }
 
 /// The format that a file of this name has.
 fn format(path: &Path) -> Result<Format> {
-    let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
+    let extension =
+        path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
     match extension.as_deref() {
         Some("npy") => Ok(Format::Npy),
         Some("ferry") => Ok(Format::Ferry),

@@ -173,7 +173,11 @@ impl DumpOptions {
     /// Compresses the array called `name` (`model.layers.0.weight`), or, by `None`, leaves it as it is, whatever
     /// [`compress`](Self::compress) says. That there is no such array is an error when the file is written.
     #[must_use]
-    pub fn compress_array(mut self, name: impl Into<String>, compression: impl Into<Option<Compression>>) -> Self {
+    pub fn compress_array(
+        mut self,
+        name: impl Into<String>,
+        compression: impl Into<Option<Compression>>,
+    ) -> Self {
         self.compressions.push((name.into(), compression.into()));
         self
     }
@@ -187,8 +191,9 @@ impl DumpOptions {
         let path = path.as_ref();
         for other in ["npy", "npz", "safetensors"] {
             if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(other)) {
-                let message =
-                    format!("dump writes .ferry files; arrays go into .{other} by DumpOptions::write_{other}");
+                let message = format!(
+                    "dump writes .ferry files; arrays go into .{other} by DumpOptions::write_{other}"
+                );
                 return Err(Error::usage(message).at(path));
             }
         }
@@ -200,7 +205,11 @@ impl DumpOptions {
     /// # Errors
     ///
     /// As [`to_writer`].
-    pub fn to_writer<T: Serialize + ?Sized>(&self, writer: impl io::Write, value: &T) -> Result<()> {
+    pub fn to_writer<T: Serialize + ?Sized>(
+        &self,
+        writer: impl io::Write,
+        value: &T,
+    ) -> Result<()> {
         self.check()?;
         let mut rehearsal = ferry::Rehearsal::new();
         let written = |file: &mut dyn WriteSeek| {
@@ -221,7 +230,9 @@ impl DumpOptions {
     pub fn write_npy(&self, path: impl AsRef<Path>, array: &AnyArray) -> Result<()> {
         let path = path.as_ref();
         self.check_plain(Format::Npy).map_err(|error| error.at(path))?;
-        atomic::write(path, |file| npy::Outgoing::new(array, self)?.write(file).map_err(atomic::cannot_write))
+        atomic::write(path, |file| {
+            npy::Outgoing::new(array, self)?.write(file).map_err(atomic::cannot_write)
+        })
     }
 
     /// How the array called `name` is to be compressed.
@@ -234,13 +245,18 @@ impl DumpOptions {
     pub(super) fn met(&self, written: impl Fn(&str) -> bool) -> Result<()> {
         match self.compressions.iter().find(|(name, _)| !written(name)) {
             None => Ok(()),
-            Some((name, _)) => Err(Error::usage(format!("there is no array {} to be compressed or not", Quoted(name)))),
+            Some((name, _)) => Err(Error::usage(format!(
+                "there is no array {} to be compressed or not",
+                Quoted(name)
+            ))),
         }
     }
 
     /// Whether what is asked for can be.
     fn check(&self) -> Result<()> {
-        if !self.alignment.is_power_of_two() || !(ferry::ALIGNMENT..=MOST_ALIGNED).contains(&self.alignment) {
+        if !self.alignment.is_power_of_two()
+            || !(ferry::ALIGNMENT..=MOST_ALIGNED).contains(&self.alignment)
+        {
             return Err(Error::usage(format!(
                 "an alignment of {} bytes; a power of two from {} to {MOST_ALIGNED} was expected",
                 self.alignment,
@@ -253,16 +269,23 @@ impl DumpOptions {
 
     /// Whether a file of another format than the container's can be as is asked for.
     pub(super) fn check_plain(&self, format: Format) -> Result<()> {
-        if self.compression.is_some() || !self.compressions.is_empty() || self.alignment != ferry::ALIGNMENT {
+        if self.compression.is_some()
+            || !self.compressions.is_empty()
+            || self.alignment != ferry::ALIGNMENT
+        {
             return Err(Error::usage(format!(
                 "a .{format} file is never compressed when it is written, and aligned to 64 bytes: for anything else, write a .ferry file"
             )));
         }
         if self.threshold != codec::THRESHOLD {
-            return Err(Error::usage(format!("a .{format} file holds arrays alone, for which there is no threshold")));
+            return Err(Error::usage(format!(
+                "a .{format} file holds arrays alone, for which there is no threshold"
+            )));
         }
         if format == Format::Npz && !self.checksums {
-            return Err(Error::usage("a .npz file has a checksum of every array, by its own rules"));
+            return Err(Error::usage(
+                "a .npz file has a checksum of every array, by its own rules",
+            ));
         }
         Ok(())
     }
@@ -276,13 +299,11 @@ impl DumpOptions {
             ));
         }
         if self.byte_order.is_some_and(|byte_order| !byte_order.is_native()) {
-            let message =
-                "an array that is filled where it lies is in this machine's byte order: convert the file after";
+            let message = "an array that is filled where it lies is in this machine's byte order: convert the file after";
             return Err(Error::usage(message));
         }
         if self.order.is_some() {
-            let message =
-                "the memory order of an array that is filled where it lies is said by its shape, as `(3, 4).f()`";
+            let message = "the memory order of an array that is filled where it lies is said by its shape, as `(3, 4).f()`";
             return Err(Error::usage(message));
         }
         if format == Format::Npy { self.check_plain(format) } else { self.check() }
@@ -296,7 +317,8 @@ impl DumpOptions {
     ) -> Result<()> {
         self.check().map_err(|error| error.at(path))?;
         atomic::write(path, |file| {
-            let mut container = ferry::Container::new(file, ferry::Target::User(path), self.clone())?;
+            let mut container =
+                ferry::Container::new(file, ferry::Target::User(path), self.clone())?;
             let tree = fill(&mut container)?;
             container.finish(&tree).map(drop)
         })
@@ -345,7 +367,11 @@ pub(super) fn for_each_block(
     each(&block)
 }
 
-fn for_each_contiguous(bytes: &[u8], change: &Change, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+fn for_each_contiguous(
+    bytes: &[u8],
+    change: &Change,
+    mut each: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
     if *change == Change::Nothing {
         return bytes.chunks(BLOCK).try_for_each(each);
     }

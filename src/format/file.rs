@@ -7,7 +7,8 @@ use serde::de::DeserializeOwned;
 
 use super::{Mapping, OpenOptions, compress::Codec, ferry, names, npy, npz, safetensors};
 use crate::{
-    AnyArray, DType, Element, ElementKind, Error, Field, Order, Result, Scalar, SharedArray, Source, WhyNotMapped,
+    AnyArray, DType, Element, ElementKind, Error, Field, Order, Result, Scalar, SharedArray,
+    Source, WhyNotMapped,
     array::{Layout, Memory, Storage},
     codec::{self, Segments},
     dtype::Quoted,
@@ -101,9 +102,24 @@ impl ArrayInfo {
     }
 
     /// An array that may not lie at `offset` as it is: what is there is for others to say.
-    pub(super) fn unplaced(name: String, dtype: DType, shape: &[usize], order: Order, offset: u64) -> Result<Self> {
+    pub(super) fn unplaced(
+        name: String,
+        dtype: DType,
+        shape: &[usize],
+        order: Order,
+        offset: u64,
+    ) -> Result<Self> {
         let layout = Layout::contiguous(shape, order, dtype.item_size())?;
-        Ok(Self { name, dtype, order, layout, offset: offset as usize, stored: None, checksum: None, member: None })
+        Ok(Self {
+            name,
+            dtype,
+            order,
+            layout,
+            offset: offset as usize,
+            stored: None,
+            checksum: None,
+            member: None,
+        })
     }
 
     /// Where in the file's value the array stands (`model.layers.0.weight`); empty where the array is the whole value.
@@ -196,14 +212,19 @@ impl ArrayInfo {
 
     /// Whether the array's `bytes` are values of its type, which any are but those of `bool`.
     fn check_values(&self, bytes: &[u8]) -> Result<()> {
-        let Some(at) = Bools::of(&self.dtype).and_then(|bools| bools.wrong(bytes)) else { return Ok(()) };
+        let Some(at) = Bools::of(&self.dtype).and_then(|bools| bools.wrong(bytes)) else {
+            return Ok(());
+        };
         let what = if self.dtype.scalar().is_some() { "is bool" } else { "has a field of bool" };
         let found = bytes[at];
         let (at, of) = match self.codec() {
             Some(_) => (at, "of what is decompressed"),
             None => (self.offset + at, "of the file"),
         };
-        Err(Error::invalid(format!("{} {what}, and byte {at} {of} is {found}, neither 0 nor 1", self.title())))
+        Err(Error::invalid(format!(
+            "{} {what}, and byte {at} {of} is {found}, neither 0 nor 1",
+            self.title()
+        )))
     }
 
     pub(super) fn range(&self) -> Range<usize> {
@@ -237,7 +258,12 @@ pub struct Unreadable {
 
 impl Unreadable {
     /// What is called `name` and lies in `range` of the file, and what is wrong with it.
-    pub(super) fn new(name: String, range: Range<usize>, member: Option<npz::Member>, wrong: &Error) -> Self {
+    pub(super) fn new(
+        name: String,
+        range: Range<usize>,
+        member: Option<npz::Member>,
+        wrong: &Error,
+    ) -> Self {
         Self { name, reason: wrong.message(), range, member }
     }
 
@@ -317,7 +343,9 @@ impl Bools {
             };
             wrong.map(|at| start + at)
         };
-        (0..bytes.len()).step_by(self.size).find_map(|start| self.parts.iter().find_map(|part| in_part(start, part)))
+        (0..bytes.len())
+            .step_by(self.size)
+            .find_map(|start| self.parts.iter().find_map(|part| in_part(start, part)))
     }
 }
 
@@ -545,7 +573,11 @@ impl ArrayFile {
     pub fn any_of(&self, info: &ArrayInfo) -> Result<AnyArray> {
         // What is said of another file may lie outside of this one.
         if !self.arrays.as_ptr_range().contains(&std::ptr::from_ref(info)) {
-            return Err(Error::usage(format!("{} is described by another file's entry", info.title())).at(self.path()));
+            return Err(Error::usage(format!(
+                "{} is described by another file's entry",
+                info.title()
+            ))
+            .at(self.path()));
         }
         self.mapped(info).map_err(|error| error.at(self.path()))
     }
@@ -581,9 +613,15 @@ impl ArrayFile {
     /// ```
     pub fn damage(&self) -> impl Iterator<Item = (Option<&ArrayInfo>, Error)> {
         let value = std::iter::once_with(|| (None, self.check_tree()));
-        let unreadable = self.unreadable.iter().map(|other| (None, Err(other.check(self.map.as_ref().as_ref()))));
+        let unreadable = self
+            .unreadable
+            .iter()
+            .map(|other| (None, Err(other.check(self.map.as_ref().as_ref()))));
         let arrays = self.arrays.iter().map(|info| (Some(info), self.check(info)));
-        value.chain(unreadable).chain(arrays).filter_map(|(info, checked)| Some((info, checked.err()?.at(self.path()))))
+        value
+            .chain(unreadable)
+            .chain(arrays)
+            .filter_map(|(info, checked)| Some((info, checked.err()?.at(self.path()))))
     }
 
     /// Goes through the value for what is wrong with it; that of other formats is made of the arrays themselves.
@@ -629,7 +667,9 @@ impl ArrayFile {
             (Some(expected), _) => ferry::check(whole, info.range(), expected, &title),
             (None, Some(member)) => member.check(whole).map_err(|error| error.within(title)),
             (None, None) => {
-                let message = format!("{title} cannot be verified, as was asked: the file has no checksum of it");
+                let message = format!(
+                    "{title} cannot be verified, as was asked: the file has no checksum of it"
+                );
                 Err(Error::usage(message))
             }
         }
@@ -683,7 +723,10 @@ impl ArrayFile {
     /// Where the array cannot be used as it lies in the file ([`ArrayInfo::why_not_mappable`]) or the file was read and not mapped: a copy of it is then what
     /// [`SharedArray::to_owned`] gives. And as [`AnyArray::to_array`], and as the file's [`OpenOptions`] have it.
     #[cfg(target_os = "linux")]
-    pub fn copy_on_write<A: Element, D: Dimension>(&self, info: &ArrayInfo) -> Result<CopyOnWrite<A, D>> {
+    pub fn copy_on_write<A: Element, D: Dimension>(
+        &self,
+        info: &ArrayInfo,
+    ) -> Result<CopyOnWrite<A, D>> {
         let made = match (info.why_not_mappable(), self.map.file()) {
             (None, Some(file)) => {
                 // Of this file, as it is to be given, and of this type.
@@ -723,7 +766,8 @@ impl ArrayFile {
             Tree::InFile(range) => Ok(Cow::Borrowed(&self.map.as_ref().as_ref()[range.clone()])),
             Tree::OfOne => codec::tree_of(self.arrays[0].shape()).map(Cow::Owned),
             Tree::OfNamed => {
-                codec::tree_of_map(self.arrays.iter().map(|info| (info.name(), info.shape()))).map(Cow::Owned)
+                codec::tree_of_map(self.arrays.iter().map(|info| (info.name(), info.shape())))
+                    .map(Cow::Owned)
             }
         }
     }
@@ -734,14 +778,21 @@ impl ArrayFile {
     }
 
     fn source(&self, info: &ArrayInfo) -> Source {
-        Source { path: self.path().to_path_buf(), offset: info.offset(), byte_order: info.dtype.byte_order() }
+        Source {
+            path: self.path().to_path_buf(),
+            offset: info.offset(),
+            byte_order: info.dtype.byte_order(),
+        }
     }
 
     /// The array as it lies in the file.
     fn mapped(&self, info: &ArrayInfo) -> Result<AnyArray> {
         let OpenOptions { verify, mapping, .. } = self.options;
         if let (Mapping::Required, Some(why)) = (mapping, info.why_not_mappable()) {
-            return Err(Error::usage(format!("{} cannot be mapped, which was required: {why}", info.title())));
+            return Err(Error::usage(format!(
+                "{} cannot be mapped, which was required: {why}",
+                info.title()
+            )));
         }
         // What is inflated is compared then.
         if verify && info.deflated().is_none() {
@@ -756,7 +807,8 @@ impl ArrayFile {
                 Memory::new(storage, source, Some(WhyNotMapped::Read))
             }
             (None, None) => {
-                let storage = Storage::Map { map: Arc::clone(&self.map), range, private: self.private };
+                let storage =
+                    Storage::Map { map: Arc::clone(&self.map), range, private: self.private };
                 Memory::new(storage, source, None)
             }
         };
@@ -769,7 +821,10 @@ impl Segments for ArrayFile {
         let info = usize::try_from(index).ok().and_then(|index| self.arrays.get(index));
         match info {
             Some(info) => self.mapped(info),
-            None => Err(Error::invalid(format!("the value refers to segment {index} of {}", self.arrays.len()))),
+            None => Err(Error::invalid(format!(
+                "the value refers to segment {index} of {}",
+                self.arrays.len()
+            ))),
         }
     }
 
@@ -780,6 +835,12 @@ impl Segments for ArrayFile {
 
 impl fmt::Debug for ArrayFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ArrayFile({}, {}, {} arrays)", self.path().display(), self.format, self.arrays.len())
+        write!(
+            f,
+            "ArrayFile({}, {}, {} arrays)",
+            self.path().display(),
+            self.format,
+            self.arrays.len()
+        )
     }
 }

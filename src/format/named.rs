@@ -29,7 +29,9 @@ impl Entry {
 
 impl<'a> Named<'a> {
     /// Arrays that are here.
-    pub(super) fn of<N: Into<String>, A: Into<AnyArray>>(arrays: impl IntoIterator<Item = (N, A)>) -> Result<Self> {
+    pub(super) fn of<N: Into<String>, A: Into<AnyArray>>(
+        arrays: impl IntoIterator<Item = (N, A)>,
+    ) -> Result<Self> {
         let arrays = arrays.into_iter().map(|(name, array)| (name.into(), array.into()));
         let (names, arrays): (Vec<String>, Vec<AnyArray>) = arrays.unzip();
         let entry = |(number, (name, array)): (usize, (String, &AnyArray))| {
@@ -47,16 +49,25 @@ impl<'a> Named<'a> {
         };
         let entries = infos.iter().enumerate();
         let entries = entries
-            .map(|(number, info)| Entry::new(file.plain_name(info), number, info.dtype(), info.shape()))
+            .map(|(number, info)| {
+                Entry::new(file.plain_name(info), number, info.dtype(), info.shape())
+            })
             .collect();
-        Self::checked(entries, Box::new(move |index| file.sound(infos[index]))).map_err(|error| error.at(file.path()))
+        Self::checked(entries, Box::new(move |index| file.sound(infos[index])))
+            .map_err(|error| error.at(file.path()))
     }
 
-    fn checked(entries: Vec<Entry>, get: Box<dyn Fn(usize) -> Result<AnyArray> + 'a>) -> Result<Self> {
+    fn checked(
+        entries: Vec<Entry>,
+        get: Box<dyn Fn(usize) -> Result<AnyArray> + 'a>,
+    ) -> Result<Self> {
         let mut names = HashSet::new();
         for entry in &entries {
             if !names.insert(entry.name.as_str()) {
-                return Err(Error::usage(format!("two arrays are called {}: a name is for one", Quoted(&entry.name))));
+                return Err(Error::usage(format!(
+                    "two arrays are called {}: a name is for one",
+                    Quoted(&entry.name)
+                )));
             }
         }
         Ok(Self { entries, get })
@@ -113,10 +124,14 @@ mod tests {
         assert_eq!(unescaped(r"layers\.0.a\\b"), r"layers.0.a\b");
         let names = |names: &[&str]| {
             let arrays = names.iter().map(|&name| (name, SharedArray::from(vec![1u8])));
-            Named::of(arrays).map(|named| named.entries.into_iter().map(|entry| entry.name).collect::<Vec<_>>())
+            Named::of(arrays)
+                .map(|named| named.entries.into_iter().map(|entry| entry.name).collect::<Vec<_>>())
         };
         assert_eq!(names(&["a", "", "b"]).unwrap(), ["a", "arr_1", "b"]);
         let error = names(&["arr_1", ""]).unwrap_err();
-        assert!(error.is_usage() && error.to_string().contains("two arrays are called `arr_1`"), "{error}");
+        assert!(
+            error.is_usage() && error.to_string().contains("two arrays are called `arr_1`"),
+            "{error}"
+        );
     }
 }

@@ -29,7 +29,9 @@ fn no_such(name: &str, mut names: Vec<&str>) -> String {
             if names.len() > LISTED {
                 // Names beyond any that somebody types are not measured.
                 let measured = |other: &str| name.len().max(other.len()) <= TYPED;
-                names.sort_by_cached_key(|other| if measured(other) { distance(name, other) } else { usize::MAX });
+                names.sort_by_cached_key(|other| {
+                    if measured(other) { distance(name, other) } else { usize::MAX }
+                });
             }
             listed(names)
         }
@@ -53,7 +55,9 @@ mod tests {
 
     #[test]
     fn the_distance_of_names_is_the_number_of_edits() {
-        for (one, other, edits) in [("", "", 0), ("bias", "", 4), ("kitten", "sitting", 3), ("a.b", "a.c", 1)] {
+        for (one, other, edits) in
+            [("", "", 0), ("bias", "", 4), ("kitten", "sitting", 3), ("a.b", "a.c", 1)]
+        {
             assert_eq!(distance(one, other), edits);
             assert_eq!(distance(other, one), edits);
         }

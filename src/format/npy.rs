@@ -40,7 +40,9 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header> {
     let text = bytes.get(start..length).ok_or_else(|| cut(bytes, length))?;
     let text = match std::str::from_utf8(text) {
         // Before 3.0 headers are Latin-1, whose codes are those of Unicode.
-        _ if version < 3 && !text.is_ascii() => Cow::Owned(text.iter().copied().map(char::from).collect()),
+        _ if version < 3 && !text.is_ascii() => {
+            Cow::Owned(text.iter().copied().map(char::from).collect())
+        }
         Ok(text) => Cow::Borrowed(text),
         Err(_) => return Err(Error::invalid("npy header is not text")),
     };
@@ -58,7 +60,9 @@ pub(super) fn extent(bytes: &[u8]) -> Result<(u8, usize, usize)> {
     }
     let (major, minor) = (bytes[6], bytes[7]);
     if !matches!((major, minor), (1..=3, 0)) {
-        return Err(Error::invalid(format!("npy version {major}.{minor}; known are 1.0, 2.0 and 3.0")));
+        return Err(Error::invalid(format!(
+            "npy version {major}.{minor}; known are 1.0, 2.0 and 3.0"
+        )));
     }
     let (start, length) = match major {
         1 => (10_usize, LittleEndian::read_u16(&bytes[8..]).into()),
@@ -191,11 +195,16 @@ pub(super) fn header_bytes(dtype: &DType, order: Order, shape: &[usize]) -> Vec<
         only.push(',');
     }
     let lengths = lengths.join(", ");
-    let text = format!("{{'descr': {}, 'fortran_order': {fortran_order}, 'shape': ({lengths}), }}", dtype.as_literal());
+    let text = format!(
+        "{{'descr': {}, 'fortran_order': {fortran_order}, 'shape': ({lengths}), }}",
+        dtype.as_literal()
+    );
     // The oldest version that can hold it, so that the oldest readers read it.
-    let latin: Option<Vec<u8>> = text.chars().map(|letter| u8::try_from(u32::from(letter)).ok()).collect();
+    let latin: Option<Vec<u8>> =
+        text.chars().map(|letter| u8::try_from(u32::from(letter)).ok()).collect();
     let encoded = latin.as_deref().unwrap_or(text.as_bytes());
-    let padded = |prelude: usize| (prelude + encoded.len() + 1).next_multiple_of(ALIGNMENT) - prelude;
+    let padded =
+        |prelude: usize| (prelude + encoded.len() + 1).next_multiple_of(ALIGNMENT) - prelude;
     let mut bytes = MAGIC.to_vec();
     let length = match (u16::try_from(padded(10)), &latin) {
         (Ok(length), Some(_)) => {
@@ -257,10 +266,20 @@ mod tests {
     #[test]
     fn headers_numpy_writes_are_read() {
         for (text, dtype, order, shape) in [
-            ("{'descr': '<f8', 'fortran_order': False, 'shape': (3, 4), }   \n", "<f8", Order::C, &[3, 4][..]),
+            (
+                "{'descr': '<f8', 'fortran_order': False, 'shape': (3, 4), }   \n",
+                "<f8",
+                Order::C,
+                &[3, 4][..],
+            ),
             ("{'descr': '>i2', 'fortran_order': True, 'shape': (3,), }", ">i2", Order::F, &[3]),
             ("{'shape': (), \"fortran_order\": False, 'descr': '|u1'}\n", "|u1", Order::C, &[]),
-            ("{'descr': '<f4', 'fortran_order': False, 'shape': (3L, 0L), }", "<f4", Order::C, &[3, 0]),
+            (
+                "{'descr': '<f4', 'fortran_order': False, 'shape': (3L, 0L), }",
+                "<f4",
+                Order::C,
+                &[3, 0],
+            ),
         ] {
             let said = parse(text).unwrap();
             assert_eq!(said, (dtype.parse().unwrap(), order, shape.to_vec()));
@@ -286,17 +305,29 @@ mod tests {
             ("{'descr': '<f8', 'descr': '<f8', ", "key `descr` stands twice"),
             ("{'descr': '<f8', 'extra': 1, ", "unknown key `extra`"),
             ("{'descr': '|O', 'fortran_order': False, 'shape': (3,), }", "Python objects"),
-            ("{'descr': '<bf2', 'fortran_order': False, 'shape': (3,), }", "`<bf2` is no dtype of NumPy's"),
+            (
+                "{'descr': '<bf2', 'fortran_order': False, 'shape': (3,), }",
+                "`<bf2` is no dtype of NumPy's",
+            ),
             ("{'descr': '<q8', 'fortran_order': False, 'shape': (3,), }", "unknown dtype `<q8`"),
             ("{'descr': [('a', '|O')], ", "field `a`: dtype `|O` holds Python objects"),
-            ("{'descr': ('<f8', (2,)), ", "expected a type string or a list of fields, found `('<f8', (2,))`"),
-            ("{'descr': {'names': ['a']}, ", "expected a string, a whole number, a list or a tuple"),
+            (
+                "{'descr': ('<f8', (2,)), ",
+                "expected a type string or a list of fields, found `('<f8', (2,))`",
+            ),
+            (
+                "{'descr': {'names': ['a']}, ",
+                "expected a string, a whole number, a list or a tuple",
+            ),
             ("{'shape': (-1,), ", "expected a length"),
             ("{'shape': (99999999999999999999,), ", "expected a length"),
             ("{'shape': (3), ", "expected `,` after the only length"),
             ("{'shape': ((((", "expected a length"),
             ("{'fortran_order': 1, ", "expected `True` or `False`"),
-            ("{'descr': '<f8', 'fortran_order': False, 'shape': (3,), } x", "expected nothing more"),
+            (
+                "{'descr': '<f8', 'fortran_order': False, 'shape': (3,), } x",
+                "expected nothing more",
+            ),
             ("{'descr", "a string with an end"),
             (&deep, "brackets nest deeper than"),
         ] {

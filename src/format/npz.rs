@@ -48,7 +48,12 @@ pub(super) fn read(map: Arc<FileMap>) -> Result<ArrayFile> {
             Ok(header) => arrays.push(array(&member, header).map_err(wrong)?),
             Err(reason) => {
                 let whole = Member::new(&member, 0);
-                unreadable.push(Unreadable::new(member.array_name(), member.data, Some(whole), &reason));
+                unreadable.push(Unreadable::new(
+                    member.array_name(),
+                    member.data,
+                    Some(whole),
+                    &reason,
+                ));
             }
         }
     }
@@ -57,7 +62,8 @@ pub(super) fn read(map: Arc<FileMap>) -> Result<ArrayFile> {
     if let Some(twice) = all.find(|name| !names.insert(*name)) {
         return Err(Error::invalid(format!("two arrays are called {}", Quoted(twice))));
     }
-    Ok(ArrayFile::new(map, Format::Npz, None, arrays, Tree::OfNamed, false).with_unreadable(unreadable))
+    Ok(ArrayFile::new(map, Format::Npz, None, arrays, Tree::OfNamed, false)
+        .with_unreadable(unreadable))
 }
 
 impl zip::Member {
@@ -109,8 +115,10 @@ fn inflated_header(content: &[u8], size: u64) -> Result<Vec<u8>> {
     inflater.fill(&mut header)?;
     let (.., length) = npy::extent(&header)?;
     if length > LONGEST_HEADER || length as u64 > size {
-        let message =
-            format!("its npy header is said to have {length} bytes; {} are allowed", (LONGEST_HEADER as u64).min(size));
+        let message = format!(
+            "its npy header is said to have {length} bytes; {} are allowed",
+            (LONGEST_HEADER as u64).min(size)
+        );
         return Err(Error::invalid(message));
     }
     if length > start {
@@ -178,7 +186,10 @@ impl Member {
         if found == self.crc {
             return Ok(());
         }
-        Err(Error::invalid(format!("is damaged: its CRC-32 is {found:08x}, {:08x} was recorded", self.crc)))
+        Err(Error::invalid(format!(
+            "is damaged: its CRC-32 is {found:08x}, {:08x} was recorded",
+            self.crc
+        )))
     }
 }
 
@@ -200,7 +211,11 @@ impl<'a> Inflater<'a> {
         let mut filled = 0;
         while filled < to.len() {
             match self.some(&mut to[filled..])? {
-                0 => return Err(Error::invalid("its deflated bytes end before its length is reached")),
+                0 => {
+                    return Err(Error::invalid(
+                        "its deflated bytes end before its length is reached",
+                    ));
+                }
                 more => filled += more,
             }
         }
@@ -211,7 +226,9 @@ impl<'a> Inflater<'a> {
     /// The CRC-32 of all bytes, of which there are no more.
     fn end(mut self) -> Result<u32> {
         if self.some(&mut [0])? != 0 || !self.ended || !self.content.is_empty() {
-            return Err(Error::invalid("its deflated bytes go on after its length is reached, or have no end"));
+            return Err(Error::invalid(
+                "its deflated bytes go on after its length is reached, or have no end",
+            ));
         }
         Ok(self.hash.finalize())
     }
@@ -222,7 +239,8 @@ impl<'a> Inflater<'a> {
             let before = (self.stream.total_in(), self.stream.total_out());
             let status = self.stream.decompress(self.content, to, FlushDecompress::None);
             let status = status.map_err(|_| Error::invalid("its deflated bytes are damaged"))?;
-            let (read, made) = (self.stream.total_in() - before.0, (self.stream.total_out() - before.1) as usize);
+            let (read, made) =
+                (self.stream.total_in() - before.0, (self.stream.total_out() - before.1) as usize);
             self.content = &self.content[read as usize..];
             self.ended = status == Status::StreamEnd;
             if made > 0 {
@@ -275,12 +293,16 @@ impl DumpOptions {
                 let name = format!("{}{SUFFIX}", entry.name);
                 if name.contains('\0') || name.len() > u16::MAX.into() {
                     let message = "no member of a zip file can have that name: it has a zero, or more than 65531 bytes";
-                    return Err(Error::usage(message).within(format_args!("array {}", Quoted(&entry.name))));
+                    return Err(
+                        Error::usage(message).within(format_args!("array {}", Quoted(&entry.name)))
+                    );
                 }
                 let array = arrays.get(index)?;
                 let outgoing = npy::Outgoing::new(&array, self)
                     .map_err(|error| error.within(format_args!("array {}", Quoted(&entry.name))))?;
-                archive.member(&name, outgoing.size(), |member| outgoing.write(member)).map_err(cannot_write)?;
+                archive
+                    .member(&name, outgoing.size(), |member| outgoing.write(member))
+                    .map_err(cannot_write)?;
             }
             archive.finish().map_err(cannot_write)
         })

@@ -158,7 +158,9 @@ impl OpenOptions {
         let path = path.as_ref();
         let map = match self.mapping {
             Mapping::Required | Mapping::Allowed => FileMap::open(path)?,
-            Mapping::Forbidden => FileMap::read(read(path).map_err(|error| error.at(path))?, path.to_path_buf()),
+            Mapping::Forbidden => {
+                FileMap::read(read(path).map_err(|error| error.at(path))?, path.to_path_buf())
+            }
         };
         self.look(map)
     }
@@ -189,7 +191,11 @@ impl OpenOptions {
         let mut bytes = Vec::new();
         let mut up_to = |bytes: &mut Vec<u8>, length: u64| {
             let left = length.saturating_sub(bytes.len() as u64);
-            reader.by_ref().take(left).read_to_end(bytes).map_err(|error| Error::io("cannot read", error))
+            reader
+                .by_ref()
+                .take(left)
+                .read_to_end(bytes)
+                .map_err(|error| Error::io("cannot read", error))
         };
         let length = match &self.raw {
             Some(layout) => layout.end()?,
@@ -220,7 +226,8 @@ fn read(path: &Path) -> Result<Buffer> {
     let cannot_read = |error| Error::io("cannot read", error);
     let mut file = sys::file::open_regular(path)?;
     let length = file.metadata().map_err(|error| Error::io("cannot inspect", error))?.len();
-    let length = usize::try_from(length).map_err(|_| cannot_read(io::ErrorKind::FileTooLarge.into()))?;
+    let length =
+        usize::try_from(length).map_err(|_| cannot_read(io::ErrorKind::FileTooLarge.into()))?;
     let mut buffer = Buffer::zeroed(length)?;
     file.read_exact(buffer.as_mut()).map_err(cannot_read)?;
     Ok(buffer)

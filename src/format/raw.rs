@@ -58,13 +58,21 @@ impl RawLayout {
 
     /// Bytes up to the end of the last element.
     pub(super) fn end(&self) -> Result<u64> {
-        let info = ArrayInfo::unplaced(String::new(), self.dtype.clone(), &self.shape, self.order, 0)?;
+        let info =
+            ArrayInfo::unplaced(String::new(), self.dtype.clone(), &self.shape, self.order, 0)?;
         Ok(self.offset.saturating_add(info.nbytes()))
     }
 
     pub(super) fn read(&self, map: Arc<FileMap>) -> Result<ArrayFile> {
         let length = map.as_ref().as_ref().len();
-        let info = ArrayInfo::checked(String::new(), self.dtype.clone(), &self.shape, self.order, self.offset, length)?;
+        let info = ArrayInfo::checked(
+            String::new(),
+            self.dtype.clone(),
+            &self.shape,
+            self.order,
+            self.offset,
+            length,
+        )?;
         Ok(ArrayFile::new(map, Format::Raw, None, vec![info], Tree::OfOne, false))
     }
 }

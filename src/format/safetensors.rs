@@ -56,7 +56,8 @@ const DTYPES: [(&str, &str); 14] = [
 ];
 
 /// Those of 8 bits and less that no element type here is like.
-const NARROW: [&str; 8] = ["F4", "F6_E2M3", "F6_E3M2", "F8_E4M3", "F8_E4M3FNUZ", "F8_E5M2", "F8_E5M2FNUZ", "F8_E8M0"];
+const NARROW: [&str; 8] =
+    ["F4", "F6_E2M3", "F6_E3M2", "F8_E4M3", "F8_E4M3FNUZ", "F8_E5M2", "F8_E5M2FNUZ", "F8_E8M0"];
 
 /// Whether a file that begins so is of this format: a header's length that is less than 4 GiB, and the header's first byte.
 pub(super) fn is_begun(start: &[u8]) -> bool {
@@ -67,15 +68,19 @@ pub(super) fn read(map: Arc<FileMap>) -> Result<ArrayFile> {
     let bytes: &[u8] = map.as_ref().as_ref();
     let length = LittleEndian::read_u64(bytes);
     if length > LONGEST {
-        return Err(Error::invalid(format!("the header is said to have {length} bytes; {LONGEST} are allowed")));
+        return Err(Error::invalid(format!(
+            "the header is said to have {length} bytes; {LONGEST} are allowed"
+        )));
     }
     let start = PREFIX + length as usize;
     let Some(header) = bytes.get(PREFIX..start) else {
-        let message = format!("the header ends at byte {start}, the file has {}: truncated", bytes.len());
+        let message =
+            format!("the header ends at byte {start}, the file has {}: truncated", bytes.len());
         return Err(Error::invalid(message));
     };
-    let Header { metadata, mut tensors } = serde_json::from_slice(header)
-        .map_err(|error| Error::invalid(format!("the header is not what a safetensors header is: {error}")))?;
+    let Header { metadata, mut tensors } = serde_json::from_slice(header).map_err(|error| {
+        Error::invalid(format!("the header is not what a safetensors header is: {error}"))
+    })?;
 
     tensors.sort_by_key(|(_, tensor)| tensor.data_offsets);
     let (mut arrays, mut unreadable) = (Vec::with_capacity(tensors.len()), Vec::new());
@@ -97,7 +102,9 @@ pub(super) fn read(map: Arc<FileMap>) -> Result<ArrayFile> {
     }
     let held = (bytes.len() - start) as u64;
     if end != held {
-        return Err(Error::invalid(format!("the arrays end at byte {end} of the data, which has {held} bytes")));
+        return Err(Error::invalid(format!(
+            "the arrays end at byte {end} of the data, which has {held} bytes"
+        )));
     }
     let file = ArrayFile::new(map, Format::Safetensors, None, arrays, Tree::OfNamed, false);
     Ok(file.with_unreadable(unreadable).with_metadata(metadata))
@@ -119,12 +126,25 @@ struct Tensor {
 
 impl Tensor {
     /// The array of `dtype`, where it begins at `expected` of the data, which begins at `start` of the file.
-    fn placed(self, name: &str, dtype: DType, expected: u64, start: usize, file_length: usize) -> Result<ArrayInfo> {
+    fn placed(
+        self,
+        name: &str,
+        dtype: DType,
+        expected: u64,
+        start: usize,
+        file_length: usize,
+    ) -> Result<ArrayInfo> {
         self.begins_at(expected)?;
         let (begin, end) = self.data_offsets;
         // `begin` is where an array within the file ended.
-        let info =
-            ArrayInfo::checked(name.to_owned(), dtype, &self.shape, Order::C, start as u64 + begin, file_length)?;
+        let info = ArrayInfo::checked(
+            name.to_owned(),
+            dtype,
+            &self.shape,
+            Order::C,
+            start as u64 + begin,
+            file_length,
+        )?;
         match end.checked_sub(begin) {
             Some(nbytes) if nbytes == info.nbytes() => Ok(info),
             _ => Err(Error::invalid(format!(
@@ -140,7 +160,8 @@ impl Tensor {
         let (begin, end) = self.data_offsets;
         let held = (file_length - start) as u64;
         if begin > end || end > held {
-            let message = format!("lies from byte {begin} to {end} of the data, which has {held} bytes");
+            let message =
+                format!("lies from byte {begin} to {end} of the data, which has {held} bytes");
             return Err(Error::invalid(message));
         }
         Ok(start + begin as usize..start + end as usize)
@@ -151,8 +172,11 @@ impl Tensor {
         if begin == expected {
             return Ok(());
         }
-        let fault = if begin < expected { "overlaps what precedes it" } else { "leaves a hole before it" };
-        Err(Error::invalid(format!("begins at byte {begin} of the data and {fault}, which ends at byte {expected}")))
+        let fault =
+            if begin < expected { "overlaps what precedes it" } else { "leaves a hole before it" };
+        Err(Error::invalid(format!(
+            "begins at byte {begin} of the data and {fault}, which ends at byte {expected}"
+        )))
     }
 }
 
@@ -162,7 +186,8 @@ fn dtype(name: &str) -> Result<Result<DType>> {
         return format!("<{code}").parse().map(Ok);
     }
     let known: Vec<_> = DTYPES.iter().map(|(known, _)| *known).collect();
-    let message = format!("is of dtype {}; those that can be read are {}", Quoted(name), known.join(" "));
+    let message =
+        format!("is of dtype {}; those that can be read are {}", Quoted(name), known.join(" "));
     let error = Error::invalid(message);
     if NARROW.contains(&name) { Ok(Err(error)) } else { Err(error) }
 }
@@ -188,7 +213,9 @@ impl<'de> Deserialize<'de> for Header {
                     }
                 }
                 let mut names = HashSet::with_capacity(tensors.len());
-                if let Some((name, _)) = tensors.iter().find(|(name, _)| !names.insert(name.as_str())) {
+                if let Some((name, _)) =
+                    tensors.iter().find(|(name, _)| !names.insert(name.as_str()))
+                {
                     return Err(twice(name));
                 }
                 Ok(Header { metadata: metadata.map(|texts| texts.0).unwrap_or_default(), tensors })
@@ -291,8 +318,10 @@ impl DumpOptions {
             file.write_all(&header).map_err(cannot_write)?;
             for index in turns {
                 let dtype = arrays.entries[index].dtype.with_byte_order(ByteOrder::Little);
-                for_each_block(&arrays.get(index)?, &dtype, Order::C, |block| file.write_all(block))
-                    .map_err(cannot_write)?;
+                for_each_block(&arrays.get(index)?, &dtype, Order::C, |block| {
+                    file.write_all(block)
+                })
+                .map_err(cannot_write)?;
             }
             Ok(())
         })
@@ -300,7 +329,10 @@ impl DumpOptions {
 }
 
 /// Length and header of a file whose arrays follow in the order given.
-fn header<'a>(entries: impl Iterator<Item = &'a Entry>, metadata: &BTreeMap<String, String>) -> Result<Vec<u8>> {
+fn header<'a>(
+    entries: impl Iterator<Item = &'a Entry>,
+    metadata: &BTreeMap<String, String>,
+) -> Result<Vec<u8>> {
     let mut header = Map::new();
     if !metadata.is_empty() {
         header.insert(METADATA.into(), json!(metadata));
@@ -308,7 +340,9 @@ fn header<'a>(entries: impl Iterator<Item = &'a Entry>, metadata: &BTreeMap<Stri
     let mut at = 0_usize;
     for Entry { name, dtype, shape } in entries {
         if name == METADATA {
-            return Err(Error::usage(format!("no array can be called `{METADATA}` in a .safetensors file")));
+            return Err(Error::usage(format!(
+                "no array can be called `{METADATA}` in a .safetensors file"
+            )));
         }
         let code = &dtype.to_string()[1..];
         let Some((known, _)) = DTYPES.iter().find(|(_, known)| *known == code) else {
@@ -320,9 +354,15 @@ fn header<'a>(entries: impl Iterator<Item = &'a Entry>, metadata: &BTreeMap<Stri
         };
         let nbytes = shape.iter().product::<usize>() * dtype.item_size();
         let Some(end) = nbytes.checked_add(at) else {
-            return Err(Error::usage(format!("array {}: the arrays are larger than any file", Quoted(name))));
+            return Err(Error::usage(format!(
+                "array {}: the arrays are larger than any file",
+                Quoted(name)
+            )));
         };
-        header.insert(name.clone(), json!({"dtype": known, "shape": shape, "data_offsets": [at, end]}));
+        header.insert(
+            name.clone(),
+            json!({"dtype": known, "shape": shape, "data_offsets": [at, end]}),
+        );
         at = end;
     }
     let mut bytes = vec![0; PREFIX];
@@ -331,7 +371,9 @@ fn header<'a>(entries: impl Iterator<Item = &'a Entry>, metadata: &BTreeMap<Stri
     bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), b' ');
     let length = (bytes.len() - PREFIX) as u64;
     if length > LONGEST {
-        return Err(Error::usage(format!("the header has {length} bytes; .safetensors allows {LONGEST}")));
+        return Err(Error::usage(format!(
+            "the header has {length} bytes; .safetensors allows {LONGEST}"
+        )));
     }
     LittleEndian::write_u64(&mut bytes, length);
     Ok(bytes)

@@ -39,8 +39,9 @@ impl Buffer {
         let memory = if length < PAGES_FROM {
             Memory::Lines(vec![bytemuck::Zeroable::zeroed(); length.div_ceil(64)])
         } else {
-            let pages = MmapMut::map_anon(length)
-                .map_err(|error| Error::io(format!("cannot reserve {length} bytes of memory"), error))?;
+            let pages = MmapMut::map_anon(length).map_err(|error| {
+                Error::io(format!("cannot reserve {length} bytes of memory"), error)
+            })?;
             // Advice: where huge pages are off, ordinary ones do.
             #[cfg(target_os = "linux")]
             let _ = pages.advise(memmap2::Advice::HugePage);

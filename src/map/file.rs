@@ -32,9 +32,15 @@ enum Content {
     Mapped {
         /// `None` for an empty file, which cannot be mapped and needs no map.
         map: Option<Mmap>,
-        #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "kept open; handed on where there are pools"))]
+        #[cfg_attr(
+            not(target_os = "linux"),
+            allow(dead_code, reason = "kept open; handed on where there are pools")
+        )]
         file: Arc<File>,
-        #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "no other system has seals"))]
+        #[cfg_attr(
+            not(target_os = "linux"),
+            allow(dead_code, reason = "no other system has seals")
+        )]
         sealed: bool,
     },
     Read(Arc<Buffer>),
@@ -114,7 +120,8 @@ fn is_sealed(_: &File) -> bool {
 
 fn map(file: &File, sealed: bool) -> io::Result<Option<Mmap>> {
     let length = file.metadata()?.len();
-    let length = usize::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+    let length =
+        usize::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
     if length == 0 {
         return Ok(None);
     }
@@ -126,7 +133,11 @@ fn map(file: &File, sealed: bool) -> io::Result<Option<Mmap>> {
         let mut options = MmapOptions::new();
         // Until Linux 6.7 a sealed file that is open for writing could not be mapped shared, read-only or not. Never written
         // to, a private map has the file's own pages.
-        if sealed { options.len(length).map_copy_read_only(file) } else { options.len(length).map(file) }
+        if sealed {
+            options.len(length).map_copy_read_only(file)
+        } else {
+            options.len(length).map(file)
+        }
     }?;
     Ok(Some(map))
 }

@@ -45,7 +45,10 @@ impl Page {
     /// Where `file` is no page.
     pub(crate) fn of(file: File) -> io::Result<Self> {
         if !memfd::is_of_fixed_length(&file) || file.metadata()?.len() != LENGTH as u64 {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no page of shared memory"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "it is no page of shared memory",
+            ));
         }
         let map = MmapOptions::new().len(LENGTH).map_raw(&file)?;
         Ok(Self { map, file })
@@ -73,7 +76,12 @@ impl Page {
     /// Where it does not fit.
     pub(crate) fn write(&mut self, at: usize, bytes: &[u8]) {
         let fits = at.checked_add(bytes.len()).is_some_and(|end| end <= Self::capacity());
-        assert!(fits, "{} bytes from {at} on do not fit on a notepad of {}", bytes.len(), Self::capacity());
+        assert!(
+            fits,
+            "{} bytes from {at} on do not fit on a notepad of {}",
+            bytes.len(),
+            Self::capacity()
+        );
         // SAFETY: the target lies inside the map, behind the words, by the check above and the length that `of` has checked. `bytes`
         // cannot overlap it: nobody is ever given a reference to the notepad, in any process; it is read by the file alone. The
         // exclusive reference keeps this process from writing there twice at a time, and only one process writes.

@@ -27,7 +27,8 @@ impl Words {
         if !memfd::is_of_fixed_length(file) {
             return Err(unfit("it is no memory file of a fixed length that can be written to"));
         }
-        let length = usize::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+        let length =
+            usize::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
         if length % WORD != 0 {
             return Err(unfit("its length is no multiple of 8 bytes"));
         }
@@ -47,7 +48,9 @@ impl Deref for Words {
         // byte of it stays: the length of the file is sealed, which `of` has seen and no seal can be undone. It is made and
         // reached in no other way than as atomics, in this process and in every other: the file has no name, its descriptor
         // is passed on for this use alone, and the crate neither maps nor writes to it otherwise. Any bits are an integer.
-        unsafe { std::slice::from_raw_parts(map.as_mut_ptr().cast::<AtomicI64>(), map.len() / WORD) }
+        unsafe {
+            std::slice::from_raw_parts(map.as_mut_ptr().cast::<AtomicI64>(), map.len() / WORD)
+        }
     }
 }
 

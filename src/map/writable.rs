@@ -109,7 +109,10 @@ mod tests {
         file.set_len(10_000).unwrap();
         for (offset, length) in [(0, 10_000), (64, 8), (4096, 5904), (9_999, 1)] {
             let mut map = WritableMap::of(&file, offset, length).unwrap();
-            assert_eq!((map.bytes().len(), map.bytes().as_ptr().addr() as u64 % 64), (length, offset % 64));
+            assert_eq!(
+                (map.bytes().len(), map.bytes().as_ptr().addr() as u64 % 64),
+                (length, offset % 64)
+            );
             map.bytes().fill(7);
             let mut found = vec![0; length];
             file.read_exact_at(&mut found, offset).unwrap();
@@ -127,7 +130,9 @@ mod tests {
     fn what_is_written_to_a_copy_is_in_no_file() {
         let file = tempfile::tempfile().unwrap();
         file.write_all_at(&[7; 10_000], 0).unwrap();
-        let read_only = File::open(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file))).unwrap();
+        let read_only =
+            File::open(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file)))
+                .unwrap();
         let mut map = WritableMap::copy_on_write(&read_only, 4090, 100).unwrap();
         assert_eq!(map.bytes(), [7; 100]);
         map.bytes().fill(8);

@@ -39,7 +39,9 @@ fn shown_by(bar: ProgressBar) -> impl FnMut(&Progress) {
                 }
                 None => "{spinner} {pos} tasks, {elapsed} gone{msg}",
             };
-            bar.set_style(ProgressStyle::with_template(template).expect("the template is well-formed"));
+            bar.set_style(
+                ProgressStyle::with_template(template).expect("the template is well-formed"),
+            );
             bar.enable_steady_tick(TICK);
         }
         Event::Done(_) => bar.set_position(progress.done + progress.failed),

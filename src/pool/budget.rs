@@ -44,7 +44,9 @@ pub(super) struct Seat {
 /// pool may have: 0 where an inner pool has got none.
 pub(super) fn take(size: usize, budget: usize) -> Result<(Arc<Granted>, usize)> {
     let cannot = |error: io::Error| Error::io("cannot count worker processes", error);
-    let is_inner = OWN.get().is_some_and(|own| own.own.is_some()) || panics::is_inside() || Origin::here().is_fork();
+    let is_inner = OWN.get().is_some_and(|own| own.own.is_some())
+        || panics::is_inside()
+        || Origin::here().is_fork();
     let slots = match OWN.get() {
         Some(own) => &own.slots,
         None => {
@@ -66,7 +68,10 @@ pub(super) fn join(slots: OwnedFd, own: OwnedFd) {
 impl Granted {
     /// A seat for a new worker. More than there are slots have a seat without one.
     pub(super) fn seat(granted: &Arc<Self>) -> Seat {
-        Seat { granted: Arc::clone(granted), slot: granted.free.lock().unwrap_or_else(PoisonError::into_inner).pop() }
+        Seat {
+            granted: Arc::clone(granted),
+            slot: granted.free.lock().unwrap_or_else(PoisonError::into_inner).pop(),
+        }
     }
 }
 

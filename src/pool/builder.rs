@@ -217,7 +217,10 @@ impl PoolBuilder {
         if self.backend == Backend::Processes {
             self.check_start()?;
             self.launch.check()?;
-        } else if self.recycle_after.is_some() || self.most_memory.is_some() || self.launch != Launch::default() {
+        } else if self.recycle_after.is_some()
+            || self.most_memory.is_some()
+            || self.launch != Launch::default()
+        {
             return Err(Error::usage(
                 "recycling, environment, working directory, output and test entry are for worker processes: workers within this process \
                  have none of their own",
@@ -272,7 +275,9 @@ impl PoolBuilder {
         let size = match self.workers {
             Some(0) => return Err(Error::usage("a pool of 0 workers: at least 1 is needed")),
             Some(workers @ 2..) if self.backend.is_serial() => {
-                return Err(Error::usage(format!("a serial pool has 1 worker, {workers} were asked for")));
+                return Err(Error::usage(format!(
+                    "a serial pool has 1 worker, {workers} were asked for"
+                )));
             }
             Some(workers) => workers,
             None if self.backend.is_serial() => 1,

@@ -125,7 +125,11 @@ impl Pool {
     ///
     /// As [`map`](Pool::map), and where a task returns an error.
     #[track_caller]
-    pub fn try_map<I, R, E>(&self, f: fn(I) -> Result<R, E>, items: impl IntoIterator<Item = I>) -> Result<Vec<R>>
+    pub fn try_map<I, R, E>(
+        &self,
+        f: fn(I) -> Result<R, E>,
+        items: impl IntoIterator<Item = I>,
+    ) -> Result<Vec<R>>
     where
         I: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
@@ -202,7 +206,11 @@ impl Pool {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn with_init<'p, C, S>(&'p self, spec: &'p C, build: fn(&C) -> S) -> Call<'p, WithState<'p, C, S, Gives>>
+    pub fn with_init<'p, C, S>(
+        &'p self,
+        spec: &'p C,
+        build: fn(&C) -> S,
+    ) -> Call<'p, WithState<'p, C, S, Gives>>
     where
         C: Serialize + DeserializeOwned + 'static,
         S: 'static,
@@ -305,7 +313,11 @@ impl<'p, K: Kind, M: Mode> Call<'p, K, M> {
         call_site: &'static Location<'static>,
     ) -> Result<Run<'p>> {
         let context = self.context()?;
-        Run::new(&self.pool.0, self.options, Start { remote, context, call_site, total, watch: self.watch })
+        Run::new(
+            &self.pool.0,
+            self.options,
+            Start { remote, context, call_site, total, watch: self.watch },
+        )
     }
 
     /// What goes to every worker of the call.

@@ -64,7 +64,8 @@ impl CancelToken {
     /// Whether it has cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.0.cancelled.load(Ordering::Acquire) || self.0.parent.as_ref().is_some_and(Self::is_cancelled)
+        self.0.cancelled.load(Ordering::Acquire)
+            || self.0.parent.as_ref().is_some_and(Self::is_cancelled)
     }
 
     /// A token that this one cancels as well, but not the other way round.
@@ -92,7 +93,11 @@ impl CancelToken {
 
 impl fmt::Debug for CancelToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CancelToken({})", if self.is_cancelled() { "cancelled" } else { "not cancelled" })
+        write!(
+            f,
+            "CancelToken({})",
+            if self.is_cancelled() { "cancelled" } else { "not cancelled" }
+        )
     }
 }
 

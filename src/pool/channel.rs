@@ -46,8 +46,16 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 8] =
-        [Self::Hello, Self::Ready, Self::Context, Self::Tasks, Self::End, Self::Results, Self::Returned, Self::Failed];
+    const ALL: [Self; 8] = [
+        Self::Hello,
+        Self::Ready,
+        Self::Context,
+        Self::Tasks,
+        Self::End,
+        Self::Results,
+        Self::Returned,
+        Self::Failed,
+    ];
 }
 
 /// The fixed part of a frame.
@@ -107,11 +115,16 @@ impl Frame {
     ///
     /// Where there is no memory for it, or a descriptor too many.
     pub(super) fn handed_over(head: Head, payload: &Payload) -> Result<Self> {
-        let descriptors = payload.files.iter().map(|file| file.as_fd().try_clone_to_owned()).collect::<io::Result<_>>();
+        let descriptors = payload
+            .files
+            .iter()
+            .map(|file| file.as_fd().try_clone_to_owned())
+            .collect::<io::Result<_>>();
         Ok(Self {
             head,
             payload: Buffer::copy_of(&payload.bytes)?,
-            descriptors: descriptors.map_err(|error| Error::io("cannot hand over an open file", error))?,
+            descriptors: descriptors
+                .map_err(|error| Error::io("cannot hand over an open file", error))?,
             missing: 0,
             arrays: payload.arrays.clone(),
         })
@@ -174,8 +187,14 @@ pub(super) enum Received {
 
 impl Channel {
     pub(super) fn new(socket: OwnedFd) -> Self {
-        let inbox =
-            Inbox { bytes: Vec::new(), held: 0..0, received: 0, taken: 0, descriptors: VecDeque::new(), long: None };
+        let inbox = Inbox {
+            bytes: Vec::new(),
+            held: 0..0,
+            received: 0,
+            taken: 0,
+            descriptors: VecDeque::new(),
+            long: None,
+        };
         Self { socket: Unshared::new(socket), outgoing: VecDeque::new(), inbox, beside: None }
     }
 
@@ -188,8 +207,8 @@ impl Channel {
         let (one, other) = socket::pair()?;
         let (there, back) = (Arc::<Beside>::default(), Arc::<Beside>::default());
         let beside = [(Arc::clone(&there), Arc::clone(&back)), (back, there)];
-        let [one, other] =
-            [(one, 0), (other, 1)].map(|(socket, end)| Self { beside: Some(beside[end].clone()), ..Self::new(socket) });
+        let [one, other] = [(one, 0), (other, 1)]
+            .map(|(socket, end)| Self { beside: Some(beside[end].clone()), ..Self::new(socket) });
         Ok((one, other))
     }
 
@@ -201,7 +220,10 @@ impl Channel {
     pub(super) fn send(&mut self, head: Head, payload: &Payload) -> io::Result<()> {
         // Each byte can carry some descriptors, and a head alone has enough bytes for more than a process may open.
         if payload.files.len() > HEAD * MOST_DESCRIPTORS {
-            return Err(io::Error::other(format!("a frame refers to {} open files", payload.files.len())));
+            return Err(io::Error::other(format!(
+                "a frame refers to {} open files",
+                payload.files.len()
+            )));
         }
         if let Some((out, _)) = &self.beside {
             out.lock().unwrap_or_else(PoisonError::into_inner).push_back(payload.arrays.clone());
@@ -215,7 +237,8 @@ impl Channel {
         LittleEndian::write_u32(&mut bytes[28..], head.span.1);
         LittleEndian::write_u64_into(&head.facts, &mut bytes[32..56]);
         LittleEndian::write_u64(&mut bytes[56..], payload.bytes.len() as u64);
-        let (files, payload) = (payload.files.iter().cloned().collect(), Arc::clone(&payload.bytes));
+        let (files, payload) =
+            (payload.files.iter().cloned().collect(), Arc::clone(&payload.bytes));
         self.outgoing.push_back(Sending { head: bytes, payload, sent: 0, files });
         self.flush()
     }
@@ -292,7 +315,10 @@ impl Channel {
     pub(super) fn arriving(&self) -> Option<Head> {
         match &self.inbox.long {
             Some((header, ..)) => Some(header.head),
-            None => header(&self.inbox.bytes[self.inbox.held.clone()]).ok().flatten().map(|header| header.head),
+            None => header(&self.inbox.bytes[self.inbox.held.clone()])
+                .ok()
+                .flatten()
+                .map(|header| header.head),
         }
     }
 
@@ -362,7 +388,9 @@ impl Inbox {
             let got = match socket::receive(socket, space, &mut descriptors, patient) {
                 Ok(0) => return Ok(Received::Gone),
                 Ok(got) => got,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Received::NotYet),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Received::NotYet);
+                }
                 Err(error) => return Err(error),
             };
             match &mut self.long {
@@ -391,12 +419,15 @@ impl Inbox {
             self.held.start += HEAD + have;
             self.long = Some((header, payload, have));
         }
-        let Some((header, payload, _)) = self.long.take_if(|(header, _, have)| *have == header.length) else {
+        let Some((header, payload, _)) =
+            self.long.take_if(|(header, _, have)| *have == header.length)
+        else {
             return Ok(None);
         };
         self.taken += (HEAD + header.length) as u64;
         let count = self.descriptors.iter().take_while(|(last, _)| *last < self.taken).count();
-        let descriptors: Vec<_> = self.descriptors.drain(..count).map(|(_, descriptor)| descriptor).collect();
+        let descriptors: Vec<_> =
+            self.descriptors.drain(..count).map(|(_, descriptor)| descriptor).collect();
         let missing = header.promised.saturating_sub(descriptors.len());
         Ok(Some(Frame { head: header.head, payload, descriptors, missing, arrays: Vec::new() }))
     }
@@ -408,7 +439,10 @@ fn header(bytes: &[u8]) -> io::Result<Option<Header>> {
         return Ok(None);
     };
     let Some(kind) = Kind::ALL.into_iter().find(|kind| *kind as u8 == bytes[0]) else {
-        return Err(io::Error::other(format!("what arrived is no frame: it begins with {:02X?}", &bytes[..8])));
+        return Err(io::Error::other(format!(
+            "what arrived is no frame: it begins with {:02X?}",
+            &bytes[..8]
+        )));
     };
     let mut facts = [0; 3];
     LittleEndian::read_u64_into(&bytes[32..56], &mut facts);
@@ -441,7 +475,8 @@ mod tests {
     #[test]
     fn frames_of_every_size_arrive_whole_and_in_order() {
         let (mut one, mut other) = ends();
-        let sizes = [0, 1, HEAD - 1, HEAD, 1000, INBOX - HEAD - 1, INBOX - HEAD, INBOX, 10 << 20, 5, 0];
+        let sizes =
+            [0, 1, HEAD - 1, HEAD, 1000, INBOX - HEAD - 1, INBOX - HEAD, INBOX, 10 << 20, 5, 0];
         let sender = std::thread::spawn(move || {
             for (index, size) in sizes.into_iter().enumerate() {
                 let bytes = (0..size).map(|at| (at % 251) as u8).collect();

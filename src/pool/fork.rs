@@ -71,7 +71,11 @@ pub struct Forked(pub(super) ());
 /// Where other threads run in this process: a lock that one of them holds would stay locked in the fork for ever. The failures of tasks
 /// are as for [`Pool::map`].
 #[track_caller]
-pub fn fork_map<I, R>(workers: usize, items: impl IntoIterator<Item = I>, f: impl Fn(I) -> R) -> Result<Vec<R>>
+pub fn fork_map<I, R>(
+    workers: usize,
+    items: impl IntoIterator<Item = I>,
+    f: impl Fn(I) -> R,
+) -> Result<Vec<R>>
 where
     I: Serialize + DeserializeOwned,
     R: Serialize + DeserializeOwned,
@@ -116,7 +120,11 @@ impl<'p, M: Mode> Call<'p, Forked, M> {
     ///
     /// As [`fork_map`]; after [`keep_going`](Call::keep_going), only where the call as such cannot be made.
     #[track_caller]
-    pub fn map<I, R>(self, f: impl Fn(I) -> R, items: impl IntoIterator<Item = I>) -> Result<Vec<M::Item<R>>>
+    pub fn map<I, R>(
+        self,
+        f: impl Fn(I) -> R,
+        items: impl IntoIterator<Item = I>,
+    ) -> Result<Vec<M::Item<R>>>
     where
         I: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
@@ -161,7 +169,12 @@ impl<'p, M: Mode> Call<'p, Forked, M> {
         R: Serialize + DeserializeOwned,
     {
         let items = Items::new(items.into_iter());
-        reduce::<M, _, _, _>(self.run::<I, R, Gives>(f, items.total, Location::caller())?, items, start, combine)
+        reduce::<M, _, _, _>(
+            self.run::<I, R, Gives>(f, items.total, Location::caller())?,
+            items,
+            start,
+            combine,
+        )
     }
 
     /// As `fold`, for a closure that returns a `Result`.
@@ -183,7 +196,12 @@ impl<'p, M: Mode> Call<'p, Forked, M> {
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
         let items = Items::new(items.into_iter());
-        reduce::<M, _, _, _>(self.run::<I, R, MayFail<E>>(f, items.total, Location::caller())?, items, start, combine)
+        reduce::<M, _, _, _>(
+            self.run::<I, R, MayFail<E>>(f, items.total, Location::caller())?,
+            items,
+            start,
+            combine,
+        )
     }
 
     /// The results one by one, in the items' order, while the tasks run: as for other calls, there may be infinitely many items, and
@@ -193,7 +211,11 @@ impl<'p, M: Mode> Call<'p, Forked, M> {
     ///
     /// Where the call cannot be made; the failures of tasks are the stream's.
     #[track_caller]
-    pub fn stream<I, R, T>(self, f: impl Fn(I) -> R + 'p, items: T) -> Result<Stream<'p, T::IntoIter, R, InOrder>>
+    pub fn stream<I, R, T>(
+        self,
+        f: impl Fn(I) -> R + 'p,
+        items: T,
+    ) -> Result<Stream<'p, T::IntoIter, R, InOrder>>
     where
         I: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
@@ -280,7 +302,11 @@ impl<'p, M: Mode> Call<'p, Forked, M> {
         SharedArray<A, D>: DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
-        self.collect::<_, SharedArray<A, D>, R, Gives>(f, blocks(array.into(), axis, chunk)?, Location::caller())
+        self.collect::<_, SharedArray<A, D>, R, Gives>(
+            f,
+            blocks(array.into(), axis, chunk)?,
+            Location::caller(),
+        )
     }
 
     /// As `map_axis`, for a closure that returns a `Result`.
@@ -303,7 +329,11 @@ impl<'p, M: Mode> Call<'p, Forked, M> {
         R: Serialize + DeserializeOwned,
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
-        self.collect::<_, SharedArray<A, D>, R, MayFail<E>>(f, blocks(array.into(), axis, chunk)?, Location::caller())
+        self.collect::<_, SharedArray<A, D>, R, MayFail<E>>(
+            f,
+            blocks(array.into(), axis, chunk)?,
+            Location::caller(),
+        )
     }
 
     fn collect<T, I, R, F>(
@@ -351,8 +381,10 @@ impl<'p, M: Mode> Call<'p, Forked, M> {
         R: Serialize,
         F: Returns<R>,
     {
-        let start = Start { remote: named_after(&f), context: None, call_site, total, watch: self.watch };
-        let code = move |job: &mut Job<'_>| job.item().and_then(|item| job.reply(&F::outcome(f(item))?));
+        let start =
+            Start { remote: named_after(&f), context: None, call_site, total, watch: self.watch };
+        let code =
+            move |job: &mut Job<'_>| job.item().and_then(|item| job.reply(&F::outcome(f(item))?));
         let run = Run::new(&self.pool.0, self.options, start)?;
         Ok(run.with_forks(Box::new(move |shared| hire(shared, &code))))
     }
@@ -419,7 +451,12 @@ impl Worker {
         post.look_after(self.first);
         output::keep_none();
         let inherited = &recipe.store;
-        match post.join(inherited.home(), inherited.byte_order(), inherited.is_sealed(), self.member) {
+        match post.join(
+            inherited.home(),
+            inherited.byte_order(),
+            inherited.is_sealed(),
+            self.member,
+        ) {
             Ok(store) => {
                 let mut runner = Runner::new(&store, recipe.threshold, Side::Worker, notes);
                 if !self.flushed {
@@ -430,7 +467,8 @@ impl Worker {
                 }
             }
             Err(error) => {
-                let _ = worker::refuse(&mut channel, 0, Report::Start { message: error.to_string() });
+                let _ =
+                    worker::refuse(&mut channel, 0, Report::Start { message: error.to_string() });
             }
         }
         post.leave()

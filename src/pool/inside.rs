@@ -45,7 +45,8 @@ impl Thread {
                 worker::give_up(&mut theirs, &error);
             }
         };
-        let thread = thread::Builder::new().name("ndferry-worker".into()).spawn(work).map_err(cannot)?;
+        let thread =
+            thread::Builder::new().name("ndferry-worker".into()).spawn(work).map_err(cannot)?;
         Ok(Self { channel: Some(ours), page, thread: Some(thread) })
     }
 
@@ -77,9 +78,13 @@ impl Link for Thread {
         }
         match self.channel().receive() {
             Ok(Received::NotYet) => None,
-            Ok(Received::Frame(frame)) if frame.head.kind == Kind::Failed => Some(Err(report(frame.payload.as_ref()))),
+            Ok(Received::Frame(frame)) if frame.head.kind == Kind::Failed => {
+                Some(Err(report(frame.payload.as_ref())))
+            }
             Ok(Received::Frame(frame)) => Some(Ok(frame)),
-            Ok(Received::Gone) => Some(Err(Report::Result { message: "the worker thread is gone".into() })),
+            Ok(Received::Gone) => {
+                Some(Err(Report::Result { message: "the worker thread is gone".into() }))
+            }
             Err(error) => Some(Err(Report::Result { message: error.to_string() })),
         }
     }
@@ -125,7 +130,11 @@ impl Serial {
     pub(super) fn start(recipe: &Recipe) -> Result<Self> {
         panics::note();
         let (page, notes) = page().map_err(|error| Error::io("cannot make a worker", error))?;
-        Ok(Self { runner: Runner::new(&recipe.store, None, Side::Both, notes), page, tasks: VecDeque::new() })
+        Ok(Self {
+            runner: Runner::new(&recipe.store, None, Side::Both, notes),
+            page,
+            tasks: VecDeque::new(),
+        })
     }
 }
 

@@ -94,7 +94,10 @@ impl<C: Serialize + DeserializeOwned + 'static> Kind for WithContext<'_, C> {
         Remote::with::<C, I, R, F>(f)
     }
 
-    fn remote_fill<A, D, R, F>(&self, f: fn(&C, &mut ArrayRef<A, D>, usize) -> F::Out) -> Result<Remote>
+    fn remote_fill<A, D, R, F>(
+        &self,
+        f: fn(&C, &mut ArrayRef<A, D>, usize) -> F::Out,
+    ) -> Result<Remote>
     where
         A: Element + Pod,
         D: Dimension,
@@ -127,7 +130,10 @@ where
         Remote::init::<C, S, I, R, B, F>(self.build, f)
     }
 
-    fn remote_fill<A, D, R, F>(&self, f: fn(&mut S, &mut ArrayRef<A, D>, usize) -> F::Out) -> Result<Remote>
+    fn remote_fill<A, D, R, F>(
+        &self,
+        f: fn(&mut S, &mut ArrayRef<A, D>, usize) -> F::Out,
+    ) -> Result<Remote>
     where
         A: Element + Pod,
         D: Dimension,

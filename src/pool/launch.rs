@@ -47,7 +47,8 @@ impl Share {
 
 /// Cores this process may use.
 pub(super) fn cores() -> usize {
-    OWN.get().map_or_else(|| thread::available_parallelism().map_or(1, NonZero::get), |own| own.cores)
+    OWN.get()
+        .map_or_else(|| thread::available_parallelism().map_or(1, NonZero::get), |own| own.cores)
 }
 
 /// What was chosen for the worker processes of a pool.
@@ -72,13 +73,19 @@ impl Launch {
         for (name, value) in &self.environment {
             let has = |text: &OsStr, byte: u8| text.as_bytes().contains(&byte);
             if name.is_empty() || has(name, b'=') || has(name, 0) {
-                return Err(Error::usage(format!("a worker cannot have an environment variable named {name:?}")));
+                return Err(Error::usage(format!(
+                    "a worker cannot have an environment variable named {name:?}"
+                )));
             }
             if value.as_ref().is_some_and(|value| has(value, 0)) {
-                return Err(Error::usage(format!("a worker's environment variable {name:?} has a zero byte in it")));
+                return Err(Error::usage(format!(
+                    "a worker's environment variable {name:?} has a zero byte in it"
+                )));
             }
             if name == MARK {
-                return Err(Error::usage(format!("the environment variable {MARK} is what makes a process a worker")));
+                return Err(Error::usage(format!(
+                    "the environment variable {MARK} is what makes a process a worker"
+                )));
             }
         }
         let Some(folder) = &mut self.folder else { return Ok(()) };
@@ -88,7 +95,9 @@ impl Launch {
         }
         match std::fs::metadata(&*folder) {
             Ok(found) if found.is_dir() => Ok(()),
-            Ok(_) => Err(Error::usage("the workers' working directory is no directory").at(&*folder)),
+            Ok(_) => {
+                Err(Error::usage("the workers' working directory is no directory").at(&*folder))
+            }
             Err(error) => Err(Error::io("workers cannot work in", error).at(&*folder)),
         }
     }
@@ -107,9 +116,11 @@ impl Launch {
 
     /// What each of so many workers gets of this process's cores. What the user has said, here or in the environment, is left alone.
     pub(super) fn share(&self, workers: usize) -> Share {
-        let is_ours = |name: &str| OWN.get().is_some_and(|own| own.told.iter().any(|told| told == name));
+        let is_ours =
+            |name: &str| OWN.get().is_some_and(|own| own.told.iter().any(|told| told == name));
         let told = LIBRARIES.into_iter().filter(|name| {
-            !self.environment.contains_key(OsStr::new(name)) && (std::env::var_os(name).is_none() || is_ours(name))
+            !self.environment.contains_key(OsStr::new(name))
+                && (std::env::var_os(name).is_none() || is_ours(name))
         });
         Share { cores: (cores() / workers).max(1), told: told.map(Into::into).collect() }
     }

@@ -226,14 +226,21 @@ impl Shared {
     }
 
     /// As [`take`](Shared::take), starting new ones by `start`.
-    fn take_or(&self, call: u64, start: impl FnOnce(&Self) -> Result<Lent>) -> Result<Option<Lent>> {
+    fn take_or(
+        &self,
+        call: u64,
+        start: impl FnOnce(&Self) -> Result<Lent>,
+    ) -> Result<Option<Lent>> {
         let mut workers = self.lock();
         loop {
             let best = workers.idle.iter().enumerate().min_by_key(|(_, lent)| match lent.call {
                 Some(other) => 2 * u8::from(other != call),
                 None => 1,
             });
-            let Some(mut lent) = best.map(|(at, _)| at).and_then(|at| workers.idle.remove(at)) else { break };
+            let Some(mut lent) = best.map(|(at, _)| at).and_then(|at| workers.idle.remove(at))
+            else {
+                break;
+            };
             if lent.link.lives() {
                 lent.leave_call(Some(call));
                 return Ok(Some(lent));
@@ -251,7 +258,12 @@ impl Shared {
     }
 
     /// As [`take`](Shared::take), waiting for one until `stop`, which is asked every `glance`.
-    fn wait_for_one(&self, call: u64, glance: Duration, stop: impl Fn() -> bool) -> Result<Option<Lent>> {
+    fn wait_for_one(
+        &self,
+        call: u64,
+        glance: Duration,
+        stop: impl Fn() -> bool,
+    ) -> Result<Option<Lent>> {
         while !stop() {
             if let Some(lent) = self.take(call)? {
                 return Ok(Some(lent));
@@ -259,7 +271,10 @@ impl Shared {
             let mut workers = self.lock();
             if workers.idle.is_empty() && workers.alive >= self.size {
                 workers.waiting += 1;
-                (workers, _) = self.freed.wait_timeout(workers, glance).unwrap_or_else(PoisonError::into_inner);
+                (workers, _) = self
+                    .freed
+                    .wait_timeout(workers, glance)
+                    .unwrap_or_else(PoisonError::into_inner);
                 workers.waiting -= 1;
             }
         }
@@ -279,7 +294,11 @@ impl Shared {
 
     /// Call number `call` is over: workers that were part of it let go of what they have for it.
     fn end(&self, call: u64) {
-        self.lock().idle.iter_mut().filter(|lent| lent.call == Some(call)).for_each(|lent| lent.leave_call(None));
+        self.lock()
+            .idle
+            .iter_mut()
+            .filter(|lent| lent.call == Some(call))
+            .for_each(|lent| lent.leave_call(None));
     }
 
     fn give_back(&self, lent: Lent) {
@@ -305,7 +324,9 @@ impl Drop for Shared {
         let mut idle = std::mem::take(&mut self.lock().idle);
         // The last of a session takes its files along. Where that would be this process alone, it leaves before its workers do: then
         // there is somebody left to do it, should this process be killed meanwhile.
-        if self.recipe.backend == Backend::Processes && self.recipe.store.handles() <= 1 + idle.len() {
+        if self.recipe.backend == Backend::Processes
+            && self.recipe.store.handles() <= 1 + idle.len()
+        {
             self.recipe.store.leave();
         }
         // All at once, and then each is waited for.

@@ -133,8 +133,9 @@ pub(super) fn leave_word(page: &Page, report: &Report) {
 
 /// The report that a worker has left when it died.
 pub(super) fn last_word(page: &Page) -> Option<Report> {
-    let length =
-        usize::try_from(page.word(LAST).load(Acquire)).ok().filter(|length| (1..=Page::capacity()).contains(length))?;
+    let length = usize::try_from(page.word(LAST).load(Acquire))
+        .ok()
+        .filter(|length| (1..=Page::capacity()).contains(length))?;
     let noted = usize::try_from(page.word(NOTED).load(Acquire)).ok()?;
     let bytes = page.read(noted.checked_add(length)?).ok()?;
     serde_json::from_slice(bytes.get(noted..)?).ok()

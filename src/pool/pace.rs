@@ -25,7 +25,9 @@ impl Pace {
         match self.fixed {
             Some(fixed) => fixed,
             // All workers are to end at about the same time.
-            None => self.size.min(left.map_or(usize::MAX, |left| left.div_ceil(2 * workers)).max(1)),
+            None => {
+                self.size.min(left.map_or(usize::MAX, |left| left.div_ceil(2 * workers)).max(1))
+            }
         }
     }
 

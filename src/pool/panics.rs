@@ -83,7 +83,11 @@ fn leave_word(info: &panic::PanicHookInfo<'_>) {
     let Some(page) = &*last else { return };
     let location = info.location().map(ToString::to_string);
     let backtrace = std::backtrace::Backtrace::force_capture().to_string();
-    let report = |backtrace| Report::Panic { message: words(info.payload()), location: location.clone(), backtrace };
+    let report = |backtrace| Report::Panic {
+        message: words(info.payload()),
+        location: location.clone(),
+        backtrace,
+    };
     notes::leave_word(page, &report(backtrace));
     // Without the backtrace, where it has no room.
     notes::leave_word(page, &report(String::new()));
@@ -115,14 +119,22 @@ fn words(payload: &dyn Any) -> String {
 fn report(payload: &(dyn Any + Send)) -> Report {
     let message = words(payload);
     let (location, backtrace) = PANIC.with(RefCell::take).unwrap_or_default();
-    Report::Panic { message, location: Some(location).filter(|location| !location.is_empty()), backtrace }
+    Report::Panic {
+        message,
+        location: Some(location).filter(|location| !location.is_empty()),
+        backtrace,
+    }
 }
 
 /// An error that a task returned, by its words. Words that cannot be had (a `Display` that panics) do not hide the error.
 pub(super) fn describe<E: Into<Box<dyn StdError + Send + Sync>>>(error: E) -> Report {
     let type_name = std::any::type_name::<E>().to_owned();
     let Some(error) = attempt(|| error.into()) else {
-        return Report::Error { message: format!("(an error of type {type_name})"), type_name, causes: Vec::new() };
+        return Report::Error {
+            message: format!("(an error of type {type_name})"),
+            type_name,
+            causes: Vec::new(),
+        };
     };
     let message = text(error.as_ref());
     let causes = attempt(|| {

@@ -110,7 +110,8 @@ impl Process {
         let mut command = recipe.launch.command(&recipe.share);
         streams.attach(&mut command).map_err(cannot)?;
         let child = command.stdin(Stdio::from(theirs)).spawn().map_err(cannot)?;
-        let mut process = Self::new(Child::Started(child), Channel::new(ours), page, recipe, member);
+        let mut process =
+            Self::new(Child::Started(child), Channel::new(ours), page, recipe, member);
         process.greet(recipe, &streams).map_err(cannot)?;
         // Their writing ends go with the command and the greeting, and the streams then end with the worker.
         drop(command);
@@ -131,7 +132,13 @@ impl Process {
         process
     }
 
-    fn new(child: Child, channel: Channel, page: Arc<Page>, recipe: &Recipe, member: Member) -> Self {
+    fn new(
+        child: Child,
+        channel: Channel,
+        page: Arc<Page>,
+        recipe: &Recipe,
+        member: Member,
+    ) -> Self {
         Self {
             end: sys::process::watch(child.id()),
             child,
@@ -177,8 +184,10 @@ impl Process {
         if self.ready {
             let signal = status.and_then(|status| status.signal());
             // Where a panic ends the process, it has said so before.
-            let word = if signal == Some(libc::SIGABRT) { notes::last_word(&self.page) } else { None };
-            return word.unwrap_or(Report::Died { signal, code: status.and_then(|status| status.code()) });
+            let word =
+                if signal == Some(libc::SIGABRT) { notes::last_word(&self.page) } else { None };
+            return word
+                .unwrap_or(Report::Died { signal, code: status.and_then(|status| status.code()) });
         }
         Report::Start {
             message: format!(
@@ -235,7 +244,11 @@ impl Link for Process {
     }
 
     fn waits(&self) -> Option<(Wait<'_>, Option<Wait<'_>>)> {
-        let end = self.end.as_ref().map(|end| Wait { descriptor: end.as_fd(), for_writing: false, ready: false });
+        let end = self.end.as_ref().map(|end| Wait {
+            descriptor: end.as_fd(),
+            for_writing: false,
+            ready: false,
+        });
         self.channel.as_ref().map(|channel| (channel.wait(), end))
     }
 
@@ -300,7 +313,14 @@ impl Drop for Process {
 
 fn gone_is_later(sent: io::Result<()>) -> io::Result<()> {
     match sent {
-        Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => Ok(()),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+            ) =>
+        {
+            Ok(())
+        }
         other => other,
     }
 }

@@ -44,6 +44,15 @@ pub struct Progress {
 
 impl Progress {
     pub(super) fn begun(total: Option<u64>) -> Self {
-        Self { event: Event::Begun, queued: 0, started: 0, done: 0, failed: 0, total, mapped: 0, copied: 0 }
+        Self {
+            event: Event::Begun,
+            queued: 0,
+            started: 0,
+            done: 0,
+            failed: 0,
+            total,
+            mapped: 0,
+            copied: 0,
+        }
     }
 }

@@ -93,7 +93,9 @@ impl Remote {
             return name.to_owned();
         }
         let unknown = || String::from("(a function without a name)");
-        let Some(address) = usize::try_from(self.function).ok().and_then(|offset| Text::own().address(offset)) else {
+        let Some(address) =
+            usize::try_from(self.function).ok().and_then(|offset| Text::own().address(offset))
+        else {
             return unknown();
         };
         // From the innermost of what was inlined to the function itself. A closure is called by way of a shim, which has a
@@ -132,7 +134,10 @@ impl Remote {
     }
 
     /// `fn(&mut S, I) -> R` or `fn(&mut S, I) -> Result<R, E>`, on what `fn(&C) -> S` or `fn(&C) -> Result<S, E>` builds.
-    pub(super) fn init<C, S, I, R, B, T>(build: fn(&C) -> B::Out, function: fn(&mut S, I) -> T::Out) -> Result<Self>
+    pub(super) fn init<C, S, I, R, B, T>(
+        build: fn(&C) -> B::Out,
+        function: fn(&mut S, I) -> T::Out,
+    ) -> Result<Self>
     where
         C: DeserializeOwned + 'static,
         S: 'static,
@@ -148,7 +153,9 @@ impl Remote {
 /// Tasks that fill part of an array.
 impl Remote {
     /// `fn(&mut ArrayRef<A, D>, usize) -> R`, or one that returns a `Result`
-    pub(super) fn fill<A, D, R, T>(function: fn(&mut ArrayRef<A, D>, usize) -> T::Out) -> Result<Self>
+    pub(super) fn fill<A, D, R, T>(
+        function: fn(&mut ArrayRef<A, D>, usize) -> T::Out,
+    ) -> Result<Self>
     where
         A: Element + Pod,
         D: Dimension,
@@ -159,7 +166,9 @@ impl Remote {
     }
 
     /// `fn(&C, &mut ArrayRef<A, D>, usize) -> R`, or one that returns a `Result`
-    pub(super) fn fill_with<C, A, D, R, T>(function: fn(&C, &mut ArrayRef<A, D>, usize) -> T::Out) -> Result<Self>
+    pub(super) fn fill_with<C, A, D, R, T>(
+        function: fn(&C, &mut ArrayRef<A, D>, usize) -> T::Out,
+    ) -> Result<Self>
     where
         C: DeserializeOwned + 'static,
         A: Element + Pod,
@@ -184,7 +193,11 @@ impl Remote {
         B: Returns<S>,
         T: Returns<R>,
     {
-        Self::new(run_fill_init::<C, S, A, D, R, B, T>, function as *const (), Some(build as *const ()))
+        Self::new(
+            run_fill_init::<C, S, A, D, R, B, T>,
+            function as *const (),
+            Some(build as *const ()),
+        )
     }
 }
 
@@ -268,7 +281,8 @@ fn resolve(offset: u64) -> Option<*const ()> {
 
 /// As [`resolve`], of a function of the user's.
 fn function_at(offset: u64) -> Result<*const (), Report> {
-    resolve(offset).ok_or_else(|| Report::Argument { message: "the function is not in this program".into() })
+    resolve(offset)
+        .ok_or_else(|| Report::Argument { message: "the function is not in this program".into() })
 }
 
 /// A function of the user's, as a `$type`.

@@ -244,7 +244,8 @@ impl Member {
             None => patience.saturating_sub(self.heard.elapsed()),
             // Once it is at a task for that long, it sends what it has when it ends it.
             Some((_, doing @ Doing::Task(_, since))) if doing == notes::doing(self.hand.page()) => {
-                let left = patience.saturating_sub(Duration::from_nanos(clock::now().saturating_sub(since)));
+                let left = patience
+                    .saturating_sub(Duration::from_nanos(clock::now().saturating_sub(since)));
                 return Some(left).filter(|left| !left.is_zero());
             }
             Some((when, Doing::Task(..))) => patience.saturating_sub(when.elapsed()),
@@ -262,7 +263,8 @@ impl Member {
     /// Takes back what the worker had got by the time it had seen `arrived` messages with tasks.
     pub(super) fn take_back(&mut self, arrived: u64) -> Vec<Chunk> {
         self.recalled = false;
-        let (back, stays) = self.given.drain(..).partition::<Vec<_>, _>(|given| given.number <= arrived);
+        let (back, stays) =
+            self.given.drain(..).partition::<Vec<_>, _>(|given| given.number <= arrived);
         self.given.extend(stays);
         back.into_iter().map(|given| given.chunk).collect()
     }

@@ -73,7 +73,14 @@ where
     O: StreamOrder,
 {
     pub(super) fn new(run: Run<'p>, items: Items<T>) -> Self {
-        Self { run: Some(run), items, decided: BTreeMap::new(), given: 0, tells_all: false, order: PhantomData }
+        Self {
+            run: Some(run),
+            items,
+            decided: BTreeMap::new(),
+            given: 0,
+            tells_all: false,
+            order: PhantomData,
+        }
     }
 
     /// Tells of every item what became of it, also when the call is interrupted.
@@ -88,7 +95,11 @@ where
         };
         let mut decided = Vec::new();
         loop {
-            if self.decided.first_key_value().is_some_and(|(index, _)| O::is_next(*index, self.given)) {
+            if self
+                .decided
+                .first_key_value()
+                .is_some_and(|(index, _)| O::is_next(*index, self.given))
+            {
                 let (index, outcome) = self.decided.pop_first().expect("it was just looked at");
                 self.given += 1;
                 return Ok(Some(outcome.map(|result| O::item(index, result))));
@@ -107,10 +118,17 @@ where
             }
             if !run.keeps_going() {
                 // It does not wait for its turn.
-                let failed = decided.iter().filter(|(_, outcome)| outcome.is_err()).map(|(index, _)| *index).min();
+                let failed = decided
+                    .iter()
+                    .filter(|(_, outcome)| outcome.is_err())
+                    .map(|(index, _)| *index)
+                    .min();
                 if let Some(failed) = failed {
                     self.run = None;
-                    let outcome = decided.into_iter().find(|(index, _)| *index == failed).map(|(_, outcome)| outcome);
+                    let outcome = decided
+                        .into_iter()
+                        .find(|(index, _)| *index == failed)
+                        .map(|(_, outcome)| outcome);
                     return Ok(outcome.map(|outcome| outcome.map(|result| O::item(failed, result))));
                 }
             }

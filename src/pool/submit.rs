@@ -121,9 +121,15 @@ impl<R: DeserializeOwned + Send + 'static> Pending<R> {
                     return Ok(Err(self));
                 }
                 Some(left) => {
-                    (state, _) = self.slot.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+                    (state, _) = self
+                        .slot
+                        .changed
+                        .wait_timeout(state, left)
+                        .unwrap_or_else(PoisonError::into_inner);
                 }
-                None => state = self.slot.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => {
+                    state = self.slot.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+                }
             }
         }
         match mem::replace(&mut *state, State::Taken) {
@@ -201,7 +207,10 @@ impl<R: DeserializeOwned + Send + 'static> Promote for Slot<R> {
         if let Err(error) = thread::Builder::new().name("ndferry-submit".into()).spawn(driving) {
             // The worker went with the closure.
             shared.lost();
-            self.finish(Err(Error::io("cannot start a thread that waits for a submitted task", error)));
+            self.finish(Err(Error::io(
+                "cannot start a thread that waits for a submitted task",
+                error,
+            )));
         }
     }
 }
@@ -218,8 +227,10 @@ pub(super) fn submit<R: DeserializeOwned + Send + 'static>(
     options.check(&shared.recipe)?;
     shared.check_origin()?;
     // What has to be seen to while it runs cannot be left unwatched.
-    let plain =
-        options.timeout.is_none() && options.deadline.is_none() && options.cancel.is_none() && options.retries == 0;
+    let plain = options.timeout.is_none()
+        && options.deadline.is_none()
+        && options.cancel.is_none()
+        && options.retries == 0;
     let cancel = options.cancel.get_or_insert_default().child();
     options.cancel = Some(cancel.clone());
     let threshold = options.threshold.unwrap_or(shared.recipe.threshold);
@@ -264,13 +275,23 @@ fn begin(seed: &Seed, number: u64, mut lent: Lent) -> Result<Lent> {
 }
 
 /// As [`drive`], in a thread whose panic nobody would see: that of a result that panics while it is decoded.
-fn drive_here<R: DeserializeOwned>(shared: &Arc<Shared>, seed: Seed, begun: Option<(u64, Lent)>) -> Result<R> {
+fn drive_here<R: DeserializeOwned>(
+    shared: &Arc<Shared>,
+    seed: Seed,
+    begun: Option<(u64, Lent)>,
+) -> Result<R> {
     let driven = panic::catch_unwind(AssertUnwindSafe(|| drive(shared, seed, begun)));
-    driven.unwrap_or_else(|_| Err(Error::invalid("the result of a submitted task panicked while it was read")))
+    driven.unwrap_or_else(|_| {
+        Err(Error::invalid("the result of a submitted task panicked while it was read"))
+    })
 }
 
 /// Sees a task through, begun or not.
-fn drive<R: DeserializeOwned>(shared: &Arc<Shared>, seed: Seed, begun: Option<(u64, Lent)>) -> Result<R> {
+fn drive<R: DeserializeOwned>(
+    shared: &Arc<Shared>,
+    seed: Seed,
+    begun: Option<(u64, Lent)>,
+) -> Result<R> {
     let Seed { context, chunk, call_site, options } = seed;
     let start = Start { remote: chunk.remote, context, call_site, total: Some(1), watch: None };
     let mut run = match begun {

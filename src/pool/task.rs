@@ -132,8 +132,17 @@ impl Runner {
         self.urgent |= !(self.results.last_is_plain() && self.notes.end_with(index, length, bytes));
     }
 
-    fn outcome(&mut self, tasks: &Tasks, at: usize, index: u64, code: Code<'_>) -> Result<(), Report> {
-        let items = tasks.items.as_ref().map_err(|error| Report::Argument { message: error.to_string() })?;
+    fn outcome(
+        &mut self,
+        tasks: &Tasks,
+        at: usize,
+        index: u64,
+        code: Code<'_>,
+    ) -> Result<(), Report> {
+        let items = tasks
+            .items
+            .as_ref()
+            .map_err(|error| Report::Argument { message: error.to_string() })?;
         let before = self.results.len();
         let [trampoline, function, build] = tasks.head.facts;
         let named;
@@ -146,7 +155,8 @@ impl Runner {
             }
             Code::Own(own) => own,
         };
-        let mut job = Job { runner: self, items, at, index, call: tasks.head.call, function, build };
+        let mut job =
+            Job { runner: self, items, at, index, call: tasks.head.call, function, build };
         // A task that unwinds leaves behind nothing that another one sees: its context is shared read-only, its item is its own, and
         // its state is dropped. What code of a worker's own has captured, it may have left half changed: there is no other task.
         let ran = panics::catch(AssertUnwindSafe(|| run(&mut job)));
@@ -186,7 +196,10 @@ impl Runner {
         let message = self.results.finish();
         let ran = clock::now().saturating_sub(self.since);
         let mapped = std::mem::take(&mut self.mapped) + message.moved.mapped;
-        let head = Head { facts: [ran, mapped, message.moved.copied], ..Head::new(Kind::Results, call, 0) };
+        let head = Head {
+            facts: [ran, mapped, message.moved.copied],
+            ..Head::new(Kind::Results, call, 0)
+        };
         Some((head, message.payload))
     }
 
@@ -233,13 +246,15 @@ impl Job<'_> {
 
     /// The item.
     pub(super) fn item<I: DeserializeOwned>(&mut self) -> Result<I, Report> {
-        self.items
-            .value(self.at, &mut self.runner.maps)
-            .map_err(|error| Report::Argument { message: error.within("the item cannot be read").to_string() })
+        self.items.value(self.at, &mut self.runner.maps).map_err(|error| Report::Argument {
+            message: error.within("the item cannot be read").to_string(),
+        })
     }
 
     /// The part of an array that the item stands for: its first index on the axis, and its elements, which no other process has.
-    pub(super) fn part<A: Element + Pod, D: Dimension>(&mut self) -> Result<(usize, KeptMut<A, D>), Report> {
+    pub(super) fn part<A: Element + Pod, D: Dimension>(
+        &mut self,
+    ) -> Result<(usize, KeptMut<A, D>), Report> {
         let (output, part): (Output, Part) = self.item()?;
         let opened = output.range(&part).and_then(|range| Ok((range.start, output.open(part)?)));
         opened.map_err(|error| Report::Argument { message: error.to_string() })
@@ -252,20 +267,27 @@ impl Job<'_> {
         if runner.decoded.is_none() {
             let message = match &runner.context {
                 Some((call, Ok(message))) if *call == self.call => message,
-                Some((call, Err(error))) if *call == self.call => return Err(unreadable(error.to_string())),
+                Some((call, Err(error))) if *call == self.call => {
+                    return Err(unreadable(error.to_string()));
+                }
                 _ => return Err(unreadable("the context of the call did not arrive".into())),
             };
-            let context: C = message
-                .value(0, &mut runner.maps)
-                .map_err(|error: Error| unreadable(error.within("the context cannot be read").to_string()))?;
+            let context: C = message.value(0, &mut runner.maps).map_err(|error: Error| {
+                unreadable(error.within("the context cannot be read").to_string())
+            })?;
             runner.decoded = Some(Rc::new(context));
         }
         let decoded = runner.decoded.clone().expect("it was just decoded");
-        decoded.downcast().map_err(|_| unreadable("the context is of another type than the task takes".into()))
+        decoded
+            .downcast()
+            .map_err(|_| unreadable("the context is of another type than the task takes".into()))
     }
 
     /// What `build` makes of the call's context; once for all tasks, unless one panics.
-    pub(super) fn state<C, S>(&mut self, build: impl FnOnce(&C) -> Result<S, Report>) -> Result<&mut S, Report>
+    pub(super) fn state<C, S>(
+        &mut self,
+        build: impl FnOnce(&C) -> Result<S, Report>,
+    ) -> Result<&mut S, Report>
     where
         C: DeserializeOwned + 'static,
         S: 'static,
@@ -274,7 +296,9 @@ impl Job<'_> {
             let failed = |why| Report::Build { why: Box::new(why) };
             let spec = self.context::<C>().map_err(failed)?;
             self.runner.notes.build();
-            let built = panics::catch(AssertUnwindSafe(|| build(&spec))).and_then(|built| built).map_err(failed);
+            let built = panics::catch(AssertUnwindSafe(|| build(&spec)))
+                .and_then(|built| built)
+                .map_err(failed);
             self.runner.state = Some(built.map(|state| Box::new(state) as Box<dyn Any>));
             self.runner.notes.go_on(self.index);
         }
@@ -283,7 +307,9 @@ impl Job<'_> {
             Some(Ok(state)) => state.downcast_mut(),
             None => None,
         };
-        state.ok_or_else(|| Report::Argument { message: "the state is of another type than the task takes".into() })
+        state.ok_or_else(|| Report::Argument {
+            message: "the state is of another type than the task takes".into(),
+        })
     }
 
     /// Takes the result.

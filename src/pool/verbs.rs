@@ -27,7 +27,11 @@ impl<'p, K: Kind, M: Mode> Call<'p, K, M> {
     ///
     /// As [`Pool::map`](crate::Pool::map); after [`keep_going`](Call::keep_going), only where the call as such cannot be made.
     #[track_caller]
-    pub fn map<I, R>(self, f: K::Task<I, R>, items: impl IntoIterator<Item = I>) -> Result<Vec<M::Item<R>>>
+    pub fn map<I, R>(
+        self,
+        f: K::Task<I, R>,
+        items: impl IntoIterator<Item = I>,
+    ) -> Result<Vec<M::Item<R>>>
     where
         I: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
@@ -132,7 +136,11 @@ impl<'p, K: Kind, M: Mode> Call<'p, K, M> {
     ///
     /// Where the call cannot be made; the failures of tasks are the stream's.
     #[track_caller]
-    pub fn stream<I, R, T>(self, f: K::Task<I, R>, items: T) -> Result<Stream<'p, T::IntoIter, R, InOrder>>
+    pub fn stream<I, R, T>(
+        self,
+        f: K::Task<I, R>,
+        items: T,
+    ) -> Result<Stream<'p, T::IntoIter, R, InOrder>>
     where
         I: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
@@ -169,7 +177,11 @@ impl<'p, K: Kind, M: Mode> Call<'p, K, M> {
     ///
     /// As [`stream`](Call::stream).
     #[track_caller]
-    pub fn stream_unordered<I, R, T>(self, f: K::Task<I, R>, items: T) -> Result<Stream<'p, T::IntoIter, R, Unordered>>
+    pub fn stream_unordered<I, R, T>(
+        self,
+        f: K::Task<I, R>,
+        items: T,
+    ) -> Result<Stream<'p, T::IntoIter, R, Unordered>>
     where
         I: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
@@ -384,9 +396,17 @@ impl<'p, K: Kind, M: Mode> Call<'p, K, M> {
 }
 
 /// The blocks of `chunk` indices along `axis`.
-pub(super) fn blocks(array: AnyArray, axis: Axis, chunk: usize) -> Result<impl ExactSizeIterator<Item = AnyArray>> {
+pub(super) fn blocks(
+    array: AnyArray,
+    axis: Axis,
+    chunk: usize,
+) -> Result<impl ExactSizeIterator<Item = AnyArray>> {
     let Some(&length) = array.shape().get(axis.0) else {
-        return Err(Error::usage(format!("there is no axis {} in shape {:?}", axis.0, array.shape())));
+        return Err(Error::usage(format!(
+            "there is no axis {} in shape {:?}",
+            axis.0,
+            array.shape()
+        )));
     };
     if chunk == 0 {
         return Err(Error::usage("blocks of 0 indices: at least 1 is needed"));
@@ -460,7 +480,9 @@ impl<'p, K: Kind, M: Mode> Call<'p, K, M> {
         call_site: &'static Location<'static>,
     ) -> Result<Pending<R>> {
         if self.watch.is_some() {
-            return Err(Error::usage("a submitted task has no progress to tell: it is done or not"));
+            return Err(Error::usage(
+                "a submitted task has no progress to tell: it is done or not",
+            ));
         }
         let remote = remote?;
         let context = self.context()?;

@@ -153,7 +153,9 @@ impl Post {
         });
         ENDS.store(false, Ordering::Relaxed);
         // One that was inherited is the parent's.
-        std::mem::forget(POST.lock().unwrap_or_else(PoisonError::into_inner).replace(Arc::clone(&post)));
+        std::mem::forget(
+            POST.lock().unwrap_or_else(PoisonError::into_inner).replace(Arc::clone(&post)),
+        );
         let watched = Arc::clone(&post);
         sys::fork::watcher("ndferry-watch", move || {
             watched.watch(process.as_ref());
@@ -184,7 +186,13 @@ impl Post {
     }
 
     /// Becomes part of the session at `home`, with all stores of this process.
-    pub(super) fn join(&self, home: &Path, byte_order: ByteOrder, sealed: bool, member: Member) -> Result<Store> {
+    pub(super) fn join(
+        &self,
+        home: &Path,
+        byte_order: ByteOrder,
+        sealed: bool,
+        member: Member,
+    ) -> Result<Store> {
         let _joining = self.joining.lock().unwrap_or_else(PoisonError::into_inner);
         let store = Store::join(home, byte_order, sealed, member)?;
         store.be_outer();
@@ -199,7 +207,10 @@ impl Post {
         let _joined = self.joining.lock().unwrap_or_else(PoisonError::into_inner);
         let died = match self.first.get() {
             Some(Some((_, first))) => sys::process::has_ended(first),
-            _ => sys::socket::is_abandoned(&self.socket) || sys::process::parent() != Some(self.parent),
+            _ => {
+                sys::socket::is_abandoned(&self.socket)
+                    || sys::process::parent() != Some(self.parent)
+            }
         };
         match self.session.get() {
             Some(store) if died => store.leave_with_the_dying(LINGER),
@@ -217,7 +228,8 @@ impl Post {
 fn clean_up_after(parent: u32) {
     // Of what it had open, the lock may be the last to go; when it has ended, that is gone.
     if let Some(watch) = sys::process::watch(parent) {
-        let mut waits = [sys::socket::Wait { descriptor: watch.as_fd(), for_writing: false, ready: false }];
+        let mut waits =
+            [sys::socket::Wait { descriptor: watch.as_fd(), for_writing: false, ready: false }];
         let _ = sys::socket::wait(&mut waits, Some(LINGER));
     }
     store::sweep_aside();
@@ -226,7 +238,8 @@ fn clean_up_after(parent: u32) {
 /// The process that began the session of `store`: this one, or where this is a worker, perhaps another.
 pub(super) fn first_process(store: &Store) -> u32 {
     let post = POST.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let outer = post.filter(|post| post.session.get().is_some_and(|session| session.home() == store.home()));
+    let outer = post
+        .filter(|post| post.session.get().is_some_and(|session| session.home() == store.home()));
     outer.map_or_else(std::process::id, |post| {
         post.first.get().and_then(Option::as_ref).map_or(post.parent, |(first, _)| *first)
     })
@@ -254,11 +267,14 @@ fn greeted(hello: Frame, post: &Post) -> Result<Runner> {
         return Err(Error::invalid("the worker runs another executable than its parent"));
     }
     let mut descriptors = hello.descriptors.into_iter();
-    let page =
-        descriptors.next().ok_or_else(|| Error::invalid("the page shared with the parent did not come along"))?;
-    let page = Page::of(page.into()).map_err(|error| Error::io("cannot map the page shared with the parent", error))?;
+    let page = descriptors
+        .next()
+        .ok_or_else(|| Error::invalid("the page shared with the parent did not come along"))?;
+    let page = Page::of(page.into())
+        .map_err(|error| Error::io("cannot map the page shared with the parent", error))?;
     let own = page.as_fd().try_clone_to_owned().and_then(|page| Page::of(page.into()));
-    own.map(panics::leave_words_on).map_err(|error| Error::io("cannot map the page shared with the parent", error))?;
+    own.map(panics::leave_words_on)
+        .map_err(|error| Error::io("cannot map the page shared with the parent", error))?;
     match (descriptors.next(), descriptors.next()) {
         (Some(slots), Some(own)) => budget::join(slots, own),
         _ => return Err(Error::invalid("the process slots did not come along")),
@@ -313,7 +329,8 @@ pub(super) fn serve(channel: &mut Channel, mut runner: Runner, code: Code<'_>) -
                         }
                         arrived += waiting.drain(..).len() as u64;
                         send_results(channel, &mut runner, call)?;
-                        channel.send(Head::new(Kind::Returned, call, arrived), &Payload::default())?;
+                        channel
+                            .send(Head::new(Kind::Returned, call, arrived), &Payload::default())?;
                         channel.finish_sending()?;
                         break;
                     }

@@ -61,15 +61,17 @@ impl Store {
     /// Where there is no memory for them, or this process may open no more files.
     pub fn atomics(&self, length: usize) -> Result<Atomics> {
         let nbytes = (length as u64).checked_mul(size_of::<AtomicI64>() as u64);
-        let nbytes =
-            nbytes.ok_or_else(|| Error::usage(format!("{length} atomics are more than memory can address")))?;
+        let nbytes = nbytes.ok_or_else(|| {
+            Error::usage(format!("{length} atomics are more than memory can address"))
+        })?;
         Atomics::of(self.0.memory().create(nbytes)?.fix_length()?)
     }
 }
 
 impl Atomics {
     fn of(file: Arc<File>) -> Result<Self> {
-        let words = Words::of(&file).map_err(|error| Error::io("cannot map shared atomics", error))?;
+        let words =
+            Words::of(&file).map_err(|error| Error::io("cannot map shared atomics", error))?;
         Ok(Self(Arc::new(Shared { words, file })))
     }
 }
@@ -105,10 +107,10 @@ impl<'de> Deserialize<'de> for Atomics {
         struct Number(u64);
 
         let Number(number) = Number::deserialize(deserializer)?;
-        let file = attached::attached(Role::Atomics, number).ok_or_else(|| de::Error::custom(ELSEWHERE))?;
+        let file = attached::attached(Role::Atomics, number)
+            .ok_or_else(|| de::Error::custom(ELSEWHERE))?;
         Self::of(file).map_err(de::Error::custom)
     }
 }
 
-const ELSEWHERE: &str =
-    "shared atomics are passed to the tasks of a pool and back, and nowhere else: a file cannot hold them";
+const ELSEWHERE: &str = "shared atomics are passed to the tasks of a pool and back, and nowhere else: a file cannot hold them";

@@ -54,7 +54,8 @@ pub(crate) fn incoming<T>(attached: &[Attached], decode: impl FnOnce() -> T) -> 
 pub(super) fn attach(role: Role, file: &Arc<File>) -> Option<u64> {
     OUTGOING.with_borrow_mut(|values| {
         let Value { first, attached } = values.last_mut()?;
-        let known = attached.iter().position(|known| known.role == role && Arc::ptr_eq(&known.file, file));
+        let known =
+            attached.iter().position(|known| known.role == role && Arc::ptr_eq(&known.file, file));
         let number = known.unwrap_or_else(|| {
             attached.push(Attached { role, file: Arc::clone(file) });
             attached.len() - 1
@@ -82,7 +83,9 @@ impl Open {
 
     fn close(self) -> Vec<Attached> {
         self.0
-            .with_borrow_mut(|values| values.last_mut().map(|value| std::mem::take(&mut value.attached)))
+            .with_borrow_mut(|values| {
+                values.last_mut().map(|value| std::mem::take(&mut value.attached))
+            })
             .unwrap_or_default()
     }
 }

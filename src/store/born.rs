@@ -115,7 +115,10 @@ impl Store {
     /// # Errors
     ///
     /// Where no root has room for it (in a sealed store, the memory), or the shape is beyond what memory can address.
-    pub fn zeros<A: Element, Sh: ShapeBuilder>(&self, shape: Sh) -> Result<SharedArrayMut<A, Sh::Dim>> {
+    pub fn zeros<A: Element, Sh: ShapeBuilder>(
+        &self,
+        shape: Sh,
+    ) -> Result<SharedArrayMut<A, Sh::Dim>> {
         SharedArrayMut::new(shape, |layout, order| {
             let (draft, segment) = Writing::blank(self, DType::of::<A>(), layout, order)?;
             Ok(Place::Store { draft, segment, store: self.id() })
@@ -193,7 +196,10 @@ impl Store {
 /// # Errors
 ///
 /// Where the file cannot be made or its space not be reserved, the extension is neither, or the shape is beyond what memory can address.
-pub fn create<A: Element, Sh: ShapeBuilder>(path: impl AsRef<Path>, shape: Sh) -> Result<SharedArrayMut<A, Sh::Dim>> {
+pub fn create<A: Element, Sh: ShapeBuilder>(
+    path: impl AsRef<Path>,
+    shape: Sh,
+) -> Result<SharedArrayMut<A, Sh::Dim>> {
     DumpOptions::new().create(path, shape)
 }
 
@@ -210,7 +216,8 @@ impl DumpOptions {
     ) -> Result<SharedArrayMut<A, Sh::Dim>> {
         let path = path.as_ref();
         let made = SharedArrayMut::new(shape, |layout, order| {
-            Unfilled::new(self, path, DType::of::<A>(), layout.shape(), order).map(|file| Place::File(Box::new(file)))
+            Unfilled::new(self, path, DType::of::<A>(), layout.shape(), order)
+                .map(|file| Place::File(Box::new(file)))
         });
         made.map_err(|error| error.at(path))
     }
@@ -218,18 +225,24 @@ impl DumpOptions {
 
 impl<A: Element, D: Dimension> SharedArrayMut<A, D> {
     /// An array of zeros in the place that `make` makes for a layout in a memory order.
-    fn new<Sh: ShapeBuilder<Dim = D>>(shape: Sh, make: impl FnOnce(&Layout, Order) -> Result<Place>) -> Result<Self> {
+    fn new<Sh: ShapeBuilder<Dim = D>>(
+        shape: Sh,
+        make: impl FnOnce(&Layout, Order) -> Result<Place>,
+    ) -> Result<Self> {
         let shape = shape.into_shape_with_order();
         let size = size_of::<A>();
         Layout::contiguous(shape.raw_dim().slice(), Order::C, size)?;
         // Elements without a size: the strides of the shape, and nothing else.
         let plan = Array::<(), _>::uninit(shape);
-        let order = Layout::strided(plan.shape(), plan.strides(), 0, plan.len(), 1)?.order().unwrap_or(Order::C);
+        let order = Layout::strided(plan.shape(), plan.strides(), 0, plan.len(), 1)?
+            .order()
+            .unwrap_or(Order::C);
         let layout = Layout::contiguous(plan.shape(), order, size)?;
 
         let place = make(&layout, order)?;
         let cannot_map = |error| Error::io("cannot map for writing", error).at(place.path());
-        let map = WritableMap::of(place.file(), place.offset(), layout.len() * size).map_err(cannot_map)?;
+        let map = WritableMap::of(place.file(), place.offset(), layout.len() * size)
+            .map_err(cannot_map)?;
         let elements = KeptMut::whole(map, plan.raw_dim().set_f(order == Order::F))?;
         Ok(Self { elements, place, layout })
     }
@@ -239,9 +252,13 @@ impl<A: Element, D: Dimension> SharedArrayMut<A, D> {
         let made = &self.layout;
         let now = self.elements.layout()?;
         // Strides that are never stepped along are the same, whatever they are.
-        let same =
-            Layout::strided(made.shape(), made.strides(), made.start(), made.len() * size_of::<A>(), size_of::<A>())?
-                == now;
+        let same = Layout::strided(
+            made.shape(),
+            made.strides(),
+            made.start(),
+            made.len() * size_of::<A>(),
+            size_of::<A>(),
+        )? == now;
         Ok(same.then_some(made))
     }
 
@@ -268,7 +285,8 @@ impl<A: Element, D: Dimension> SharedArrayMut<A, D> {
         drop(elements);
         let start = place.offset() as usize;
         let range = start..start + made.len() * size_of::<A>();
-        let memory = |map, private, source| Memory::new(Storage::Map { map, range, private }, source, None);
+        let memory =
+            |map, private, source| Memory::new(Storage::Map { map, range, private }, source, None);
         let memory = match place {
             Place::Store { draft, segment, store } => {
                 let path = draft.path().to_path_buf();

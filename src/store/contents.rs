@@ -124,10 +124,15 @@ mod tests {
 
     #[test]
     fn no_size_a_journal_claims_is_too_much() {
-        let lines: String =
-            (1..=3).map(|number| format!("\n+00 0000000000000007-{number:010x}.ferry ffffffffffffffff")).collect();
-        assert_eq!(Contents::parse(lines.as_bytes()).total, Tally { live: u64::MAX, peak: u64::MAX });
-        let struck = lines.clone() + "\n-00 0000000000000007-0000000001.ferry\n-00 0000000000000007-0000000002.ferry";
+        let lines: String = (1..=3)
+            .map(|number| format!("\n+00 0000000000000007-{number:010x}.ferry ffffffffffffffff"))
+            .collect();
+        assert_eq!(
+            Contents::parse(lines.as_bytes()).total,
+            Tally { live: u64::MAX, peak: u64::MAX }
+        );
+        let struck = lines.clone()
+            + "\n-00 0000000000000007-0000000001.ferry\n-00 0000000000000007-0000000002.ferry";
         assert_eq!(Contents::parse(struck.as_bytes()).total.live, 0);
     }
 }

@@ -46,7 +46,8 @@ impl Home {
                 }
             }
         }
-        let message = format!("{ATTEMPTS} new sessions were swept away before they could be locked");
+        let message =
+            format!("{ATTEMPTS} new sessions were swept away before they could be locked");
         Err(Error::invalid(message).at(Private::path_of_user(place)))
     }
 
@@ -75,7 +76,8 @@ impl Home {
             return Err(foreign());
         }
         let lock = SessionLock::join(&private.dir);
-        let lock = lock.map_err(|error| Error::io("cannot lock", error).at(path.join(lock::NAME)))?;
+        let lock =
+            lock.map_err(|error| Error::io("cannot lock", error).at(path.join(lock::NAME)))?;
         let lock = lock.ok_or_else(ended)?;
         Ok((Self::new(id, place, private), lock))
     }

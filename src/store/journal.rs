@@ -74,7 +74,12 @@ struct Open {
 impl Journal {
     /// Begins the journal of a session whose files go to `roots` and, if `keep`, stay when it dies. Where it is `vital` it outlives a power cut: then only
     /// the journal knows where the files are.
-    pub(super) fn create(home: &Dir, roots: &[PathBuf], keep: bool, vital: bool) -> io::Result<Self> {
+    pub(super) fn create(
+        home: &Dir,
+        roots: &[PathBuf],
+        keep: bool,
+        vital: bool,
+    ) -> io::Result<Self> {
         let mut file = home.create(NAME)?;
         file.write_all(&text(&Contents { roots: roots.to_vec(), keep, ..Contents::default() }))?;
         if vital {
@@ -216,7 +221,10 @@ fn registered(entry: Entry, nbytes: u64) -> String {
 impl Entry {
     pub(super) fn parse(text: &[u8]) -> Option<Self> {
         let (root, name) = text.split_at_checked(3)?;
-        Some(Self { root: u8::try_from(hex(root.strip_suffix(b" ")?, 2)?).ok()?, name: FileName::parse(name)? })
+        Some(Self {
+            root: u8::try_from(hex(root.strip_suffix(b" ")?, 2)?).ok()?,
+            name: FileName::parse(name)?,
+        })
     }
 }
 
@@ -333,7 +341,11 @@ mod tests {
         assert_eq!(contents.live.iter().map(|&(entry, _)| entry).collect::<Vec<_>>(), kept);
         assert_eq!(contents.roots, [Path::new("/a"), Path::new("/b c")]);
         assert!(std::fs::metadata(temp.path().join(NAME)).unwrap().len() < 64 << 10);
-        assert_eq!(contents.total, Tally { live: 10 * NBYTES, peak: 11 * NBYTES }, "also what was compacted away");
+        assert_eq!(
+            contents.total,
+            Tally { live: 10 * NBYTES, peak: 11 * NBYTES },
+            "also what was compacted away"
+        );
         assert!(!temp.path().join(NEXT).exists());
     }
 

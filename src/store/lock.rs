@@ -48,7 +48,8 @@ impl SessionLock {
     }
 
     fn hold(home: &Dir, file: File) -> Result<Option<Self>> {
-        Ok((lock::try_shared(&file)? && is_in_place(home, &file)?).then(|| Self(Unshared::new(file))))
+        Ok((lock::try_shared(&file)? && is_in_place(home, &file)?)
+            .then(|| Self(Unshared::new(file))))
     }
 
     /// Tries to take the session for dead. Who succeeds has to remove it: another that leaves, or is about to begin, at this

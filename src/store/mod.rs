@@ -200,7 +200,8 @@ impl Store {
 
     /// The number of the session, another for each manner of writing: what was written in one is not known in another.
     pub(crate) fn id(&self) -> u64 {
-        let manner = u64::from(self.is_sealed()) << 1 | u64::from(self.byte_order() == ByteOrder::Big);
+        let manner =
+            u64::from(self.is_sealed()) << 1 | u64::from(self.byte_order() == ByteOrder::Big);
         self.0.home().id().number().wrapping_add(manner)
     }
 
@@ -210,7 +211,12 @@ impl Store {
     /// # Errors
     ///
     /// Where the session has ended.
-    pub(crate) fn join(home: &Path, byte_order: ByteOrder, sealed: bool, member: Member) -> Result<Self> {
+    pub(crate) fn join(
+        home: &Path,
+        byte_order: ByteOrder,
+        sealed: bool,
+        member: Member,
+    ) -> Result<Self> {
         Ok(Self(Session::join(home, member)?, Manner { byte_order, sealed }))
     }
 
@@ -310,7 +316,9 @@ impl StoreBuilder {
     /// store, which puts nothing there.
     pub fn build(self) -> Result<Store> {
         if self.sealed && self.roots.is_some() {
-            return Err(Error::usage("a sealed store has its files in memory: it takes no roots to put files in"));
+            return Err(Error::usage(
+                "a sealed store has its files in memory: it takes no roots to put files in",
+            ));
         }
         let manner = Manner { byte_order: self.byte_order, sealed: self.sealed };
         let outer = OUTER.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -342,7 +350,10 @@ fn check(roots: &[PathBuf]) -> Result<Vec<PathBuf>> {
     match checked.len() {
         1..=session::MOST_ROOTS => Ok(checked),
         0 => Err(Error::usage("a store needs a root to put its files in, and none was named")),
-        many => Err(Error::usage(format!("a store has at most {} roots, and {many} were named", session::MOST_ROOTS))),
+        many => Err(Error::usage(format!(
+            "a store has at most {} roots, and {many} were named",
+            session::MOST_ROOTS
+        ))),
     }
 }
 

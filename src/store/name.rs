@@ -82,7 +82,10 @@ pub(super) struct FileName {
 impl FileName {
     pub(super) fn parse(name: &[u8]) -> Option<Self> {
         let (member, number) = name.strip_suffix(FILE.as_bytes())?.split_at_checked(16)?;
-        Some(Self { member: Member(hex(member, 16)?), number: hex(number.strip_prefix(b"-")?, 10)? })
+        Some(Self {
+            member: Member(hex(member, 16)?),
+            number: hex(number.strip_prefix(b"-")?, 10)?,
+        })
     }
 }
 
@@ -98,7 +101,8 @@ fn random() -> Result<u64> {
 
 /// Exactly `digits` digits, as this module writes them.
 pub(super) fn hex(text: &[u8], digits: usize) -> Option<u64> {
-    let proper = text.len() == digits && text.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+    let proper =
+        text.len() == digits && text.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
     u64::from_str_radix(std::str::from_utf8(text).ok().filter(|_| proper)?, 16).ok()
 }
 
@@ -129,7 +133,9 @@ mod tests {
         ] {
             assert_eq!(FileName::parse(other.as_bytes()), None, "{other}");
         }
-        for other in ["session-", "session-1f", "data-000000000000001f", "session-000000000000001f/"] {
+        for other in
+            ["session-", "session-1f", "data-000000000000001f", "session-000000000000001f/"]
+        {
             assert!(SessionId::of_home(other.as_ref()).is_none(), "{other}");
         }
     }

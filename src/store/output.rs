@@ -72,12 +72,12 @@ impl<A: Element + Pod, D: Dimension> SharedArrayMut<A, D> {
         }
         let (file, offset) = self.place()?;
         let Some(layout) = self.layout()? else {
-            let message =
-                "an array whose axes were turned or cut cannot be filled in parts: turn them back, or freeze it";
+            let message = "an array whose axes were turned or cut cannot be filled in parts: turn them back, or freeze it";
             return Err(Error::usage(message));
         };
         let order = layout.order().unwrap_or(Order::C);
-        let shape = Shape { dtype: DType::of::<A>(), offset, shape: axes.to_vec(), order, axis, chunk };
+        let shape =
+            Shape { dtype: DType::of::<A>(), offset, shape: axes.to_vec(), order, axis, chunk };
         // Parts without elements are nothing to fill.
         let parts = if self.is_empty() { 0 } else { length.div_ceil(chunk) };
         Ok(Parts { output: Output { file, shape }, left: 0..parts, _lent: PhantomData })
@@ -116,7 +116,10 @@ impl Output {
         let length = shape.get(*axis).copied().unwrap_or(0);
         match part.0.checked_mul(*chunk) {
             Some(start) if start < length => Ok(start..length.min(start.saturating_add(*chunk))),
-            _ => Err(Error::invalid(format!("part {} of an axis of {length} in parts of {chunk}", part.0))),
+            _ => Err(Error::invalid(format!(
+                "part {} of an axis of {length} in parts of {chunk}",
+                part.0
+            ))),
         }
     }
 
@@ -128,11 +131,15 @@ impl Output {
     pub(crate) fn open<A: Element + Pod, D: Dimension>(&self, part: Part) -> Result<KeptMut<A, D>> {
         let Shape { dtype, offset, shape, order, axis, .. } = &self.shape;
         if *dtype != DType::of::<A>() {
-            return Err(Error::invalid(format!("an output of dtype {dtype}, {} was asked for", DType::of::<A>())));
+            return Err(Error::invalid(format!(
+                "an output of dtype {dtype}, {} was asked for",
+                DType::of::<A>()
+            )));
         }
         KeptMut::of_part(shape, *order, *axis, self.range(&part)?, |bytes| {
             let offset = offset.checked_add(bytes.start as u64);
-            let offset = offset.ok_or_else(|| Error::invalid("an output that lies beyond what a file can hold"))?;
+            let offset = offset
+                .ok_or_else(|| Error::invalid("an output that lies beyond what a file can hold"))?;
             let map = WritableMap::of(&self.file, offset, bytes.len());
             map.map_err(|error| Error::io("cannot map a part of the output", error))
         })
@@ -143,7 +150,8 @@ impl Output {
 impl Serialize for Output {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let number = attached::attach(Role::Output, &self.file);
-        let number = number.ok_or_else(|| ser::Error::custom("an output goes to tasks and nowhere else"))?;
+        let number =
+            number.ok_or_else(|| ser::Error::custom("an output goes to tasks and nowhere else"))?;
         (number, &self.shape).serialize(serializer)
     }
 }
@@ -187,7 +195,10 @@ mod tests {
             for part in parts {
                 let (output, part) = (sent(&output), sent(&part));
                 let range = output.range(&part).unwrap();
-                assert_eq!((range.start, range.len()), (next, chunk.min(expected.len_of(Axis(axis)) - next)));
+                assert_eq!(
+                    (range.start, range.len()),
+                    (next, chunk.min(expected.len_of(Axis(axis)) - next))
+                );
                 next = range.end;
                 opened.push((range, output.open::<f64, Ix3>(part).unwrap()));
             }
@@ -211,7 +222,10 @@ mod tests {
         }
     }
 
-    fn cases(stores: &[Store], chunks: [usize; 5]) -> impl Iterator<Item = (&Store, bool, usize, usize)> {
+    fn cases(
+        stores: &[Store],
+        chunks: [usize; 5],
+    ) -> impl Iterator<Item = (&Store, bool, usize, usize)> {
         let orders = stores.iter().flat_map(|store| [false, true].map(|order| (store, order)));
         let axes = orders.flat_map(|(store, order)| (0..3).map(move |axis| (store, order, axis)));
         axes.flat_map(move |(store, order, axis)| chunks.map(|chunk| (store, order, axis, chunk)))
@@ -221,7 +235,9 @@ mod tests {
     fn what_is_no_part_of_the_array_is_refused() {
         let store = Store::new().unwrap();
         let mut array = store.zeros::<f32, _>((4, 3)).unwrap();
-        assert!(array.lend(2, 1).err().unwrap().to_string().contains("axis 2 of an array with 2 axes"));
+        assert!(
+            array.lend(2, 1).err().unwrap().to_string().contains("axis 2 of an array with 2 axes")
+        );
         assert!(array.lend(0, 0).err().unwrap().to_string().contains("parts of length 0"));
         array.swap_axes(0, 1);
         assert!(array.lend(0, 3).err().unwrap().to_string().contains("axes were turned or cut"));
@@ -234,7 +250,10 @@ mod tests {
             refused(output.open::<f64, Ix3>(Part(0)).err()).contains("an output of dtype <f4")
                 || cfg!(target_endian = "big")
         );
-        assert!(refused(output.open::<f32, ndarray::Ix2>(Part(2)).err()).contains("part 2 of an axis of 4"));
+        assert!(
+            refused(output.open::<f32, ndarray::Ix2>(Part(2)).err())
+                .contains("part 2 of an axis of 4")
+        );
         assert_eq!(store.zeros::<f32, _>((4, 0)).unwrap().lend(0, 1).unwrap().len(), 0);
         assert!(serde_json::to_string(&output).is_err());
     }

@@ -54,7 +54,10 @@ impl Places {
         let temp = find(&env::temp_dir()).unwrap_or(None);
         if let Some(chosen) = chosen() {
             let chosen = find_or_make(&chosen).map_err(chosen_by_variable)?;
-            return Ok(Self { homes: vec![chosen.clone()], roots: distinct(iter::once(chosen).chain(temp)) });
+            return Ok(Self {
+                homes: vec![chosen.clone()],
+                roots: distinct(iter::once(chosen).chain(temp)),
+            });
         }
         let memory = find(Path::new(MEMORY)).unwrap_or(None);
         Ok(Self {
@@ -67,7 +70,8 @@ impl Places {
     /// wherever one without `NDFERRY_DIR` would have.
     pub(super) fn known() -> Result<Vec<PathBuf>> {
         let chosen = chosen().map_or(Ok(None), |path| find(&path).map_err(chosen_by_variable))?;
-        let [temp, memory] = [env::temp_dir(), MEMORY.into()].map(|path| find(&path).unwrap_or(None));
+        let [temp, memory] =
+            [env::temp_dir(), MEMORY.into()].map(|path| find(&path).unwrap_or(None));
         Ok(distinct([chosen, temp, memory].into_iter().flatten()))
     }
 }
@@ -81,12 +85,15 @@ pub(super) fn own(place: &Path, id: SessionId) -> PathBuf {
 pub(super) fn owned(place: &Path) -> Vec<PathBuf> {
     let names = Dir::open(place).and_then(|dir| dir.names()).unwrap_or_default();
     let owned = names.iter().map(|name| place.join(name)).filter(|path| is_own(path));
-    owned.filter(|path| matches!(Private::inspect(Dir::open(path), path.clone()), Ok(Some(_)))).collect()
+    owned
+        .filter(|path| matches!(Private::inspect(Dir::open(path), path.clone()), Ok(Some(_))))
+        .collect()
 }
 
 /// Whether the place is a session's own, by its name.
 pub(super) fn is_own(place: &Path) -> bool {
-    let id = place.file_name().and_then(|name| name.as_bytes().strip_prefix(name_of_user().as_bytes()));
+    let id =
+        place.file_name().and_then(|name| name.as_bytes().strip_prefix(name_of_user().as_bytes()));
     id.and_then(|id| id.strip_prefix(b"-")).is_some_and(|id| hex(id, 16).is_some())
 }
 
@@ -119,7 +126,9 @@ pub(super) fn keep() -> Result<bool> {
     match text.as_bytes() {
         b"1" => Ok(true),
         b"0" | b"" => Ok(false),
-        _ => Err(Error::usage(format!("the environment variable {VARIABLE} is {text:?}, 0 or 1 was expected"))),
+        _ => Err(Error::usage(format!(
+            "the environment variable {VARIABLE} is {text:?}, 0 or 1 was expected"
+        ))),
     }
 }
 
@@ -162,7 +171,9 @@ fn find(path: &Path) -> Result<Option<PathBuf>> {
     }
     // A journal has one line for each.
     if found.as_os_str().as_bytes().contains(&b'\n') {
-        return Err(Error::usage("cannot hold temp files: its path has a line break in it").at(path));
+        return Err(
+            Error::usage("cannot hold temp files: its path has a line break in it").at(path)
+        );
     }
     Ok(Some(found))
 }
@@ -247,22 +258,27 @@ impl Private {
             Ok(dir) => dir,
             Err(Errno::NOENT) => return Ok(None),
             Err(Errno::NOTDIR | Errno::LOOP) => {
-                let kind = fs::symlink_metadata(&path).map(|found| sys::file::describe(found.file_type()));
+                let kind =
+                    fs::symlink_metadata(&path).map(|found| sys::file::describe(found.file_type()));
                 let kind = kind.unwrap_or("something else");
-                return Err(
-                    Error::invalid(format!("is {kind}, not a directory of this user; it is left alone")).at(path)
-                );
+                return Err(Error::invalid(format!(
+                    "is {kind}, not a directory of this user; it is left alone"
+                ))
+                .at(path));
             }
             Err(error) => return Err(Error::io("cannot open the directory", error).at(path)),
         };
-        let found = dir::status(&dir).map_err(|error| Error::io("cannot inspect", error).at(&path))?;
+        let found =
+            dir::status(&dir).map_err(|error| Error::io("cannot inspect", error).at(&path))?;
         let user = dir::user();
         if found.owner != user {
-            let message = format!("belongs to user {}, not to user {user}; it is left alone", found.owner);
+            let message =
+                format!("belongs to user {}, not to user {user}; it is left alone", found.owner);
             return Err(Error::invalid(message).at(path));
         }
         if found.mode != 0o700 {
-            let message = format!("has mode {:04o}, where 0700 was expected; it is left alone", found.mode);
+            let message =
+                format!("has mode {:04o}, where 0700 was expected; it is left alone", found.mode);
             return Err(Error::invalid(message).at(path));
         }
         Ok(Some(Self { dir, path }))

@@ -50,9 +50,13 @@ impl<'a> Remains<'a> {
     /// Looks for them in the roots the journal names and, as a journal may be lost with the power, in `places`.
     pub(super) fn find(home: &'a Private, id: SessionId, places: &[PathBuf]) -> Result<Self> {
         let path = home.path.join(journal::NAME);
-        let journal = journal::contents(&home.dir).map_err(|error| Error::io("cannot read", error).at(&path))?;
+        let journal = journal::contents(&home.dir)
+            .map_err(|error| Error::io("cannot read", error).at(&path))?;
         if journal.foreign {
-            return Err(Error::invalid("was written by another version of ndferry, which can sweep it").at(path));
+            return Err(Error::invalid(
+                "was written by another version of ndferry, which can sweep it",
+            )
+            .at(path));
         }
         let places = distinct(journal.roots.iter().chain(places).cloned());
         let mut roots = Vec::new();
@@ -65,7 +69,9 @@ impl<'a> Remains<'a> {
     pub(super) fn report(&self) -> SessionReport {
         let data = || self.roots.iter().filter_map(|root| Some((root, root.data.as_ref()?)));
         let files = data().flat_map(|(root, data)| {
-            root.files.iter().map(|(name, nbytes)| FileReport { path: data.path.join(name), nbytes: *nbytes })
+            root.files
+                .iter()
+                .map(|(name, nbytes)| FileReport { path: data.path.join(name), nbytes: *nbytes })
         });
         SessionReport {
             id: self.id.to_string(),
@@ -95,7 +101,8 @@ impl<'a> Remains<'a> {
     fn remove_home(&self, user: &Private) -> Result<()> {
         for name in [journal::NEXT, journal::NAME, lock::NAME] {
             let removed = self.home.dir.remove(name);
-            removed.map_err(|error| Error::io("cannot remove", error).at(self.home.path.join(name)))?;
+            removed
+                .map_err(|error| Error::io("cannot remove", error).at(self.home.path.join(name)))?;
         }
         let removed = user.dir.remove_dir(self.id.home());
         removed.map_err(|error| Error::io("cannot remove", error).at(&self.home.path))
@@ -153,7 +160,8 @@ fn temp_files(data: &Private) -> Result<Vec<(OsString, u64)>> {
 /// one of theirs, and has the session's directory.
 fn may_hold(place: &Path, id: SessionId) -> bool {
     let path = Private::path_of_user(place);
-    let is_this_users = fs::symlink_metadata(&path).is_ok_and(|found| found.is_dir() && found.uid() == dir::user());
+    let is_this_users =
+        fs::symlink_metadata(&path).is_ok_and(|found| found.is_dir() && found.uid() == dir::user());
     let data = || Dir::open(&path).and_then(|user| user.status_of(id.data()));
     is_this_users && !matches!(data(), Err(Errno::NOENT))
 }

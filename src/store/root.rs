@@ -68,7 +68,8 @@ impl Root {
     /// Bytes that a file of `nbytes` could have here: enough, or how many there are.
     pub(super) fn free(&self, nbytes: u64) -> Result<u64> {
         let open = self.open()?;
-        let disk = space::free(&open.private.dir).map_err(|error| Error::io("cannot ask for free space", error));
+        let disk = space::free(&open.private.dir)
+            .map_err(|error| Error::io("cannot ask for free space", error));
         let disk = disk.map_err(|error| error.at(&self.path))?;
         let memory = open.memory.as_ref().map_or(u64::MAX, |memory| memory.free(nbytes));
         Ok(disk.min(memory))
@@ -100,7 +101,9 @@ impl Root {
                 Ok(()) | Err(Errno::EXIST) => {}
                 // Another session, the last in the user's directory, has taken it along.
                 Err(Errno::NOENT) => continue,
-                Err(error) => return Err(Error::io("cannot make the directory", error).at(&self.path)),
+                Err(error) => {
+                    return Err(Error::io("cannot make the directory", error).at(&self.path));
+                }
             }
             if let Some(private) = user.sub(&self.name)? {
                 break private;

@@ -65,7 +65,9 @@ impl MemoryFiles {
     pub(super) fn create(self: &Arc<Self>, nbytes: u64) -> Result<MemoryFile> {
         let reserve = |file: &MemoryFile| {
             let reserved = space::reserve(file.file(), nbytes);
-            reserved.map_err(|error| Error::io(format!("cannot reserve {nbytes} bytes of memory"), error))
+            reserved.map_err(|error| {
+                Error::io(format!("cannot reserve {nbytes} bytes of memory"), error)
+            })
         };
         self.fill(nbytes, reserve).map(|(file, ())| file)
     }
@@ -126,7 +128,8 @@ impl MemoryFile {
         while let Err(error) = memfd::seal(&self.file, Seals::Content) {
             left -= 1;
             if error != Errno::BUSY || left == 0 {
-                let message = "cannot seal the file: some process may still have it mapped for writing";
+                let message =
+                    "cannot seal the file: some process may still have it mapped for writing";
                 return Err(Error::io(message, error).at(self.path));
             }
             thread::sleep(PAUSE);
@@ -167,7 +170,8 @@ impl Drop for SealedFile {
 }
 
 fn full(nbytes: u64, free: u64) -> Error {
-    let message = format!("cannot hold a memory file of {nbytes} bytes, {free} bytes of memory are free");
+    let message =
+        format!("cannot hold a memory file of {nbytes} bytes, {free} bytes of memory are free");
     Error::io(message, ErrorKind::StorageFull)
 }
 
@@ -199,7 +203,8 @@ mod tests {
         let message = error.to_string();
         assert_eq!(error.io_kind(), Some(ErrorKind::StorageFull), "{message}");
         assert!(
-            message.contains("1125899906842624 bytes, ") && message.contains("bytes of memory are free"),
+            message.contains("1125899906842624 bytes, ")
+                && message.contains("bytes of memory are free"),
             "{message}"
         );
         assert!(!message.contains(&u64::MAX.to_string()), "{message}");

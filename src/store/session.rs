@@ -86,7 +86,8 @@ impl Session {
                 Err(error) => refused = refused.or(Some(error)),
             }
         }
-        let nowhere = || Error::usage("there is no directory for temp files: set NDFERRY_DIR to one");
+        let nowhere =
+            || Error::usage("there is no directory for temp files: set NDFERRY_DIR to one");
         Err(refused.unwrap_or_else(nowhere))
     }
 
@@ -102,7 +103,8 @@ impl Session {
             Err(error) => {
                 drop(lock);
                 let _ = sweep::last_out(&home);
-                Err(Error::io("cannot begin the journal", error).at(home.path().join(journal::NAME)))
+                Err(Error::io("cannot begin the journal", error)
+                    .at(home.path().join(journal::NAME)))
             }
         }
     }
@@ -242,7 +244,9 @@ impl Session {
         };
         drop(temp);
         Err(match error.io_kind() {
-            Some(kind) if space::is_shortage(kind) => Refusal::Root(root.full(nbytes, root.free(nbytes).unwrap_or(0))),
+            Some(kind) if space::is_shortage(kind) => {
+                Refusal::Root(root.full(nbytes, root.free(nbytes).unwrap_or(0)))
+            }
             Some(_) => Refusal::Root(error),
             None => Refusal::Session(error),
         })
@@ -254,9 +258,9 @@ impl Session {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         let name = FileName { member: self.member, number };
         let entry = Entry { root: index, name };
-        self.journal
-            .register(self.home.dir(), entry, nbytes)
-            .map_err(|error| Refusal::Session(self.journal_error("cannot register a file", error)))?;
+        self.journal.register(self.home.dir(), entry, nbytes).map_err(|error| {
+            Refusal::Session(self.journal_error("cannot register a file", error))
+        })?;
         let name = name.to_string();
         let path = root.path().join(&name);
         match dir.create(&name) {
@@ -388,7 +392,8 @@ impl Session {
         self.leave();
         // A process that is killed loses what it had open piece by piece: who was told of its death by one piece may find
         // another, its lock, still held, and be the only one to look again.
-        while self.keeping != Keeping::Joined && self.home.path().exists() && Instant::now() < until {
+        while self.keeping != Keeping::Joined && self.home.path().exists() && Instant::now() < until
+        {
             thread::sleep(Duration::from_millis(1));
             sweep::last_out(&self.home);
         }
@@ -397,12 +402,14 @@ impl Session {
     /// Keeps this process from leaving; an error where it has left.
     fn membership(&self) -> Result<RwLockReadGuard<'_, Option<SessionLock>>> {
         if !self.origin.is_here() {
-            let message = "the store belongs to the process that this one was forked from: open one here";
+            let message =
+                "the store belongs to the process that this one was forked from: open one here";
             return Err(Error::usage(message).at(self.home.path()));
         }
         let membership = self.membership.read().unwrap_or_else(PoisonError::into_inner);
         if membership.is_none() {
-            let message = "the session has ended: its files are gone, and there will be no new ones";
+            let message =
+                "the session has ended: its files are gone, and there will be no new ones";
             return Err(Error::usage(message).at(self.home.path()));
         }
         Ok(membership)
@@ -420,7 +427,10 @@ impl Session {
     fn entry(&self, path: &Path) -> Option<Entry> {
         let (dir, name) = (path.parent()?, path.file_name()?);
         let root = self.roots.iter().position(|root| root.path() == dir)?;
-        Some(Entry { root: u8::try_from(root).ok()?, name: FileName::parse(name.as_encoded_bytes())? })
+        Some(Entry {
+            root: u8::try_from(root).ok()?,
+            name: FileName::parse(name.as_encoded_bytes())?,
+        })
     }
 
     fn journal_error(&self, action: &'static str, error: io::Error) -> Error {

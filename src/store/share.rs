@@ -106,9 +106,14 @@ impl Draft {
 
     /// A place for about `nbytes` bytes that `write` has written, nothing of it reserved. Where there is no room after all,
     /// `write` does it again in another place.
-    fn written<T>(store: &Store, nbytes: u64, mut write: impl FnMut(&File, &Path) -> Result<T>) -> Result<(Self, T)> {
+    fn written<T>(
+        store: &Store,
+        nbytes: u64,
+        mut write: impl FnMut(&File, &Path) -> Result<T>,
+    ) -> Result<(Self, T)> {
         if store.is_sealed() {
-            let (file, written) = store.0.memory().fill(nbytes, |file| write(file.file(), file.path()))?;
+            let (file, written) =
+                store.0.memory().fill(nbytes, |file| write(file.file(), file.path()))?;
             Ok((Self::Memory(file), written))
         } else {
             let (file, written) = store.0.fill(nbytes, |file| write(file.file(), file.path()))?;
@@ -162,11 +167,12 @@ impl Store {
 
     /// Writes an array into a file of its own.
     pub(crate) fn write(&self, array: &AnyArray) -> Result<Placed> {
-        let (draft, segment) = Draft::written(self, array.nbytes() as u64 + AROUND, |file, path| {
-            let mut container = self.container(file, path)?;
-            container.array(String::new(), array)?;
-            finish(container, array.shape()).map(|(segment, _)| segment)
-        })?;
+        let (draft, segment) =
+            Draft::written(self, array.nbytes() as u64 + AROUND, |file, path| {
+                let mut container = self.container(file, path)?;
+                container.array(String::new(), array)?;
+                finish(container, array.shape()).map(|(segment, _)| segment)
+            })?;
         Ok(Placed { file: draft.finish()?, segment })
     }
 
@@ -201,16 +207,24 @@ pub(crate) struct Writing {
 impl Writing {
     fn new(store: &Store, nbytes: usize) -> Result<Self> {
         let draft = Draft::new(store, nbytes as u64 + AROUND)?;
-        let container = store.container(draft.open()?, draft.path()).map_err(|error| error.at(draft.path()))?;
+        let container =
+            store.container(draft.open()?, draft.path()).map_err(|error| error.at(draft.path()))?;
         Ok(Self { draft, container })
     }
 
     /// A whole container whose elements are still to be filled in: zeros.
-    pub(super) fn blank(store: &Store, dtype: DType, layout: &Layout, order: Order) -> Result<(Draft, Segment)> {
+    pub(super) fn blank(
+        store: &Store,
+        dtype: DType,
+        layout: &Layout,
+        order: Order,
+    ) -> Result<(Draft, Segment)> {
         let nbytes = layout.len() * dtype.item_size();
         let mut writing = Self::new(store, nbytes)?;
         let container = &mut writing.container;
-        let blank = container.begin_blank(dtype, nbytes).and_then(|_| container.end_blank(&[], layout.shape(), order));
+        let blank = container
+            .begin_blank(dtype, nbytes)
+            .and_then(|_| container.end_blank(&[], layout.shape(), order));
         blank.map_err(|error| error.at(writing.draft.path()))?;
         writing.complete(layout.shape())
     }
@@ -246,7 +260,9 @@ impl Writing {
 
 /// A descriptor of its own.
 pub(super) fn open_again(file: &TempFile) -> Result<File> {
-    file.file().try_clone().map_err(|error| Error::io("cannot open once more", error).at(file.path()))
+    file.file()
+        .try_clone()
+        .map_err(|error| Error::io("cannot open once more", error).at(file.path()))
 }
 
 /// The array whose elements are all that the memory of `array` holds.

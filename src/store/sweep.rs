@@ -114,7 +114,8 @@ impl Sweeper {
     }
 
     pub(super) fn sweep_in(&self, places: &[PathBuf]) -> Sweep {
-        let mut sweeping = Sweeping { remove: !self.dry_run, thorough: true, ..Sweeping::quietly(places) };
+        let mut sweeping =
+            Sweeping { remove: !self.dry_run, thorough: true, ..Sweeping::quietly(places) };
         sweeping.run();
         sweeping.found
     }
@@ -335,7 +336,11 @@ mod tests {
         let mut sweeping = Sweeping::quietly(&[]);
         std::fs::write(home.path.join("stray"), "").unwrap();
         sweeping.unlocked(&user, &home, id);
-        assert!(sweeping.found.failures[0].to_string().contains("without its lock"), "{:?}", sweeping.found);
+        assert!(
+            sweeping.found.failures[0].to_string().contains("without its lock"),
+            "{:?}",
+            sweeping.found
+        );
         // A session that came and went while the sweep looked elsewhere.
         std::fs::remove_file(home.path.join("stray")).unwrap();
         sweeping.found.failures.clear();

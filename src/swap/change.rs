@@ -41,12 +41,17 @@ impl Change {
 
     /// From one dtype to another with the same elements.
     pub(crate) fn between(from: &DType, to: &DType) -> Self {
-        debug_assert_eq!(from.with_byte_order(ByteOrder::NATIVE), to.with_byte_order(ByteOrder::NATIVE));
+        debug_assert_eq!(
+            from.with_byte_order(ByteOrder::NATIVE),
+            to.with_byte_order(ByteOrder::NATIVE)
+        );
         let size = from.item_size();
         let parts = parts(from, to);
         match &*parts {
             [] => Self::Nothing,
-            [Part { offset: 0, count, work: Work::Reverse(width) }] if count * width == size => Self::Units(*width),
+            [Part { offset: 0, count, work: Work::Reverse(width) }] if count * width == size => {
+                Self::Units(*width)
+            }
             _ => Self::Parts(size, parts),
         }
     }
@@ -75,7 +80,9 @@ impl Change {
         match self {
             Self::Nothing => {}
             Self::Units(width) => super::in_place(bytes, *width),
-            Self::Parts(size, parts) => parts_in_place(bytes, *size, |part| change_each(part, *size, parts)),
+            Self::Parts(size, parts) => {
+                parts_in_place(bytes, *size, |part| change_each(part, *size, parts))
+            }
         }
     }
 
@@ -112,8 +119,12 @@ fn change_each(bytes: &mut [u8], size: usize, parts: &[Part]) {
     for element in bytes.chunks_mut(size) {
         for Part { offset, count, work } in parts {
             match work {
-                Work::Reverse(width) => reverse_in_place(&mut element[*offset..offset + count * width], *width),
-                Work::Parts(size, parts) => change_each(&mut element[*offset..offset + count * size], *size, parts),
+                Work::Reverse(width) => {
+                    reverse_in_place(&mut element[*offset..offset + count * width], *width)
+                }
+                Work::Parts(size, parts) => {
+                    change_each(&mut element[*offset..offset + count * size], *size, parts)
+                }
             }
         }
     }
@@ -125,7 +136,8 @@ fn parts(from: &DType, to: &DType) -> Vec<Part> {
         return Vec::new();
     }
     let size = from.item_size();
-    let units = |width: usize| vec![Part { offset: 0, count: size / width, work: Work::Reverse(width) }];
+    let units =
+        |width: usize| vec![Part { offset: 0, count: size / width, work: Work::Reverse(width) }];
     match (from.kind(), to.kind()) {
         (ElementKind::Scalar(scalar), _) => units(scalar.swap_width()),
         (ElementKind::Text(_), _) => units(ElementKind::CHARACTER),
@@ -229,7 +241,9 @@ mod tests {
                 from.with_byte_order(ByteOrder::Big),
             ] {
                 let mut expected = noise.clone();
-                expected.chunks_mut(from.item_size().max(1)).for_each(|element| oracle(element, &from, &to));
+                expected
+                    .chunks_mut(from.item_size().max(1))
+                    .for_each(|element| oracle(element, &from, &to));
                 let change = Change::between(&from, &to);
                 let (mut copied, mut changed) = (vec![0; length], noise.clone());
                 change.copy(&noise, &mut copied);
@@ -241,11 +255,21 @@ mod tests {
 
     #[test]
     fn what_is_all_of_one_width_is_reversed_as_one() {
-        for (text, width) in [("<f8", 8), ("<c8", 4), ("[('x', '<f4'), ('y', [('z', '<i4'), ('w', '<U7')], (3,))]", 4)]
-        {
-            assert_eq!(Change::between(&dtype(text), &dtype(text).swapped()), Change::Units(width), "{text}");
+        for (text, width) in [
+            ("<f8", 8),
+            ("<c8", 4),
+            ("[('x', '<f4'), ('y', [('z', '<i4'), ('w', '<U7')], (3,))]", 4),
+        ] {
+            assert_eq!(
+                Change::between(&dtype(text), &dtype(text).swapped()),
+                Change::Units(width),
+                "{text}"
+            );
         }
-        assert_eq!(Change::between(&dtype("[('a', '<f4')]"), &dtype("[('a', '<f4')]")), Change::Nothing);
+        assert_eq!(
+            Change::between(&dtype("[('a', '<f4')]"), &dtype("[('a', '<f4')]")),
+            Change::Nothing
+        );
     }
 
     #[test]

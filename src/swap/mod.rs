@@ -152,7 +152,8 @@ mod tests {
 
     #[test]
     fn every_kernel_reverses_every_unit_at_every_length_and_address() {
-        let noise: Vec<u8> = (0..(PARALLEL_FROM + 8 * 4099)).map(|i| (i * 131 % 251) as u8).collect();
+        let noise: Vec<u8> =
+            (0..(PARALLEL_FROM + 8 * 4099)).map(|i| (i * 131 % 251) as u8).collect();
         for width in [1, 2, 4, 8] {
             for length in [0, 1, 2, 3, 7, 8, 31, 32, 33, 64, 1000, PARALLEL_FROM / 8 + 8 * 511] {
                 // Of the large one, which goes over several threads, one is enough.
@@ -169,7 +170,10 @@ mod tests {
                     copied.fill(0);
                     portable::copy(from, &mut copied, width);
                     portable::in_place(&mut swapped, width);
-                    assert!(copied == expected && swapped == from, "portable, width {width}, {length} units");
+                    assert!(
+                        copied == expected && swapped == from,
+                        "portable, width {width}, {length} units"
+                    );
                 }
             }
         }

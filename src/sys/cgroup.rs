@@ -19,7 +19,9 @@ fn find(groups: &str, mounts: &str, controller: &str) -> Vec<PathBuf> {
     for line in groups.lines() {
         // number:controllers:path, the controllers of version 2 being none.
         let mut fields = line.splitn(3, ':');
-        let (Some(_), Some(controllers), Some(group)) = (fields.next(), fields.next(), fields.next()) else {
+        let (Some(_), Some(controllers), Some(group)) =
+            (fields.next(), fields.next(), fields.next())
+        else {
             continue;
         };
         let kind = match controllers {
@@ -69,7 +71,8 @@ impl Mount {
 mod tests {
     use super::*;
 
-    const VERSION_2: &str = "41 31 0:38 / /sys/fs/cgroup rw,relatime shared:4 - cgroup2 cgroup2 rw,nsdelegate";
+    const VERSION_2: &str =
+        "41 31 0:38 / /sys/fs/cgroup rw,relatime shared:4 - cgroup2 cgroup2 rw,nsdelegate";
     const VERSION_1: &str = "34 31 0:31 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n\
                              35 31 0:32 /docker/abc /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory";
 
@@ -80,7 +83,11 @@ mod tests {
                 "0::/user.slice/a.scope",
                 VERSION_2,
                 "memory",
-                &["/sys/fs/cgroup/user.slice/a.scope", "/sys/fs/cgroup/user.slice", "/sys/fs/cgroup/"][..],
+                &[
+                    "/sys/fs/cgroup/user.slice/a.scope",
+                    "/sys/fs/cgroup/user.slice",
+                    "/sys/fs/cgroup/",
+                ][..],
             ),
             ("0::/", VERSION_2, "memory", &["/sys/fs/cgroup/"]),
             ("0::/../../elsewhere", VERSION_2, "cpu", &["/sys/fs/cgroup/"]),

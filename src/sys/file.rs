@@ -21,7 +21,8 @@ pub(crate) fn open_regular(path: &Path) -> Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
     let file = options.open(path).map_err(|error| Error::io("cannot open", error).at(path))?;
-    let kind = file.metadata().map_err(|error| Error::io("cannot inspect", error).at(path))?.file_type();
+    let kind =
+        file.metadata().map_err(|error| Error::io("cannot inspect", error).at(path))?.file_type();
     if kind.is_file() {
         Ok(file)
     } else {

@@ -122,7 +122,8 @@ fn is_exiting(stat: &[u8]) -> bool {
     let behind = stat.iter().rposition(|&byte| byte == b')').map_or(stat, |at| &stat[at + 1..]);
     let mut fields = behind.split(|&byte| byte == b' ').filter(|field| !field.is_empty());
     let is_dead = matches!(fields.next(), Some(b"Z" | b"X"));
-    let flags = fields.nth(5).and_then(|field| std::str::from_utf8(field).ok()?.parse::<u64>().ok());
+    let flags =
+        fields.nth(5).and_then(|field| std::str::from_utf8(field).ok()?.parse::<u64>().ok());
     is_dead || flags.is_some_and(|flags| flags & EXITING != 0)
 }
 

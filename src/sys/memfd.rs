@@ -58,7 +58,8 @@ pub(crate) fn is_sealed(file: impl AsFd) -> bool {
 /// Whether the length of `file` is sealed and its content is not.
 pub(crate) fn is_of_fixed_length(file: impl AsFd) -> bool {
     let writing = SealFlags::WRITE | SealFlags::FUTURE_WRITE;
-    found(file).is_some_and(|found| found.contains(Seals::Length.flags()) && !found.intersects(writing))
+    found(file)
+        .is_some_and(|found| found.contains(Seals::Length.flags()) && !found.intersects(writing))
 }
 
 /// The seals of a file; `None` where it can have none.
@@ -79,7 +80,11 @@ mod tests {
         assert!(!is_sealed(&file) && !is_of_fixed_length(&file));
         seal(&file, Seals::Content).unwrap();
         assert!(is_sealed(&file) && !is_of_fixed_length(&file));
-        assert!(file.write_at(b"C", 0).is_err() && file.set_len(3).is_err() && file.set_len(99).is_err());
+        assert!(
+            file.write_at(b"C", 0).is_err()
+                && file.set_len(3).is_err()
+                && file.set_len(99).is_err()
+        );
         let mut bytes = [0; 7];
         file.read_exact_at(&mut bytes, 0).unwrap();
         assert_eq!(&bytes, b"content");

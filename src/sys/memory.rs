@@ -57,8 +57,10 @@ impl Group {
         let used = number(&fs::read_to_string(&self.used).ok()?)?;
         // Files that were read and can be forgotten are counted as used; a group that has read much looks full.
         let details = fs::read_to_string(&self.details).unwrap_or_default();
-        let forgettable =
-            ["total_inactive_file", "inactive_file"].into_iter().find_map(|name| field(&details, name)).unwrap_or(0);
+        let forgettable = ["total_inactive_file", "inactive_file"]
+            .into_iter()
+            .find_map(|name| field(&details, name))
+            .unwrap_or(0);
         Some(limit.saturating_sub(used.saturating_sub(forgettable)).saturating_sub(margin(limit)))
     }
 }
@@ -102,13 +104,30 @@ mod tests {
 
     #[test]
     fn a_group_has_what_is_left_of_its_limit_and_what_it_can_forget() {
-        let (mib, stat) = (1 << 20, ("memory.stat", "anon 9\ninactive_file 1048576\nactive_file 7\n"));
+        let (mib, stat) =
+            (1 << 20, ("memory.stat", "anon 9\ninactive_file 1048576\nactive_file 7\n"));
         for (files, expected) in [
-            (&[("memory.max", "67108864\n"), ("memory.current", "33554432\n"), stat][..], Some(29 * mib)),
+            (
+                &[("memory.max", "67108864\n"), ("memory.current", "33554432\n"), stat][..],
+                Some(29 * mib),
+            ),
             (&[("memory.max", "67108864\n"), ("memory.current", "67108864\n")][..], Some(0)),
             (&[("memory.max", "max\n"), ("memory.current", "5\n")], None),
-            (&[("memory.limit_in_bytes", "67108864\n"), ("memory.usage_in_bytes", "1048576\n"), stat], Some(60 * mib)),
-            (&[("memory.limit_in_bytes", "9223372036854771712\n"), ("memory.usage_in_bytes", "5\n")], None),
+            (
+                &[
+                    ("memory.limit_in_bytes", "67108864\n"),
+                    ("memory.usage_in_bytes", "1048576\n"),
+                    stat,
+                ],
+                Some(60 * mib),
+            ),
+            (
+                &[
+                    ("memory.limit_in_bytes", "9223372036854771712\n"),
+                    ("memory.usage_in_bytes", "5\n"),
+                ],
+                None,
+            ),
             (&[], None),
         ] {
             assert_eq!(group(files), expected, "{files:?}");

@@ -133,7 +133,9 @@ impl Text {
         TEXT.get_or_init(|| {
             let mut text = Self { base: 0, segments: Vec::new() };
             // SAFETY: `first` has the signature `dl_iterate_phdr` calls, and is passed a `Text` that outlives the call.
-            unsafe { libc::dl_iterate_phdr(Some(first), std::ptr::from_mut(&mut text).cast::<c_void>()) };
+            unsafe {
+                libc::dl_iterate_phdr(Some(first), std::ptr::from_mut(&mut text).cast::<c_void>())
+            };
             text
         })
     }
@@ -152,7 +154,11 @@ impl Text {
 }
 
 /// Takes note of the first object, which is the main program, and ends the listing.
-unsafe extern "C" fn first(info: *mut libc::dl_phdr_info, _: libc::size_t, text: *mut c_void) -> libc::c_int {
+unsafe extern "C" fn first(
+    info: *mut libc::dl_phdr_info,
+    _: libc::size_t,
+    text: *mut c_void,
+) -> libc::c_int {
     // SAFETY: `dl_iterate_phdr` passes a valid description for the time of the call, and `own` a `Text` of its own.
     let (info, text) = unsafe { (&*info, &mut *text.cast::<Text>()) };
     let headers = if info.dlpi_phdr.is_null() {
@@ -182,7 +188,9 @@ mod tests {
     #[test]
     fn a_child_that_is_held_stands_still_until_it_may_go_on() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let state = || std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap().contains(") T ");
+        let state = || {
+            std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap().contains(") T ")
+        };
         hold(child.id(), true);
         assert!(state());
         assert_eq!(life(child.id()), Life::Runs);

@@ -11,8 +11,9 @@ use rustix::{
     event::{PollFd, PollFlags, poll},
     io::Errno,
     net::{
-        AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-        SendFlags, Shutdown, SocketFlags, SocketType, recvmsg, sendmsg, shutdown, socketpair, sockopt,
+        AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+        SendAncillaryMessage, SendFlags, Shutdown, SocketFlags, SocketType, recvmsg, sendmsg,
+        shutdown, socketpair, sockopt,
     },
 };
 
@@ -29,7 +30,11 @@ pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 /// # Errors
 ///
 /// `WouldBlock` where the peer does not take any now; `BrokenPipe` or the like where it is gone.
-pub(crate) fn send(socket: BorrowedFd<'_>, parts: [&[u8]; 2], descriptors: &[BorrowedFd<'_>]) -> io::Result<usize> {
+pub(crate) fn send(
+    socket: BorrowedFd<'_>,
+    parts: [&[u8]; 2],
+    descriptors: &[BorrowedFd<'_>],
+) -> io::Result<usize> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     if !descriptors.is_empty() {
@@ -56,7 +61,12 @@ pub(crate) fn receive(
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let waiting = if patient { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
     let received = loop {
-        match recvmsg(socket, &mut [IoSliceMut::new(bytes)], &mut ancillary, waiting | RecvFlags::CMSG_CLOEXEC) {
+        match recvmsg(
+            socket,
+            &mut [IoSliceMut::new(bytes)],
+            &mut ancillary,
+            waiting | RecvFlags::CMSG_CLOEXEC,
+        ) {
             Ok(received) => break received,
             Err(Errno::INTR) => {}
             // A peer that died with words of ours unread resets the connection: it is gone, no more.
@@ -136,8 +146,9 @@ pub(crate) fn is_abandoned(socket: impl AsFd) -> bool {
 pub(crate) fn is_made_by(descriptor: impl AsFd, peer: u32) -> bool {
     let descriptor = descriptor.as_fd();
     sockopt::socket_type(descriptor).is_ok_and(|kind| kind == SocketType::STREAM)
-        && sockopt::socket_peercred(descriptor)
-            .is_ok_and(|credentials| u32::try_from(credentials.pid.as_raw_nonzero().get()).is_ok_and(|pid| pid == peer))
+        && sockopt::socket_peercred(descriptor).is_ok_and(|credentials| {
+            u32::try_from(credentials.pid.as_raw_nonzero().get()).is_ok_and(|pid| pid == peer)
+        })
 }
 
 fn retry<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> io::Result<T> {

@@ -62,7 +62,8 @@ fn fill(file: &File, nbytes: u64) -> Result<()> {
     let mut done = 0;
     while done < nbytes {
         let part = usize::try_from(nbytes - done).map_or(zeros.len(), |left| left.min(zeros.len()));
-        file.write_all_at(&zeros[..part], done).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        file.write_all_at(&zeros[..part], done)
+            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
         done += part as u64;
     }
     Ok(())

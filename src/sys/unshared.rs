@@ -158,11 +158,21 @@ pub(super) fn let_go(mut list: MutexGuard<'_, List>) -> io::Result<()> {
         unsafe { rustix::io::close(descriptor) };
     }
     for (address, Map { length, file, offset }) in mem::take(&mut list.maps) {
-        let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE | MapFlags::FIXED);
+        let (protection, flags) =
+            (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE | MapFlags::FIXED);
         // SAFETY: `list_map` was promised that this is a map of the same bytes, as long and as accessible, from the beginning of a page on: only
         // that is replaced, by the same content. This is the only thread, so nobody looks meanwhile; and whoever has references
         // to these bytes goes on with them, only that no other process sees what is written.
-        unsafe { mmap(ptr::with_exposed_provenance_mut(address), length, protection, flags, &file, offset) }?;
+        unsafe {
+            mmap(
+                ptr::with_exposed_provenance_mut(address),
+                length,
+                protection,
+                flags,
+                &file,
+                offset,
+            )
+        }?;
     }
     Ok(())
 }

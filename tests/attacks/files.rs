@@ -11,7 +11,10 @@ use ndferry::{AnyArray, DType, Format, OpenOptions, SharedArray, ndarray::Ix1};
 
 use crate::{
     actor,
-    forge::{Member, container, container_of, npy, npy_of, safetensors, tree_of_segment, zip, zip_end, zip_parts},
+    forge::{
+        Member, container, container_of, npy, npy_of, safetensors, tree_of_segment, zip, zip_end,
+        zip_parts,
+    },
 };
 
 /// Memory that may be taken for any of these files, in KiB.
@@ -58,13 +61,21 @@ fn attempt(attack: &str, bytes: &[u8], comes: Comes) {
     if !actor::emulated() {
         let output = within_little_memory(&["verify"], &path);
         assert!(
-            output.status.code().is_some_and(|code| if wrong { code == 1 || code == 2 } else { code == 0 }),
+            output.status.code().is_some_and(|code| if wrong {
+                code == 1 || code == 2
+            } else {
+                code == 0
+            }),
             "{attack}: {output:?}"
         );
         let output = within_little_memory(&["info"], &path);
         assert!(output.status.code().is_some_and(|code| code < 2), "{attack}: {output:?}");
     }
-    assert!(began.elapsed() < actor::WATCHDOG.min(Duration::from_secs(60)), "{attack}: {:?}", began.elapsed());
+    assert!(
+        began.elapsed() < actor::WATCHDOG.min(Duration::from_secs(60)),
+        "{attack}: {:?}",
+        began.elapsed()
+    );
 }
 
 /// Everything that can be asked of a file.
@@ -87,24 +98,40 @@ fn ask(file: &ndferry::ArrayFile) -> ndferry::Result<()> {
 /// The command, with as much memory of its own as [`MEMORY`].
 fn within_little_memory(command: &[&str], path: &Path) -> Output {
     let mut shell = Command::new("timeout");
-    shell.args(["60", "sh", "-c", &format!("ulimit -d {MEMORY} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_ndferry")]);
+    shell.args([
+        "60",
+        "sh",
+        "-c",
+        &format!("ulimit -d {MEMORY} && exec \"$0\" \"$@\""),
+        env!("CARGO_BIN_EXE_ndferry"),
+    ]);
     shell.args(command).arg(path).output().unwrap()
 }
 
 /// The entry of a segment in the header of a container: bytes at `offset`.
 fn segment(name: &str, shape: &str, offset: u64, nbytes: u64) -> String {
-    format!(r#"{{"name":"{name}","dtype":"|u1","shape":{shape},"order":"C","offset":{offset},"nbytes":{nbytes}}}"#)
+    format!(
+        r#"{{"name":"{name}","dtype":"|u1","shape":{shape},"order":"C","offset":{offset},"nbytes":{nbytes}}}"#
+    )
 }
 
 /// A container of one array of bytes.
 fn one(shape: &str, offset: u64, nbytes: u64, data: usize) -> Vec<u8> {
-    container(&tree_of_segment(0), &format!("[{}]", segment("", shape, offset, nbytes)), &vec![1; data])
+    container(
+        &tree_of_segment(0),
+        &format!("[{}]", segment("", shape, offset, nbytes)),
+        &vec![1; data],
+    )
 }
 
 /// A container of a list of so many arrays without axes, all in segments of one byte.
 fn list(segments: &[String], numbers: &[u8]) -> Vec<u8> {
     let tree: Vec<u8> = numbers.iter().flat_map(|&number| tree_of_segment(number)).collect();
-    container(&[&[0x90 | numbers.len() as u8], &*tree].concat(), &format!("[{}]", segments.join(",")), &[1; 192])
+    container(
+        &[&[0x90 | numbers.len() as u8], &*tree].concat(),
+        &format!("[{}]", segments.join(",")),
+        &[1; 192],
+    )
 }
 
 fn tensor(name: &str, dtype: &str, shape: &str, from: u64, to: u64) -> String {
@@ -121,48 +148,96 @@ fn brackets_that_nest_cost_no_more_than_reading_them() {
     for depth in [33, 100_000] {
         let nested = |open: &str, close: &str| open.repeat(depth) + &close.repeat(depth);
         for (open, close) in [("(", ")"), ("[", "]"), ("{'a':", "}"), ("[('a', ", ")]")] {
-            attempt("shape in .npy", &npy_of("'<f8'", &nested(open, close), &[0; 64]), Refused("npy header"));
-            attempt("dtype in .npy", &npy_of(&nested(open, close), "(1,)", &[0; 64]), Refused("npy header"));
+            attempt(
+                "shape in .npy",
+                &npy_of("'<f8'", &nested(open, close), &[0; 64]),
+                Refused("npy header"),
+            );
+            attempt(
+                "dtype in .npy",
+                &npy_of(&nested(open, close), "(1,)", &[0; 64]),
+                Refused("npy header"),
+            );
         }
         let deep = nested("[[\"a\",", "]]");
         let dtype = segment("", "[]", 64, 1).replace(r#""|u1""#, &deep);
-        attempt("dtype in .ferry", &container(&tree_of_segment(0), &format!("[{dtype}]"), &[0; 16]), Refused("header"));
+        attempt(
+            "dtype in .ferry",
+            &container(&tree_of_segment(0), &format!("[{dtype}]"), &[0; 16]),
+            Refused("header"),
+        );
         attempt("header of .ferry", &container(&[0xc0], &nested("[", "]"), &[]), Refused("header"));
-        attempt("header of .safetensors", &safetensors(&nested("{\"a\":", "}"), &[]), Refused("header"));
+        attempt(
+            "header of .safetensors",
+            &safetensors(&nested("{\"a\":", "}"), &[]),
+            Refused("header"),
+        );
     }
 }
 
 // F1
 #[test]
 fn shapes_whose_product_overflows_are_refused() {
-    for lengths in
-        ["4294967296, 4294967296", "9223372036854775807, 2", "2305843009213693952, 8, 4", "0, 9223372036854775807, 3"]
-    {
+    for lengths in [
+        "4294967296, 4294967296",
+        "9223372036854775807, 2",
+        "2305843009213693952, 8, 4",
+        "0, 9223372036854775807, 3",
+    ] {
         let shape = format!("[{lengths}]");
-        attempt(".npy", &npy_of("'|u1'", &format!("({lengths})"), &[0; 64]), Refused("larger than memory"));
+        attempt(
+            ".npy",
+            &npy_of("'|u1'", &format!("({lengths})"), &[0; 64]),
+            Refused("larger than memory"),
+        );
         attempt(".ferry", &one(&shape, 64, 0, 64), Refused("larger than memory"));
-        attempt(".safetensors", &tensors(&[tensor("a", "U8", &shape, 0, 0)], &[]), Refused("larger than memory"));
+        attempt(
+            ".safetensors",
+            &tensors(&[tensor("a", "U8", &shape, 0, 0)], &[]),
+            Refused("larger than memory"),
+        );
         let member = Member::stored("a.npy", npy_of("'|u1'", &format!("({lengths})"), &[]));
         attempt(".npz", &zip(&[member]), Refused("larger than memory"));
     }
     // In bytes, though not in elements.
-    attempt(".npy", &npy_of("'<f8'", "(2305843009213693952,)", &[0; 64]), Refused("larger than memory"));
-    attempt("fields", &npy_of("[('a', '<f8', (4294967296, 4294967296))]", "(1,)", &[0; 64]), Refused("memory"));
+    attempt(
+        ".npy",
+        &npy_of("'<f8'", "(2305843009213693952,)", &[0; 64]),
+        Refused("larger than memory"),
+    );
+    attempt(
+        "fields",
+        &npy_of("[('a', '<f8', (4294967296, 4294967296))]", "(1,)", &[0; 64]),
+        Refused("memory"),
+    );
 }
 
 // F1
 #[test]
 fn arrays_that_overlap_are_refused() {
     let both = [segment("0", "[]", 64, 1), segment("1", "[]", 64, 1)];
-    attempt(".ferry", &list(&both, &[0, 1]), Refused("segment 1: begins at byte 64, before what precedes it ends"));
+    attempt(
+        ".ferry",
+        &list(&both, &[0, 1]),
+        Refused("segment 1: begins at byte 64, before what precedes it ends"),
+    );
     let descending = [segment("0", "[]", 128, 1), segment("1", "[]", 64, 1)];
-    attempt(".ferry, descending", &list(&descending, &[0, 1]), Refused("segment 1: begins at byte 64, before"));
+    attempt(
+        ".ferry, descending",
+        &list(&descending, &[0, 1]),
+        Refused("segment 1: begins at byte 64, before"),
+    );
     attempt(".ferry, over the tree", &one("[80]", 64, 80, 64), Refused("segment 0"));
-    attempt(".ferry, over the prelude", &one("[8]", 0, 8, 64), Refused("before what precedes it ends"));
+    attempt(
+        ".ferry, over the prelude",
+        &one("[8]", 0, 8, 64),
+        Refused("before what precedes it ends"),
+    );
     let both = [tensor("a", "U8", "[4]", 0, 4), tensor("b", "U8", "[4]", 2, 6)];
     attempt(".safetensors", &tensors(&both, &[0; 6]), Refused("overlaps"));
     let (file, _) = zip_parts(&[Member::new("a.npy", &[1])]);
-    let directory = [Member::new("a.npy", &[1]).central(0), Member::new("b.npy", &[1]).central(0)].concat();
+    let directory =
+        [Member::new("a.npy", &[1]).central(0), Member::new("b.npy", &[1]).central(0)].concat();
     let end = zip_end(2, directory.len(), file.len(), b"");
     attempt(".npz", &[file, directory, end].concat(), Refused("member"));
 }
@@ -175,7 +250,11 @@ fn places_beyond_the_end_are_refused() {
     }
     attempt(".ferry, length", &one("[1000]", 64, 1000, 64), Refused("segment 0"));
     for (from, to) in [(0, 100), (u64::MAX - 3, u64::MAX), (4, 0)] {
-        attempt(".safetensors", &tensors(&[tensor("a", "U8", "[4]", from, to)], &[0; 4]), Refused("array `a`"));
+        attempt(
+            ".safetensors",
+            &tensors(&[tensor("a", "U8", "[4]", from, to)], &[0; 4]),
+            Refused("array `a`"),
+        );
     }
     for header in [100_u64, 1 << 40, u64::MAX] {
         let long = [&header.to_le_bytes()[..], b"{}"].concat();
@@ -207,8 +286,10 @@ fn elements_without_bytes_are_as_many_as_can_be_and_cost_nothing() {
             attempt(".npy", &npy_of(dtype, &format!("({shape})"), &[]), Harmless);
         }
         let none = segment("", &format!("[{shape}]"), 64, 0).replace("|u1", "|S0");
-        let tree =
-            |dims: &[u8]| [&[0x83, 0xa1, b'v', 1, 0xa3][..], b"dim", dims, &[0xa4], b"data", &[0xd4, 1, 0]].concat();
+        let tree = |dims: &[u8]| {
+            [&[0x83, 0xa1, b'v', 1, 0xa3][..], b"dim", dims, &[0xa4], b"data", &[0xd4, 1, 0]]
+                .concat()
+        };
         let dims = match shape {
             "1000000, 1000000" => &[0x92, 0xce, 0, 0x0f, 0x42, 0x40, 0xce, 0, 0x0f, 0x42, 0x40][..],
             "0, 1000000" => &[0x92, 0, 0xce, 0, 0x0f, 0x42, 0x40],
@@ -216,17 +297,24 @@ fn elements_without_bytes_are_as_many_as_can_be_and_cost_nothing() {
         };
         attempt(".ferry", &container(&tree(dims), &format!("[{none}]"), &[]), Harmless);
     }
-    attempt(".npy", &npy_of("'|S0'", "(4294967296, 4294967296)", &[]), Refused("larger than memory"));
+    attempt(
+        ".npy",
+        &npy_of("'|S0'", "(4294967296, 4294967296)", &[]),
+        Refused("larger than memory"),
+    );
     attempt(".safetensors", &tensors(&[tensor("a", "U8", "[0,1000000]", 0, 0)], &[]), Harmless);
     // As many arrays without elements as fit: each is an entry of the header, not more.
-    let many: Vec<String> = (0..2000).map(|at| tensor(&format!("a{at}"), "F64", "[0]", 0, 0)).collect();
+    let many: Vec<String> =
+        (0..2000).map(|at| tensor(&format!("a{at}"), "F64", "[0]", 0, 0)).collect();
     attempt(".safetensors, many", &tensors(&many, &[]), Harmless);
 }
 
 // F1
 #[test]
 fn names_and_keys_that_stand_twice_are_refused_where_they_would_be_ambiguous() {
-    let same = |first: &str, second: &str| list(&[segment(first, "[]", 64, 1), segment(second, "[]", 128, 1)], &[0, 1]);
+    let same = |first: &str, second: &str| {
+        list(&[segment(first, "[]", 64, 1), segment(second, "[]", 128, 1)], &[0, 1])
+    };
     // A map may have been written with one key twice: both are there, and neither is the one of that name.
     let file = OpenOptions::new().bytes(same("a", "a")).unwrap();
     assert_eq!(file.value::<Vec<AnyArray>>().unwrap().len(), 2);
@@ -249,7 +337,10 @@ fn names_and_keys_that_stand_twice_are_refused_where_they_would_be_ambiguous() {
     for (text, reason) in [
         (format!(r#""segments":[{entry}],"segments":[{entry}]"#), "duplicate field `segments`"),
         (format!(r#""segments":[{entry}],"path":"elsewhere""#), "duplicate field `path`"),
-        (format!(r#""segments":[{}]"#, entry.replace("{", r#"{"offset":64,"#)), "duplicate field `offset`"),
+        (
+            format!(r#""segments":[{}]"#, entry.replace("{", r#"{"offset":64,"#)),
+            "duplicate field `offset`",
+        ),
         (format!(r#""segments":[{entry}],"more":1"#), "unknown field `more`"),
     ] {
         attempt(".ferry, keys", &header(&text), Refused(reason));
@@ -263,7 +354,11 @@ fn names_and_keys_that_stand_twice_are_refused_where_they_would_be_ambiguous() {
     attempt(".safetensors, keys", &safetensors(keys, &[0]), Refused("duplicate field `dtype`"));
     let pair = |first, second| zip(&[Member::new(first, &[1]), Member::new(second, &[2])]);
     attempt(".npz, names", &pair("a.npy", "a.npy"), Refused("two arrays are called `a`"));
-    attempt(".npz, names with and without suffix", &pair("a.npy", "a"), Refused("two arrays are called `a`"));
+    attempt(
+        ".npz, names with and without suffix",
+        &pair("a.npy", "a"),
+        Refused("two arrays are called `a`"),
+    );
     for key in ["descr", "shape", "fortran_order"] {
         let more = match key {
             "descr" => "'descr': '|u1'",
@@ -273,7 +368,11 @@ fn names_and_keys_that_stand_twice_are_refused_where_they_would_be_ambiguous() {
         let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': (1,), {more}}}\n");
         attempt(".npy, keys", &npy(1, header.as_bytes(), &[0; 8]), Refused("stands twice"));
     }
-    attempt(".npy, fields", &npy_of("[('a', '<f4'), ('a', '<f4')]", "(1,)", &[0; 8]), Refused("`a` names two fields"));
+    attempt(
+        ".npy, fields",
+        &npy_of("[('a', '<f4'), ('a', '<f4')]", "(1,)", &[0; 8]),
+        Refused("`a` names two fields"),
+    );
 }
 
 // F1
@@ -286,11 +385,16 @@ fn bombs_go_off_nowhere() {
         &zip(&[Member { size: 2_000_000_000, ..zeros() }]),
         Refused("more than deflate can make"),
     );
-    let many: Vec<Member> = (0..64).map(|at| Member { name: format!("{at}.npy").into(), ..zeros() }).collect();
+    let many: Vec<Member> =
+        (0..64).map(|at| Member { name: format!("{at}.npy").into(), ..zeros() }).collect();
     let file = zip(&many);
     let limited = OpenOptions::new().limit(16 << 20).bytes(file).unwrap();
-    assert!(limited.value::<std::collections::BTreeMap<String, AnyArray>>().unwrap_err().is_usage());
-    let header = [b"\x93NUMPY\x02\x00".as_slice(), &(1_u32 << 30).to_le_bytes(), &vec![b' '; 1 << 21]].concat();
+    assert!(
+        limited.value::<std::collections::BTreeMap<String, AnyArray>>().unwrap_err().is_usage()
+    );
+    let header =
+        [b"\x93NUMPY\x02\x00".as_slice(), &(1_u32 << 30).to_le_bytes(), &vec![b' '; 1 << 21]]
+            .concat();
     let long = Member { size: 2_000_000, ..Member::stored("a.npy", header).deflated() };
     attempt(".npz, header", &zip(&[long]), Found("its deflated bytes go on"));
 
@@ -302,7 +406,9 @@ fn bombs_go_off_nowhere() {
         assert!(small.len() < 100_000);
         attempt(".ferry", &small, Harmless);
         // It says more than it holds, and more than the limit is.
-        for (length, reason) in [(9_u64 << 20, "cannot be decompressed"), (1 << 50, "beyond the limit of 4294967296")] {
+        for (length, reason) in
+            [(9_u64 << 20, "cannot be decompressed"), (1 << 50, "beyond the limit of 4294967296")]
+        {
             let lying = crate::forge::changed(&small, |header| {
                 header["segments"][0]["shape"] = serde_json::json!([length]);
                 header["segments"][0]["nbytes"] = serde_json::json!(length);
@@ -330,7 +436,11 @@ fn huge_headers_are_read_for_what_they_are_or_refused() {
     attempt(".ferry", &container(&[0xc0], &format!("[]{spaces}"), &[]), Harmless);
     let unknown = npy_of(&format!("'{name}'"), "(1,)", &[1]);
     attempt(".npy, a dtype of 4 MiB", &unknown, Refused("unknown dtype"));
-    attempt(".npy, a field of 4 MiB", &npy_of(&format!("[('{name}', '|u1')]"), "(1,)", &[1]), Harmless);
+    attempt(
+        ".npy, a field of 4 MiB",
+        &npy_of(&format!("[('{name}', '|u1')]"), "(1,)", &[1]),
+        Harmless,
+    );
 }
 
 // F1
@@ -353,18 +463,24 @@ fn what_should_be_text_and_is_not_is_refused() {
     let name = Member { name: b"\xff.npy".into(), flags: 1 << 11, ..Member::new("a", &[1]) };
     attempt(".npz", &zip(&[name]), Refused("UTF-8"));
     let mut header =
-        br#"{"created_by":"?","path":"","tree":{"offset":64,"length":1,"xxh3":""},"segments":[]}"#.to_vec();
+        br#"{"created_by":"?","path":"","tree":{"offset":64,"length":1,"xxh3":""},"segments":[]}"#
+            .to_vec();
     header[15] = 0xff;
     attempt(".ferry, header", &container_of(vec![0; 65], &header), Refused("header"));
     attempt(".ferry, tree", &container(&[0xa2, 0xff, 0xfe], "[]", &[]), Found("UTF-8"));
     // What is text and no name is still told on one line.
-    attempt("escapes", &tensors(&[tensor(r"\u001b[2J\n", "?", "[1]", 0, 1)], &[1]), Refused("is of dtype `?`"));
+    attempt(
+        "escapes",
+        &tensors(&[tensor(r"\u001b[2J\n", "?", "[1]", 0, 1)], &[1]),
+        Refused("is of dtype `?`"),
+    );
 }
 
 // F1
 #[test]
 fn trees_that_nest_without_end_are_refused() {
-    for (title, open) in [("lists", &[0x91][..]), ("maps", &[0x81, 0xa1, b'a']), ("keys", &[0x81])] {
+    for (title, open) in [("lists", &[0x91][..]), ("maps", &[0x81, 0xa1, b'a']), ("keys", &[0x81])]
+    {
         for depth in [200, 1_000_000] {
             let tree = [&open.repeat(depth), &[0xc0][..]].concat();
             attempt(title, &container(&tree, "[]", &[]), Found(""));
@@ -394,14 +510,19 @@ fn segments_that_are_referred_to_twice_or_are_not_there_are_refused() {
     attempt("in another order", &list(&both(), &[1, 0]), Harmless);
     attempt("twice", &list(&both(), &[0, 0]), Found("segment 0"));
     attempt("not there", &list(&both(), &[0, 2]), Found("segment 2"));
-    attempt("a tree that is its own segment", &container(&[0xd4, 1, 0], "[]", &[]), Found("segment 0"));
+    attempt(
+        "a tree that is its own segment",
+        &container(&[0xd4, 1, 0], "[]", &[]),
+        Found("segment 0"),
+    );
     // A few bytes that would come to gigabytes, if every reference were a copy.
     let reference = [0xd4, 1, 0];
     let many = [&[0xdc, 0xff, 0xff][..], &reference.repeat(0xffff)].concat();
     let large = format!("[{}]", segment("0", "[65536]", 64, 65536));
     attempt("65535 times", &container(&many, &large, &[1; 65536]), Found("segment 0"));
     // The shape in the tree and that of the segment.
-    let differs = container(&tree_of_segment(0), &format!("[{}]", segment("", "[2]", 64, 2)), &[1, 1]);
+    let differs =
+        container(&tree_of_segment(0), &format!("[{}]", segment("", "[2]", 64, 2)), &[1, 1]);
     attempt("of another shape", &differs, Found("shape"));
 }
 
@@ -412,17 +533,31 @@ fn bytes_that_are_no_bool_never_become_one() {
         let elements = [0, 1, byte];
         let (dtype, shape) = ("'|b1'", "(3,)");
         attempt(".npy", &npy_of(dtype, shape, &elements), Found("neither 0 nor 1"));
-        attempt(".npz", &zip(&[Member::stored("a.npy", npy_of(dtype, shape, &elements))]), Found("neither 0 nor 1"));
+        attempt(
+            ".npz",
+            &zip(&[Member::stored("a.npy", npy_of(dtype, shape, &elements))]),
+            Found("neither 0 nor 1"),
+        );
         attempt(
             ".npz, deflated",
             &zip(&[Member::stored("a.npy", npy_of(dtype, shape, &elements)).deflated()]),
             Found("neither 0 nor 1"),
         );
-        attempt(".safetensors", &tensors(&[tensor("a", "BOOL", "[3]", 0, 3)], &elements), Found("neither 0 nor 1"));
+        attempt(
+            ".safetensors",
+            &tensors(&[tensor("a", "BOOL", "[3]", 0, 3)], &elements),
+            Found("neither 0 nor 1"),
+        );
         let entry = segment("", "[]", 64, 1).replace("|u1", "|b1");
-        attempt(".ferry", &container(&tree_of_segment(0), &format!("[{entry}]"), &[byte]), Found("neither 0 nor 1"));
+        attempt(
+            ".ferry",
+            &container(&tree_of_segment(0), &format!("[{entry}]"), &[byte]),
+            Found("neither 0 nor 1"),
+        );
         // In a record it is a byte until it is asked for.
-        let record = OpenOptions::new().bytes(npy_of("[('a', '|u1'), ('b', '|b1')]", "(1,)", &[7, byte])).unwrap();
+        let record = OpenOptions::new()
+            .bytes(npy_of("[('a', '|u1'), ('b', '|b1')]", "(1,)", &[7, byte]))
+            .unwrap();
         let field = record.any("").unwrap().field("b").unwrap();
         assert!(field.to_array::<bool, Ix1>().unwrap_err().to_string().contains("neither 0 nor 1"));
     }

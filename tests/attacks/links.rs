@@ -72,7 +72,10 @@ fn nothing_put_in_the_place_of_a_part_leads_a_sweep_out_of_the_session() {
             if goes {
                 assert_eq!(said, "1 dead, 0 alive, []", "{part}");
             } else {
-                assert!(said.starts_with("0 dead, 0 alive, [") && !said.ends_with("[]"), "{part}: {said}");
+                assert!(
+                    said.starts_with("0 dead, 0 alive, [") && !said.ends_with("[]"),
+                    "{part}: {said}"
+                );
                 fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path)).unwrap();
                 // With what was in the way gone, nothing is left to be afraid of.
                 scene.actor(None, "sweep").says();

@@ -32,7 +32,10 @@ fn dtypes_that_cannot_be_are_refused_with_the_reason() {
         ("[('a', '<f4', (4294967296, 4294967296))]", "ends beyond what memory can address"),
         ("[('a', '<f4', (0, 9223372036854775807, 9223372036854775807))]", "ends beyond"),
         ("[('a', [('b', '<f8', (2147483648,))], (2147483648,))]", "ends beyond"),
-        ("[('a', '|V9223372036854775807'), ('b', '|V9223372036854775807'), ('c', '|V9')]", "ends beyond"),
+        (
+            "[('a', '|V9223372036854775807'), ('b', '|V9223372036854775807'), ('c', '|V9')]",
+            "ends beyond",
+        ),
         ("[('a', '<f4', (99999999999999999999,))]", "expected a length"),
         ("[('a', '<f4', (-1,))]", "expected a string, a whole number"),
         ("[('a', '<f4', (1.5,))]", ""),
@@ -47,7 +50,10 @@ fn dtypes_that_cannot_be_are_refused_with_the_reason() {
         ("[('a', '<f8)]", "expected `)`"),
         ("[('\\x', '<f8')]", "expected an escaped character"),
         ("[('\\U00110000', '<f8')]", "expected an escaped character"),
-        ("{'names': ['a'], 'formats': ['<f8'], 'offsets': [100], 'itemsize': 8}", "expected a string, a whole number"),
+        (
+            "{'names': ['a'], 'formats': ['<f8'], 'offsets': [100], 'itemsize': 8}",
+            "expected a string, a whole number",
+        ),
         (&format!("[('{long}', '<f9')]"), "unknown dtype"),
         (&format!("[({many} 'x')]"), ""),
         (&format!("[{many} ('f0', '<f4')]"), "`f0` names two fields"),
@@ -82,12 +88,18 @@ fn nested_brackets_cost_no_more_than_reading_them() {
 fn elements_without_bytes_cost_nothing_however_many() {
     let folder = tempfile::tempdir().unwrap();
     let (path, out) = (folder.path().join("a.npy"), folder.path().join("b.ferry"));
-    for dtype in ["'|S0'", "'|V0'", "'<U0'", "[]", "[('a', '|S0'), ('b', '<f8', (0, 3)), ('c', [])]"] {
+    for dtype in
+        ["'|S0'", "'|V0'", "'<U0'", "[]", "[('a', '|S0'), ('b', '<f8', (0, 3)), ('c', [])]"]
+    {
         std::fs::write(&path, with_dtype(dtype, "(1000000, 1000000)")).unwrap();
         let any = ndferry::open(&path).unwrap().any("").unwrap();
         assert_eq!(any.nbytes(), 0, "{dtype}");
         for order in [Order::C, Order::F] {
-            DumpOptions::new().order(order).byte_order(ndferry::ByteOrder::Big).dump(&out, &any).unwrap();
+            DumpOptions::new()
+                .order(order)
+                .byte_order(ndferry::ByteOrder::Big)
+                .dump(&out, &any)
+                .unwrap();
             let back: AnyArray = ndferry::load(&out).unwrap();
             assert_eq!(back.shape(), any.shape(), "{dtype}");
             assert!(back == any, "{dtype}");
@@ -99,7 +111,11 @@ fn elements_without_bytes_cost_nothing_however_many() {
         }
         refused(&path, &with_dtype(dtype, "(4294967296, 4294967296)"));
     }
-    std::fs::write(&path, with_dtype("[('a', '|S0', (9223372036854775807,)), ('b', '|u1')]", "(3,)")).unwrap();
+    std::fs::write(
+        &path,
+        with_dtype("[('a', '|S0', (9223372036854775807,)), ('b', '|u1')]", "(3,)"),
+    )
+    .unwrap();
     let any = ndferry::open(&path).unwrap().any("").unwrap();
     assert!(any.field("a").unwrap_err().to_string().contains("larger than memory"));
     assert_eq!(any.field("b").unwrap().len(), 3);
@@ -127,8 +143,9 @@ fn elements_larger_than_the_file_are_refused() {
 fn headers_are_read_in_the_encoding_of_their_version() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.npy");
-    let header =
-        |name: &[u8]| [b"{'descr': [('", name, b"', '<f8')], 'fortran_order': False, 'shape': (1,), }\n"].concat();
+    let header = |name: &[u8]| {
+        [b"{'descr': [('", name, b"', '<f8')], 'fortran_order': False, 'shape': (1,), }\n"].concat()
+    };
     for (major, name, read) in [
         (1, &b"gr\xf6\xdfe"[..], "größe"),
         (2, b"gr\xf6\xdfe", "größe"),
@@ -140,7 +157,10 @@ fn headers_are_read_in_the_encoding_of_their_version() {
         let file = ndferry::open(&path).unwrap();
         assert_eq!(file.arrays()[0].dtype().fields().unwrap()[0].name(), read);
     }
-    assert!(refused(&path, &npy(3, &header(b"gr\xf6\xdfe"), &[1; 8])).contains("npy header is not text"));
+    assert!(
+        refused(&path, &npy(3, &header(b"gr\xf6\xdfe"), &[1; 8]))
+            .contains("npy header is not text")
+    );
     for (major, length) in [(1, &[0xff, 0xff][..]), (2, &[0xff; 4]), (3, &[0xff; 4])] {
         let bytes = [b"\x93NUMPY", &[major, 0][..], length, b"{'descr': '<f8'"].concat();
         assert!(refused(&path, &bytes).contains("truncated"));

@@ -27,7 +27,9 @@ fn writers() -> [(&'static str, Writer); 5] {
         ("a.ferry", |path| ndferry::dump(path, &array())),
         ("a.npy", |path| DumpOptions::new().write_npy(path, &array().into())),
         ("a.npz", |path| DumpOptions::new().write_npz(path, [("a", array())])),
-        ("a.safetensors", |path| DumpOptions::new().write_safetensors(path, [("a", array())], &BTreeMap::new())),
+        ("a.safetensors", |path| {
+            DumpOptions::new().write_safetensors(path, [("a", array())], &BTreeMap::new())
+        }),
         ("created.ferry", |path| ndferry::create::<f64, _>(path, 10)?.freeze().map(drop)),
     ]
 }
@@ -57,10 +59,18 @@ fn a_link_in_the_place_of_the_output_is_followed_to_a_file_and_to_nothing_else()
             symlink(target, &link).unwrap();
             let error = write(&link).unwrap_err();
             assert_eq!(error.path(), Some(&*link), "{name}, a link to {target}: {error}");
-            assert_eq!(fs::read_link(&link).unwrap(), Path::new(target), "{name}, a link to {target}");
+            assert_eq!(
+                fs::read_link(&link).unwrap(),
+                Path::new(target),
+                "{name}, a link to {target}"
+            );
             fs::remove_file(&link).unwrap();
         }
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "{name}: nothing else was made");
+        assert_eq!(
+            fs::read_dir(folder.path()).unwrap().count(),
+            1,
+            "{name}: nothing else was made"
+        );
     }
 }
 
@@ -109,7 +119,9 @@ fn what_is_no_file_is_refused_and_never_waited_for() {
     ] {
         for mapping in [Mapping::Allowed, Mapping::Required, Mapping::Forbidden] {
             let options = || OpenOptions::new().mapping(mapping);
-            for error in [options().open(path).unwrap_err(), options().raw(raw()).open(path).unwrap_err()] {
+            for error in
+                [options().open(path).unwrap_err(), options().raw(raw()).open(path).unwrap_err()]
+            {
                 assert!(error.to_string().contains(what) && error.path() == Some(path), "{error}");
             }
         }
@@ -124,7 +136,8 @@ fn an_actor() {
     let Some(role) = role() else { return };
     let mapping = if role == "forbidden" { Mapping::Forbidden } else { Mapping::Allowed };
     let path = env::var_os(TARGET).unwrap();
-    let array = OpenOptions::new().mapping(mapping).open(path).unwrap().array::<f64, Ix1>().unwrap();
+    let array =
+        OpenOptions::new().mapping(mapping).open(path).unwrap().array::<f64, Ix1>().unwrap();
     say(array.len());
     wait_to_be_told();
     say(array.sum());
@@ -140,7 +153,9 @@ fn a_file_that_shrinks_while_it_is_mapped_ends_its_reader_unless_maps_are_forbid
             match extension {
                 "npy" => DumpOptions::new().write_npy(&path, &array().into()).unwrap(),
                 "ferry" => ndferry::dump(&path, &array()).unwrap(),
-                _ => DumpOptions::new().write_safetensors(&path, [("a", array())], &BTreeMap::new()).unwrap(),
+                _ => DumpOptions::new()
+                    .write_safetensors(&path, [("a", array())], &BTreeMap::new())
+                    .unwrap(),
             }
             let mut command = Command::new(env::current_exe().unwrap());
             let mut reader = Actor::start(command.env(TARGET, &path), "places::an_actor", mapping);

@@ -118,7 +118,8 @@ impl Scene {
 }
 
 /// How to start the first process of a container.
-pub const CONTAINER: [&str; 6] = ["--user", "--map-root-user", "--pid", "--mount-proc", "--fork", "--kill-child"];
+pub const CONTAINER: [&str; 6] =
+    ["--user", "--map-root-user", "--pid", "--mount-proc", "--fork", "--kill-child"];
 
 #[derive(Clone, Copy)]
 pub enum Kind<'p> {
@@ -161,7 +162,11 @@ pub fn state(path: &Path) -> Vec<String> {
     let mut state: Vec<_> = listing(path)
         .iter()
         .map(|(path, found)| {
-            let text = if found.is_file() { fs::read_to_string(path).unwrap_or_default() } else { String::new() };
+            let text = if found.is_file() {
+                fs::read_to_string(path).unwrap_or_default()
+            } else {
+                String::new()
+            };
             let kind = (found.is_dir(), found.is_symlink(), found.file_type().is_fifo());
             format!("{} {kind:?} {:o} {} {text}", path.display(), found.mode(), found.uid())
         })
@@ -181,7 +186,8 @@ fn an_actor() {
         "session" => {
             let store = open();
             say(store.home().display());
-            let pool = Pool::builder().workers(1).test_entry("worker").store(&store).build().unwrap();
+            let pool =
+                Pool::builder().workers(1).test_entry("worker").store(&store).build().unwrap();
             let shared = SharedArray::from(vec![1.0; 1 << 18]);
             let sum = |shared: &SharedArray<f64, Ix1>, times: f64| times * shared.sum();
             say(pool.with(&shared).map(sum, [2.0]).unwrap()[0]);
@@ -202,7 +208,8 @@ fn an_actor() {
         "late" => {
             let store = open();
             say(store.home().display());
-            let pool = Pool::builder().workers(1).test_entry("worker").store(&store).build().unwrap();
+            let pool =
+                Pool::builder().workers(1).test_entry("worker").store(&store).build().unwrap();
             loop {
                 let ones = |_: u32| SharedArray::from(vec![1.0; 1 << 18]);
                 let sum = |ones: &SharedArray<f64, Ix1>, times: f64| times * ones.sum();
@@ -227,7 +234,12 @@ fn an_actor() {
         // Says what a sweep has to say.
         "sweep" => {
             let swept = ndferry::sweep().unwrap();
-            say(format!("{} dead, {} alive, {:?}", swept.dead.len(), swept.alive.len(), swept.failures));
+            say(format!(
+                "{} dead, {} alive, {:?}",
+                swept.dead.len(),
+                swept.alive.len(),
+                swept.failures
+            ));
         }
         // Makes sessions and files, until told to end.
         "busy" => {
@@ -235,10 +247,18 @@ fn an_actor() {
             let told = std::thread::spawn(wait_to_be_told);
             while !told.is_finished() {
                 let store = open();
-                let pool = Pool::builder().workers(1).threshold(0).test_entry("worker").store(&store).build().unwrap();
+                let pool = Pool::builder()
+                    .workers(1)
+                    .threshold(0)
+                    .test_entry("worker")
+                    .store(&store)
+                    .build()
+                    .unwrap();
                 for round in 0..20_u32 {
                     let shared = SharedArray::from(vec![round; 100]);
-                    pool.with(&shared).map(|shared: &SharedArray<u32, Ix1>, i: usize| shared[i], [0]).unwrap();
+                    pool.with(&shared)
+                        .map(|shared: &SharedArray<u32, Ix1>, i: usize| shared[i], [0])
+                        .unwrap();
                 }
             }
         }
@@ -257,7 +277,9 @@ fn an_actor() {
                         }
                         // Paths that can be told without looking.
                         read.extend(
-                            [dir.path().join("lock"), dir.path().join("../x")].into_iter().filter(|p| p.exists()),
+                            [dir.path().join("lock"), dir.path().join("../x")]
+                                .into_iter()
+                                .filter(|p| p.exists()),
                         );
                     }
                 }

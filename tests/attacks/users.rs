@@ -21,7 +21,10 @@ fn name(place: &Path) -> PathBuf {
 // S3
 #[test]
 fn who_takes_the_name_of_a_users_directory_blocks_nobody() {
-    let Some(scene) = Scene::of_users("who_takes_the_name_of_a_users_directory_blocks_nobody") else { return };
+    let Some(scene) = Scene::of_users("who_takes_the_name_of_a_users_directory_blocks_nobody")
+    else {
+        return;
+    };
     for mode in [0o700, 0o777] {
         does_without(&scene, VICTIM, ATTACKER, Kind::Dir(mode));
     }
@@ -43,9 +46,14 @@ fn does_without_anything_else(scene: &Scene, victim: u32, owner: u32) {
     let file = scene.path().join("file");
     scene.make(&file, victim, Kind::File);
     let missing = scene.path().join("missing");
-    for kind in
-        [Kind::File, Kind::Pipe, Kind::Socket, Kind::LinkTo(&bait), Kind::LinkTo(&missing), Kind::HardLinkTo(&file)]
-    {
+    for kind in [
+        Kind::File,
+        Kind::Pipe,
+        Kind::Socket,
+        Kind::LinkTo(&bait),
+        Kind::LinkTo(&missing),
+        Kind::HardLinkTo(&file),
+    ] {
         does_without(scene, victim, owner, kind);
     }
 }
@@ -58,7 +66,10 @@ fn does_without(scene: &Scene, victim: u32, owner: u32, kind: Kind<'_>) {
     let actor = |role| scene.actor(Some(victim).filter(|&user| user != owner), role);
     let mut session = actor("session");
     let home = session.says();
-    assert!(home.starts_with(&format!("{}-", names[0].display())), "{home} is in a place of its own");
+    assert!(
+        home.starts_with(&format!("{}-", names[0].display())),
+        "{home} is in a place of its own"
+    );
     assert_eq!(session.says(), (2 << 18).to_string());
     let path = session.says();
     assert!(path.starts_with(&format!("{}-", names[1].display())), "{path}");
@@ -79,15 +90,21 @@ fn does_without(scene: &Scene, victim: u32, owner: u32, kind: Kind<'_>) {
         assert_eq!(state(&scene.path()), before);
     }
     for name in names {
-        if fs::symlink_metadata(&name).unwrap().is_dir() { fs::remove_dir(name) } else { fs::remove_file(name) }
-            .unwrap();
+        if fs::symlink_metadata(&name).unwrap().is_dir() {
+            fs::remove_dir(name)
+        } else {
+            fs::remove_file(name)
+        }
+        .unwrap();
     }
 }
 
 // S3
 #[test]
 fn a_name_taken_while_a_session_runs_blocks_it_neither() {
-    let Some(scene) = Scene::of_users("a_name_taken_while_a_session_runs_blocks_it_neither") else { return };
+    let Some(scene) = Scene::of_users("a_name_taken_while_a_session_runs_blocks_it_neither") else {
+        return;
+    };
     let mut victim = scene.actor(VICTIM, "session");
     let home = PathBuf::from(victim.says());
     victim.says();
@@ -131,7 +148,9 @@ fn a_name_that_is_taken_and_given_back_from_one_file_to_the_next_splits_no_sessi
 // S3
 #[test]
 fn where_others_may_rename_everything_they_get_names_and_no_content() {
-    let Some(scene) = Scene::of_users("where_others_may_rename_everything_they_get_names_and_no_content") else {
+    let Some(scene) =
+        Scene::of_users("where_others_may_rename_everything_they_get_names_and_no_content")
+    else {
         return;
     };
     // Without the sticky bit whoever may write to a directory may rename what is in it.
@@ -142,7 +161,11 @@ fn where_others_may_rename_everything_they_get_names_and_no_content() {
     let file = PathBuf::from(victim.says());
     let mut thief = scene.actor(ATTACKER, "thief");
     assert_eq!(thief.says(), "[[false, false, false, false]]", "the home stands in a sticky place");
-    assert_eq!(thief.says(), "[[false, false, false, true]]", "the name can be taken, and nothing else");
+    assert_eq!(
+        thief.says(),
+        "[[false, false, false, true]]",
+        "the name can be taken, and nothing else"
+    );
     thief.ends();
     assert!(!file.exists());
     // The session's own processes hold what they use open. What they pass on by path is an error, or goes elsewhere.
@@ -151,15 +174,22 @@ fn where_others_may_rename_everything_they_get_names_and_no_content() {
     assert!(said == (3 << 18).to_string() || said.contains("cannot open"), "{said}");
     assert_eq!(victim.ends(), "");
     let left = listing(&scene.root());
-    let of_attacker = |name: &str| left.iter().any(|(path, found)| path.ends_with(name) && found.uid() == ATTACKER);
-    assert!(of_attacker(&format!("ndferry-{VICTIM}")), "the attacker's own was not touched: {left:?}");
+    let of_attacker = |name: &str| {
+        left.iter().any(|(path, found)| path.ends_with(name) && found.uid() == ATTACKER)
+    };
+    assert!(
+        of_attacker(&format!("ndferry-{VICTIM}")),
+        "the attacker's own was not touched: {left:?}"
+    );
     assert!(paths(&scene.place()).is_empty());
 }
 
 // S3, S4
 #[test]
 fn at_no_moment_can_anything_be_read_by_another_user_or_has_it_another_mode() {
-    let Some(scene) = Scene::of_users("at_no_moment_can_anything_be_read_by_another_user") else { return };
+    let Some(scene) = Scene::of_users("at_no_moment_can_anything_be_read_by_another_user") else {
+        return;
+    };
     let mut victim = scene.careless_actor(VICTIM, "busy");
     let mut spy = scene.actor(ATTACKER, "spy");
     victim.says();
@@ -197,7 +227,9 @@ fn at_no_moment_can_anything_be_read_by_another_user_or_has_it_another_mode() {
 // S3
 #[test]
 fn the_session_of_one_user_is_nothing_to_another() {
-    let Some(scene) = Scene::of_users("the_session_of_one_user_is_nothing_to_another") else { return };
+    let Some(scene) = Scene::of_users("the_session_of_one_user_is_nothing_to_another") else {
+        return;
+    };
     let mut victim = scene.actor(VICTIM, "session");
     (0..3).for_each(|_| drop(victim.says()));
     kill_tree(victim.id());
@@ -208,9 +240,13 @@ fn the_session_of_one_user_is_nothing_to_another() {
     other.ends();
     assert_eq!(state(&scene.path()), before);
     // A home given to somebody else, which only root can, is not swept by either.
-    let home = listing(&scene.place()).into_iter().find(|(path, _)| path.join("lock").exists()).unwrap().0;
+    let home =
+        listing(&scene.place()).into_iter().find(|(path, _)| path.join("lock").exists()).unwrap().0;
     std::os::unix::fs::chown(&home, Some(ATTACKER), None).unwrap();
     let said = scene.actor(VICTIM, "sweep").says();
-    assert!(said.starts_with("0 dead, 0 alive, [") && said.contains("cannot open the directory"), "{said}");
+    assert!(
+        said.starts_with("0 dead, 0 alive, [") && said.contains("cannot open the directory"),
+        "{said}"
+    );
     assert!(home.join("lock").exists() && home.join("journal").exists());
 }

@@ -33,7 +33,8 @@ impl Busy {
         // Without a block on disk.
         File::create(data(&folder)).unwrap().set_len(length()).unwrap();
         let shape = (length() / 8).to_string();
-        let options = ["stats", "--workers", "2", "--raw", ">f8", "--shape", &shape].map(OsStr::new);
+        let options =
+            ["stats", "--workers", "2", "--raw", ">f8", "--shape", &shape].map(OsStr::new);
         let mut command = command(options.into_iter().chain([data(&folder).as_os_str()]));
         let parent = command.env("NDFERRY_DIR", store).spawn().unwrap();
         let busy = Self { parent, folder };
@@ -47,9 +48,11 @@ impl Busy {
     /// The worker processes.
     pub fn workers(&self) -> Vec<Pid> {
         let entries = fs::read_dir("/proc").unwrap().flatten();
-        let pids = entries.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?));
+        let pids =
+            entries.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?));
         let parent = self.parent.id().to_string();
-        pids.filter(|&pid| stat(pid).is_some_and(|[_, parent_of_pid]| parent_of_pid == parent)).collect()
+        pids.filter(|&pid| stat(pid).is_some_and(|[_, parent_of_pid]| parent_of_pid == parent))
+            .collect()
     }
 
     /// Kills every process of the run, so that none lives to clean up after the others.
@@ -62,15 +65,20 @@ impl Busy {
         self.parent.kill().unwrap();
         self.parent.wait().unwrap();
         // The first thread of a process can be dead while another still holds its files and locks.
-        let threads =
-            |worker: &Pid| fs::read_dir(format!("/proc/{}/task", worker.as_raw_nonzero())).map_or(0, Iterator::count);
-        let is_dead =
-            |worker: &Pid| stat(*worker).is_none_or(|[state, _]| state == "Z" || state == "X") && threads(worker) <= 1;
+        let threads = |worker: &Pid| {
+            fs::read_dir(format!("/proc/{}/task", worker.as_raw_nonzero()))
+                .map_or(0, Iterator::count)
+        };
+        let is_dead = |worker: &Pid| {
+            stat(*worker).is_none_or(|[state, _]| state == "Z" || state == "X")
+                && threads(worker) <= 1
+        };
         wait_until("the workers are dead", || workers.iter().all(is_dead));
     }
 
     fn is_mapped_by(&self, process: Pid) -> bool {
-        let maps = fs::read_to_string(format!("/proc/{}/maps", process.as_raw_nonzero())).unwrap_or_default();
+        let maps = fs::read_to_string(format!("/proc/{}/maps", process.as_raw_nonzero()))
+            .unwrap_or_default();
         let path = data(&self.folder);
         maps.lines().any(|line| line.ends_with(path.to_str().unwrap()))
     }

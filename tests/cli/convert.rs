@@ -79,7 +79,11 @@ fn records_are_converted_field_by_field_and_back_again() {
         let Some(byte_order) = original.byte_order() else {
             continue;
         };
-        convert(&big, &back, &["--byte-order", &byte_order.to_string(), "--order", fixture.text("order")]);
+        convert(
+            &big,
+            &back,
+            &["--byte-order", &byte_order.to_string(), "--order", fixture.text("order")],
+        );
         assert_eq!(ndferry::open(&back).unwrap().arrays()[0].dtype(), &original);
         assert!(data(&back) == data(&fixture.path), "{}, padding included", fixture.path.display());
     }
@@ -90,8 +94,15 @@ fn native_is_the_order_of_this_machine() {
     let folder = tempfile::tempdir().unwrap();
     let (input, output) = (folder.path().join("a.npy"), folder.path().join("b.npy"));
     let foreign = if cfg!(target_endian = "big") { "little" } else { "big" };
-    fs::copy(&fixtures("npy").iter().find(|fixture| fixture.dtype().byte_order().is_some()).unwrap().path, &input)
-        .unwrap();
+    fs::copy(
+        &fixtures("npy")
+            .iter()
+            .find(|fixture| fixture.dtype().byte_order().is_some())
+            .unwrap()
+            .path,
+        &input,
+    )
+    .unwrap();
     convert(&input, &output, &["--byte-order", foreign]);
     assert_eq!(orders(&output).0, Some(ByteOrder::NATIVE.opposite()));
     convert(&output, &output, &["--byte-order", "native"]);
@@ -129,8 +140,11 @@ struct Model {
 fn a_container_keeps_its_value_and_gives_up_one_array_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);
-    let model =
-        Model { name: "survey".into(), weight: array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], bias: vec![0.5; 1000] };
+    let model = Model {
+        name: "survey".into(),
+        weight: array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]],
+        bias: vec![0.5; 1000],
+    };
     ndferry::dump(file("model.ferry"), &model).unwrap();
 
     convert(&file("model.ferry"), &file("big.ferry"), &["--byte-order", "big", "--order", "F"]);
@@ -149,8 +163,12 @@ fn a_container_keeps_its_value_and_gives_up_one_array_by_name() {
 
     let run = |options: &[&str]| {
         let paths = ["model.ferry", "none.npy"].map(|name| file(name).to_str().unwrap().to_owned());
-        let outcome =
-            ndferry(["convert"].into_iter().chain(paths.iter().map(String::as_str)).chain(options.iter().copied()));
+        let outcome = ndferry(
+            ["convert"]
+                .into_iter()
+                .chain(paths.iter().map(String::as_str))
+                .chain(options.iter().copied()),
+        );
         assert!(!file("none.npy").exists());
         outcome
     };
@@ -185,13 +203,20 @@ fn compressed_files_are_written_told_of_read_and_decompressed() {
         let table = ndferry(["info", file("packed.ferry").to_str().unwrap()]).success();
         let stored = indicatif::BinaryBytes(array["stored"].as_u64().unwrap());
         assert!(
-            table.contains(&format!("  {} {stored}  no: compressed\n", array["codec"].as_str().unwrap())),
+            table.contains(&format!(
+                "  {} {stored}  no: compressed\n",
+                array["codec"].as_str().unwrap()
+            )),
             "{table}"
         );
         assert!(table.contains(&format!(", compressed to {stored}\n")), "{table}");
         assert_eq!(stats("packed.ferry"), stats("plain.ferry"));
         convert(&file("packed.ferry"), &file("back.npy"), &[]);
-        let same = ndferry(["diff", file("packed.ferry").to_str().unwrap(), file("back.npy").to_str().unwrap()]);
+        let same = ndferry([
+            "diff",
+            file("packed.ferry").to_str().unwrap(),
+            file("back.npy").to_str().unwrap(),
+        ]);
         assert_eq!(same.success(), "");
     }
     for command in [&["stats"][..], &["convert", "--compress", "lz4"]] {
@@ -199,13 +224,20 @@ fn compressed_files_are_written_told_of_read_and_decompressed() {
         let out = (command[0] == "convert").then_some(out.to_str().unwrap());
         let packed = file("packed.ferry");
         let within = ["--limit", "1000", packed.to_str().unwrap()];
-        ndferry(command.iter().copied().chain(within).chain(out)).assert_failed(&packed, "beyond the limit of 1000");
+        ndferry(command.iter().copied().chain(within).chain(out))
+            .assert_failed(&packed, "beyond the limit of 1000");
     }
     // Not looked at is not damaged.
     let outcome = ndferry(["verify", "--limit", "1000", file("packed.ferry").to_str().unwrap()]);
-    assert!(outcome.code == Some(2) && outcome.stderr.contains("beyond the limit of 1000"), "{outcome:?}");
-    let arguments = [file("plain.ferry"), file("none.npy")].map(|path| path.to_str().unwrap().to_owned());
-    let outcome = ndferry(["convert", "--compress", "lz4"].into_iter().chain(arguments.iter().map(String::as_str)));
+    assert!(
+        outcome.code == Some(2) && outcome.stderr.contains("beyond the limit of 1000"),
+        "{outcome:?}"
+    );
+    let arguments =
+        [file("plain.ferry"), file("none.npy")].map(|path| path.to_str().unwrap().to_owned());
+    let outcome = ndferry(
+        ["convert", "--compress", "lz4"].into_iter().chain(arguments.iter().map(String::as_str)),
+    );
     outcome.assert_failed(file("none.npy"), "a .npy file is never compressed");
     assert!(!file("none.npy").exists() && !file("none.ferry").exists());
 }
@@ -234,7 +266,8 @@ fn paths_need_not_be_text() {
 
     let folder = tempfile::tempdir().unwrap();
     let fixture = &fixtures("npy")[0].path;
-    let paths = [&b"c\xFF.npy"[..], b"\xFE.ferry"].map(|name| folder.path().join(OsStr::from_bytes(name)));
+    let paths =
+        [&b"c\xFF.npy"[..], b"\xFE.ferry"].map(|name| folder.path().join(OsStr::from_bytes(name)));
     ndferry(["convert".as_ref(), fixture.as_os_str(), paths[0].as_os_str()]).success();
     ndferry(["convert".as_ref(), paths[0].as_os_str(), paths[1].as_os_str()]).success();
     ndferry(["diff".as_ref(), fixture.as_os_str(), paths[1].as_os_str()]).success();

@@ -48,7 +48,9 @@ fn every_fixture_is_the_same_in_both_formats_and_all_orders() {
 
 /// Two arrays that differ in elements 2 and 3 of four, written in different orders.
 fn table<A: Element>(zero: A, [two, three]: [A; 2], [two_too, three_too]: [A; 2]) -> [AnyArray; 2] {
-    let of = |two, three| SharedArray::from(Array2::from_shape_vec((2, 2), vec![zero, zero, two, three]).unwrap());
+    let of = |two, three| {
+        SharedArray::from(Array2::from_shape_vec((2, 2), vec![zero, zero, two, three]).unwrap())
+    };
     [of(two, three).to_any(), of(two_too, three_too).to_any()]
 }
 
@@ -60,7 +62,13 @@ fn the_first_difference_and_the_largest_are_told_for_every_type() {
     for ([one, other], first, absolute, relative, nans) in [
         (table(0.5, [1.0, 2.0], [1.5, 0.0]), ["1.0", "1.5"], json!(2.0), json!(1.0), 0),
         (table(0.5, [nan, 2.0], [1.0, 1.0]), ["NaN", "1.0"], json!(1.0), json!(0.5), 1),
-        (table(0.0, [1.0, f64::INFINITY], [2.0, 1.0]), ["1.0", "2.0"], json!("inf"), json!("inf"), 0),
+        (
+            table(0.0, [1.0, f64::INFINITY], [2.0, 1.0]),
+            ["1.0", "2.0"],
+            json!("inf"),
+            json!("inf"),
+            0,
+        ),
         (table(0.5_f32, [1.0, 2.0], [1.5, 2.5]), ["1.0", "1.5"], json!(0.5), json!(1.0 / 3.0), 0),
         (
             table(f16::ONE, [f16::from_f32(1.0), f16::ONE], [f16::from_f32(1.5), f16::ZERO]),
@@ -98,7 +106,8 @@ fn the_first_difference_and_the_largest_are_told_for_every_type() {
         assert_eq!((&row["first"], &row["values"]), (&json!([1, 0]), &json!(first)), "{row}");
         assert_eq!((&row["absolute"], &row["relative"]), (&absolute, &relative), "{row}");
         let line = differing(&a, &b, &[]);
-        let start = format!("2 of 4 elements differ, first at [1, 0]: {} and {}; ", first[0], first[1]);
+        let start =
+            format!("2 of 4 elements differ, first at [1, 0]: {} and {}; ", first[0], first[1]);
         assert!(line.starts_with(&start), "{line}");
     }
 }
@@ -138,11 +147,25 @@ fn several_arrays_are_compared_by_name_and_dtype_and_shape_are_said() {
     }
     let (same, turned, kind) = (array![1, 2], Array2::zeros((2, 3)), array![0.5_f32]);
     let wide = kind.mapv(f64::from);
-    let one = One { same: same.clone(), gone: array![1], kind, turned: turned.clone(), odd: array![1.0, 2.0] };
-    let other = Other { odd: array![1.0, 2.5], turned: turned.reversed_axes(), kind: wide, new: array![1], same };
+    let one = One {
+        same: same.clone(),
+        gone: array![1],
+        kind,
+        turned: turned.clone(),
+        odd: array![1.0, 2.0],
+    };
+    let other = Other {
+        odd: array![1.0, 2.5],
+        turned: turned.reversed_axes(),
+        kind: wide,
+        new: array![1],
+        same,
+    };
     ndferry::dump(&a, &one).unwrap();
     DumpOptions::new().byte_order(ByteOrder::Big).dump(&b, &other).unwrap();
-    let dtype = |file: &Path, name: &str| ndferry::open(file).unwrap().info(name).unwrap().dtype().to_string();
+    let dtype = |file: &Path, name: &str| {
+        ndferry::open(file).unwrap().info(name).unwrap().dtype().to_string()
+    };
     let expected = format!(
         "array `gone`: only in {}\n\
          array `kind`: different dtypes, {} and {}\n\
@@ -156,7 +179,8 @@ fn several_arrays_are_compared_by_name_and_dtype_and_shape_are_said() {
     );
     assert_eq!(differing(&a, &b, &[]), expected);
     let rows = parse(&differing(&a, &b, &["--json"]));
-    let verdicts: Vec<_> = rows.as_array().unwrap().iter().map(|row| row["verdict"].as_str().unwrap()).collect();
+    let verdicts: Vec<_> =
+        rows.as_array().unwrap().iter().map(|row| row["verdict"].as_str().unwrap()).collect();
     assert_eq!(verdicts, ["same", "missing", "dtype", "shape", "values", "missing"]);
     assert_same(&a, &b, &["--array", "same"]);
     assert!(differing(&a, &b, &["--array", "odd"]).starts_with("array `odd`: 1 of 2"));
@@ -167,7 +191,8 @@ fn several_arrays_are_compared_by_name_and_dtype_and_shape_are_said() {
 fn the_only_arrays_are_compared_whatever_their_names_and_those_of_one_name_in_turn() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);
-    ndferry::dump(file("named.ferry"), &std::collections::BTreeMap::from([("x", array![1, 2])])).unwrap();
+    ndferry::dump(file("named.ferry"), &std::collections::BTreeMap::from([("x", array![1, 2])]))
+        .unwrap();
     ndferry::dump(file("plain.ferry"), &array![1, 2]).unwrap();
     assert_same(&file("named.ferry"), &file("plain.ferry"), &[]);
 
@@ -184,7 +209,10 @@ fn the_only_arrays_are_compared_whatever_their_names_and_those_of_one_name_in_tu
     ndferry::dump(file("two.ferry"), &Twice(2)).unwrap();
     ndferry::dump(file("three.ferry"), &Twice(3)).unwrap();
     assert_same(&file("two.ferry"), &file("two.ferry"), &[]);
-    assert!(differing(&file("two.ferry"), &file("three.ferry"), &[]).starts_with("array `x`: 1 of 1 elements differ"));
+    assert!(
+        differing(&file("two.ferry"), &file("three.ferry"), &[])
+            .starts_with("array `x`: 1 of 1 elements differ")
+    );
 }
 
 #[test]
@@ -193,14 +221,18 @@ fn a_raw_volume_is_compared_with_what_was_made_of_it() {
     let (volume, npy) = (volume(), folder.path().join("volume.npy"));
     let raw = raw_arguments(&volume);
     let raw: Vec<_> = raw.iter().map(String::as_str).collect();
-    let arguments = ["convert", volume.path.to_str().unwrap(), npy.to_str().unwrap(), "--byte-order", "little"];
+    let arguments =
+        ["convert", volume.path.to_str().unwrap(), npy.to_str().unwrap(), "--byte-order", "little"];
     ndferry(arguments.iter().chain(&raw)).success();
     assert_same(&volume.path, &npy, &raw);
     let mut bytes = fs::read(&npy).unwrap();
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
     fs::write(&npy, bytes).unwrap();
-    assert!(differing(&volume.path, &npy, &raw).contains("1 of 33825 elements differ, first at [32, 40, 24]: "));
+    assert!(
+        differing(&volume.path, &npy, &raw)
+            .contains("1 of 33825 elements differ, first at [32, 40, 24]: ")
+    );
 }
 
 #[test]
@@ -209,11 +241,17 @@ fn arrays_larger_than_the_memory_there_is_are_compared_in_any_two_orders() {
     let (a, b) = (folder.path().join("a.npy"), folder.path().join("b.ferry"));
     // 16 MiB, compared within 12 MiB of memory of its own; in an emulator, which has no limit, less.
     let length = if is_emulated() { 32 } else { 128 };
-    let mut big = ArrayD::<u16>::from_shape_fn(vec![length, 256, 256], |index| (index[0] * 7 + index[2]) as u16);
+    let mut big = ArrayD::<u16>::from_shape_fn(vec![length, 256, 256], |index| {
+        (index[0] * 7 + index[2]) as u16
+    });
     let write = |path: &Path, order, byte_order, array: &ArrayD<u16>| {
         let array = SharedArray::from(array.clone()).to_any();
         let options = DumpOptions::new().order(order).byte_order(byte_order);
-        if path == a { options.write_npy(path, &array).unwrap() } else { options.dump(path, &array).unwrap() }
+        if path == a {
+            options.write_npy(path, &array).unwrap()
+        } else {
+            options.dump(path, &array).unwrap()
+        }
     };
     write(&a, Order::F, ByteOrder::Big, &big);
     big.index_axis_mut(Axis(0), length - 12)[[3, 4]] += 2;
@@ -238,7 +276,10 @@ fn what_cannot_be_compared_is_trouble() {
         let outcome = diff(&file("a.ferry"), &file(b), options);
         assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""), "{outcome:?}");
         let start = format!("ndferry: {}: ", file(named).display());
-        assert!(outcome.stderr.starts_with(&start) && outcome.stderr.contains(reason), "{outcome:?}");
+        assert!(
+            outcome.stderr.starts_with(&start) && outcome.stderr.contains(reason),
+            "{outcome:?}"
+        );
     }
 }
 
@@ -248,10 +289,12 @@ fn records_are_compared_field_by_field_whatever_they_hold() {
     let [a, b] = ["a.npy", "b.ferry"].map(|name| folder.path().join(name));
     let dtype = "[('name', '<U2'), ('at', [('x', '<i2'), ('day', '<M8[D]')]), ('tag', '|S1')]";
     let row = |name: char, x: i16, day: i64, tag: u8| {
-        [&u32::from(name).to_le_bytes()[..], &[0; 4], &x.to_le_bytes(), &day.to_le_bytes(), &[tag]].concat()
+        [&u32::from(name).to_le_bytes()[..], &[0; 4], &x.to_le_bytes(), &day.to_le_bytes(), &[tag]]
+            .concat()
     };
-    let records =
-        |rows: [Vec<u8>; 2]| AnyArray::from_bytes(dtype.parse().unwrap(), &[2], Order::C, &rows.concat()).unwrap();
+    let records = |rows: [Vec<u8>; 2]| {
+        AnyArray::from_bytes(dtype.parse().unwrap(), &[2], Order::C, &rows.concat()).unwrap()
+    };
     let written = records([row('a', 1, 10, b'x'), row('b', 2, 20, b'y')]);
     DumpOptions::new().byte_order(ByteOrder::Big).write_npy(&a, &written).unwrap();
     DumpOptions::new().byte_order(ByteOrder::Little).dump(&b, &written).unwrap();
@@ -318,14 +361,24 @@ fn of_records_in_fortran_order_the_first_in_c_order_is_told() {
     let dtype = "[('x', '<u2', (2,)), ('y', '|u1')]";
     // In F order element 1 is [1, 0], element 2 is [0, 1]: that comes first.
     let mut bytes = [0; 30];
-    let of = |bytes: &[u8]| AnyArray::from_bytes(dtype.parse().unwrap(), &[2, 3], Order::F, bytes).unwrap();
+    let of = |bytes: &[u8]| {
+        AnyArray::from_bytes(dtype.parse().unwrap(), &[2, 3], Order::F, bytes).unwrap()
+    };
     ndferry::dump(&a, &of(&bytes)).unwrap();
     (bytes[5 + 2], bytes[2 * 5 + 2], bytes[2 * 5 + 4]) = (1, 2, 3);
     for order in [Order::F, Order::C] {
         DumpOptions::new().order(order).write_npy(&b, &of(&bytes)).unwrap();
         let rows = parse(&differing(&a, &b, &["--json"]));
-        assert_eq!((&rows[0]["first"], &rows[0]["values"]), (&json!([0, 1, 1]), &json!(["0", "2"])), "{rows}");
-        assert_eq!((&rows[0]["different"], &rows[1]["first"]), (&json!(2), &json!([0, 1])), "{rows}");
+        assert_eq!(
+            (&rows[0]["first"], &rows[0]["values"]),
+            (&json!([0, 1, 1]), &json!(["0", "2"])),
+            "{rows}"
+        );
+        assert_eq!(
+            (&rows[0]["different"], &rows[1]["first"]),
+            (&json!(2), &json!([0, 1])),
+            "{rows}"
+        );
         assert_eq!(rows[0]["shape"], json!([[2, 3, 2], [2, 3, 2]]));
     }
 }
@@ -335,11 +388,17 @@ fn of_records_in_fortran_order_the_first_in_c_order_is_told() {
 fn records_are_the_same_whatever_their_byte_orders_and_padding() {
     let folder = tempfile::tempdir().unwrap();
     let [a, b, c] = ["a.npy", "b.ferry", "c.npy"].map(|name| folder.path().join(name));
-    let mixed = "[('a', '>i4'), ('b', '<f8'), ('in', [('c', '>u2', (2,)), ('d', '<M8[s]'), ('e', '>U1')])]";
+    let mixed =
+        "[('a', '>i4'), ('b', '<f8'), ('in', [('c', '>u2', (2,)), ('d', '<M8[s]'), ('e', '>U1')])]";
     let holes = "[('', '|V3'), ('a', '<i4'), ('b', '>f8'), ('', '|V1'), ('in', [('c', '<u2', (2,)), ('', '|V5'), ('d', '>M8[s]'), ('e', '<U1')]), ('', '|V2')]";
     let (int, float, time, letter) = (1_i32, 2.5_f64, 77_i64, u32::from('é'));
-    let packed =
-        [&int.to_be_bytes()[..], &float.to_le_bytes(), &[0, 3, 0, 4], &time.to_le_bytes(), &letter.to_be_bytes()];
+    let packed = [
+        &int.to_be_bytes()[..],
+        &float.to_le_bytes(),
+        &[0, 3, 0, 4],
+        &time.to_le_bytes(),
+        &letter.to_be_bytes(),
+    ];
     let padded = [
         &[9; 3][..],
         &int.to_le_bytes(),
@@ -355,7 +414,8 @@ fn records_are_the_same_whatever_their_byte_orders_and_padding() {
     npy(&c, holes, "(1,)", &padded.concat());
     assert_same(&a, &c, &[]);
     for byte_order in ["little", "big"] {
-        let arguments = ["convert", a.to_str().unwrap(), b.to_str().unwrap(), "--byte-order", byte_order];
+        let arguments =
+            ["convert", a.to_str().unwrap(), b.to_str().unwrap(), "--byte-order", byte_order];
         ndferry(arguments).success();
         assert_same(&a, &b, &[]);
         assert_same(&b, &c, &[]);
@@ -373,7 +433,10 @@ fn records_are_the_same_whatever_their_byte_orders_and_padding() {
     }
     let other = packed.concat();
     npy(&c, mixed, "(1,)", &[&other[..15], &[5], &other[16..]].concat());
-    assert!(differing(&b, &c, &[]).starts_with("array `in.c`: 1 of 2 elements differ, first at [0, 1]: 4 and 5"));
+    assert!(
+        differing(&b, &c, &[])
+            .starts_with("array `in.c`: 1 of 2 elements differ, first at [0, 1]: 4 and 5")
+    );
 }
 
 #[test]
@@ -381,7 +444,8 @@ fn a_field_is_compared_by_the_name_that_it_is_told_by() {
     let folder = tempfile::tempdir().unwrap();
     let [a, b] = ["a.npy", "b.ferry"].map(|name| folder.path().join(name));
     let dtype = "[('id', '|u1'), ('at', [('x.y', '|u1', (2,)), ('z', '|u1')])]";
-    let stars = |bytes: &[u8]| AnyArray::from_bytes(dtype.parse().unwrap(), &[2], Order::C, bytes).unwrap();
+    let stars =
+        |bytes: &[u8]| AnyArray::from_bytes(dtype.parse().unwrap(), &[2], Order::C, bytes).unwrap();
     DumpOptions::new().write_npy(&a, &stars(&[1, 2, 3, 4, 5, 6, 7, 8])).unwrap();
     ndferry::dump(&b, &stars(&[0, 2, 9, 4, 5, 6, 7, 8])).unwrap();
     assert_same(&a, &b, &["--array", "at.z"]);
@@ -390,7 +454,10 @@ fn a_field_is_compared_by_the_name_that_it_is_told_by() {
     assert_eq!(differing(&a, &b, &["--array", "at"]), expected);
     let outcome = diff(&a, &b, &["--array", "at.x"]);
     assert_eq!(outcome.code, Some(2));
-    assert!(outcome.stderr.contains("no array or field `at.x`: the file holds `at.z`, `at`, "), "{outcome:?}");
+    assert!(
+        outcome.stderr.contains("no array or field `at.x`: the file holds `at.z`, `at`, "),
+        "{outcome:?}"
+    );
     let named = std::collections::BTreeMap::from([("stars", stars(&[1, 2, 3, 4, 5, 6, 7, 8]))]);
     ndferry::dump(&b, &named).unwrap();
     assert_same(&b, &b, &["--array", "stars.at.z"]);
@@ -448,7 +515,9 @@ fn texts_that_are_none_are_compared_by_their_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let [a, b] = ["a.npy", "b.npy"].map(|name| folder.path().join(name));
     let write = |path: &Path, characters: [u32; 4], swap: bool| {
-        let bytes = characters.map(|number| if swap { number.to_be_bytes() } else { number.to_le_bytes() }).concat();
+        let bytes = characters
+            .map(|number| if swap { number.to_be_bytes() } else { number.to_le_bytes() })
+            .concat();
         npy(path, if swap { "'>U2'" } else { "'<U2'" }, "(2,)", &bytes);
     };
     write(&a, [0x61, 0x62, 0xD800, 0x63], false);
@@ -456,5 +525,8 @@ fn texts_that_are_none_are_compared_by_their_bytes() {
     assert_same(&a, &b, &[]);
     // The first that is no character is the same; what follows is not.
     write(&b, [0x61, 0x62, 0xD800, 0x64], true);
-    assert!(differing(&a, &b, &[]).starts_with("1 of 2 elements differ, first at [1]: element 1 is not text"));
+    assert!(
+        differing(&a, &b, &[])
+            .starts_with("1 of 2 elements differ, first at [1]: element 1 is not text")
+    );
 }

@@ -44,7 +44,8 @@ pub fn fixtures(folder: &str) -> Vec<Fixture> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(folder);
     let entries = fs::read_dir(&folder).expect("the folder of fixtures");
     let paths = entries.map(|entry| entry.expect("an entry").path());
-    let mut descriptions: Vec<_> = paths.filter(|path| path.extension() == Some("json".as_ref())).collect();
+    let mut descriptions: Vec<_> =
+        paths.filter(|path| path.extension() == Some("json".as_ref())).collect();
     assert!(!descriptions.is_empty(), "{} holds no fixtures", folder.display());
     descriptions.sort();
     let read = |path: &PathBuf| {
@@ -67,7 +68,8 @@ impl Fixture {
     pub fn columns(&self) -> Vec<Column<'_>> {
         let parts = self.description["parts"].as_array().expect("a list");
         let told = parts.iter().filter(|part| !part["stats"].is_null());
-        told.map(|part| Column { name: part["path"].as_str().expect("a path"), described: part }).collect()
+        told.map(|part| Column { name: part["path"].as_str().expect("a path"), described: part })
+            .collect()
     }
 }
 
@@ -94,7 +96,9 @@ pub fn raw_arguments(fixture: &Fixture) -> Vec<String> {
 /// nothing of the library but where they lie.
 pub fn elements_of(path: &Path) -> Vec<String> {
     let file = ndferry::open(path).expect("a file that was just written");
-    let [array] = file.arrays() else { panic!("{} arrays in {}", file.arrays().len(), path.display()) };
+    let [array] = file.arrays() else {
+        panic!("{} arrays in {}", file.arrays().len(), path.display())
+    };
     let (size, shape) = (array.dtype().item_size(), array.shape());
     let start = array.offset() as usize;
     let bytes = fs::read(path).expect("the file");

@@ -57,7 +57,10 @@ fn json_tells_of_every_fixture_what_numpy_wrote() {
 fn json_tells_of_a_raw_file_what_the_arguments_say() {
     let volume = volume();
     let path = volume.path.to_str().unwrap();
-    let info = ndferry(["info", "--json", path].map(String::from).into_iter().chain(raw_arguments(&volume))).json();
+    let info = ndferry(
+        ["info", "--json", path].map(String::from).into_iter().chain(raw_arguments(&volume)),
+    )
+    .json();
     assert_eq!(info["format"], "raw");
     assert_eq!(info["version"], Value::Null);
     assert_eq!(info["arrays"][0]["order"], "F");
@@ -89,16 +92,25 @@ fn json_tells_the_fields_of_records_as_numpy_does() {
     for fixture in fixtures("dtypes") {
         let info = ndferry(["info", "--json", fixture.path.to_str().unwrap()]).json();
         for key in ["dtype", "shape", "order", "byte_order"] {
-            assert_eq!(info["arrays"][0][key], fixture.description[key], "{key} of {}", fixture.path.display());
+            assert_eq!(
+                info["arrays"][0][key],
+                fixture.description[key],
+                "{key} of {}",
+                fixture.path.display()
+            );
         }
     }
 }
 
 #[test]
 fn people_get_the_fields_of_records_below_their_array() {
-    let fixture = fixtures("dtypes").into_iter().find(|fixture| fixture.text("file") == "nested_big.npy").unwrap();
+    let fixture = fixtures("dtypes")
+        .into_iter()
+        .find(|fixture| fixture.text("file") == "nested_big.npy")
+        .unwrap();
     let path = fixture.path.to_str().unwrap();
-    let no = if cfg!(target_endian = "big") { ["", ""] } else { ["  mappable", "  no: big-endian"] };
+    let no =
+        if cfg!(target_endian = "big") { ["", ""] } else { ["  mappable", "  no: big-endian"] };
     let all = if cfg!(target_endian = "big") { ", mappable" } else { "" };
     let expected = format!(
         "{path}: npy 1.0, 1 array, 188 B{all}\n\n\
@@ -137,11 +149,18 @@ fn raw_records_are_described_by_the_list_of_their_fields() {
 fn people_get_the_size_and_why_an_array_cannot_be_mapped() {
     let volume = volume();
     let path = volume.path.to_str().unwrap();
-    let text = ndferry(["info", path].map(String::from).into_iter().chain(raw_arguments(&volume))).success();
+    let text = ndferry(["info", path].map(String::from).into_iter().chain(raw_arguments(&volume)))
+        .success();
     let lines: Vec<_> = text.lines().collect();
     let [heading, "", columns, array] = lines[..] else { panic!("{text}") };
-    assert!(heading.starts_with(&format!("{path}: raw, 1 array, 66.06 KiB (67650 bytes)")), "{text}");
-    assert!(columns.starts_with("dtype  shape     order       size  bytes  offset  align"), "{text}");
+    assert!(
+        heading.starts_with(&format!("{path}: raw, 1 array, 66.06 KiB (67650 bytes)")),
+        "{text}"
+    );
+    assert!(
+        columns.starts_with("dtype  shape     order       size  bytes  offset  align"),
+        "{text}"
+    );
     assert!(array.starts_with(">i2    33×41×25  F      66.06 KiB  67650     352     32"), "{text}");
     assert_eq!(array.ends_with("  no: big-endian"), cfg!(target_endian = "little"), "{text}");
 }
@@ -150,7 +169,8 @@ fn people_get_the_size_and_why_an_array_cannot_be_mapped() {
 fn safetensors(path: &std::path::Path, header: &Value, nbytes: usize) {
     let mut header = header.to_string();
     header += &" ".repeat(header.len().next_multiple_of(8) - header.len());
-    let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![0; nbytes]].concat();
+    let bytes =
+        [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![0; nbytes]].concat();
     fs::write(path, bytes).unwrap();
 }
 
@@ -170,7 +190,9 @@ fn people_get_a_tree_with_the_sums_of_its_branches_and_the_metadata() {
     safetensors(&path, &header, 2180);
     let text = ndferry(["info".as_ref(), path.as_os_str()]).success();
     let offset = ndferry::open(&path).unwrap().arrays()[0].offset();
-    let at = |place: u64| format!("{:6}  {:5}", offset + place, 1 << (offset + place).trailing_zeros().min(12));
+    let at = |place: u64| {
+        format!("{:6}  {:5}", offset + place, 1 << (offset + place).trailing_zeros().min(12))
+    };
     let expected = format!(
         "{}: safetensors, 5 arrays, 2.13 KiB (2180 bytes), 4 of 5 mappable\n\n\
          format      pt\n\
@@ -200,7 +222,10 @@ fn people_get_a_tree_with_the_sums_of_its_branches_and_the_metadata() {
 fn a_key_with_a_dot_is_one_step_of_a_containers_name() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.ferry");
-    let value = std::collections::BTreeMap::from([("a.b", (array![1u8], array![2u8])), ("c", (array![3], array![4]))]);
+    let value = std::collections::BTreeMap::from([
+        ("a.b", (array![1u8], array![2u8])),
+        ("c", (array![3], array![4])),
+    ]);
     ndferry::dump(&path, &value).unwrap();
     let text = ndferry(["info".as_ref(), path.as_os_str()]).success();
     let names: Vec<_> = text.lines().skip(3).map(|line| line.split("  ").next().unwrap()).collect();

@@ -12,7 +12,8 @@ use crate::{
 };
 
 /// Formats, each with the fixture that has most in it.
-const FILES: [(&str, &str); 3] = [("npz", "stored.npz"), ("npz", "deflated.npz"), ("safetensors", "every.safetensors")];
+const FILES: [(&str, &str); 3] =
+    [("npz", "stored.npz"), ("npz", "deflated.npz"), ("safetensors", "every.safetensors")];
 
 fn fixture(format: &str, file: &str) -> Fixture {
     fixtures(format).into_iter().find(|fixture| fixture.text("file") == file).unwrap()
@@ -65,7 +66,10 @@ fn stats_of_a_file_are_those_of_its_arrays_one_by_one() {
             ndferry(["convert", path, &ferry, "--array", name]).success();
             let one = ndferry(["stats", "--json", &ferry]).json();
             let rows = rows.as_array().unwrap();
-            let of_many = rows.iter().find(|row| row["array"] == array["name"]).expect("a row for each array");
+            let of_many = rows
+                .iter()
+                .find(|row| row["array"] == array["name"])
+                .expect("a row for each array");
             for key in ["count", "nan", "min", "max", "mean", "std"] {
                 assert_eq!(one[0][key], of_many[key], "{key} of {name}");
             }
@@ -83,7 +87,10 @@ fn what_is_larger_than_the_limit_is_not_decompressed() {
         let limit = ["--limit", limit];
         let outcome = ndferry(["stats", "--json", path].iter().chain(&array).chain(&limit));
         if refused {
-            outcome.assert_failed(path, "array `f8_big_3d_c`: 192 bytes when decompressed, beyond the limit of 191");
+            outcome.assert_failed(
+                path,
+                "array `f8_big_3d_c`: 192 bytes when decompressed, beyond the limit of 191",
+            );
         } else {
             assert_eq!(outcome.json()[0]["count"], 24);
         }
@@ -97,7 +104,8 @@ fn convert_takes_all_or_one_and_says_what_a_format_cannot_hold() {
     for (format, file) in FILES {
         let fixture = fixture(format, file);
         let path = fixture.path.to_str().unwrap();
-        let ((all, all_text), (npy, npy_text)) = (output(&folder, "all.ferry"), output(&folder, "one.npy"));
+        let ((all, all_text), (npy, npy_text)) =
+            (output(&folder, "all.ferry"), output(&folder, "one.npy"));
         ndferry(["convert", path, &all_text]).success();
         let value: std::collections::BTreeMap<String, AnyArray> = ndferry::load(&all).unwrap();
         assert_eq!(value.len(), described(&fixture).len());
@@ -135,7 +143,8 @@ fn diff_finds_an_array_by_its_name_in_every_format() {
         }
     }
     // Keys with dots of their own, which a container's names escape.
-    let tensors = BTreeMap::from([("layers.0.weight", array![1.0f32]), ("layers.0.bias", array![2.0])]);
+    let tensors =
+        BTreeMap::from([("layers.0.weight", array![1.0f32]), ("layers.0.bias", array![2.0])]);
     let (ferry, ferry_text) = output(&folder, "b.ferry");
     let (_, other) = output(&folder, "b.safetensors");
     ndferry::dump(&ferry, &tensors).unwrap();
@@ -144,9 +153,15 @@ fn diff_finds_an_array_by_its_name_in_every_format() {
         let paths = [&*other, &ferry_text];
         assert_eq!(ndferry(["diff"].iter().chain(&paths).chain(array)).success(), "");
     }
-    ndferry::dump(&ferry, &BTreeMap::from([("layers.0.weight", array![1.0f32]), ("layers.0.bias", array![3.0])]))
-        .unwrap();
+    ndferry::dump(
+        &ferry,
+        &BTreeMap::from([("layers.0.weight", array![1.0f32]), ("layers.0.bias", array![3.0])]),
+    )
+    .unwrap();
     let outcome = ndferry(["diff", &other, &ferry_text]);
     assert_eq!(outcome.code, Some(1));
-    assert!(outcome.stdout.starts_with("array `layers.0.bias`: 1 of 1 elements differ"), "{outcome:?}");
+    assert!(
+        outcome.stdout.starts_with("array `layers.0.bias`: 1 of 1 elements differ"),
+        "{outcome:?}"
+    );
 }

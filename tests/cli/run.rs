@@ -82,7 +82,10 @@ pub fn command<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Comma
 
 /// The command with these arguments and no more memory of its own than `kibibytes`: heap, stacks and private maps
 /// together. In an emulator, which needs much itself, with no limit.
-pub fn command_within<A: AsRef<OsStr>>(kibibytes: u32, arguments: impl IntoIterator<Item = A>) -> Command {
+pub fn command_within<A: AsRef<OsStr>>(
+    kibibytes: u32,
+    arguments: impl IntoIterator<Item = A>,
+) -> Command {
     if is_emulated() {
         return command(arguments);
     }
@@ -92,7 +95,10 @@ pub fn command_within<A: AsRef<OsStr>>(kibibytes: u32, arguments: impl IntoItera
     isolated(shell, arguments)
 }
 
-fn isolated<A: AsRef<OsStr>>(mut command: Command, arguments: impl IntoIterator<Item = A>) -> Command {
+fn isolated<A: AsRef<OsStr>>(
+    mut command: Command,
+    arguments: impl IntoIterator<Item = A>,
+) -> Command {
     fs::create_dir_all(STORE).expect("a folder for the store");
     command.args(arguments);
     command.env("NDFERRY_DIR", STORE).env_remove("NDFERRY_WORKERS");

@@ -11,7 +11,8 @@ use crate::{
     run::{command, ndferry, parse, run},
 };
 
-const KEYS: [&str; 11] = ["path", "array", "dtype", "shape", "byte_order", "count", "nan", "min", "max", "mean", "std"];
+const KEYS: [&str; 11] =
+    ["path", "array", "dtype", "shape", "byte_order", "count", "nan", "min", "max", "mean", "std"];
 
 /// Arguments of `stats --json` for these files.
 fn stats<'a>(fixtures: impl IntoIterator<Item = &'a Fixture>) -> Vec<&'a OsStr> {
@@ -28,7 +29,10 @@ fn assert_figures(row: &Value, expected: &Value) {
     for key in ["mean", "std"] {
         match (row[key].as_f64(), expected[key].as_f64()) {
             (Some(found), Some(exact)) => {
-                assert!((found - exact).abs() <= 1e-12 * exact.abs(), "{key} of {row}, not {exact}");
+                assert!(
+                    (found - exact).abs() <= 1e-12 * exact.abs(),
+                    "{key} of {row}, not {exact}"
+                );
             }
             _ => assert_eq!(row[key], expected[key], "{key} of {row}"),
         }
@@ -78,10 +82,16 @@ fn every_field_that_holds_numbers_has_the_figures_of_numpy() {
         let outcome = ndferry(stats([&fixture]));
         let (rows, columns) = (parse(&outcome.stdout), fixture.columns());
         let rows = rows.as_array().unwrap();
-        let (rows, left_out): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row["left_out"].is_null());
+        let (rows, left_out): (Vec<_>, Vec<_>) =
+            rows.iter().partition(|row| row["left_out"].is_null());
         let names = |row: &&Value| row["array"].as_str().unwrap().to_owned();
         let expected: Vec<_> = columns.iter().map(|column| column.name).collect();
-        assert_eq!(rows.iter().map(names).collect::<Vec<_>>(), expected, "{}", fixture.path.display());
+        assert_eq!(
+            rows.iter().map(names).collect::<Vec<_>>(),
+            expected,
+            "{}",
+            fixture.path.display()
+        );
         for (row, column) in rows.iter().zip(&columns) {
             assert_eq!(
                 (&row["dtype"], &row["shape"]),
@@ -92,8 +102,15 @@ fn every_field_that_holds_numbers_has_the_figures_of_numpy() {
         }
         // Of what is left out nothing is wrong, unless all is.
         let wrong = if rows.is_empty() { left_out.len() } else { 0 };
-        assert_eq!((outcome.code, outcome.stderr.lines().count()), (Some(i32::from(wrong > 0)), wrong), "{outcome:?}");
-        assert!(outcome.stderr.lines().all(|line| line.ends_with("of which there are no figures")), "{outcome:?}");
+        assert_eq!(
+            (outcome.code, outcome.stderr.lines().count()),
+            (Some(i32::from(wrong > 0)), wrong),
+            "{outcome:?}"
+        );
+        assert!(
+            outcome.stderr.lines().all(|line| line.ends_with("of which there are no figures")),
+            "{outcome:?}"
+        );
         assert!(!columns.is_empty() || !left_out.is_empty(), "{}", fixture.path.display());
     }
 }
@@ -103,12 +120,15 @@ fn fields_of_many_records_are_summarised_in_blocks_and_fields_of_an_array_named_
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("stars.ferry");
     let dtype = "[('id', '>u4'), ('at', [('x.y', '<f4', (3,)), ('name', '|S1')])]".parse().unwrap();
-    let record = |at: u32| [&at.to_be_bytes()[..], &[(at as f32).to_le_bytes(); 3].concat(), b"n"].concat();
+    let record =
+        |at: u32| [&at.to_be_bytes()[..], &[(at as f32).to_le_bytes(); 3].concat(), b"n"].concat();
     let bytes: Vec<u8> = (0..200_000).flat_map(record).collect();
-    let stars = ndferry::AnyArray::from_bytes(dtype, &[400, 500], ndferry::Order::F, &bytes).unwrap();
+    let stars =
+        ndferry::AnyArray::from_bytes(dtype, &[400, 500], ndferry::Order::F, &bytes).unwrap();
     ndferry::dump(&path, &std::collections::BTreeMap::from([("stars", stars)])).unwrap();
     let rows = ndferry(["stats", "--json", "--workers", "2", path.to_str().unwrap()]).json();
-    let expected = [("stars.id", json!(199_999), 200_000), ("stars.at.x\\.y", json!(199_999.0), 600_000)];
+    let expected =
+        [("stars.id", json!(199_999), 200_000), ("stars.at.x\\.y", json!(199_999.0), 600_000)];
     assert_eq!(rows.as_array().unwrap().len(), expected.len() + 1);
     let name = json!({
         "path": path, "array": "stars.at.name", "dtype": "|S1", "shape": [400, 500], "byte_order": "none",
@@ -117,7 +137,10 @@ fn fields_of_many_records_are_summarised_in_blocks_and_fields_of_an_array_named_
     });
     assert_eq!(rows[2], name);
     for (row, (name, max, count)) in rows.as_array().unwrap().iter().zip(expected) {
-        assert_eq!((&row["array"], &row["max"], &row["count"]), (&json!(name), &max, &json!(count)));
+        assert_eq!(
+            (&row["array"], &row["max"], &row["count"]),
+            (&json!(name), &max, &json!(count))
+        );
         assert_eq!(row["mean"], 99_999.5, "{row}");
     }
     assert_eq!(rows[1]["shape"], json!([400, 500, 3]));
@@ -126,18 +149,22 @@ fn fields_of_many_records_are_summarised_in_blocks_and_fields_of_an_array_named_
     assert_eq!(chosen("stars").json(), rows);
     assert_eq!(chosen("stars.id").json(), json!([rows[0]]));
     assert_eq!(chosen("stars.at").json(), json!([rows[1], rows[2]]));
-    chosen("stars.at.name").assert_failed(&path, "array `stars.at.name`: holds strings of bytes (|S1), of which");
+    chosen("stars.at.name")
+        .assert_failed(&path, "array `stars.at.name`: holds strings of bytes (|S1), of which");
     let unknown = "no array or field `stars.at.x`: the file holds `stars.at`, ";
     chosen("stars.at.x").assert_failed(&path, unknown);
     let table = ndferry(["stats", path.to_str().unwrap()]).success();
-    let expected = format!("\n\nleft out of {}: stars.at.name (strings of bytes)\n", path.display());
+    let expected =
+        format!("\n\nleft out of {}: stars.at.name (strings of bytes)\n", path.display());
     assert!(table.ends_with(&expected), "{table}");
 }
 
 #[test]
 fn a_real_big_endian_volume_has_its_reference_values() {
     let volume = volume();
-    let arguments = [vec!["stats".into(), volume.path.to_str().unwrap().to_owned()], raw_arguments(&volume)].concat();
+    let arguments =
+        [vec!["stats".into(), volume.path.to_str().unwrap().to_owned()], raw_arguments(&volume)]
+            .concat();
     let table = ndferry(&arguments).success();
     for figure in ["33825", "-610", "30393", "8401.066725794532", "2526.6561133919117"] {
         assert!(table.split_whitespace().any(|cell| cell == figure), "{figure} in {table}");
@@ -174,7 +201,8 @@ fn nothing_is_left_behind() {
 #[test]
 fn what_is_wrong_with_one_file_does_not_keep_others_from_being_done() {
     let fixtures = fixtures("npy");
-    let good: Vec<_> = fixtures.iter().filter(|fixture| fixture.stats().is_some()).take(2).collect();
+    let good: Vec<_> =
+        fixtures.iter().filter(|fixture| fixture.stats().is_some()).take(2).collect();
     let paths = [good[0].path.as_os_str(), "no-such-file.npy".as_ref(), good[1].path.as_os_str()];
     let outcome = ndferry(["stats", "--json"].map(OsStr::new).into_iter().chain(paths));
     outcome.assert_failed("no-such-file.npy", "");
@@ -207,7 +235,8 @@ fn every_array_of_a_container_has_a_row_and_one_can_be_chosen() {
     let arguments = ["stats", "--json", path.to_str().unwrap()];
 
     let rows = ndferry(arguments).json();
-    let names: Vec<_> = rows.as_array().unwrap().iter().map(|row| row["array"].as_str().unwrap()).collect();
+    let names: Vec<_> =
+        rows.as_array().unwrap().iter().map(|row| row["array"].as_str().unwrap()).collect();
     assert_eq!(names, ["weight", "bias", "phase"]);
     assert_eq!((&rows[2]["left_out"], &rows[2]["count"]), (&json!("complex numbers"), &json!(100)));
     ndferry(arguments.into_iter().chain(["--array", "phase"]))
@@ -219,7 +248,10 @@ fn every_array_of_a_container_has_a_row_and_one_can_be_chosen() {
     assert_eq!(rows.as_array().unwrap().len(), 1);
     assert_eq!(rows[0]["array"], "bias");
     let table = ndferry(["stats", path.to_str().unwrap(), "--array", "bias"]).success();
-    assert!(table.lines().next().unwrap().split_whitespace().any(|heading| heading == "array"), "{table}");
+    assert!(
+        table.lines().next().unwrap().split_whitespace().any(|heading| heading == "array"),
+        "{table}"
+    );
 
     let outcome = ndferry(arguments.into_iter().chain(["--array", "wieght"]));
     outcome.assert_failed(&path, "`weight`");

@@ -73,11 +73,16 @@ fn programs_are_told_the_state_the_size_and_the_age_of_every_session() {
     let known = alive["nbytes"].as_u64().unwrap() + 1000;
 
     busy.kill();
-    for (options, state) in [(&["--dry-run"][..], "dead"), (&["--dry-run"], "dead"), (&[], "removed")] {
+    for (options, state) in
+        [(&["--dry-run"][..], "dead"), (&["--dry-run"], "dead"), (&[], "removed")]
+    {
         let [session] = &sessions(&store, options)[..] else { panic!("one session was killed") };
         assert_eq!((&session["id"], &session["state"]), (&id.into(), &state.into()));
         assert_eq!(session["nbytes"], known, "{session}");
-        assert!(session["directories"].as_array().unwrap().contains(&data.to_str().unwrap().into()), "{session}");
+        assert!(
+            session["directories"].as_array().unwrap().contains(&data.to_str().unwrap().into()),
+            "{session}"
+        );
     }
     assert_eq!(sessions(&store, &["--dry-run"]), <[Value; 0]>::default());
 }

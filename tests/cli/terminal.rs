@@ -9,7 +9,13 @@ use crate::{
 
 #[test]
 fn a_reader_that_stops_early_is_no_failure() {
-    for arguments in [&["stats", "--json"][..], &["info"], &["info", "--json"], &["--help"], &["sweep", "--dry-run"]] {
+    for arguments in [
+        &["stats", "--json"][..],
+        &["info"],
+        &["info", "--json"],
+        &["--help"],
+        &["sweep", "--dry-run"],
+    ] {
         let (reader, writer) = rustix::pipe::pipe().unwrap();
         drop(reader);
         let mut command = command(arguments);

@@ -19,9 +19,12 @@ fn what_cannot_be_read_is_named_beside_what_can() {
     let objects = Member::stored("objects.npy", npy_of("'|O'", "(1,)", b"pickled"));
     let (offset, stored) = (30 + objects.name.len(), objects.content.len());
     fs::write(&path, zip(&[objects, Member::new("a.npy", &[1, 2, 3])])).unwrap();
-    let run = |arguments: &[&str]| -> Outcome {
-        ndferry(arguments.iter().map(|&argument| if argument == "FILE" { path.to_str().unwrap() } else { argument }))
-    };
+    let run =
+        |arguments: &[&str]| -> Outcome {
+            ndferry(arguments.iter().map(|&argument| {
+                if argument == "FILE" { path.to_str().unwrap() } else { argument }
+            }))
+        };
 
     let told = run(&["info", "FILE"]).success();
     let line = format!("cannot be read: objects ({stored} B at {offset}), {REASON}");
@@ -41,15 +44,22 @@ fn what_cannot_be_read_is_named_beside_what_can() {
     assert_eq!(run(&["stats", "--json", "--array", "a", "FILE"]).json()[0]["max"], 3);
 
     let verify = run(&["verify", "FILE"]);
-    assert_eq!((verify.code, &*verify.stdout), (Some(2), &*format!("{}: unreadable in part\n", path.display())));
+    assert_eq!(
+        (verify.code, &*verify.stdout),
+        (Some(2), &*format!("{}: unreadable in part\n", path.display()))
+    );
     assert!(verify.stderr.contains("`objects` cannot be read"), "{verify:?}");
 
     let diff = run(&["diff", "FILE", "FILE"]);
-    assert!(diff.code == Some(2) && diff.stderr.contains("array `objects`: cannot be read"), "{diff:?}");
+    assert!(
+        diff.code == Some(2) && diff.stderr.contains("array `objects`: cannot be read"),
+        "{diff:?}"
+    );
     assert_eq!(run(&["diff", "--array", "a", "FILE", "FILE"]).success(), "");
 
     let out = folder.path().join("out.npz");
-    run(&["convert", "FILE", out.to_str().unwrap()]).assert_failed(&path, "`objects` cannot be read");
+    run(&["convert", "FILE", out.to_str().unwrap()])
+        .assert_failed(&path, "`objects` cannot be read");
     assert!(!out.exists());
     run(&["convert", "--array", "a", "FILE", out.to_str().unwrap()]).success();
     assert!(out.exists());

@@ -14,7 +14,10 @@ use crate::{
 fn sample(path: &std::path::Path) -> Vec<(String, u64, u64)> {
     ndferry::dump(path, &(array![1.5, 2.5], array![true, false], vec![7_u16; 9000])).unwrap();
     let file = ndferry::open(path).unwrap();
-    file.arrays().iter().map(|info| (info.name().to_owned(), info.offset(), info.nbytes())).collect()
+    file.arrays()
+        .iter()
+        .map(|info| (info.name().to_owned(), info.offset(), info.nbytes()))
+        .collect()
 }
 
 #[test]
@@ -24,8 +27,11 @@ fn sound_files_are_said_to_be() {
     sample(&path);
     let npy = &fixtures("npy")[0].path;
     let printed = ndferry(["verify".as_ref(), path.as_os_str(), npy.as_os_str()]).success();
-    let expected =
-        format!("{}: sound, 3 arrays, 3 checksums\n{}: sound, 1 array, 0 checksums\n", path.display(), npy.display());
+    let expected = format!(
+        "{}: sound, 3 arrays, 3 checksums\n{}: sound, 1 array, 0 checksums\n",
+        path.display(),
+        npy.display()
+    );
     assert_eq!(printed, expected);
     let rows = ndferry(["verify".as_ref(), "--json".as_ref(), path.as_os_str()]).json();
     let path = path.to_str().unwrap();
@@ -49,11 +55,15 @@ fn everything_that_is_damaged_is_told_of_every_file_and_where() {
     fs::write(file("broken.ferry"), broken).unwrap();
     fs::write(file("cut.ferry"), &whole[..whole.len() - 1]).unwrap();
 
-    let names = ["broken.ferry", "whole.ferry", "cut.ferry"].map(|name| file(name).to_str().unwrap().to_owned());
+    let names = ["broken.ferry", "whole.ferry", "cut.ferry"]
+        .map(|name| file(name).to_str().unwrap().to_owned());
     let outcome = ndferry(["verify"].into_iter().chain(names.iter().map(String::as_str)));
     let [broken, whole, cut] = &names;
     assert_eq!(outcome.code, Some(1), "{outcome:?}");
-    assert_eq!(outcome.stdout, format!("{broken}: damaged\n{whole}: sound, 3 arrays, 3 checksums\n{cut}: damaged\n"));
+    assert_eq!(
+        outcome.stdout,
+        format!("{broken}: damaged\n{whole}: sound, 3 arrays, 3 checksums\n{cut}: damaged\n")
+    );
     let lines: Vec<_> = outcome.stderr.lines().collect();
     for (line, (name, offset, nbytes)) in lines.iter().zip([&arrays[0], &arrays[2]]) {
         let expected = format!(
@@ -75,7 +85,9 @@ fn a_bool_that_is_none_is_found_without_a_checksum() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.npy");
     let fixtures = fixtures("npy");
-    let bools = fixtures.iter().find(|fixture| fixture.dtype().to_string() == "|b1" && !fixture.elements().is_empty());
+    let bools = fixtures
+        .iter()
+        .find(|fixture| fixture.dtype().to_string() == "|b1" && !fixture.elements().is_empty());
     let mut bytes = fs::read(&bools.unwrap().path).unwrap();
     let last = bytes.len() - 1;
     bytes[last] = 2;
@@ -103,10 +115,16 @@ fn what_is_no_regular_file_cannot_be_read_and_so_is_not_damaged() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("pipe.npy");
     mkfifoat(CWD, &pipe, Mode::RWXU).unwrap();
-    for (path, reason) in [(folder.path(), "a directory"), (&pipe, "a pipe (FIFO)"), ("/dev/zero".as_ref(), "a device")]
-    {
+    for (path, reason) in [
+        (folder.path(), "a directory"),
+        (&pipe, "a pipe (FIFO)"),
+        ("/dev/zero".as_ref(), "a device"),
+    ] {
         let outcome = ndferry(["verify".as_ref(), path.as_os_str()]);
-        let expected = format!("ndferry: {}: cannot be read: is {reason}, not a regular file\n", path.display());
+        let expected = format!(
+            "ndferry: {}: cannot be read: is {reason}, not a regular file\n",
+            path.display()
+        );
         assert_eq!((outcome.code, &outcome.stderr), (Some(2), &expected));
         assert_eq!(outcome.stdout, format!("{}: unreadable\n", path.display()));
         let outcome = ndferry(["verify".as_ref(), "--json".as_ref(), path.as_os_str()]);

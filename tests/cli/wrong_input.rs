@@ -24,7 +24,8 @@ fn assert_refused(path: &Path, raw: &[&str], reason: &str) {
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("out.npy");
     let refused = |before: &[&str], after: &[&OsStr]| -> Outcome {
-        let arguments = before.iter().map(OsStr::new).chain([path.as_os_str()]).chain(after.iter().copied());
+        let arguments =
+            before.iter().map(OsStr::new).chain([path.as_os_str()]).chain(after.iter().copied());
         let outcome = run(command_within(LIMIT, arguments.chain(raw.iter().map(OsStr::new))));
         outcome.assert_failed(shown(path), reason);
         outcome
@@ -121,7 +122,8 @@ fn what_is_of_no_known_format_is_refused() {
 fn a_npy_file_cut_anywhere_is_refused() {
     let folder = Folder::new();
     let fixtures = fixtures("npy");
-    let whole = fixtures.iter().find(|fixture| fixture.text("file") == "i2_big_3d_fortran.npy").unwrap();
+    let whole =
+        fixtures.iter().find(|fixture| fixture.text("file") == "i2_big_3d_fortran.npy").unwrap();
     let bytes = fs::read(&whole.path).unwrap();
     for length in [4, 6, 8, 9, 10, 11, 64, 127, 128, 129, bytes.len() - 1] {
         assert_refused(&folder.file("cut.npy", &bytes[..length]), &[], "");
@@ -155,14 +157,27 @@ fn a_npy_header_that_is_not_what_numpy_writes_is_refused() {
         ([&b"\x93NUMPY\x02\x00\xFF\xFF\xFF\xFF"[..], &[b' '; 100]].concat(), "truncated"),
         (header("{'descr': '<f8', 'shape': (2,), }"), "`fortran_order` is missing"),
         (header("{'descr': '<f8', 'fortran_order': False, 'shape': (2,), 'more': 1, }"), "`more`"),
-        (header("{'descr': '<f8', 'descr': '<f8', 'fortran_order': False, 'shape': (2,), }"), "`descr` stands twice"),
-        (header("{'descr': '<f8', 'fortran_order': False, 'shape': (2,), 'shape': (3,), }"), "`shape` stands twice"),
+        (
+            header("{'descr': '<f8', 'descr': '<f8', 'fortran_order': False, 'shape': (2,), }"),
+            "`descr` stands twice",
+        ),
+        (
+            header("{'descr': '<f8', 'fortran_order': False, 'shape': (2,), 'shape': (3,), }"),
+            "`shape` stands twice",
+        ),
         (header(""), ""),
         (header("['<f8', False, (2,)]"), ""),
         (header("{'descr': '<f8', 'fortran_order': False, 'shape': (2,)"), ""),
         (header("__import__('os').system('true')"), ""),
         (header("{'descr': '<f8', 'fortran_order': 7, 'shape': (2,), }"), "`True` or `False`"),
-        (versioned_npy(3, b"{'descr': '\xFF\xFE\x80', 'fortran_order': False, 'shape': (2,), }\n", &[]), "not text"),
+        (
+            versioned_npy(
+                3,
+                b"{'descr': '\xFF\xFE\x80', 'fortran_order': False, 'shape': (2,), }\n",
+                &[],
+            ),
+            "not text",
+        ),
         (npy(b"{'d\xE9scr': '<f8', 'fortran_order': False, 'shape': (2,), }\n", &[]), ""),
     ] {
         assert_refused(&folder.file("header.npy", bytes), &[], reason);
@@ -231,9 +246,11 @@ fn a_dtype_that_is_no_number_is_refused() {
 #[test]
 fn a_file_of_named_arrays_cut_or_changed_is_refused() {
     let folder = Folder::new();
-    for (format, file) in
-        [("npz", "streamed_deflated.npz"), ("npz", "stored.npz"), ("safetensors", "every.safetensors")]
-    {
+    for (format, file) in [
+        ("npz", "streamed_deflated.npz"),
+        ("npz", "stored.npz"),
+        ("safetensors", "every.safetensors"),
+    ] {
         let fixtures = fixtures(format);
         let whole = fixtures.iter().find(|fixture| fixture.text("file") == file).unwrap();
         let bytes = fs::read(&whole.path).unwrap();
@@ -244,7 +261,10 @@ fn a_file_of_named_arrays_cut_or_changed_is_refused() {
     }
     let header = |text: &str| [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat();
     for (text, reason) in [
-        (r#"{"a":{"dtype":"U8","shape":[1000000000000],"data_offsets":[0,1000000000000]}}"#, "the file holds 0"),
+        (
+            r#"{"a":{"dtype":"U8","shape":[1000000000000],"data_offsets":[0,1000000000000]}}"#,
+            "the file holds 0",
+        ),
         (r#"{"a":{"dtype":"U8","shape":[0,9223372036854775807,3],"data_offsets":[0,0]}}"#, ""),
         (r#"{"\u001b[2J":{"dtype":"?","shape":[],"data_offsets":[0,0]}}"#, "is of dtype `?`"),
     ] {
@@ -289,7 +309,12 @@ fn safetensors(header: &str, data: &[u8]) -> Vec<u8> {
 fn assert_brief(path: &Path) {
     for subcommand in ["info", "stats"] {
         let outcome = run(command_within(LIMIT, [subcommand.as_ref(), path.as_os_str()]));
-        assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{:.1000}", outcome.stderr);
+        assert_eq!(
+            (outcome.code, outcome.stderr.as_str()),
+            (Some(0), ""),
+            "{:.1000}",
+            outcome.stderr
+        );
         let widest = outcome.stdout.lines().map(|line| line.chars().count()).max();
         assert!(widest.unwrap() < 500, "{subcommand} {}: {widest:?} characters", path.display());
     }
@@ -309,7 +334,11 @@ fn names_and_shapes_of_any_length_are_told_in_brief() {
     let header = format!(r#"{{"{name}":{{"dtype":"C64","shape":[1],"data_offsets":[0,8]}}}}"#);
     let path = folder.file("complex.safetensors", safetensors(&header, &[0; 8]));
     let outcome = run(command_within(LIMIT, ["stats".as_ref(), path.as_os_str()]));
-    assert!(outcome.stderr.len() < 1000 && outcome.stderr.contains("complex numbers"), "{:.1000}", outcome.stderr);
+    assert!(
+        outcome.stderr.len() < 1000 && outcome.stderr.contains("complex numbers"),
+        "{:.1000}",
+        outcome.stderr
+    );
     let field = format!("[('{}', '<f8')]", "f".repeat(70_000));
     assert_brief(&folder.file("field.npy", with_dtype(&field)));
 }
@@ -319,12 +348,18 @@ fn names_and_shapes_of_any_length_are_told_in_brief() {
 fn one_long_name_among_many_takes_no_more_than_its_own_room() {
     let folder = Folder::new();
     let names = ["w".repeat(60_000)].into_iter().chain((0..20_000).map(|at| format!("a{at}")));
-    let arrays = names.map(|name| format!(r#""{name}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#));
+    let arrays =
+        names.map(|name| format!(r#""{name}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#));
     let bytes = safetensors(&format!("{{{}}}", arrays.collect::<Vec<_>>().join(",")), &[]);
     let path = folder.file("names.safetensors", &bytes);
     let outcome = run(command_within(LIMIT, ["info".as_ref(), path.as_os_str()]));
     let told = outcome.success();
-    assert!(told.lines().count() > 20_000 && told.len() < 2 * bytes.len(), "{} of {}", told.len(), bytes.len());
+    assert!(
+        told.lines().count() > 20_000 && told.len() < 2 * bytes.len(),
+        "{} of {}",
+        told.len(),
+        bytes.len()
+    );
 }
 
 #[test]
@@ -359,7 +394,8 @@ fn one_long_name_around_many_fields_is_not_told_with_each_of_them() {
         &["stats".as_ref(), "--array".as_ref(), "typo".as_ref()],
     ];
     for before in arguments {
-        let outcome = run(command_within(2 * LIMIT, before.iter().copied().chain([path.as_os_str()])));
+        let outcome =
+            run(command_within(2 * LIMIT, before.iter().copied().chain([path.as_os_str()])));
         assert!(outcome.code.is_some_and(|code| code > 0), "{outcome:?}");
         assert!(outcome.stderr.contains("have paths and shapes of 41944"), "{outcome:?}");
     }

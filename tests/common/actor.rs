@@ -80,7 +80,10 @@ impl Actor {
     pub fn says(&mut self) -> String {
         self.may_say().unwrap_or_else(|| {
             let complaints = self.complaints();
-            panic!("the actor has nothing to say ({}) but: {complaints}", self.child.wait().unwrap())
+            panic!(
+                "the actor has nothing to say ({}) but: {complaints}",
+                self.child.wait().unwrap()
+            )
         })
     }
 

@@ -9,13 +9,21 @@ use xxhash_rust::xxh3::xxh3_64;
 /// A `.npy` file of this version and header.
 pub fn npy(major: u8, header: &[u8], data: &[u8]) -> Vec<u8> {
     let length = header.len() as u32;
-    let length = if major == 1 { (length as u16).to_le_bytes().to_vec() } else { length.to_le_bytes().to_vec() };
+    let length = if major == 1 {
+        (length as u16).to_le_bytes().to_vec()
+    } else {
+        length.to_le_bytes().to_vec()
+    };
     [b"\x93NUMPY", &[major, 0][..], &length, header, data].concat()
 }
 
 /// A `.npy` file with a dtype and a shape as Python writes them.
 pub fn npy_of(dtype: &str, shape: &str, data: &[u8]) -> Vec<u8> {
-    npy(3, format!("{{'descr': {dtype}, 'fortran_order': False, 'shape': {shape}, }}\n").as_bytes(), data)
+    npy(
+        3,
+        format!("{{'descr': {dtype}, 'fortran_order': False, 'shape': {shape}, }}\n").as_bytes(),
+        data,
+    )
 }
 
 /// A `.safetensors` file of this header.
@@ -32,7 +40,9 @@ pub fn tree_of_segment(number: u8) -> Vec<u8> {
 pub fn container(tree: &[u8], segments: &str, data: &[u8]) -> Vec<u8> {
     let (offset, length, xxh3) = (64 + data.len(), tree.len(), xxh3_64(tree));
     let tree_entry = format!(r#"{{"offset":{offset},"length":{length},"xxh3":"{xxh3:016x}"}}"#);
-    let header = format!(r#"{{"created_by":"a test","path":"a.ferry","tree":{tree_entry},"segments":{segments}}}"#);
+    let header = format!(
+        r#"{{"created_by":"a test","path":"a.ferry","tree":{tree_entry},"segments":{segments}}}"#
+    );
     container_of([&[0; 64], data, tree].concat(), header.as_bytes())
 }
 
@@ -81,19 +91,30 @@ impl Member {
     pub fn stored(name: &str, content: Vec<u8>) -> Self {
         let (size, crc) = (content.len() as u32, crc32fast::hash(&content));
         let name = name.as_bytes().to_vec();
-        Self { name, content, method: 0, flags: 0, size, crc, extra: Vec::new(), behind: Vec::new() }
+        Self {
+            name,
+            content,
+            method: 0,
+            flags: 0,
+            size,
+            crc,
+            extra: Vec::new(),
+            behind: Vec::new(),
+        }
     }
 
     /// The same, deflated.
     pub fn deflated(self) -> Self {
-        let mut deflated = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+        let mut deflated =
+            flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
         deflated.write_all(&self.content).unwrap();
         Self { content: deflated.finish().unwrap(), method: 8, ..self }
     }
 
     pub fn local(&self) -> Vec<u8> {
         let lengths = [self.name.len() as u16, self.extra.len() as u16];
-        [b"PK\x03\x04\x14\x00", &*self.common(), &shorts(&lengths), &self.name, &self.extra].concat()
+        [b"PK\x03\x04\x14\x00", &*self.common(), &shorts(&lengths), &self.name, &self.extra]
+            .concat()
     }
 
     fn common(&self) -> Vec<u8> {
@@ -105,7 +126,8 @@ impl Member {
     pub fn central(&self, offset: usize) -> Vec<u8> {
         let lengths = shorts(&[self.name.len() as u16, 0, 0, 0, 0]);
         let offset = (offset as u32).to_le_bytes();
-        [b"PK\x01\x02\x14\x00\x14\x00", &*self.common(), &lengths, &[0; 4], &offset, &self.name].concat()
+        [b"PK\x01\x02\x14\x00\x14\x00", &*self.common(), &lengths, &[0; 4], &offset, &self.name]
+            .concat()
     }
 }
 
@@ -115,7 +137,8 @@ fn shorts(shorts: &[u16]) -> Vec<u8> {
 
 /// A `.npy` file of these bytes, as NumPy lays it out.
 pub fn bytes(elements: &[u8]) -> Vec<u8> {
-    let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({},), }}", elements.len());
+    let header =
+        format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({},), }}", elements.len());
     npy(1, format!("{header:117}\n").as_bytes(), elements)
 }
 

@@ -41,13 +41,17 @@ pub fn fixtures() -> Vec<Fixture> {
         .collect();
     descriptions.sort();
     assert!(descriptions.len() > 100, "the fixtures are there");
-    descriptions.iter().map(|path| serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()).collect()
+    descriptions
+        .iter()
+        .map(|path| serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap())
+        .collect()
 }
 
 /// Every element in logical order, as its bytes, most significant first: bit for bit what a value is, wherever it lies.
 pub fn bits(array: &AnyArray) -> Vec<String> {
     let code = array.dtype().to_string();
-    let width = if code.contains('c') { array.dtype().item_size() / 2 } else { array.dtype().item_size() };
+    let width =
+        if code.contains('c') { array.dtype().item_size() / 2 } else { array.dtype().item_size() };
     macro_rules! of {
         ($type:ty) => {
             array

@@ -41,8 +41,11 @@ pub fn lives(process: u32) -> bool {
 
 /// The children of a process, theirs, and so on.
 pub fn descendants(ancestor: u32) -> Vec<u32> {
-    let listed = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    let parents: Vec<(u32, u32)> = listed.filter_map(|process| Some((process, stat(process)?.1))).collect();
+    let listed = fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let parents: Vec<(u32, u32)> =
+        listed.filter_map(|process| Some((process, stat(process)?.1))).collect();
     let mut found = vec![ancestor];
     let mut next = 0;
     while let Some(&parent) = found.get(next) {
@@ -55,7 +58,9 @@ pub fn descendants(ancestor: u32) -> Vec<u32> {
 /// Stops a process and waits until it stands still: from here on it sees nobody die.
 pub fn stop(process: u32) {
     send(process, Signal::STOP);
-    eventually("the process stands still", || stat(process).is_none_or(|(state, _)| matches!(state, 'T' | 'Z')));
+    eventually("the process stands still", || {
+        stat(process).is_none_or(|(state, _)| matches!(state, 'T' | 'Z'))
+    });
 }
 
 /// Kills a process and everything it has started, so that nobody is left to clean up. It is still to be waited for.

@@ -34,14 +34,22 @@ struct Case {
     clean: Clean,
 }
 
-const fn case(name: &'static str, role: &'static str, happens: fn(&mut Round), clean: Clean) -> Case {
+const fn case(
+    name: &'static str,
+    role: &'static str,
+    happens: fn(&mut Round),
+    clean: Clean,
+) -> Case {
     Case { name, role, terminal: false, interrupts: false, happens, clean }
 }
 
 const CASES: [Case; 15] = [
     case("SIGKILL of the program", "calls", |round| dies_by(round, Signal::KILL), Clean::Soon),
     case("SIGTERM", "calls", |round| dies_by(round, Signal::TERM), Clean::Soon),
-    Case { interrupts: true, ..case("SIGINT", "calls", |round| dies_by(round, Signal::INT), Clean::Soon) },
+    Case {
+        interrupts: true,
+        ..case("SIGINT", "calls", |round| dies_by(round, Signal::INT), Clean::Soon)
+    },
     Case {
         name: "Ctrl-C in a terminal",
         role: "calls",
@@ -55,7 +63,12 @@ const CASES: [Case; 15] = [
         },
         clean: Clean::Soon,
     },
-    case("SIGKILL of the program while it writes", "writes", |round| dies_by(round, Signal::KILL), Clean::Soon),
+    case(
+        "SIGKILL of the program while it writes",
+        "writes",
+        |round| dies_by(round, Signal::KILL),
+        Clean::Soon,
+    ),
     case(
         "SIGKILL of the program while it starts",
         "calls",
@@ -190,15 +203,20 @@ fn whoever_dies_nothing_is_left() {
     let places = [("memory", Path::new("/dev/shm")), ("disk", &disk)];
     let uninterruptible = ignores(Signal::INT);
     if uninterruptible {
-        skipped("whoever_dies_nothing_is_left by SIGINT", "this process was started with SIGINT ignored");
+        skipped(
+            "whoever_dies_nothing_is_left by SIGINT",
+            "this process was started with SIGINT ignored",
+        );
     }
     let cases = CASES.iter().filter(|case| !(case.interrupts && uninterruptible));
     let cases = cases.filter(|case| only.as_ref().is_none_or(|only| case.name == only));
-    let table: Vec<_> = cases.flat_map(|case| places.map(|(place, path)| (case, place, path))).collect();
+    let table: Vec<_> =
+        cases.flat_map(|case| places.map(|(place, path)| (case, place, path))).collect();
     assert!(!table.is_empty(), "a case has that name");
     let outcomes: Vec<_> = table.iter().map(|_| Mutex::new(Outcome::default())).collect();
     // Round by round through all cases, so that what is under way at once differs.
-    let todo = Mutex::new((0..rounds).flat_map(|round| (0..table.len()).map(move |row| (round, row))));
+    let todo =
+        Mutex::new((0..rounds).flat_map(|round| (0..table.len()).map(move |row| (round, row))));
     thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
@@ -212,15 +230,20 @@ fn whoever_dies_nothing_is_left() {
                     match done {
                         Ok(took) => outcome.slowest = outcome.slowest.max(took),
                         Err(why) => {
-                            let why = why.downcast_ref::<String>().map_or("a panic", String::as_str);
-                            outcome.failures.push(format!("{} in {place}, round {round}: {why}", case.name));
+                            let why =
+                                why.downcast_ref::<String>().map_or("a panic", String::as_str);
+                            outcome
+                                .failures
+                                .push(format!("{} in {place}, round {round}: {why}", case.name));
                         }
                     }
                 }
             });
         }
     });
-    println!("| who dies | where | rounds | failures | slowest until nothing was left |\n|---|---|---|---|---|");
+    println!(
+        "| who dies | where | rounds | failures | slowest until nothing was left |\n|---|---|---|---|---|"
+    );
     let mut failures = Vec::new();
     for ((case, place, _), outcome) in table.iter().zip(outcomes) {
         let outcome = outcome.into_inner().unwrap();
@@ -230,7 +253,10 @@ fn whoever_dies_nothing_is_left() {
             Clean::NextStore => ", by the next store",
         };
         let slowest = outcome.slowest.as_millis();
-        println!("| {} | {place} | {} | {failed} | {slowest} ms{after} |", case.name, outcome.rounds);
+        println!(
+            "| {} | {place} | {} | {failed} | {slowest} ms{after} |",
+            case.name, outcome.rounds
+        );
         failures.extend(outcome.failures);
     }
     assert!(failures.is_empty(), "NDFERRY_TEST_SEED={seed}:\n{}", failures.join("\n"));

@@ -36,7 +36,8 @@ fn an_actor() {
         "writes" => run(writes),
         "holds" => {
             let pool = pool();
-            let arrays: Vec<_> = (0..200).map(|number| SharedArray::from(vec![f64::from(number); 200])).collect();
+            let arrays: Vec<_> =
+                (0..200).map(|number| SharedArray::from(vec![f64::from(number); 200])).collect();
             let first = |arrays: &Vec<SharedArray<f64, Ix1>>, i: usize| arrays[i][0];
             assert_eq!(pool.with(&arrays).map(first, [7]).unwrap(), [7.0]);
             say("ready");
@@ -108,7 +109,8 @@ fn calls(pool: &Pool) -> ndferry::Result<()> {
 /// An array that takes its time to be written.
 fn writes(pool: &Pool) -> ndferry::Result<()> {
     let shared = SharedArray::from(vec![1.0; 4 << 20]);
-    let lengths = pool.with(&shared).map(|shared: &SharedArray<f64, Ix1>, _: u32| shared.len(), [0])?;
+    let lengths =
+        pool.with(&shared).map(|shared: &SharedArray<f64, Ix1>, _: u32| shared.len(), [0])?;
     assert_eq!(lengths, [4 << 20]);
     Ok(())
 }

@@ -52,7 +52,10 @@ impl Round {
             let terminal = rustix::pty::openpt(flags | rustix::pty::OpenptFlags::CLOEXEC).unwrap();
             rustix::pty::grantpt(&terminal).unwrap();
             rustix::pty::unlockpt(&terminal).unwrap();
-            command.env(TERMINAL, rustix::pty::ptsname(&terminal, Vec::new()).unwrap().to_str().unwrap());
+            command.env(
+                TERMINAL,
+                rustix::pty::ptsname(&terminal, Vec::new()).unwrap().to_str().unwrap(),
+            );
             fs::File::from(terminal)
         });
         let actor = Actor::start(&mut command, ACTOR, role);
@@ -161,7 +164,8 @@ impl Round {
         let took = begin.elapsed();
         let complaints = self.actor.complaints();
         // An emulator has words of its own for an abort.
-        let mut lines = complaints.lines().filter(|line| !line.is_empty() && !line.starts_with("qemu: "));
+        let mut lines =
+            complaints.lines().filter(|line| !line.is_empty() && !line.starts_with("qemu: "));
         assert!(lines.next().is_none() || complaints.contains("as it was told to"), "{complaints}");
         took
     }
@@ -173,7 +177,9 @@ impl Round {
     /// Whatever still runs of what the program has started.
     fn processes(&self) -> Vec<u32> {
         let mark = format!("{MARK}={}", self.dir.path().display());
-        let listed = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let listed = fs::read_dir("/proc")
+            .unwrap()
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
         let is_marked = |process: &u32| {
             let environment = fs::read(format!("/proc/{process}/environ")).unwrap_or_default();
             environment.split(|&byte| byte == 0).any(|variable| variable == mark.as_bytes())

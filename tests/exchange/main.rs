@@ -48,7 +48,11 @@ fn numpy_and_safetensors_read_what_is_written_and_what_they_write_is_read() {
     let [ours, theirs] = ["ours", "theirs"].map(|name| folder.path().join(name));
     write(&ours);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/exchange/others.py");
-    let output = Command::new(python).args(["-W", "ignore", script]).args([&ours, &theirs]).output().unwrap();
+    let output = Command::new(python)
+        .args(["-W", "ignore", script])
+        .args([&ours, &theirs])
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     read(&theirs);
 }
@@ -64,7 +68,8 @@ struct Passenger {
 fn passengers() -> BTreeMap<String, Passenger> {
     let mut passengers = BTreeMap::new();
     let mut enter = |name: &str, array: AnyArray, elements: Option<Vec<String>>| {
-        let twice = passengers.insert(name.trim_end_matches(".npy").to_owned(), Passenger { array, elements });
+        let twice = passengers
+            .insert(name.trim_end_matches(".npy").to_owned(), Passenger { array, elements });
         assert!(twice.is_none(), "two are called {name}");
     };
     for fixture in common::fixtures() {
@@ -78,13 +83,23 @@ fn passengers() -> BTreeMap<String, Passenger> {
     }
     // The one dtype that NumPy has not.
     let safetensors = common::folder().join("safetensors");
-    let described: Json = serde_json::from_slice(&fs::read(safetensors.join("every.json")).unwrap()).unwrap();
+    let described: Json =
+        serde_json::from_slice(&fs::read(safetensors.join("every.json")).unwrap()).unwrap();
     let file = ndferry::open(safetensors.join("every.safetensors")).unwrap();
-    for described in described["arrays"].as_array().unwrap().iter().filter(|described| described["dtype"] == "<bf2") {
+    for described in described["arrays"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|described| described["dtype"] == "<bf2")
+    {
         let name = described["name"].as_str().unwrap();
         let elements: Vec<String> = serde_json::from_value(described["elements"].clone()).unwrap();
         let array = file.any(name).unwrap();
-        enter(&format!("{name}.big"), array.in_byte_order(ByteOrder::Big).unwrap(), Some(elements.clone()));
+        enter(
+            &format!("{name}.big"),
+            array.in_byte_order(ByteOrder::Big).unwrap(),
+            Some(elements.clone()),
+        );
         enter(name, array, Some(elements));
     }
     assert!(passengers.len() > 200, "the fixtures are there");
@@ -113,11 +128,13 @@ struct Way {
 impl Way {
     fn all() -> impl Iterator<Item = Self> {
         let byte_orders = [None, Some(ByteOrder::Little), Some(ByteOrder::Big)].into_iter();
-        byte_orders.flat_map(|byte_order| [Order::C, Order::F].map(|order| Self { byte_order, order }))
+        byte_orders
+            .flat_map(|byte_order| [Order::C, Order::F].map(|order| Self { byte_order, order }))
     }
 
     fn name(&self) -> String {
-        let byte_order = self.byte_order.map_or("recorded".into(), |byte_order| byte_order.to_string());
+        let byte_order =
+            self.byte_order.map_or("recorded".into(), |byte_order| byte_order.to_string());
         format!("{byte_order}-{}", self.order)
     }
 
@@ -128,14 +145,17 @@ impl Way {
 
     /// How arrays of this dtype are written.
     fn dtype(&self, recorded: &DType) -> DType {
-        self.byte_order.map_or_else(|| recorded.clone(), |byte_order| recorded.with_byte_order(byte_order))
+        self.byte_order
+            .map_or_else(|| recorded.clone(), |byte_order| recorded.with_byte_order(byte_order))
     }
 
     /// The containers: one for each codec that there is; of arrays as they are recorded, for either byte order is among them.
     fn containers(&self) -> impl Iterator<Item = (String, DumpOptions)> {
         let plain = (format!("{}.ferry", self.name()), self.options());
-        let codecs =
-            [("zstd", Compression::Zstd(3), cfg!(feature = "zstd")), ("lz4", Compression::Lz4, cfg!(feature = "lz4"))];
+        let codecs = [
+            ("zstd", Compression::Zstd(3), cfg!(feature = "zstd")),
+            ("lz4", Compression::Lz4, cfg!(feature = "lz4")),
+        ];
         let codecs = codecs.into_iter().filter(|(.., built)| *built && self.byte_order.is_none());
         let compressed = codecs.map(|(codec, compression, _)| {
             (format!("{}.{codec}.ferry", self.name()), self.options().compress(compression))
@@ -160,14 +180,16 @@ const WRITER: &str = "writer";
 /// Files of one value, by the byte order that was asked for.
 fn values() -> impl Iterator<Item = (String, DumpOptions)> {
     let asked = [ByteOrder::Little, ByteOrder::Big].into_iter();
-    let asked = asked.map(|order| (format!("value.{order}.ferry"), DumpOptions::new().byte_order(order)));
+    let asked =
+        asked.map(|order| (format!("value.{order}.ferry"), DumpOptions::new().byte_order(order)));
     std::iter::once(("value.ferry".into(), DumpOptions::new())).chain(asked)
 }
 
 fn write(folder: &Path) {
     fs::create_dir_all(folder).unwrap();
     let passengers = passengers();
-    let arrays: BTreeMap<_, _> = passengers.iter().map(|(name, passenger)| (name, &passenger.array)).collect();
+    let arrays: BTreeMap<_, _> =
+        passengers.iter().map(|(name, passenger)| (name, &passenger.array)).collect();
     let those = |fit: fn(&DType) -> bool| {
         let fitting = arrays.iter().filter(move |(_, array)| fit(array.dtype()));
         fitting.map(|(name, array)| (name.as_str(), AnyArray::clone(array)))
@@ -185,7 +207,9 @@ fn write(folder: &Path) {
         }
     }
     let options = DumpOptions::new();
-    options.write_safetensors(folder.join(SAFETENSORS), those(safetensors_has), &BTreeMap::new()).unwrap();
+    options
+        .write_safetensors(folder.join(SAFETENSORS), those(safetensors_has), &BTreeMap::new())
+        .unwrap();
     for (name, options) in values() {
         options.dump(folder.join(name), &Value::sample()).unwrap();
     }
@@ -209,9 +233,17 @@ fn read(folder: &Path) {
         }
         check_named(&folder.join(way.archive()), &passengers, numpy_has, dtype);
         if let Some(folder) = way.single(folder) {
-            for (name, passenger) in passengers.iter().filter(|(_, passenger)| numpy_has(passenger.array.dtype())) {
+            for (name, passenger) in
+                passengers.iter().filter(|(_, passenger)| numpy_has(passenger.array.dtype()))
+            {
                 let path = folder.join(format!("{name}.npy"));
-                check(&ndferry::load(&path).unwrap(), passenger, &dtype(passenger.array.dtype()), &path, name);
+                check(
+                    &ndferry::load(&path).unwrap(),
+                    passenger,
+                    &dtype(passenger.array.dtype()),
+                    &path,
+                    name,
+                );
             }
         }
     }
@@ -222,7 +254,8 @@ fn read(folder: &Path) {
         file.verify().unwrap();
         assert_eq!(file.value::<Value>().unwrap(), Value::sample(), "{name}");
         // What nobody asked for a byte order has that of the machine it was written on.
-        let expected = if name == "value.ferry" { &writer } else { name.split('.').nth(1).unwrap() };
+        let expected =
+            if name == "value.ferry" { &writer } else { name.split('.').nth(1).unwrap() };
         let shared = file.info("shared").unwrap();
         assert_eq!(shared.dtype().byte_order().unwrap().to_string(), expected, "{name}");
     }
@@ -257,9 +290,16 @@ fn check(array: &AnyArray, passenger: &Passenger, dtype: &DType, path: &Path, na
 /// Every bit of an array's values, in one byte order and memory order whatever it has itself. Padding is none: NumPy loses it.
 fn canonical(array: &AnyArray) -> Vec<u8> {
     if let Some(fields) = array.dtype().fields() {
-        return fields.iter().flat_map(|field| canonical(&array.field(&field.step()).unwrap())).collect();
+        return fields
+            .iter()
+            .flat_map(|field| canonical(&array.field(&field.step()).unwrap()))
+            .collect();
     }
     let mut bytes = Vec::new();
-    DumpOptions::new().byte_order(ByteOrder::Big).order(Order::C).to_writer(&mut bytes, array).unwrap();
+    DumpOptions::new()
+        .byte_order(ByteOrder::Big)
+        .order(Order::C)
+        .to_writer(&mut bytes, array)
+        .unwrap();
     bytes
 }

@@ -51,7 +51,9 @@ pub struct Value {
 
 impl Value {
     pub fn sample() -> Self {
-        let records = "[('a', '<u2'), ('b', '>i4'), ('', '|V1'), ('c', '|S2'), ('d', '>M8[s]')]".parse().unwrap();
+        let records = "[('a', '<u2'), ('b', '>i4'), ('', '|V1'), ('c', '|S2'), ('d', '>M8[s]')]"
+            .parse()
+            .unwrap();
         let record = b"\x01\x02\x03\x04\x05\x06\x00hi\xff\xff\xff\xff\xff\xff\xff\xfe";
         Self {
             text: "größe \u{10ffff}".into(),
@@ -79,7 +81,9 @@ impl Value {
             half: (0..1000).map(|at| f16::from_f32(at as f32)).collect(),
             brain: (0..1000).map(|at| bf16::from_bits(at << 5)).collect(),
             plain: Array3::from_shape_fn((2, 3, 4), |(i, j, k)| (100 * i + 10 * j + k) as i32),
-            shared: SharedArray::from(Array2::from_shape_fn((5, 3).f(), |(i, j)| (10 * i + j) as f64 / 8.0)),
+            shared: SharedArray::from(Array2::from_shape_fn((5, 3).f(), |(i, j)| {
+                (10 * i + j) as f64 / 8.0
+            })),
             flags: SharedArray::from(vec![true, false, true]),
             none: Array1::zeros(0),
             records: AnyArray::from_bytes(records, &[3], Order::C, &record.repeat(3)).unwrap(),

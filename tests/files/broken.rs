@@ -65,7 +65,13 @@ fn a_flipped_bit_of_prelude_tree_or_header_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.ferry");
     let whole = sample(&path);
-    let end = ndferry::open(&path).unwrap().arrays().iter().map(|info| info.offset() + info.nbytes()).max().unwrap();
+    let end = ndferry::open(&path)
+        .unwrap()
+        .arrays()
+        .iter()
+        .map(|info| info.offset() + info.nbytes())
+        .max()
+        .unwrap();
     for byte in (0..64).chain(end as usize..whole.len()) {
         for bit in 0..8 {
             let mut broken = whole.clone();
@@ -132,7 +138,8 @@ fn a_value_of_another_type_is_an_error_that_says_where() {
     // A plain `Array` takes what serde converts; a shared one takes its own type only.
     assert!(error.is_ok());
     let error =
-        ndferry::load::<(ndferry::SharedArray<f32, ndferry::ndarray::Ix2>, String, Vec<u8>)>(&path).unwrap_err();
+        ndferry::load::<(ndferry::SharedArray<f32, ndferry::ndarray::Ix2>, String, Vec<u8>)>(&path)
+            .unwrap_err();
     let message = error.to_string();
     assert!(message.starts_with(&format!("{}: element 0: ", path.display())), "{message}");
     assert!(message.contains("(f64), f32 was asked for"), "{message}");

@@ -2,7 +2,8 @@
 #![cfg(all(feature = "zstd", feature = "lz4"))]
 
 use ndferry::{
-    AnyArray, ByteOrder, Compression, DumpOptions, Mapping, OpenOptions, Order, SharedArray, WhyNotMapped,
+    AnyArray, ByteOrder, Compression, DumpOptions, Mapping, OpenOptions, Order, SharedArray,
+    WhyNotMapped,
     ndarray::{Array1, Array2, Ix1, Ix2},
 };
 use serde::{Deserialize, Serialize};
@@ -29,7 +30,9 @@ struct Model {
 fn model() -> Model {
     Model {
         title: "model".into(),
-        weight: SharedArray::from(Array2::from_shape_fn((300, 200), |(i, j)| (i * j) as f64).reversed_axes()),
+        weight: SharedArray::from(
+            Array2::from_shape_fn((300, 200), |(i, j)| (i * j) as f64).reversed_axes(),
+        ),
         plain: Array2::from_shape_fn((100, 90), |(i, j)| (i % 5 + j) as i32),
         mask: (0..999).map(|at| at % 3 == 0).collect::<Vec<_>>().into(),
         none: Array1::zeros(0),
@@ -44,18 +47,30 @@ fn compressed_values_come_back_with_every_codec_and_order() {
     let path = folder.path().join("a.ferry");
     for (compression, codec) in CODECS {
         for byte_order in [ByteOrder::Little, ByteOrder::Big] {
-            DumpOptions::new().compress(compression).byte_order(byte_order).dump(&path, &model()).unwrap();
+            DumpOptions::new()
+                .compress(compression)
+                .byte_order(byte_order)
+                .dump(&path, &model())
+                .unwrap();
             let file = OpenOptions::new().verify(true).open(&path).unwrap();
             file.verify().unwrap();
             assert_eq!(file.value::<Model>().unwrap(), model());
             for info in file.arrays() {
                 assert_eq!(info.codec(), Some(codec), "{}", info.name());
-                assert!(info.stored_nbytes() < info.nbytes() || info.nbytes() == 0, "{}", info.name());
-                assert_eq!((info.mappable(), info.why_not_mappable()), (false, Some(WhyNotMapped::Compressed)));
+                assert!(
+                    info.stored_nbytes() < info.nbytes() || info.nbytes() == 0,
+                    "{}",
+                    info.name()
+                );
+                assert_eq!(
+                    (info.mappable(), info.why_not_mappable()),
+                    (false, Some(WhyNotMapped::Compressed))
+                );
             }
             let weight = file.array_named::<f64, Ix2>("weight").unwrap();
             let native = byte_order.is_native();
-            let why = if native { WhyNotMapped::Compressed } else { WhyNotMapped::ForeignByteOrder };
+            let why =
+                if native { WhyNotMapped::Compressed } else { WhyNotMapped::ForeignByteOrder };
             assert_eq!((weight.why_not_mapped(), weight.strides()), (Some(why), &[1, 200][..]));
             assert_eq!(weight.source().unwrap().byte_order(), Some(byte_order));
         }
@@ -93,7 +108,10 @@ fn each_array_has_its_own_compression() {
         .unwrap();
     let file = ndferry::open(&path).unwrap();
     let codec = |name: &str| file.info(name).unwrap().codec();
-    assert_eq!((codec("weight"), codec("numbers"), codec("plain")), (None, Some("lz4"), Some("zstd")));
+    assert_eq!(
+        (codec("weight"), codec("numbers"), codec("plain")),
+        (None, Some("lz4"), Some("zstd"))
+    );
     assert_eq!(file.array_named::<f64, Ix2>("weight").unwrap().why_not_mapped(), None);
     assert_eq!(file.value::<Model>().unwrap(), model());
 
@@ -112,7 +130,8 @@ fn asking_to_map_a_compressed_array_is_an_error_that_says_so() {
     let file = OpenOptions::new().mapping(Mapping::Required).open(&path).unwrap();
     let error = file.array_named::<f64, Ix2>("weight").unwrap_err();
     assert!(error.is_usage(), "{error}");
-    let expected = "array `weight` cannot be mapped, which was required: the array is compressed in the file";
+    let expected =
+        "array `weight` cannot be mapped, which was required: the array is compressed in the file";
     assert_eq!(error.message(), expected);
     assert!(file.any("weight").is_err() && file.value::<Model>().is_err());
 }
@@ -143,9 +162,13 @@ fn what_a_header_says_of_a_compressed_array_is_not_believed() {
     let mut bytes = Vec::new();
     for (compression, _) in CODECS {
         bytes.clear();
-        DumpOptions::new().compress(compression).to_writer(&mut bytes, &vec![7_u8; 10_000]).unwrap();
+        DumpOptions::new()
+            .compress(compression)
+            .to_writer(&mut bytes, &vec![7_u8; 10_000])
+            .unwrap();
         let open = |change: &dyn Fn(&mut Json)| {
-            OpenOptions::new().bytes(forge::changed(&bytes, |header| change(&mut header["segments"][0])))
+            OpenOptions::new()
+                .bytes(forge::changed(&bytes, |header| change(&mut header["segments"][0])))
         };
         assert_eq!(open(&|_| {}).unwrap().value::<Vec<u8>>().unwrap(), [7; 10_000]);
         for change in [
@@ -170,7 +193,12 @@ fn what_a_header_says_of_a_compressed_array_is_not_believed() {
         }
         let other = if compression == Compression::Lz4 { "zstd" } else { "lz4" };
         let file = open(&|segment| segment["codec"] = json!(other)).unwrap();
-        assert!(file.any("").unwrap_err().message().contains(&format!("cannot be decompressed ({other}, ")));
+        assert!(
+            file.any("")
+                .unwrap_err()
+                .message()
+                .contains(&format!("cannot be decompressed ({other}, "))
+        );
     }
 }
 
@@ -179,7 +207,11 @@ fn what_a_header_says_of_a_compressed_array_is_not_believed() {
 fn a_compressed_array_is_one_frame_and_nothing_else() {
     for (compression, codec) in CODECS {
         let mut bytes = Vec::new();
-        DumpOptions::new().compress(compression).checksums(false).to_writer(&mut bytes, &vec![7_u8; 10_000]).unwrap();
+        DumpOptions::new()
+            .compress(compression)
+            .checksums(false)
+            .to_writer(&mut bytes, &vec![7_u8; 10_000])
+            .unwrap();
         let info = OpenOptions::new().bytes(&bytes).unwrap().arrays()[0].clone();
         let frame = bytes[info.offset() as usize..][..info.stored_nbytes() as usize].to_vec();
         let skippable = [&[0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0][..], b"abc"].concat();
@@ -194,7 +226,9 @@ fn a_compressed_array_is_one_frame_and_nothing_else() {
                 r#"[{{"name":"","dtype":"|u1","shape":[{length}],"order":"C","offset":64,"nbytes":{length},"codec":"{codec}","stored":{}}}]"#,
                 stored.len()
             );
-            let file = OpenOptions::new().bytes(forge::container(&[0xd4, 1, 0], &segment, &stored)).unwrap();
+            let file = OpenOptions::new()
+                .bytes(forge::container(&[0xd4, 1, 0], &segment, &stored))
+                .unwrap();
             let error = file.any("").expect_err(title).to_string();
             assert!(error.contains("cannot be decompressed"), "{title}, {codec}: {error}");
         }
@@ -211,7 +245,10 @@ fn nothing_is_decompressed_beyond_the_limit() {
     assert_eq!(open(20_000).value::<[Vec<u8>; 2]>().unwrap(), value);
     assert!(open(10_000).any("0").is_ok());
     for error in [open(9_999).any("1").unwrap_err(), open(9_999).verify().unwrap_err()] {
-        assert!(error.is_usage() && error.message().contains("beyond the limit of 9999"), "{error}");
+        assert!(
+            error.is_usage() && error.message().contains("beyond the limit of 9999"),
+            "{error}"
+        );
     }
     let error = open(19_999).value::<[Vec<u8>; 2]>().unwrap_err();
     assert!(error.message().contains("20000 bytes when decompressed"), "{error}");
@@ -235,7 +272,9 @@ fn arrays_begin_where_they_are_told_to() {
             let file = ndferry::open(&path).unwrap();
             for info in file.arrays() {
                 assert_eq!(info.offset() % alignment, 0, "{} at {}", info.name(), info.offset());
-                assert!(info.codec().is_some() || info.nbytes() < 65_536 || info.offset() % 4096 == 0);
+                assert!(
+                    info.codec().is_some() || info.nbytes() < 65_536 || info.offset() % 4096 == 0
+                );
             }
             assert_eq!(file.value::<Model>().unwrap(), value);
         }
@@ -254,7 +293,8 @@ fn options_that_cannot_be_are_errors_that_say_so_and_nothing_is_written() {
         (DumpOptions::new().compress(Compression::Zstd(0)), "zstd has no level 0"),
         (DumpOptions::new().compress_array("", Compression::Zstd(23)), "zstd has no level 23"),
     ] {
-        let refused = [options.dump(path("a.ferry"), &model()), options.to_writer(Vec::new(), &model())];
+        let refused =
+            [options.dump(path("a.ferry"), &model()), options.to_writer(Vec::new(), &model())];
         for error in refused.map(Result::unwrap_err) {
             assert!(error.is_usage() && error.message().contains(reason), "{error}");
         }
@@ -266,7 +306,10 @@ fn options_that_cannot_be_are_errors_that_say_so_and_nothing_is_written() {
         DumpOptions::new().alignment(4096),
     ] {
         let error = options.order(Order::C).write_npy(path("a.npy"), &array).unwrap_err();
-        assert!(error.is_usage() && error.message().contains("a .npy file is never compressed"), "{error}");
+        assert!(
+            error.is_usage() && error.message().contains("a .npy file is never compressed"),
+            "{error}"
+        );
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }

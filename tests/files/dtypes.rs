@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use ndferry::{
-    AnyArray, ByteOrder, DType, DumpOptions, ElementKind, Order, SharedArray, TimeUnit, WhyNotMapped,
+    AnyArray, ByteOrder, DType, DumpOptions, ElementKind, Order, SharedArray, TimeUnit,
+    WhyNotMapped,
     ndarray::{Ix1, Ix2, Ix3, IxDyn},
 };
 use serde_json::{Value, json};
@@ -43,10 +44,13 @@ impl Fixture {
 
 /// Every fixture of `fixtures/dtypes`: adding a file adds a test.
 pub fn fixtures() -> Vec<Fixture> {
-    let entries = std::fs::read_dir(folder().join("dtypes")).unwrap().map(|entry| entry.unwrap().path());
-    let described = entries.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
-    let fixtures: Vec<Fixture> =
-        described.map(|path| serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()).collect();
+    let entries =
+        std::fs::read_dir(folder().join("dtypes")).unwrap().map(|entry| entry.unwrap().path());
+    let described =
+        entries.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+    let fixtures: Vec<Fixture> = described
+        .map(|path| serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap())
+        .collect();
     assert!(fixtures.len() >= 30, "the fixtures are there");
     fixtures
 }
@@ -66,7 +70,8 @@ fn values(array: &AnyArray) -> Vec<Value> {
             array.counts::<IxDyn>().unwrap().iter().map(|&count| Value::from(count)).collect()
         }
         ElementKind::Void(_) => {
-            let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+            let hex =
+                |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
             array.byte_strings().unwrap().map(|bytes| Value::from(hex(bytes))).collect()
         }
         other => panic!("{other} have parts"),
@@ -96,7 +101,12 @@ fn every_dtype_reads_as_numpy_wrote_it() {
         let file = ndferry::open(fixture.path()).unwrap();
         let info = &file.arrays()[0];
         assert_eq!(info.dtype(), &fixture.dtype, "{}", fixture.file);
-        assert_eq!((info.shape(), info.order()), (&*fixture.shape, fixture.order), "{}", fixture.file);
+        assert_eq!(
+            (info.shape(), info.order()),
+            (&*fixture.shape, fixture.order),
+            "{}",
+            fixture.file
+        );
         let [major, minor] = fixture.npy_version;
         assert_eq!(file.version().unwrap(), format!("{major}.{minor}"), "{}", fixture.file);
         let byte_order = match &*fixture.byte_order {
@@ -107,7 +117,12 @@ fn every_dtype_reads_as_numpy_wrote_it() {
         assert_eq!(info.dtype().byte_order(), byte_order, "{}", fixture.file);
         assert_eq!(info.dtype().is_mixed(), fixture.byte_order == "mixed", "{}", fixture.file);
         for expected in &fixture.parts {
-            assert_eq!(part(&fixture.any(), &expected.path).dtype(), &expected.dtype, "{}", fixture.file);
+            assert_eq!(
+                part(&fixture.any(), &expected.path).dtype(),
+                &expected.dtype,
+                "{}",
+                fixture.file
+            );
         }
         assert_values(&fixture.any(), &fixture, &fixture.file);
     }
@@ -131,7 +146,8 @@ fn every_dtype_goes_through_both_formats_in_all_orders() {
                 options.dump(&ferry, &any).unwrap();
                 options.write_npy(&npy, &any).unwrap();
                 for path in [&ferry, &npy] {
-                    let what = format!("{} as {byte_order:?} {order} {}", fixture.file, path.display());
+                    let what =
+                        format!("{} as {byte_order:?} {order} {}", fixture.file, path.display());
                     let file = ndferry::open(path).unwrap();
                     file.verify().unwrap();
                     let info = &file.arrays()[0];
@@ -160,9 +176,19 @@ fn swapping_goes_field_by_field_and_keeps_the_source() {
         assert_eq!(any.why_not_mapped(), None, "{}", fixture.file);
         for byte_order in [ByteOrder::Little, ByteOrder::Big] {
             let swapped = any.in_byte_order(byte_order).unwrap();
-            assert_eq!(swapped.dtype(), &any.dtype().with_byte_order(byte_order), "{}", fixture.file);
+            assert_eq!(
+                swapped.dtype(),
+                &any.dtype().with_byte_order(byte_order),
+                "{}",
+                fixture.file
+            );
             let same = swapped.dtype() == any.dtype();
-            assert_eq!(swapped.why_not_mapped(), (!same).then_some(WhyNotMapped::ForeignByteOrder), "{}", fixture.file);
+            assert_eq!(
+                swapped.why_not_mapped(),
+                (!same).then_some(WhyNotMapped::ForeignByteOrder),
+                "{}",
+                fixture.file
+            );
             assert_eq!(swapped.source(), any.source(), "{}", fixture.file);
             assert_values(&swapped, &fixture, &fixture.file);
         }
@@ -179,9 +205,15 @@ fn records(name: &str) -> AnyArray {
 #[test]
 fn a_field_is_a_view_where_it_can_be_and_says_why_where_not() {
     let why = |name: &str, field: &str| match field {
-        "x" => records(name).field(field).unwrap().to_array::<f64, IxDyn>().unwrap().why_not_mapped(),
-        "last" => records(name).field(field).unwrap().to_array::<i16, IxDyn>().unwrap().why_not_mapped(),
-        "flag" => records(name).field(field).unwrap().to_array::<bool, IxDyn>().unwrap().why_not_mapped(),
+        "x" => {
+            records(name).field(field).unwrap().to_array::<f64, IxDyn>().unwrap().why_not_mapped()
+        }
+        "last" => {
+            records(name).field(field).unwrap().to_array::<i16, IxDyn>().unwrap().why_not_mapped()
+        }
+        "flag" => {
+            records(name).field(field).unwrap().to_array::<bool, IxDyn>().unwrap().why_not_mapped()
+        }
         "at" => records(name).field(field).unwrap().counts::<IxDyn>().unwrap().why_not_mapped(),
         other => panic!("{other}"),
     };
@@ -204,13 +236,18 @@ fn a_field_is_a_view_where_it_can_be_and_says_why_where_not() {
     assert_eq!(one.as_ptr(), other.as_ptr(), "two arrays over one map");
     assert_eq!(one.strides()[0], aligned.dtype().item_size() as isize / 8);
     let source = one.source().unwrap();
-    assert_eq!((source.byte_order(), source.path()), (Some(ByteOrder::NATIVE), aligned.source().unwrap().path()));
+    assert_eq!(
+        (source.byte_order(), source.path()),
+        (Some(ByteOrder::NATIVE), aligned.source().unwrap().path())
+    );
 }
 
 #[test]
 fn distances_that_are_never_stepped_do_not_forbid_a_view() {
     let dtype: DType = "[('a', '<u4'), ('b', '|u1')]".parse().unwrap();
-    let records = AnyArray::from_bytes(dtype.with_byte_order(ByteOrder::NATIVE), &[3, 1], Order::C, &[7; 15]).unwrap();
+    let records =
+        AnyArray::from_bytes(dtype.with_byte_order(ByteOrder::NATIVE), &[3, 1], Order::C, &[7; 15])
+            .unwrap();
     let a = |rows| {
         let field = records.slice_axis(0, 0..rows).unwrap().field("a").unwrap();
         (field.to_array::<u32, Ix2>().unwrap(), field.to_array::<u32, Ix2>().unwrap())
@@ -224,8 +261,14 @@ fn distances_that_are_never_stepped_do_not_forbid_a_view() {
 #[test]
 fn fields_of_records_know_the_byte_order_they_were_recorded_in() {
     let mixed = ndferry::open(folder().join("dtypes/mixed.npy")).unwrap().any("").unwrap();
-    for (field, byte_order) in [("a", ByteOrder::Little), ("b", ByteOrder::Big), ("c.d", ByteOrder::Big)] {
-        assert_eq!(mixed.field(field).unwrap().source().unwrap().byte_order(), Some(byte_order), "{field}");
+    for (field, byte_order) in
+        [("a", ByteOrder::Little), ("b", ByteOrder::Big), ("c.d", ByteOrder::Big)]
+    {
+        assert_eq!(
+            mixed.field(field).unwrap().source().unwrap().byte_order(),
+            Some(byte_order),
+            "{field}"
+        );
     }
     assert_eq!(mixed.source().unwrap().byte_order(), None);
     let foreign = if cfg!(target_endian = "big") { "a" } else { "b" };
@@ -237,20 +280,40 @@ fn fields_of_records_know_the_byte_order_they_were_recorded_in() {
 // B5
 #[test]
 fn records_are_cut_and_turned_without_a_copy() {
-    for fixture in fixtures().iter().filter(|fixture| fixture.shape.len() == 2 && !fixture.shape.contains(&0)) {
+    for fixture in
+        fixtures().iter().filter(|fixture| fixture.shape.len() == 2 && !fixture.shape.contains(&0))
+    {
         let any = fixture.any();
         let (rows, columns) = (fixture.shape[0], fixture.shape[1]);
         let turned = any.reversed_axes();
         assert_eq!((turned.shape(), turned.why_not_mapped()), (&[columns, rows][..], None));
-        let cut = turned.slice_axis(0, columns - 1..columns).unwrap().slice_axis(1, 0..rows).unwrap();
+        let cut =
+            turned.slice_axis(0, columns - 1..columns).unwrap().slice_axis(1, 0..rows).unwrap();
         for expected in &fixture.parts {
             let each: usize = expected.shape[2..].iter().product();
-            let last: Vec<_> =
-                expected.values.chunks(each.max(1)).skip(columns - 1).step_by(columns).flatten().collect();
+            let last: Vec<_> = expected
+                .values
+                .chunks(each.max(1))
+                .skip(columns - 1)
+                .step_by(columns)
+                .flatten()
+                .collect();
             let found = values(&part(&cut, &expected.path));
-            assert_eq!(found.iter().collect::<Vec<_>>(), last, "{}: {}", fixture.file, expected.path);
+            assert_eq!(
+                found.iter().collect::<Vec<_>>(),
+                last,
+                "{}: {}",
+                fixture.file,
+                expected.path
+            );
             let swapped = cut.in_byte_order(ByteOrder::NATIVE.opposite()).unwrap();
-            assert_eq!(values(&part(&swapped, &expected.path)), found, "{}: {}", fixture.file, expected.path);
+            assert_eq!(
+                values(&part(&swapped, &expected.path)),
+                found,
+                "{}: {}",
+                fixture.file,
+                expected.path
+            );
         }
     }
 }
@@ -260,11 +323,15 @@ fn a_field_of_fields_of_arrays_has_the_axes_of_all() {
     let nested = records("array_of_nested");
     let y = nested.field("inner.at.y").unwrap();
     assert_eq!(y.shape(), [2, 3, 2, 2, 2, 2]);
-    let step_by_step = nested.field("inner").unwrap().slice_axis(3, 1..2).unwrap().field("at").unwrap();
+    let step_by_step =
+        nested.field("inner").unwrap().slice_axis(3, 1..2).unwrap().field("at").unwrap();
     let step_by_step = step_by_step.slice_axis(0, 1..2).unwrap().field("y").unwrap();
     let at_once = y.slice_axis(0, 1..2).unwrap().slice_axis(3, 1..2).unwrap();
     assert_eq!(values(&step_by_step), values(&at_once));
-    assert_eq!(nested.field("none").unwrap().to_array::<f64, ndferry::ndarray::Ix4>().unwrap().len(), 0);
+    assert_eq!(
+        nested.field("none").unwrap().to_array::<f64, ndferry::ndarray::Ix4>().unwrap().len(),
+        0
+    );
 }
 
 #[test]
@@ -276,7 +343,10 @@ fn what_is_asked_of_the_wrong_elements_is_an_error_that_names_them() {
         (flat.field("x.y").err(), "holds f64, which have no field `y`"),
         (flat.texts().err(), "holds structs of 11 fields"),
         (code.counts::<Ix1>().err(), "holds strings of 5 bytes (|S5), not times"),
-        (code.to_array::<u8, Ix1>().err(), "holds elements of dtype |S5 (strings of 5 bytes), u8 was asked for"),
+        (
+            code.to_array::<u8, Ix1>().err(),
+            "holds elements of dtype |S5 (strings of 5 bytes), u8 was asked for",
+        ),
         (flat.field("x").unwrap().byte_strings().err(), "not strings of bytes"),
         (flat.field("at").unwrap().to_array::<i64, Ix1>().err(), "(datetimes), i64 was asked for"),
         (flat.field("x").unwrap().to_array::<f64, Ix3>().err(), "has 1 axes"),
@@ -294,21 +364,28 @@ fn what_is_no_text_is_an_error_of_its_own() {
         AnyArray::from_bytes(dtype.parse().unwrap(), &[shape], Order::C, bytes).unwrap()
     };
     let bytes = of("|S2", 3, b"a\0\xff\xfe\0b");
-    let texts: Vec<_> = bytes.texts().unwrap().map(|text| text.map_err(|error| error.to_string())).collect();
+    let texts: Vec<_> =
+        bytes.texts().unwrap().map(|text| text.map_err(|error| error.to_string())).collect();
     assert_eq!((texts[0].as_deref(), texts[2].as_deref()), (Ok("a"), Ok("\0b")));
     assert!(texts[1].as_ref().unwrap_err().contains("element 1 is not text"), "{texts:?}");
     let surrogate = of(">U1", 2, &[0, 0, 0xd8, 0, 0, 0, 0, 65]);
-    let texts: Vec<_> = surrogate.texts().unwrap().map(|text| text.map_err(|error| error.to_string())).collect();
+    let texts: Vec<_> =
+        surrogate.texts().unwrap().map(|text| text.map_err(|error| error.to_string())).collect();
     assert_eq!(texts[0].as_ref().unwrap_err(), "element 0 is not text: 0xd800 is no character");
     assert_eq!(texts[1].as_deref(), Ok("A"));
 }
 
 #[test]
 fn records_are_equal_by_value() {
-    let of = |dtype: &str, bytes: &[u8]| AnyArray::from_bytes(dtype.parse().unwrap(), &[1], Order::C, bytes).unwrap();
-    let one = of("[('a', '<u2'), ('b', '<U1'), ('c', '<M8[s]')]", b"\x01\0A\0\0\0\x07\0\0\0\0\0\0\0");
-    let padded =
-        of("[('a', '>u2'), ('', '|V1'), ('b', '>U1'), ('c', '>M8[s]')]", b"\0\x01\xff\0\0\0A\0\0\0\0\0\0\0\x07");
+    let of = |dtype: &str, bytes: &[u8]| {
+        AnyArray::from_bytes(dtype.parse().unwrap(), &[1], Order::C, bytes).unwrap()
+    };
+    let one =
+        of("[('a', '<u2'), ('b', '<U1'), ('c', '<M8[s]')]", b"\x01\0A\0\0\0\x07\0\0\0\0\0\0\0");
+    let padded = of(
+        "[('a', '>u2'), ('', '|V1'), ('b', '>U1'), ('c', '>M8[s]')]",
+        b"\0\x01\xff\0\0\0A\0\0\0\0\0\0\0\x07",
+    );
     assert_eq!(one, padded);
     for other in [
         of("[('a', '<u2'), ('b', '<U1'), ('c', '<M8[s]')]", b"\x01\0B\0\0\0\x07\0\0\0\0\0\0\0"),
@@ -337,12 +414,19 @@ fn records_stand_in_a_value_beside_other_arrays() {
     let file = ndferry::open(&path).unwrap();
     let names: Vec<_> = file.arrays().iter().map(ndferry::ArrayInfo::name).collect();
     assert_eq!(names, ["0", "2", "3.0"]);
-    let (flat, text, numbers, cut): (AnyArray, String, SharedArray<f64, Ix1>, Vec<AnyArray>) = file.value().unwrap();
+    let (flat, text, numbers, cut): (AnyArray, String, SharedArray<f64, Ix1>, Vec<AnyArray>) =
+        file.value().unwrap();
     assert_eq!((text.as_str(), numbers.sum()), ("text", 15.0));
     assert_eq!(values(&flat.field("id").unwrap()), values(&value.0.field("id").unwrap()));
     assert_eq!(cut[0].shape(), [2]);
-    assert_eq!(values(&cut[0].field("inner.at.x").unwrap()), values(&value.3[0].field("inner.at.x").unwrap()));
-    let wrong = file.value::<(SharedArray<f64, Ix1>, String, AnyArray, Vec<AnyArray>)>().unwrap_err().to_string();
+    assert_eq!(
+        values(&cut[0].field("inner.at.x").unwrap()),
+        values(&value.3[0].field("inner.at.x").unwrap())
+    );
+    let wrong = file
+        .value::<(SharedArray<f64, Ix1>, String, AnyArray, Vec<AnyArray>)>()
+        .unwrap_err()
+        .to_string();
     assert!(wrong.contains("structs of 11 fields"), "{wrong}");
 }
 
@@ -350,8 +434,12 @@ fn records_stand_in_a_value_beside_other_arrays() {
 #[test]
 fn containers_written_before_are_read_for_ever() {
     for name in ["mixed", "flat_big", "names_not_latin_little"] {
-        let ferry: AnyArray = ndferry::load(folder().join("ferry").join(format!("{name}.ferry"))).unwrap();
-        let npy = ndferry::open(folder().join("dtypes").join(format!("{name}.npy"))).unwrap().any("").unwrap();
+        let ferry: AnyArray =
+            ndferry::load(folder().join("ferry").join(format!("{name}.ferry"))).unwrap();
+        let npy = ndferry::open(folder().join("dtypes").join(format!("{name}.npy")))
+            .unwrap()
+            .any("")
+            .unwrap();
         assert_eq!(ferry.dtype(), npy.dtype(), "{name}");
         for fixture in fixtures().iter().filter(|fixture| fixture.file == format!("{name}.npy")) {
             assert_values(&ferry, fixture, name);
@@ -363,7 +451,8 @@ fn containers_written_before_are_read_for_ever() {
 fn the_header_of_a_container_has_the_list_of_fields() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.ferry");
-    let dtype: DType = "[(('t', 'a'), '>f4', (2,)), ('', '|V3'), ('b', [('c', '|S2')])]".parse().unwrap();
+    let dtype: DType =
+        "[(('t', 'a'), '>f4', (2,)), ('', '|V3'), ('b', [('c', '|S2')])]".parse().unwrap();
     ndferry::dump(&path, &AnyArray::from_bytes(dtype, &[0], Order::C, &[]).unwrap()).unwrap();
     let bytes = std::fs::read(&path).unwrap();
     let header = bytes.windows(12).rposition(|window| window == b"{\"created_by").unwrap();
@@ -378,7 +467,8 @@ fn a_header_changed_anywhere_is_an_error_or_an_array_that_can_be_gone_through() 
     let folder = tempfile::tempdir().unwrap();
     let mut state = 1_u64;
     let mut draw = |below: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % below
     };
     let (mut read, mut refused) = (0, 0);
@@ -390,7 +480,11 @@ fn a_header_changed_anywhere_is_an_error_or_an_array_that_can_be_gone_through() 
             for _ in 0..=draw(2) {
                 let at = 10 + draw(end - 10);
                 // A digit for a digit often makes another header that can be.
-                let letters = if bytes[at].is_ascii_digit() { &b"0123456789"[..] } else { b"'\\()[],<>|bcfiuSUVMm" };
+                let letters = if bytes[at].is_ascii_digit() {
+                    &b"0123456789"[..]
+                } else {
+                    b"'\\()[],<>|bcfiuSUVMm"
+                };
                 bytes[at] = letters[draw(letters.len())];
             }
             // A file that replaces another may have to wait for the disk.
@@ -405,8 +499,9 @@ fn a_header_changed_anywhere_is_an_error_or_an_array_that_can_be_gone_through() 
             let native = any.in_byte_order(ndferry::ByteOrder::NATIVE).unwrap();
             assert_eq!(native.nbytes(), any.nbytes());
             for field in any.dtype().fields().into_iter().flat_map(|fields| fields.iter()) {
-                let _ =
-                    any.field(&field.step()).map(|part| (part.texts().map(Iterator::count).ok(), part == part.clone()));
+                let _ = any
+                    .field(&field.step())
+                    .map(|part| (part.texts().map(Iterator::count).ok(), part == part.clone()));
             }
             let again = path.with_extension("again.npy");
             DumpOptions::new().order(Order::F).write_npy(&again, &any).unwrap();
@@ -430,7 +525,8 @@ fn records_that_numpy_would_misread_are_not_written_for_it() {
         ("[('a', '|u1'), ('', '<i4')]", false),
     ] {
         let dtype: DType = dtype.parse().unwrap();
-        let any = AnyArray::from_bytes(dtype.clone(), &[1], Order::C, &vec![0; dtype.item_size()]).unwrap();
+        let any = AnyArray::from_bytes(dtype.clone(), &[1], Order::C, &vec![0; dtype.item_size()])
+            .unwrap();
         let (npy, npz) = (folder.path().join("a.npy"), folder.path().join("a.npz"));
         let new = DumpOptions::new;
         for written in [new().write_npy(&npy, &any), new().write_npz(&npz, [("a", &any)])] {

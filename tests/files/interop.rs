@@ -34,7 +34,9 @@ fn seen(path: &Path) -> Option<serde_json::Value> {
 /// The sum that `scripts/read_ferry.py` gives: of all elements' bytes, which is the same in any byte order.
 fn sum(array: &AnyArray) -> u64 {
     let bytes = |hex: &String| {
-        (0..hex.len() / 2).map(|at| u64::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap()).sum::<u64>()
+        (0..hex.len() / 2)
+            .map(|at| u64::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap())
+            .sum::<u64>()
     };
     bits(array).iter().map(bytes).sum::<u64>() % (1 << 32)
 }
@@ -45,8 +47,11 @@ fn an_independent_reader_reads_what_we_write() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.ferry");
     for byte_order in [ByteOrder::Little, ByteOrder::Big] {
-        let shared = SharedArray::from(Array2::from_shape_fn((30, 7).f(), |(i, j)| i as f64 / (j + 1) as f64));
-        let value = (shared.clone(), "größe", Some(vec![5u16; 3000]), vec![1i8, -2, 3], None::<f32>);
+        let shared = SharedArray::from(Array2::from_shape_fn((30, 7).f(), |(i, j)| {
+            i as f64 / (j + 1) as f64
+        }));
+        let value =
+            (shared.clone(), "größe", Some(vec![5u16; 3000]), vec![1i8, -2, 3], None::<f32>);
         let options = DumpOptions::new().byte_order(byte_order);
         #[cfg(all(feature = "zstd", feature = "lz4"))]
         let options = match byte_order {
@@ -57,7 +62,10 @@ fn an_independent_reader_reads_what_we_write() {
         };
         options.dump(&path, &value).unwrap();
         let Some(seen) = seen(&path) else { return };
-        assert_eq!(seen["value"], serde_json::json!([{"array": 0}, "größe", {"array": 1}, [1, -2, 3], null]));
+        assert_eq!(
+            seen["value"],
+            serde_json::json!([{"array": 0}, "größe", {"array": 1}, [1, -2, 3], null])
+        );
         let arrays = seen["arrays"].as_array().unwrap();
         assert_eq!(arrays[0]["order"], "F");
         assert_eq!(arrays[0]["sum_of_bytes"], sum(&shared.to_any()));
@@ -83,7 +91,9 @@ fn an_independent_reader_knows_what_neither_numpy_nor_python_has() {
     // No sum of all bytes, as padding has none.
     let padding: u64 = (0..4).map(|record| u64::from(bytes[10 * record + 4])).sum();
     let records = AnyArray::from_bytes(dtype.parse().unwrap(), &[4], Order::C, &bytes).unwrap();
-    let half = SharedArray::from(Array2::from_shape_fn((3, 5).f(), |(i, j)| half::bf16::from_f32((5 * i + j) as f32)));
+    let half = SharedArray::from(Array2::from_shape_fn((3, 5).f(), |(i, j)| {
+        half::bf16::from_f32((5 * i + j) as f32)
+    }));
     let nothing = AnyArray::from_bytes("|V0".parse().unwrap(), &[2, 3], Order::F, &[]).unwrap();
     let options = [None, Some(None), Some(Some(None)), Some(Some(Some(())))];
     for (byte_order, is) in [(ByteOrder::Little, "<bf2"), (ByteOrder::Big, ">bf2")] {
@@ -91,10 +101,20 @@ fn an_independent_reader_knows_what_neither_numpy_nor_python_has() {
         DumpOptions::new().byte_order(byte_order).dump(&path, &value).unwrap();
         let Some(seen) = seen(&path) else { return };
         let somes = serde_json::json!([null, {"somes": 1}, {"somes": 2}, {"somes": 3}]);
-        assert_eq!(seen["value"], serde_json::json!([somes, {"array": 0}, {"array": 1}, {"array": 2}]));
+        assert_eq!(
+            seen["value"],
+            serde_json::json!([somes, {"array": 0}, {"array": 1}, {"array": 2}])
+        );
         let found = [0, 1, 2].map(|at| &seen["arrays"][at]["sum_of_bytes"]);
-        let expected = [sum(&half.to_any()), bytes.iter().map(|&byte| u64::from(byte)).sum::<u64>() - padding, 0];
-        assert_eq!((found.map(|sum| sum.as_u64().unwrap()), &seen["arrays"][0]["dtype"]), (expected, &is.into()));
+        let expected = [
+            sum(&half.to_any()),
+            bytes.iter().map(|&byte| u64::from(byte)).sum::<u64>() - padding,
+            0,
+        ];
+        assert_eq!(
+            (found.map(|sum| sum.as_u64().unwrap()), &seen["arrays"][0]["dtype"]),
+            (expected, &is.into())
+        );
     }
 }
 
@@ -108,7 +128,10 @@ fn numpy_reads_what_we_write() {
         for byte_order in [ByteOrder::Little, ByteOrder::Big] {
             let name = folder.path().join(format!("{byte_order}-{}", fixture.file));
             DumpOptions::new().byte_order(byte_order).write_npy(&name, &any).unwrap();
-            names.push((name.to_str().unwrap().to_owned(), fixture.path().to_str().unwrap().to_owned()));
+            names.push((
+                name.to_str().unwrap().to_owned(),
+                fixture.path().to_str().unwrap().to_owned(),
+            ));
         }
     }
     let list = folder.path().join("list.json");
@@ -147,16 +170,24 @@ print(seen)";
 #[test]
 fn others_read_what_we_write_of_every_layout() {
     let folder = tempfile::tempdir().unwrap();
-    let base = SharedArray::from(Array3::from_shape_fn((4, 5, 6), |(i, j, k)| (i * 30 + j * 6 + k) as f32));
+    let base = SharedArray::from(Array3::from_shape_fn((4, 5, 6), |(i, j, k)| {
+        (i * 30 + j * 6 + k) as f32
+    }));
     let of = |view: SharedArray<f32, IxDyn>| view.to_any();
     let views = [
         ("a", of(base.subview(|view| view.into_dyn()))),
         ("a.T", of(base.subview(|view| view.reversed_axes().into_dyn()))),
         ("a[::2, 1::3]", of(base.subview(|view| view.slice_move(s![..;2, 1..;3, ..]).into_dyn()))),
-        ("a[::-1, :, ::-2]", of(base.subview(|view| view.slice_move(s![..;-1, .., ..;-2]).into_dyn()))),
+        (
+            "a[::-1, :, ::-2]",
+            of(base.subview(|view| view.slice_move(s![..;-1, .., ..;-2]).into_dyn())),
+        ),
         ("a[1, 2, 3]", of(base.subview(|view| view.slice_move(s![1, 2, 3]).into_dyn()))),
         ("a[2:2]", of(base.subview(|view| view.slice_move(s![2..2, .., ..]).into_dyn()))),
-        ("a[1:2, 2:3, 3:4]", of(base.subview(|view| view.slice_move(s![1..2, 2..3, 3..4]).into_dyn()))),
+        (
+            "a[1:2, 2:3, 3:4]",
+            of(base.subview(|view| view.slice_move(s![1..2, 2..3, 3..4]).into_dyn())),
+        ),
         ("a[:, 2, 3]", of(base.subview(|view| view.slice_move(s![.., 2, 3]).into_dyn()))),
     ];
     let path = |name: String| folder.path().join(name).to_str().unwrap().to_owned();
@@ -259,14 +290,19 @@ fn numpy_reads_every_dtype_that_we_write_and_we_what_it_writes() {
         return;
     }
     let random = (0..200).map(|at| path(&format!("{at}.npy")));
-    let fixed = dtypes::fixtures().into_iter().map(|fixture| fixture.path().to_str().unwrap().to_owned());
+    let fixed =
+        dtypes::fixtures().into_iter().map(|fixture| fixture.path().to_str().unwrap().to_owned());
     let mut pairs = Vec::new();
     for (at, theirs) in random.chain(fixed).enumerate() {
         let any = ndferry::open(&theirs).unwrap().any("").unwrap();
-        for (name, byte_order) in [("", None), ("<", Some(ByteOrder::Little)), (">", Some(ByteOrder::Big))] {
-            let options = byte_order.map_or_else(DumpOptions::new, |order| DumpOptions::new().byte_order(order));
+        for (name, byte_order) in
+            [("", None), ("<", Some(ByteOrder::Little)), (">", Some(ByteOrder::Big))]
+        {
+            let options = byte_order
+                .map_or_else(DumpOptions::new, |order| DumpOptions::new().byte_order(order));
             // By way of a container, so that its list of fields is as good.
-            let (ferry, npy) = (path(&format!("{at}{name}.ferry")), path(&format!("{at}{name}.ours.npy")));
+            let (ferry, npy) =
+                (path(&format!("{at}{name}.ferry")), path(&format!("{at}{name}.ours.npy")));
             options.dump(&ferry, &any).unwrap();
             let through: AnyArray = ndferry::load(&ferry).unwrap();
             DumpOptions::new().write_npy(&npy, &through).unwrap();
@@ -299,16 +335,19 @@ fn numpy_reads_the_npz_we_write_and_we_read_what_it_makes_of_it() {
     let [ours, plain, deflated] = ["ours.npz", "plain.npz", "deflated.npz"].map(path);
     let given = ndferry::open(fixture_folder().join("npz/deflated.npz")).unwrap();
     let new = DumpOptions::new;
-    for options in
-        [new(), new().byte_order(ByteOrder::Big).order(Order::F), new().byte_order(ByteOrder::Little).order(Order::C)]
-    {
+    for options in [
+        new(),
+        new().byte_order(ByteOrder::Big).order(Order::F),
+        new().byte_order(ByteOrder::Little).order(Order::C),
+    ] {
         ndferry::convert(&given, None, &ours, &options).unwrap();
         let Some(printed) = python(&["-c", THROUGH_NUMPY, &ours, &plain, &deflated]) else {
             eprintln!("left out: NDFERRY_PYTHON is not set");
             return;
         };
         assert_eq!(printed.trim(), given.arrays().len().to_string());
-        let [ours, plain, deflated] = [&ours, &plain, &deflated].map(|path| ndferry::open(path).unwrap());
+        let [ours, plain, deflated] =
+            [&ours, &plain, &deflated].map(|path| ndferry::open(path).unwrap());
         for (file, compressed) in [(&plain, false), (&deflated, true)] {
             assert_eq!(content(file).unwrap(), content(&given).unwrap());
             for (ours, theirs) in ours.arrays().iter().zip(file.arrays()) {
@@ -342,7 +381,9 @@ fn safetensors_reads_what_we_write_and_we_read_what_it_makes_of_it() {
     let theirs = fixture_folder().join("safetensors/every.safetensors");
     let given = ndferry::open(&theirs).unwrap();
     ndferry::convert(&given, None, &ours, &DumpOptions::new()).unwrap();
-    let Some(printed) = python(&["-c", THROUGH_SAFETENSORS, &ours, theirs.to_str().unwrap(), &back]) else {
+    let Some(printed) =
+        python(&["-c", THROUGH_SAFETENSORS, &ours, theirs.to_str().unwrap(), &back])
+    else {
         eprintln!("left out: NDFERRY_PYTHON is not set");
         return;
     };

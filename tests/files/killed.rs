@@ -48,7 +48,9 @@ fn write(role: &str, path: &Path, array: &AnyArray) -> ndferry::Result<()> {
         ("zstd" | "lz4", _) => options.compress(role.parse()?).dump(path, array),
         (_, "npy") => options.write_npy(path, array),
         (_, "npz") => options.write_npz(path, [("a", array.clone())]),
-        (_, "safetensors") => options.write_safetensors(path, [("a", array.clone())], &BTreeMap::new()),
+        (_, "safetensors") => {
+            options.write_safetensors(path, [("a", array.clone())], &BTreeMap::new())
+        }
         (_, _) => options.dump(path, array),
     }
 }
@@ -119,7 +121,12 @@ fn a_killed_writer_leaves_the_old_file_or_the_new_one_and_the_next_one_tidies_up
                 .collect();
             // Killed with its file under a name of its own, which is always the same.
             assert!(others.len() <= 1, "{others:?}");
-            assert!(others.iter().all(|other| other.starts_with(".ndferry-") && other.ends_with(".tmp")), "{others:?}");
+            assert!(
+                others
+                    .iter()
+                    .all(|other| other.starts_with(".ndferry-") && other.ends_with(".tmp")),
+                "{others:?}"
+            );
             left += others.len();
 
             write(role, &path, &after).unwrap();

@@ -10,16 +10,34 @@ use ndferry::{
 fn arrays_of_every_layout_round_trip_and_keep_their_order() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.ferry");
-    let base = SharedArray::from(Array3::from_shape_fn((4, 5, 6), |(i, j, k)| (i * 30 + j * 6 + k) as f32));
+    let base = SharedArray::from(Array3::from_shape_fn((4, 5, 6), |(i, j, k)| {
+        (i * 30 + j * 6 + k) as f32
+    }));
     let shared = |view: SharedArray<f32, IxDyn>| view;
     for (name, array, order) in [
         ("C", shared(base.subview(|view| view.into_dyn())), Order::C),
         ("transposed", shared(base.subview(|view| view.reversed_axes().into_dyn())), Order::F),
-        ("strided", shared(base.subview(|view| view.slice_move(s![..;2, 1..;3, ..]).into_dyn())), Order::C),
-        ("negative", shared(base.subview(|view| view.slice_move(s![..;-1, .., ..;-2]).into_dyn())), Order::C),
+        (
+            "strided",
+            shared(base.subview(|view| view.slice_move(s![..;2, 1..;3, ..]).into_dyn())),
+            Order::C,
+        ),
+        (
+            "negative",
+            shared(base.subview(|view| view.slice_move(s![..;-1, .., ..;-2]).into_dyn())),
+            Order::C,
+        ),
         ("0-d", shared(base.subview(|view| view.slice_move(s![1, 2, 3]).into_dyn())), Order::C),
-        ("empty", shared(base.subview(|view| view.slice_move(s![2..2, .., ..]).into_dyn())), Order::C),
-        ("one", shared(base.subview(|view| view.slice_move(s![1..2, 2..3, 3..4]).into_dyn())), Order::C),
+        (
+            "empty",
+            shared(base.subview(|view| view.slice_move(s![2..2, .., ..]).into_dyn())),
+            Order::C,
+        ),
+        (
+            "one",
+            shared(base.subview(|view| view.slice_move(s![1..2, 2..3, 3..4]).into_dyn())),
+            Order::C,
+        ),
         ("column", shared(base.subview(|view| view.slice_move(s![.., 2, 3]).into_dyn())), Order::C),
     ] {
         ndferry::dump(&path, &array).unwrap();
@@ -28,15 +46,26 @@ fn arrays_of_every_layout_round_trip_and_keep_their_order() {
         let back = file.array::<f32, IxDyn>().unwrap();
         assert_eq!(back, array, "{name}");
         assert_eq!(back.why_not_mapped(), None, "{name}");
-        assert_eq!(ndferry::load::<Array<f32, IxDyn>>(&path).unwrap(), *array, "{name} as a plain array");
+        assert_eq!(
+            ndferry::load::<Array<f32, IxDyn>>(&path).unwrap(),
+            *array,
+            "{name} as a plain array"
+        );
         ndferry::dump(&path, &array.to_owned()).unwrap();
-        assert_eq!(ndferry::load::<SharedArray<f32, IxDyn>>(&path).unwrap(), array, "{name} from a plain array");
+        assert_eq!(
+            ndferry::load::<SharedArray<f32, IxDyn>>(&path).unwrap(),
+            array,
+            "{name} from a plain array"
+        );
     }
     let row = Array::from_iter((0..6).map(f64::from));
     let broadcast = SharedArray::from(row).subview(|view| view.insert_axis(Axis(0)));
     ndferry::dump(&path, &(broadcast.clone(), broadcast.broadcast((3, 6)).unwrap())).unwrap();
     let (one, three): (Array2<f64>, Array2<f64>) = ndferry::load(&path).unwrap();
-    assert_eq!((one, three), (broadcast.to_owned(), broadcast.broadcast((3, 6)).unwrap().to_owned()));
+    assert_eq!(
+        (one, three),
+        (broadcast.to_owned(), broadcast.broadcast((3, 6)).unwrap().to_owned())
+    );
 }
 
 // B2
@@ -89,12 +118,18 @@ fn a_misaligned_array_is_copied_and_says_so() {
 fn a_slice_of_a_foreign_file_is_swapped_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.npy");
-    let all: AnyArray = SharedArray::from(Array2::from_shape_fn((50, 40), |(i, j)| (i * 40 + j) as i32)).into();
+    let all: AnyArray =
+        SharedArray::from(Array2::from_shape_fn((50, 40), |(i, j)| (i * 40 + j) as i32)).into();
     let foreign = ndferry::ByteOrder::NATIVE.opposite();
     for order in [Order::C, Order::F] {
-        ndferry::DumpOptions::new().byte_order(foreign).order(order).write_npy(&path, &all).unwrap();
+        ndferry::DumpOptions::new()
+            .byte_order(foreign)
+            .order(order)
+            .write_npy(&path, &all)
+            .unwrap();
         let file = ndferry::open(&path).unwrap();
-        let part = file.any("").unwrap().slice_axis(0, 10..13).unwrap().slice_axis(1, 39..40).unwrap();
+        let part =
+            file.any("").unwrap().slice_axis(0, 10..13).unwrap().slice_axis(1, 39..40).unwrap();
         let part = part.to_array::<i32, Ix2>().unwrap();
         assert_eq!(part.iter().copied().collect::<Vec<_>>(), [439, 479, 519]);
         assert_eq!(part.source().unwrap().byte_order(), Some(foreign));
@@ -107,7 +142,10 @@ fn a_bool_that_is_neither_true_nor_false_is_an_error() {
     let path = folder.path().join("a.raw");
     std::fs::write(&path, [0, 1, 2]).unwrap();
     let layout = |length: usize| ndferry::RawLayout::new(ndferry::DType::of::<bool>(), [length]);
-    assert_eq!(layout(2).open(&path).unwrap().array::<bool, Ix1>().unwrap().to_vec(), [false, true]);
+    assert_eq!(
+        layout(2).open(&path).unwrap().array::<bool, Ix1>().unwrap().to_vec(),
+        [false, true]
+    );
     let error = layout(3).open(&path).unwrap().array::<bool, Ix1>().unwrap_err().to_string();
     assert!(error.contains("neither 0 nor 1"), "{error}");
 }
@@ -127,7 +165,12 @@ fn a_bool_in_a_field_is_verified_wherever_it_stands() {
         let verified = raw.bytes(bytes).unwrap().verify();
         assert_eq!(verified.is_err(), wrong, "byte {at}");
         if let Err(error) = verified {
-            assert!(error.to_string().contains(&format!("a field of bool, and byte {at} of the file is 2")), "{error}");
+            assert!(
+                error
+                    .to_string()
+                    .contains(&format!("a field of bool, and byte {at} of the file is 2")),
+                "{error}"
+            );
         }
     }
 }

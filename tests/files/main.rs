@@ -40,7 +40,12 @@ fn every_fixture_reads_as_numpy_wrote_it() {
         let file = ndferry::open(fixture.path()).unwrap();
         let [info] = file.arrays() else { panic!("{}: one array", fixture.file) };
         assert_eq!(info.dtype().to_string(), fixture.dtype, "{}", fixture.file);
-        assert_eq!((info.shape(), info.order()), (&*fixture.shape, fixture.order), "{}", fixture.file);
+        assert_eq!(
+            (info.shape(), info.order()),
+            (&*fixture.shape, fixture.order),
+            "{}",
+            fixture.file
+        );
         let [major, minor] = fixture.npy_version;
         assert_eq!(file.version().unwrap(), format!("{major}.{minor}"), "{}", fixture.file);
         assert_eq!(bits(&file.any("").unwrap()), fixture.elements, "{}", fixture.file);
@@ -95,7 +100,8 @@ fn every_fixture_goes_through_both_formats_in_both_byte_orders_and_memory_orders
                 options.dump(&ferry, &any).unwrap();
                 options.write_npy(&npy, &any).unwrap();
                 for path in [&ferry, &npy] {
-                    let what = format!("{} as {byte_order} {order} {}", fixture.file, path.display());
+                    let what =
+                        format!("{} as {byte_order} {order} {}", fixture.file, path.display());
                     let file = ndferry::open(path).unwrap();
                     let info = &file.arrays()[0];
                     assert_eq!(info.dtype(), &any.dtype().with_byte_order(byte_order), "{what}");
@@ -113,7 +119,8 @@ fn every_fixture_goes_through_both_formats_in_both_byte_orders_and_memory_orders
 #[test]
 fn the_real_volume_reads_as_it_was_measured() {
     let expected: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(folder().join("nifti/anatomical.json")).unwrap()).unwrap();
+        serde_json::from_slice(&std::fs::read(folder().join("nifti/anatomical.json")).unwrap())
+            .unwrap();
     let layout = RawLayout::new(">i2".parse().unwrap(), [33, 41, 25]).order(Order::F).offset(352);
     let file = layout.open(folder().join("nifti/anatomical.nii")).unwrap();
     let volume: SharedArray<i16, Ix3> = file.array().unwrap();
@@ -144,7 +151,11 @@ fn conversion_keeps_a_value_and_may_replace_its_own_input() {
     assert_eq!(ndferry::open(&npy).unwrap().arrays()[0].shape(), [500]);
     let missing = ndferry::convert(&file, Some("c"), &npy, &DumpOptions::new()).unwrap_err();
     assert!(missing.to_string().ends_with("no array `c`: the file holds `a`"), "{missing}");
-    assert!(ndferry::convert(&file, None, folder.path().join("a.txt"), &DumpOptions::new()).unwrap_err().is_usage());
+    assert!(
+        ndferry::convert(&file, None, folder.path().join("a.txt"), &DumpOptions::new())
+            .unwrap_err()
+            .is_usage()
+    );
 }
 
 // F7
@@ -158,7 +169,9 @@ fn what_is_damaged_is_not_converted() {
     DumpOptions::new().write_npz(path("a.npz"), [("a", array())]).unwrap();
     let flags = SharedArray::from(vec![true; 1000]);
     DumpOptions::new().write_npy(path("a.npy"), &flags.to_any()).unwrap();
-    DumpOptions::new().write_safetensors(path("a.safetensors"), [("a", flags)], &Default::default()).unwrap();
+    DumpOptions::new()
+        .write_safetensors(path("a.safetensors"), [("a", flags)], &Default::default())
+        .unwrap();
     for name in ["a.ferry", "a.npz", "a.npy", "a.safetensors"] {
         let mut bytes = std::fs::read(path(name)).unwrap();
         let info = ndferry::open(path(name)).unwrap().arrays()[0].clone();
@@ -167,8 +180,12 @@ fn what_is_damaged_is_not_converted() {
         let file = ndferry::open(path(name)).unwrap();
         for out in ["out.ferry", "out.npy", "out.npz", "out.safetensors"] {
             for one in [None, Some(info.name())] {
-                let error = ndferry::convert(&file, one, path(out), &DumpOptions::new()).unwrap_err();
-                assert!(error.is_invalid() && error.path() == Some(&path(name)), "{name} to {out}: {error}");
+                let error =
+                    ndferry::convert(&file, one, path(out), &DumpOptions::new()).unwrap_err();
+                assert!(
+                    error.is_invalid() && error.path() == Some(&path(name)),
+                    "{name} to {out}: {error}"
+                );
                 assert!(!path(out).exists(), "{name} to {out}");
             }
         }

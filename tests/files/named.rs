@@ -7,7 +7,8 @@ use std::{
 
 use half::bf16;
 use ndferry::{
-    AnyArray, ArrayFile, ByteOrder, DType, DumpOptions, Field, OpenOptions, Order, SharedArray, WhyNotMapped,
+    AnyArray, ArrayFile, ByteOrder, DType, DumpOptions, Field, OpenOptions, Order, SharedArray,
+    WhyNotMapped,
     ndarray::{Array2, Ix2, IxDyn, array},
 };
 
@@ -40,7 +41,8 @@ struct Array {
 fn fixtures(format: &str) -> Vec<(PathBuf, Fixture)> {
     let folder = folder().join(format);
     let entries = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut descriptions: Vec<_> = entries.filter(|path| path.extension().is_some_and(|end| end == "json")).collect();
+    let mut descriptions: Vec<_> =
+        entries.filter(|path| path.extension().is_some_and(|end| end == "json")).collect();
     descriptions.sort();
     assert!(descriptions.len() > 2, "the fixtures are there");
     let read = |path: &PathBuf| {
@@ -66,7 +68,8 @@ pub fn content(file: &ArrayFile) -> ndferry::Result<Content> {
 }
 
 fn described(fixture: &Fixture) -> Content {
-    let described = |array: &Array| (array.name.clone(), (array.shape.clone(), array.elements.clone()));
+    let described =
+        |array: &Array| (array.name.clone(), (array.shape.clone(), array.elements.clone()));
     fixture.arrays.iter().map(described).collect()
 }
 
@@ -103,7 +106,12 @@ fn every_array_goes_through_a_container_and_back_with_its_bits_kept() {
             let options = DumpOptions::new();
             ndferry::convert(&ndferry::open(&path).unwrap(), None, &ferry, &options).unwrap();
             ndferry::convert(&ndferry::open(&ferry).unwrap(), None, &back, &options).unwrap();
-            assert_eq!(content(&ndferry::open(&back).unwrap()).unwrap(), described(&fixture), "{}", fixture.file);
+            assert_eq!(
+                content(&ndferry::open(&back).unwrap()).unwrap(),
+                described(&fixture),
+                "{}",
+                fixture.file
+            );
             // Straight on, onto itself, metadata and all.
             ndferry::convert(&ndferry::open(&path).unwrap(), None, &back, &options).unwrap();
             ndferry::convert(&ndferry::open(&back).unwrap(), None, &back, &options).unwrap();
@@ -168,23 +176,33 @@ fn a_name_is_for_one_array_and_one_array_may_do_without() {
 
     let folder = tempfile::tempdir().unwrap();
     for format in FORMATS {
-        let (ferry, path) = (folder.path().join("a.ferry"), folder.path().join(format!("a.{format}")));
+        let (ferry, path) =
+            (folder.path().join("a.ferry"), folder.path().join(format!("a.{format}")));
         ndferry::dump(&ferry, &array![[1.0f32]]).unwrap();
-        ndferry::convert(&ndferry::open(&ferry).unwrap(), None, &path, &DumpOptions::new()).unwrap();
-        assert_eq!(ndferry::open(&path).unwrap().array_named::<f32, Ix2>("arr_0").unwrap()[(0, 0)], 1.0);
+        ndferry::convert(&ndferry::open(&ferry).unwrap(), None, &path, &DumpOptions::new())
+            .unwrap();
+        assert_eq!(
+            ndferry::open(&path).unwrap().array_named::<f32, Ix2>("arr_0").unwrap()[(0, 0)],
+            1.0
+        );
 
         let old = std::fs::read(&path).unwrap();
-        ndferry::dump(&ferry, &Twice { a: [("b", array![[1.0]])].into(), other: array![[2.0]] }).unwrap();
-        let error = ndferry::convert(&ndferry::open(&ferry).unwrap(), None, &path, &DumpOptions::new()).unwrap_err();
+        ndferry::dump(&ferry, &Twice { a: [("b", array![[1.0]])].into(), other: array![[2.0]] })
+            .unwrap();
+        let error =
+            ndferry::convert(&ndferry::open(&ferry).unwrap(), None, &path, &DumpOptions::new())
+                .unwrap_err();
         assert!(error.to_string().contains("two arrays are called `a.b`"), "{error}");
         assert_eq!(std::fs::read(&path).unwrap(), old);
 
         // In a container a key's own dots are escaped.
         ndferry::dump(&ferry, &BTreeMap::from([("a.b", array![[3.0f32]])])).unwrap();
         assert_eq!(ndferry::open(&ferry).unwrap().arrays()[0].name(), r"a\.b");
-        ndferry::convert(&ndferry::open(&ferry).unwrap(), None, &path, &DumpOptions::new()).unwrap();
+        ndferry::convert(&ndferry::open(&ferry).unwrap(), None, &path, &DumpOptions::new())
+            .unwrap();
         assert_eq!(ndferry::open(&path).unwrap().arrays()[0].name(), "a.b");
-        ndferry::convert(&ndferry::open(&path).unwrap(), None, &ferry, &DumpOptions::new()).unwrap();
+        ndferry::convert(&ndferry::open(&path).unwrap(), None, &ferry, &DumpOptions::new())
+            .unwrap();
         assert_eq!(ndferry::open(&ferry).unwrap().arrays()[0].name(), r"a\.b");
     }
 }
@@ -206,13 +224,26 @@ fn npz_takes_every_dtype_of_numpy_and_safetensors_says_which_it_has_not() {
             let [plain, member] = [path("plain.npy"), path("member.npy")];
             options.write_npy(&plain, &array).unwrap();
             DumpOptions::new().write_npy(&member, &file.any("a").unwrap()).unwrap();
-            assert_eq!(std::fs::read(member).unwrap(), std::fs::read(plain).unwrap(), "{}", fixture.file);
+            assert_eq!(
+                std::fs::read(member).unwrap(),
+                std::fs::read(plain).unwrap(),
+                "{}",
+                fixture.file
+            );
         }
         if array.dtype().scalar().is_none() {
-            let error = DumpOptions::new().write_safetensors(&safetensors, [("a", &array)], &BTreeMap::new());
+            let error = DumpOptions::new().write_safetensors(
+                &safetensors,
+                [("a", &array)],
+                &BTreeMap::new(),
+            );
             let error = error.unwrap_err();
             let reason = "array `a`: .safetensors has no type for `";
-            assert!(error.is_usage() && error.to_string().contains(reason), "{}: {error}", fixture.file);
+            assert!(
+                error.is_usage() && error.to_string().contains(reason),
+                "{}: {error}",
+                fixture.file
+            );
             assert!(error.to_string().len() < 300 && !safetensors.exists(), "{error}");
         }
     }
@@ -234,7 +265,10 @@ fn bf16_goes_into_no_file_of_numpys_not_even_in_a_field() {
         options.write_npy(path("a.npy"), &SharedArray::from(vec![bf16::ONE]).into()).unwrap_err(),
         ndferry::create::<bf16, _>(path("a.npy"), 3).map(drop).unwrap_err(),
     ] {
-        assert!(error.is_usage() && error.to_string().contains("NumPy has no type for `"), "{error}");
+        assert!(
+            error.is_usage() && error.to_string().contains("NumPy has no type for `"),
+            "{error}"
+        );
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     options.dump(path("a.ferry"), &records).unwrap();
@@ -249,7 +283,10 @@ fn what_is_for_containers_is_refused_elsewhere() {
     let array = any(array![[1.0f32]]);
     for (options, reason) in [
         (DumpOptions::new().compress_array("a", None), "file is never compressed"),
-        (DumpOptions::new().alignment(4096), "file is never compressed when it is written, and aligned to 64"),
+        (
+            DumpOptions::new().alignment(4096),
+            "file is never compressed when it is written, and aligned to 64",
+        ),
         (DumpOptions::new().threshold(1), "there is no threshold"),
         (DumpOptions::new().checksums(false), "has a checksum of every array"),
     ] {
@@ -264,7 +301,8 @@ fn what_is_for_containers_is_refused_elsewhere() {
             let error = written.unwrap_err();
             assert!(error.is_usage() && error.path() == Some(&path), "{error}");
             assert!(
-                error.to_string().contains(&format!("a .{format} file")) && error.to_string().contains(reason),
+                error.to_string().contains(&format!("a .{format} file"))
+                    && error.to_string().contains(reason),
                 "{error}"
             );
             assert!(!path.exists());
@@ -296,7 +334,10 @@ fn arrays_are_verified_when_they_are_asked_for_where_the_format_has_a_checksum()
 
     let error = verified(&folder().join("safetensors/numpy.safetensors"));
     let error = error.any_of(&error.arrays()[0]).unwrap_err();
-    assert!(error.is_usage() && error.to_string().contains("the file has no checksum of it"), "{error}");
+    assert!(
+        error.is_usage() && error.to_string().contains("the file has no checksum of it"),
+        "{error}"
+    );
 }
 
 // B2
@@ -305,7 +346,8 @@ fn what_lies_native_and_aligned_is_a_map() {
     for format in FORMATS {
         for (path, fixture) in fixtures(format) {
             let file = ndferry::open(&path).unwrap();
-            for info in file.arrays().iter().filter(|info| info.dtype().to_string().ends_with("f8")) {
+            for info in file.arrays().iter().filter(|info| info.dtype().to_string().ends_with("f8"))
+            {
                 let array = file.array_named::<f64, IxDyn>(info.name()).unwrap();
                 let expected = match info {
                     _ if !info.dtype().is_native() => Some(WhyNotMapped::ForeignByteOrder),
@@ -334,7 +376,8 @@ fn no_file_however_scrambled_makes_a_reader_panic() {
     };
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("a");
-    let files = ["npz/streamed_deflated.npz", "npz/positional.npz", "safetensors/numpy.safetensors"];
+    let files =
+        ["npz/streamed_deflated.npz", "npz/positional.npz", "safetensors/numpy.safetensors"];
     for whole in files.map(|file| std::fs::read(folder().join(file)).unwrap()) {
         let mut refused = 0;
         for _ in 0..1000 {

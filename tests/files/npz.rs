@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, path::Path};
 
 use ndferry::{
-    AnyArray, ArrayFile, ArrayInfo, ByteOrder, DumpOptions, OpenOptions, Order, SharedArray, WhyNotMapped,
+    AnyArray, ArrayFile, ArrayInfo, ByteOrder, DumpOptions, OpenOptions, Order, SharedArray,
+    WhyNotMapped,
     ndarray::{Array2, Ix1, Ix2, ShapeBuilder},
 };
 
@@ -22,7 +23,11 @@ fn open(path: &Path, bytes: &[u8]) -> ndferry::Result<ArrayFile> {
 fn sample() -> Vec<(&'static str, AnyArray)> {
     vec![
         ("bytes", SharedArray::from(vec![1u8, 2, 3]).into()),
-        ("matrix", SharedArray::from(Array2::from_shape_fn((4, 3).f(), |(i, j)| (10 * i + j) as f64)).into()),
+        (
+            "matrix",
+            SharedArray::from(Array2::from_shape_fn((4, 3).f(), |(i, j)| (10 * i + j) as f64))
+                .into(),
+        ),
         ("flags", SharedArray::from(vec![true, false, true]).into()),
         ("größe", SharedArray::from(vec![num_complex::Complex::new(1.5f64, -0.0)]).into()),
         ("nothing", SharedArray::from(Array2::<i32>::zeros((0, 4))).into()),
@@ -51,7 +56,11 @@ fn what_is_written_is_mapped_aligned_and_as_it_was() {
             let matrix = file.array_named::<f64, Ix2>("matrix").unwrap();
             assert_eq!(matrix.why_not_mapped().is_none(), byte_order == ByteOrder::NATIVE);
             options.write_npz(&again, sample()).unwrap();
-            assert_eq!(std::fs::read(&path).unwrap(), std::fs::read(&again).unwrap(), "equal content, equal bytes");
+            assert_eq!(
+                std::fs::read(&path).unwrap(),
+                std::fs::read(&again).unwrap(),
+                "equal content, equal bytes"
+            );
         }
     }
 }
@@ -66,7 +75,10 @@ fn what_the_format_cannot_hold_is_refused_and_an_old_file_stays() {
     let bf16 = SharedArray::from(vec![half::bf16::ONE]).to_any();
     let options = DumpOptions::new();
     for (written, reason) in [
-        (options.write_npz(&path, [("a", bytes()), ("b", bf16)]), "array `b`: NumPy has no type for `"),
+        (
+            options.write_npz(&path, [("a", bytes()), ("b", bf16)]),
+            "array `b`: NumPy has no type for `",
+        ),
         (options.write_npz(&path, [("a", bytes()), ("a", bytes())]), "two arrays are called `a`"),
         (options.write_npz(&path, [("a\0b", bytes())]), "it has a zero"),
         (options.write_npz(&path, [("a".repeat(65_532), bytes())]), "more than 65531 bytes"),
@@ -87,7 +99,11 @@ fn what_other_zip_writers_do_is_read() {
     let path = folder.path().join("a.npz");
     let check = |title: &str, bytes: &[u8], names: &[&str]| {
         let file = open(&path, bytes).unwrap_or_else(|error| panic!("{title}: {error}"));
-        assert_eq!(file.arrays().iter().map(|info| info.name()).collect::<Vec<_>>(), names, "{title}");
+        assert_eq!(
+            file.arrays().iter().map(|info| info.name()).collect::<Vec<_>>(),
+            names,
+            "{title}"
+        );
         file.verify().unwrap();
         for name in names {
             assert_eq!(file.array_named::<u8, Ix1>(name).unwrap().to_vec(), [1, 2, 3], "{title}");
@@ -100,7 +116,9 @@ fn what_other_zip_writers_do_is_read() {
     let timed = Member { extra: b"UT\x05\x00\x01\0\0\0\0\0\0\0".to_vec(), ..member("a.npy") };
     check("extra field of its own", &zip(&[timed]), &["a"]);
     let (file, directory) = parts(&[member("a.npy")]);
-    let commented = [file.clone(), directory.clone(), end(1, directory.len(), file.len(), b"a comment")].concat();
+    let commented =
+        [file.clone(), directory.clone(), end(1, directory.len(), file.len(), b"a comment")]
+            .concat();
     check("comment", &commented, &["a"]);
     // What lies behind a member whose writer could not go back: four forms of it.
     for deflated in [false, true] {
@@ -110,7 +128,11 @@ fn what_other_zip_writers_do_is_read() {
         let long = [&short[..8], &[0; 4], &short[8..], &[0; 4]].concat();
         let marked = |numbers: &[u8]| [b"PK\x07\x08", numbers].concat();
         for behind in [marked(&short), marked(&long), short, long] {
-            check("descriptor", &zip(&[Member { flags: 8, behind, ..whole() }, member("b.npy")]), &["a", "b"]);
+            check(
+                "descriptor",
+                &zip(&[Member { flags: 8, behind, ..whole() }, member("b.npy")]),
+                &["a", "b"],
+            );
         }
     }
 }
@@ -135,7 +157,11 @@ fn a_zip_file_that_says_two_things_or_too_much_is_refused() {
     for (title, bytes, reason) in [
         ("no end", [file.clone(), directory.clone()].concat(), "no end of its directory"),
         ("appended to", [plain(), vec![0]].concat(), "no end of its directory"),
-        ("two files, one after the other", [plain(), plain()].concat(), "bytes were put before it, or between"),
+        (
+            "two files, one after the other",
+            [plain(), plain()].concat(),
+            "bytes were put before it, or between",
+        ),
         (
             "a second directory behind the first",
             [&*file, &*directory, &*directory, &end(1, length, at + length, b"")].concat(),
@@ -160,7 +186,11 @@ fn a_zip_file_that_says_two_things_or_too_much_is_refused() {
             },
             "belong to no member",
         ),
-        ("bytes between members", zip(&[Member { behind: vec![0; 7], ..member("a.npy") }]), "followed by 7 bytes"),
+        (
+            "bytes between members",
+            zip(&[Member { behind: vec![0; 7], ..member("a.npy") }]),
+            "followed by 7 bytes",
+        ),
         (
             "a descriptor that says something else",
             zip(&[Member { flags: 8, behind: vec![0; 12], ..member("a.npy") }]),
@@ -171,7 +201,11 @@ fn a_zip_file_that_says_two_things_or_too_much_is_refused() {
             [&*file, &*directory, &end(2, length, at, b"")].concat(),
             "entry 1 of the directory: needs",
         ),
-        ("too low a count", [&*file, &*directory, &end(0, length, at, b"")].concat(), "bytes come after them"),
+        (
+            "too low a count",
+            [&*file, &*directory, &end(0, length, at, b"")].concat(),
+            "bytes come after them",
+        ),
         (
             "a directory elsewhere",
             [&*file, &*directory, &end(1, length, at - 1, b"")].concat(),
@@ -182,28 +216,60 @@ fn a_zip_file_that_says_two_things_or_too_much_is_refused() {
             [&*file, &*directory, &end(1, length, usize::MAX, b"")].concat(),
             "the directory is said",
         ),
-        ("an offset beyond", changed(entry, 42, &1_000_000_u32.to_le_bytes()), "belong to no member"),
-        ("an offset elsewhere that is nowhere", changed(entry, 42, &far), "an extra field that is not there"),
-        ("a size elsewhere that is nowhere", changed(entry, 24, &far), "an extra field that is not there"),
+        (
+            "an offset beyond",
+            changed(entry, 42, &1_000_000_u32.to_le_bytes()),
+            "belong to no member",
+        ),
+        (
+            "an offset elsewhere that is nowhere",
+            changed(entry, 42, &far),
+            "an extra field that is not there",
+        ),
+        (
+            "a size elsewhere that is nowhere",
+            changed(entry, 24, &far),
+            "an extra field that is not there",
+        ),
         ("one size of two", changed(entry, 20, &[9]), "not compressed, but has"),
         ("a name in the member alone", changed(local, 30, b"b"), "not what the directory says"),
         ("a method in the member alone", changed(local, 8, &[8]), "not what the directory says"),
-        ("a checksum in the member alone", changed(local, 14, &[0; 4]), "not what the directory says"),
+        (
+            "a checksum in the member alone",
+            changed(local, 14, &[0; 4]),
+            "not what the directory says",
+        ),
         ("an encrypted member", zip(&[Member { flags: 1, ..member("a.npy") }]), "encrypted"),
-        ("an unknown method", zip(&[Member { method: 12, ..member("a.npy") }]), "by method 12; known are"),
+        (
+            "an unknown method",
+            zip(&[Member { method: 12, ..member("a.npy") }]),
+            "by method 12; known are",
+        ),
         ("a name twice", zip(&[member("a.npy"), member("a.npy")]), "two arrays are called `a`"),
-        ("a name with and without suffix", zip(&[member("a.npy"), member("a")]), "two arrays are called `a`"),
+        (
+            "a name with and without suffix",
+            zip(&[member("a.npy"), member("a")]),
+            "two arrays are called `a`",
+        ),
         (
             "a name that is no UTF-8",
             zip(&[Member { name: b"\xff.npy".into(), flags: 1 << 11, ..member("a") }]),
             "UTF-8",
         ),
-        ("a name of another code page", zip(&[Member { name: "ö.npy".into(), ..member("a") }]), "UTF-8"),
+        (
+            "a name of another code page",
+            zip(&[Member { name: "ö.npy".into(), ..member("a") }]),
+            "UTF-8",
+        ),
         ("a name with a zero", zip(&[member("a.npy\0.txt")]), "has no zeros"),
         ("no name", zip(&[member("")]), "has the name ``"),
         (
             "more bytes than the array",
-            zip(&[Member { content: [forge::bytes(&[1]), vec![0]].concat(), size: 130, ..member("a") }]),
+            zip(&[Member {
+                content: [forge::bytes(&[1]), vec![0]].concat(),
+                size: 130,
+                ..member("a")
+            }]),
             "its header has 128",
         ),
         (
@@ -247,7 +313,9 @@ fn a_zip_file_that_says_two_things_or_too_much_is_refused() {
 /// The long end of a directory, which lies before the short one.
 fn long_end(counts: [u64; 2], size: usize, offset: usize) -> Vec<u8> {
     let numbers = [counts[0], counts[1], size as u64, offset as u64].map(u64::to_le_bytes).concat();
-    let record = [b"PK\x06\x06".as_slice(), &44_u64.to_le_bytes(), b"\x2d\0\x2d\0", &[0; 8], &numbers].concat();
+    let record =
+        [b"PK\x06\x06".as_slice(), &44_u64.to_le_bytes(), b"\x2d\0\x2d\0", &[0; 8], &numbers]
+            .concat();
     let at = ((offset + size) as u64).to_le_bytes();
     [&*record, b"PK\x06\x07", &[0; 4], &at, &[1, 0, 0, 0]].concat()
 }
@@ -273,15 +341,43 @@ fn a_long_end_is_believed_where_it_agrees_with_the_short_one() {
     };
     for (title, bytes, reason) in [
         ("no long end", zip(&[], &elsewhere), "bytes were put before it, or between"),
-        ("another count", zip(&long, &end(2, length, at, b"")), "the short one and the long one, differ"),
-        ("another place", zip(&long, &end(1, length, at - 1, b"")), "the short one and the long one, differ"),
+        (
+            "another count",
+            zip(&long, &end(2, length, at, b"")),
+            "the short one and the long one, differ",
+        ),
+        (
+            "another place",
+            zip(&long, &end(1, length, at - 1, b"")),
+            "the short one and the long one, differ",
+        ),
         ("two counts", zip(&long_end([1, 2], length, at), &elsewhere), "one of several parts"),
-        ("too high a count", zip(&long_end([u64::MAX; 2], length, at), &elsewhere), "entry 1 of the directory: needs"),
-        ("a size beyond", zip(&changed(47, 0xFF), &elsewhere), "bytes were put before it, or between"),
-        ("an offset beyond", zip(&changed(55, 0xFF), &elsewhere), "bytes were put before it, or between"),
+        (
+            "too high a count",
+            zip(&long_end([u64::MAX; 2], length, at), &elsewhere),
+            "entry 1 of the directory: needs",
+        ),
+        (
+            "a size beyond",
+            zip(&changed(47, 0xFF), &elsewhere),
+            "bytes were put before it, or between",
+        ),
+        (
+            "an offset beyond",
+            zip(&changed(55, 0xFF), &elsewhere),
+            "bytes were put before it, or between",
+        ),
         ("a length of its own", zip(&changed(4, 45), &elsewhere), "does not end before byte"),
-        ("a locator that points elsewhere", zip(&changed(64, 0), &elsewhere), "does not end before byte"),
-        ("a locator that points beyond", zip(&changed(71, 0xFF), &elsewhere), "does not end before byte"),
+        (
+            "a locator that points elsewhere",
+            zip(&changed(64, 0), &elsewhere),
+            "does not end before byte",
+        ),
+        (
+            "a locator that points beyond",
+            zip(&changed(71, 0xFF), &elsewhere),
+            "does not end before byte",
+        ),
         ("another disk", zip(&changed(16, 1), &elsewhere), "one of several parts"),
     ] {
         let error = open(&path, &bytes).map(|file| panic!("{title}: {file:?}")).unwrap_err();
@@ -303,7 +399,10 @@ fn a_bomb_is_refused_before_memory_is_taken_for_it() {
     let array = limited(1 << 20).array::<u8, Ix1>().unwrap();
     assert_eq!((array.len(), array.why_not_mapped()), (1 << 20, Some(WhyNotMapped::Compressed)));
     let error = limited((1 << 20) - 1).array::<u8, Ix1>().unwrap_err();
-    assert!(error.is_usage() && error.to_string().contains("beyond the limit of 1048575"), "{error}");
+    assert!(
+        error.is_usage() && error.to_string().contains("beyond the limit of 1048575"),
+        "{error}"
+    );
     assert!(limited(0).verify().is_ok(), "verifying keeps nothing");
     // Those of a value count together.
     let pair = [zeros(), Member { name: b"b.npy".into(), ..zeros() }];
@@ -312,12 +411,19 @@ fn a_bomb_is_refused_before_memory_is_taken_for_it() {
     let value = |bytes: u64| limited(bytes).value::<BTreeMap<String, AnyArray>>();
     assert_eq!(value(2 << 20).unwrap().len(), 2);
     let error = value((2 << 20) - 1).unwrap_err();
-    assert!(error.is_usage() && error.to_string().contains("compressed arrays of the value: 2097152 bytes"), "{error}");
+    assert!(
+        error.is_usage()
+            && error.to_string().contains("compressed arrays of the value: 2097152 bytes"),
+        "{error}"
+    );
 
     // One that says more than deflate can make of so few bytes.
     let huge = Member { size: 2_000_000_000, ..zeros() };
     let error = open(&path, &zip(&[huge])).unwrap_err();
-    assert!(error.is_invalid() && error.to_string().contains("more than deflate can make"), "{error}");
+    assert!(
+        error.is_invalid() && error.to_string().contains("more than deflate can make"),
+        "{error}"
+    );
 
     // Ones whose bytes are more, or fewer, than they say: neither is believed.
     let large = forge::bytes(&vec![0; 1 << 20]);
@@ -334,11 +440,16 @@ fn a_bomb_is_refused_before_memory_is_taken_for_it() {
     }
 
     // A header of a gigabyte, which is inflated when the file is opened.
-    let header = [b"\x93NUMPY\x02\x00".as_slice(), &(1_u32 << 30).to_le_bytes(), &vec![b' '; 1 << 21]].concat();
+    let header =
+        [b"\x93NUMPY\x02\x00".as_slice(), &(1_u32 << 30).to_le_bytes(), &vec![b' '; 1 << 21]]
+            .concat();
     let long = Member { content: header, size: 1 << 30, ..zeros() }.deflated();
     let file = open(&path, &zip(&[Member { size: 2_000_000, ..long }])).unwrap();
     let reason = file.unreadable()[0].reason();
-    assert!(reason.contains("npy header is said to have 1073741836 bytes; 1048576 are"), "{reason}");
+    assert!(
+        reason.contains("npy header is said to have 1073741836 bytes; 1048576 are"),
+        "{reason}"
+    );
 }
 
 // F8
@@ -349,19 +460,31 @@ fn a_member_that_is_no_array_does_not_keep_others_from_being_read() {
     let objects = forge::npy_of("'|O'", "(1,)", b"pickled");
     for (title, other, reason) in [
         ("Python objects", Member::stored("other.npy", objects.clone()), "Python objects"),
-        ("Python objects, deflated", Member::stored("other.npy", objects).deflated(), "Python objects"),
+        (
+            "Python objects, deflated",
+            Member::stored("other.npy", objects).deflated(),
+            "Python objects",
+        ),
         ("a text", Member::stored("other", b"readme".into()), "npy header needs"),
         ("a longer text", Member::stored("other", vec![b'x'; 99]), "as a .npy file"),
-        ("a long text, deflated", Member::stored("other", vec![b'x'; 9999]).deflated(), "as a .npy file"),
+        (
+            "a long text, deflated",
+            Member::stored("other", vec![b'x'; 9999]).deflated(),
+            "as a .npy file",
+        ),
     ] {
         let folders = [Member::stored("sub/", Vec::new()), Member::new("sub/b.npy", &[4])];
-        let members: Vec<_> = [Member::new("a.npy", &[1, 2, 3]), other].into_iter().chain(folders).collect();
+        let members: Vec<_> =
+            [Member::new("a.npy", &[1, 2, 3]), other].into_iter().chain(folders).collect();
         let file = open(&path, &zip(&members)).unwrap();
         let names = file.arrays().iter().map(ArrayInfo::name).collect::<Vec<_>>();
         assert_eq!(names, ["a", "sub/b"], "{title}");
         assert_eq!(file.array_named::<u8, Ix1>("a").unwrap().to_vec(), [1, 2, 3], "{title}");
         let [unreadable] = file.unreadable() else { panic!("{title}") };
-        assert_eq!((unreadable.name(), unreadable.stored_nbytes()), ("other", members[1].content.len() as u64));
+        assert_eq!(
+            (unreadable.name(), unreadable.stored_nbytes()),
+            ("other", members[1].content.len() as u64)
+        );
         assert!(unreadable.reason().contains(reason), "{title}: {}", unreadable.reason());
         // What would take it with the rest is refused, and says why.
         let out = folder.path().join("out.npz");
@@ -373,7 +496,8 @@ fn a_member_that_is_no_array_does_not_keep_others_from_being_read() {
         ] {
             assert!(error.is_usage() && error.path() == Some(&path), "{title}: {error}");
             assert!(
-                error.message().contains("`other` cannot be read: ") && error.message().contains(reason),
+                error.message().contains("`other` cannot be read: ")
+                    && error.message().contains(reason),
                 "{title}: {error}"
             );
         }
@@ -382,7 +506,10 @@ fn a_member_that_is_no_array_does_not_keep_others_from_being_read() {
         let mut bytes = std::fs::read(&path).unwrap();
         bytes[unreadable.offset() as usize + 2] ^= 8;
         let damaged = open(&path, &bytes).unwrap().verify().unwrap_err();
-        assert!(damaged.is_invalid() && damaged.message().contains("`other`: "), "{title}: {damaged}");
+        assert!(
+            damaged.is_invalid() && damaged.message().contains("`other`: "),
+            "{title}: {damaged}"
+        );
     }
 }
 
@@ -413,7 +540,9 @@ fn a_flipped_bit_is_an_error_or_changes_nothing() {
         member.behind = [b"PK\x07\x08", &*numbers.map(u32::to_le_bytes).concat()].concat();
         member.flags = 8;
     }
-    DumpOptions::new().write_npz(&path, [("ö", SharedArray::from(vec![1.5f64, 2.5]).to_any())]).unwrap();
+    DumpOptions::new()
+        .write_npz(&path, [("ö", SharedArray::from(vec![1.5f64, 2.5]).to_any())])
+        .unwrap();
     for whole in [std::fs::read(&path).unwrap(), zip(&members()), zip(&streamed)] {
         let (refused, same) = flip(&path, &whole, whole.len(), content);
         assert!(refused > 4 * same, "{refused} refused, {same} without effect");

@@ -26,7 +26,11 @@ fn open(path: &Path, bytes: &[u8]) -> ndferry::Result<ndferry::ArrayFile> {
 fn sample() -> Vec<(&'static str, AnyArray)> {
     vec![
         ("bytes", SharedArray::from(vec![1u8, 2, 3]).into()),
-        ("matrix", SharedArray::from(Array2::from_shape_fn((4, 3).f(), |(i, j)| (10 * i + j) as f64)).into()),
+        (
+            "matrix",
+            SharedArray::from(Array2::from_shape_fn((4, 3).f(), |(i, j)| (10 * i + j) as f64))
+                .into(),
+        ),
         ("flags", SharedArray::from(vec![true, false, true, true, false]).into()),
         ("half", SharedArray::from(vec![half::bf16::from_f32(1.5); 3]).into()),
         ("nothing", SharedArray::from(Array2::<i32>::zeros((0, 4))).into()),
@@ -43,7 +47,11 @@ fn what_is_written_is_little_endian_in_c_order_and_aligned() {
     let file = ndferry::open(&path).unwrap();
     assert_eq!(file.metadata(), &metadata);
     let names: Vec<_> = file.arrays().iter().map(|info| info.name()).collect();
-    assert_eq!(names, ["matrix", "nothing", "half", "bytes", "flags"], "larger elements first, else as given");
+    assert_eq!(
+        names,
+        ["matrix", "nothing", "half", "bytes", "flags"],
+        "larger elements first, else as given"
+    );
     assert_eq!(file.arrays()[0].offset() % 64, 0);
     for info in file.arrays() {
         assert_eq!(info.order(), Order::C);
@@ -58,7 +66,11 @@ fn what_is_written_is_little_endian_in_c_order_and_aligned() {
 
     let again = folder.path().join("b.safetensors");
     DumpOptions::new().write_safetensors(&again, sample(), &metadata).unwrap();
-    assert_eq!(std::fs::read(&path).unwrap(), std::fs::read(&again).unwrap(), "equal content, equal bytes");
+    assert_eq!(
+        std::fs::read(&path).unwrap(),
+        std::fs::read(&again).unwrap(),
+        "equal content, equal bytes"
+    );
 }
 
 // F4 F8
@@ -73,9 +85,15 @@ fn what_the_format_cannot_hold_is_refused_and_an_old_file_stays() {
     let new = DumpOptions::new;
     for (written, reason) in [
         (new().write_safetensors(&path, [("z", complex)], &none), "no type for `"),
-        (new().write_safetensors(&path, [("a", bytes()), ("a", bytes())], &none), "two arrays are called `a`"),
+        (
+            new().write_safetensors(&path, [("a", bytes()), ("a", bytes())], &none),
+            "two arrays are called `a`",
+        ),
         (new().write_safetensors(&path, [("__metadata__", bytes())], &none), "`__metadata__`"),
-        (new().byte_order(ByteOrder::Big).write_safetensors(&path, [("a", bytes())], &none), "little-endian"),
+        (
+            new().byte_order(ByteOrder::Big).write_safetensors(&path, [("a", bytes())], &none),
+            "little-endian",
+        ),
         (new().order(Order::F).write_safetensors(&path, [("a", bytes())], &none), "C order"),
         (new().dump(&path, &vec![1.0]), "write_safetensors"),
     ] {
@@ -95,18 +113,30 @@ fn a_header_that_breaks_a_rule_is_refused_with_the_rule() {
         format!(r#""{name}":{{"dtype":"U8","shape":{shape},"data_offsets":[{from},{to}]}}"#)
     };
     let (a, b) = (u8s("a", "[4]", 0, 4), u8s("b", "[4]", 4, 8));
-    assert_eq!(open(&path, &file(&format!("{{{b},{a}}}   "), 8)).unwrap().arrays().len(), 2, "in any order");
+    assert_eq!(
+        open(&path, &file(&format!("{{{b},{a}}}   "), 8)).unwrap().arrays().len(),
+        2,
+        "in any order"
+    );
     assert!(open(&path, &file("{}", 0)).unwrap().arrays().is_empty());
 
     for (header, data, reason) in [
-        (format!("{{{a},{}}}", u8s("b", "[4]", 3, 7)), 7, "array `b`: begins at byte 3 of the data and overlaps"),
+        (
+            format!("{{{a},{}}}", u8s("b", "[4]", 3, 7)),
+            7,
+            "array `b`: begins at byte 3 of the data and overlaps",
+        ),
         (format!("{{{a},{}}}", u8s("b", "[4]", 0, 4)), 8, "overlaps what precedes it"),
         (format!("{{{a},{}}}", u8s("b", "[4]", 5, 9)), 9, "leaves a hole before it"),
         (format!("{{{}}}", u8s("a", "[4]", 1, 5)), 5, "leaves a hole before it"),
         (format!("{{{a}}}"), 5, "the arrays end at byte 4 of the data, which has 5 bytes"),
         (format!("{{{a}}}"), 3, "the file holds 3 there"),
         ("{}".into(), 1, "the arrays end at byte 0"),
-        (format!("{{{}}}", u8s("a", "[5]", 0, 4)), 5, "lies from byte 0 to 4 of the data, its shape and dtype make 5"),
+        (
+            format!("{{{}}}", u8s("a", "[5]", 0, 4)),
+            5,
+            "lies from byte 0 to 4 of the data, its shape and dtype make 5",
+        ),
         (format!("{{{}}}", u8s("a", "[4]", 4, 0)), 4, "leaves a hole"),
         (format!("{{{}}}", u8s("a", "[0]", 0, u64::MAX)), 0, "its shape and dtype make 0"),
         (format!("{{{}}}", u8s("a", "[4294967296,4294967296]", 0, 0)), 0, "array `a`"),
@@ -115,15 +145,39 @@ fn a_header_that_breaks_a_rule_is_refused_with_the_rule() {
         (format!("{{{}}}", u8s("a", "[-1]", 0, 0)), 0, "header"),
         (format!("{{{}}}", u8s("a", "[1.0]", 0, 1)), 1, "header"),
         (format!("{{{a},{}}}", u8s("a", "[4]", 4, 8)), 8, "key `a` stands twice"),
-        (format!(r#"{{"__metadata__":{{}},{a},"__metadata__":{{}}}}"#), 4, "key `__metadata__` stands twice"),
+        (
+            format!(r#"{{"__metadata__":{{}},{a},"__metadata__":{{}}}}"#),
+            4,
+            "key `__metadata__` stands twice",
+        ),
         (format!(r#"{{"__metadata__":{{"k":"1","k":"2"}},{a}}}"#), 4, "key `k` stands twice"),
         (format!(r#"{{"__metadata__":{{"k":1}},{a}}}"#), 4, "expected a string"),
-        (r#"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"more":1}}"#.into(), 1, "unknown field `more`"),
-        (r#"{"a":{"dtype":"U8","dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#.into(), 1, "duplicate field"),
+        (
+            r#"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"more":1}}"#.into(),
+            1,
+            "unknown field `more`",
+        ),
+        (
+            r#"{"a":{"dtype":"U8","dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#.into(),
+            1,
+            "duplicate field",
+        ),
         (r#"{"a":{"dtype":"U8","shape":[1]}}"#.into(), 1, "missing field `data_offsets`"),
-        (r#"{"a":{"dtype":"F9_E4M3","shape":[1],"data_offsets":[0,1]}}"#.into(), 1, "of dtype `F9_E4M3`; those that"),
-        (r#"{"a":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,2]}}"#.into(), 1, "which has 1 bytes"),
-        (r#"{"a":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[1,2]}}"#.into(), 2, "leaves a hole before it"),
+        (
+            r#"{"a":{"dtype":"F9_E4M3","shape":[1],"data_offsets":[0,1]}}"#.into(),
+            1,
+            "of dtype `F9_E4M3`; those that",
+        ),
+        (
+            r#"{"a":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,2]}}"#.into(),
+            1,
+            "which has 1 bytes",
+        ),
+        (
+            r#"{"a":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[1,2]}}"#.into(),
+            2,
+            "leaves a hole before it",
+        ),
         (r#"{"a":{"dtype":"f32","shape":[1],"data_offsets":[0,4]}}"#.into(), 4, "of dtype `f32`"),
         (format!("{{{a}}} x"), 4, "trailing characters"),
         (format!("{{{a}"), 4, "EOF"),
@@ -137,14 +191,22 @@ fn a_header_that_breaks_a_rule_is_refused_with_the_rule() {
 
     let mut foreign = file(&format!("{{{a}}}"), 4);
     foreign[10] = 0xFF;
-    assert!(open(&path, &foreign).unwrap_err().to_string().contains("header"), "a name that is not UTF-8");
-    for (length, reason) in [(100_000_001_u64, "100000000 are allowed"), (1000, "the header ends at byte 1008")] {
+    assert!(
+        open(&path, &foreign).unwrap_err().to_string().contains("header"),
+        "a name that is not UTF-8"
+    );
+    for (length, reason) in
+        [(100_000_001_u64, "100000000 are allowed"), (1000, "the header ends at byte 1008")]
+    {
         let mut long = file(&format!("{{{a}}}"), 4);
         long[..8].copy_from_slice(&length.to_le_bytes());
         let message = open(&path, &long).unwrap_err().to_string();
         assert!(message.contains(reason), "{message}");
     }
-    assert!(open(&path, &file(" {}", 0)).unwrap_err().to_string().contains("none of .ferry"), "the first byte is `{{`");
+    assert!(
+        open(&path, &file(" {}", 0)).unwrap_err().to_string().contains("none of .ferry"),
+        "the first byte is `{{`"
+    );
 }
 
 // F8
@@ -152,8 +214,9 @@ fn a_header_that_breaks_a_rule_is_refused_with_the_rule() {
 fn arrays_of_narrow_floats_do_not_keep_others_from_being_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.safetensors");
-    let narrow =
-        |dtype: &str, bytes: u64| format!(r#""n":{{"dtype":"{dtype}","shape":[4],"data_offsets":[0,{bytes}]}}"#);
+    let narrow = |dtype: &str, bytes: u64| {
+        format!(r#""n":{{"dtype":"{dtype}","shape":[4],"data_offsets":[0,{bytes}]}}"#)
+    };
     for (dtype, bytes) in [("F8_E4M3", 4), ("F8_E5M2FNUZ", 4), ("F6_E2M3", 3), ("F4", 2)] {
         let header = format!(
             r#"{{{},"a":{{"dtype":"U8","shape":[2],"data_offsets":[{bytes},{}]}}}}"#,
@@ -193,7 +256,9 @@ fn a_flipped_bit_of_the_header_is_an_error_or_changes_no_element() {
     let whole = std::fs::read(&path).unwrap();
     let arrays = |file: &ndferry::ArrayFile| {
         let arrays = file.arrays().iter().filter(|info| info.nbytes() > 0);
-        Ok(arrays.map(|info| (info.dtype().clone(), info.shape().to_vec(), info.offset())).collect::<Vec<_>>())
+        Ok(arrays
+            .map(|info| (info.dtype().clone(), info.shape().to_vec(), info.offset()))
+            .collect::<Vec<_>>())
     };
     let header = ndferry::open(&path).unwrap().arrays()[0].offset() as usize;
     let (refused, renamed) = flip(&path, &whole, header, arrays);

@@ -3,8 +3,8 @@
 use std::io::{self, Read, Write};
 
 use ndferry::{
-    ByteOrder, DType, DumpOptions, Mapping, OpenOptions, Order, RawLayout, SharedArray, WhyNotMapped, from_reader,
-    from_slice,
+    ByteOrder, DType, DumpOptions, Mapping, OpenOptions, Order, RawLayout, SharedArray,
+    WhyNotMapped, from_reader, from_slice,
     ndarray::{Array1, Array2, Ix1, Ix2, ShapeBuilder, array},
     to_writer,
 };
@@ -67,7 +67,8 @@ fn arrays_of_bytes_in_memory_are_parts_of_them_and_have_no_source() {
     to_writer(&mut bytes, &value()).unwrap();
     let file = OpenOptions::new().bytes(bytes).unwrap();
     assert_eq!(file.path().as_os_str(), "");
-    let (one, other) = (file.array_named::<f64, Ix2>("1").unwrap(), file.array_named::<f64, Ix2>("1").unwrap());
+    let (one, other) =
+        (file.array_named::<f64, Ix2>("1").unwrap(), file.array_named::<f64, Ix2>("1").unwrap());
     assert_eq!(one.as_ptr(), other.as_ptr());
     assert_eq!((one.why_not_mapped(), one.source()), (Some(WhyNotMapped::Read), None));
     drop(file);
@@ -127,7 +128,8 @@ fn a_required_map_is_one_or_an_error_that_says_why() {
         value(&DumpOptions::new().byte_order(ByteOrder::NATIVE.opposite()));
         let file = required.open(&path).unwrap();
         for error in [file.any("").unwrap_err(), file.array::<u8, Ix1>().unwrap_err()] {
-            let start = format!("{}: the array cannot be mapped, which was required: ", path.display());
+            let start =
+                format!("{}: the array cannot be mapped, which was required: ", path.display());
             assert!(error.is_usage() && error.to_string().starts_with(&start), "{error}");
             assert!(error.to_string().contains(reason), "{error}");
         }
@@ -151,7 +153,10 @@ fn a_forbidden_map_keeps_what_the_file_held() {
     let file = OpenOptions::new().mapping(Mapping::Forbidden).open(&path).unwrap();
     std::fs::File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
     let array = file.array::<f64, Ix1>().unwrap();
-    assert_eq!((array.to_vec(), array.why_not_mapped()), (vec![1.5, 2.5], Some(WhyNotMapped::Read)));
+    assert_eq!(
+        (array.to_vec(), array.why_not_mapped()),
+        (vec![1.5, 2.5], Some(WhyNotMapped::Read))
+    );
     assert_eq!(array.source().unwrap().path(), path);
 }
 
@@ -180,7 +185,10 @@ fn raw_bytes_are_what_they_are_said_to_be_wherever_they_come_from() {
     let bytes: Vec<u8> = (0..13).collect();
     let layout = RawLayout::new(">u2".parse().unwrap(), [2, 3]).order(Order::F).offset(1);
     let file = OpenOptions::new().raw(layout.clone()).read(&*bytes).unwrap();
-    assert_eq!(*file.array::<u16, Ix2>().unwrap(), array![[0x0102, 0x0506, 0x090a], [0x0304, 0x0708, 0x0b0c]]);
+    assert_eq!(
+        *file.array::<u16, Ix2>().unwrap(),
+        array![[0x0102, 0x0506, 0x090a], [0x0304, 0x0708, 0x0b0c]]
+    );
     assert!(OpenOptions::new().raw(layout).bytes(&bytes[..12]).is_err());
 }
 
@@ -218,7 +226,8 @@ fn a_required_map_is_an_error_where_serde_buffers_the_array() {
     }
     let grid = || Grid { dim: (20, 50), data: vec![2.5; 1000] };
     ndferry::dump(&path, &(array(), vec![2.5; 1000], array().to_owned(), grid())).unwrap();
-    let (_, list, plain, grid) = required().value::<(SharedArray<f64, Ix1>, Vec<f64>, Array1<f64>, Grid)>().unwrap();
+    let (_, list, plain, grid) =
+        required().value::<(SharedArray<f64, Ix1>, Vec<f64>, Array1<f64>, Grid)>().unwrap();
     assert_eq!((list.len(), plain.len(), grid.dim, grid.data.len()), (1000, 1000, (20, 50), 1000));
 }
 

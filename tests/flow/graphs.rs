@@ -25,17 +25,25 @@ fn several_collects_of_one_expand_are_joined_downstream_and_nothing_is_done_twic
     let squares = flow.collect("squares", squared);
     let halves = flow.collect("halves", halved);
     let total = flow.fold("total", squared, 0, |total, x| total + x);
-    let joined = flow.node("joined", (squares, halves, total), |squares: &Vec<i64>, halves, total| {
-        (squares.len(), halves.iter().sum::<f64>(), *total)
-    });
+    let joined =
+        flow.node("joined", (squares, halves, total), |squares: &Vec<i64>, halves, total| {
+            (squares.len(), halves.iter().sum::<f64>(), *total)
+        });
     for pool in pools() {
-        let ran = flow.on(&pool).set(count, 20).run((joined, total, squares, halves, squares)).unwrap();
+        let ran =
+            flow.on(&pool).set(count, 20).run((joined, total, squares, halves, squares)).unwrap();
         let squared: Vec<_> = (1..=20).map(|x| x * x).collect();
         let total = squared.iter().sum::<i64>();
         let halved: Vec<_> = squared.iter().map(|x| *x as f64 / 2.0).collect();
         assert_eq!(
             ran.outputs,
-            (Some((20, total as f64 / 2.0, total)), Some(total), Some(squared.clone()), Some(halved), Some(squared))
+            (
+                Some((20, total as f64 / 2.0, total)),
+                Some(total),
+                Some(squared.clone()),
+                Some(halved),
+                Some(squared)
+            )
         );
         let done: Vec<_> = ran.report.nodes.iter().map(|node| (&*node.name, node.done)).collect();
         let expected = [
@@ -79,12 +87,16 @@ fn fan_outs_of_every_shape_keep_their_order() {
     let negated = flow.node("negated", again, |x| -x);
     let negatives = flow.collect("negatives", negated);
     let beside = flow.expand("beside", outer);
-    let pairs = flow.node("pairs", (beside, negatives), |x, negatives: &Vec<i64>| (*x, negatives.len()));
+    let pairs =
+        flow.node("pairs", (beside, negatives), |x, negatives: &Vec<i64>| (*x, negatives.len()));
 
     for pool in pools() {
         for items in [vec![3, 0, 2, 1], vec![], vec![0], vec![0, 0], (0..30).collect()] {
-            let (zs_of_all, inner_sums, copied, negative, each_z, each_pair) =
-                flow.on(&pool).set(outer, items.clone()).get((all, sums, same, negatives, z, pairs)).unwrap();
+            let (zs_of_all, inner_sums, copied, negative, each_z, each_pair) = flow
+                .on(&pool)
+                .set(outer, items.clone())
+                .get((all, sums, same, negatives, z, pairs))
+                .unwrap();
             let z = |x: i64| (0..x).map(|y| 10 * x + y + 10_000).collect::<Vec<_>>();
             let expected: Vec<_> = items.iter().map(|x| z(*x)).collect();
             assert_eq!((&zs_of_all, &each_z, &copied), (&expected, &expected, &items));
@@ -120,9 +132,10 @@ fn fan_outs_may_each_need_what_the_other_gives() {
     let mut flow = Flow::new();
     let range = flow.input_or("range", 0..50_i64);
     let [x, y] = ["x", "y"].map(|name| flow.expand(name, range));
-    let [one, other] = [("one", x), ("other", y)].map(|(name, each)| flow.node(name, each, |x| x + 1));
-    let [ones, others] =
-        [("ones", one), ("others", other)].map(|(name, each)| flow.fold(name, each, 0, |sum, x| sum + x));
+    let [one, other] =
+        [("one", x), ("other", y)].map(|(name, each)| flow.node(name, each, |x| x + 1));
+    let [ones, others] = [("ones", one), ("others", other)]
+        .map(|(name, each)| flow.fold(name, each, 0, |sum, x| sum + x));
     let crossed = flow.node("crossed", (one, others), |one, others| one - others);
     let back = flow.node("back", (other, ones), |other, ones| other - ones);
     // One that waits for itself by way of another, also where nothing of that is computed.
@@ -148,10 +161,11 @@ fn a_node_can_have_no_inputs_or_eight_and_be_a_function_a_method_or_a_closure() 
     let length = flow.node("length", none, String::len);
     let one = flow.node("one", (length,), |length| *length as i64);
     let squared = flow.node("squared", one, square);
-    let eight =
-        flow.node("eight", (one, one, one, one, squared, squared, squared, length), |a, b, c, d, e, f, g, h| {
-            a + b + c + d + e + f + g + *h as i64
-        });
+    let eight = flow.node(
+        "eight",
+        (one, one, one, one, squared, squared, squared, length),
+        |a, b, c, d, e, f, g, h| a + b + c + d + e + f + g + *h as i64,
+    );
     for pool in pools() {
         assert_eq!(flow.on(&pool).get((none, eight)).unwrap(), ("abc".into(), 3 * 4 + 9 * 3 + 3));
     }
@@ -176,9 +190,15 @@ fn values_that_are_set_take_the_place_of_what_would_give_them() {
         assert_eq!(flow.on(&pool).set(squares, vec![5, 6]).get(total).unwrap(), 11);
         // Values per element, of a step, of the expand itself, and further inside.
         let on = || flow.on(&pool).set(list, items.clone());
-        assert_eq!(on().set(squared, vec![10, 20, 30]).get((total, squared)).unwrap(), (60, vec![10, 20, 30]));
+        assert_eq!(
+            on().set(squared, vec![10, 20, 30]).get((total, squared)).unwrap(),
+            (60, vec![10, 20, 30])
+        );
         assert_eq!(flow.on(&pool).set(x, vec![3, 4]).get((total, x)).unwrap(), (25, vec![3, 4]));
-        assert_eq!(on().set(y, vec![vec![7], vec![], vec![8, 9]]).get(nexts).unwrap(), [vec![8], vec![], vec![9, 10]]);
+        assert_eq!(
+            on().set(y, vec![vec![7], vec![], vec![8, 9]]).get(nexts).unwrap(),
+            [vec![8], vec![], vec![9, 10]]
+        );
         let wanted = vec![vec![0, 0], vec![1, 1], vec![2, 2]];
         assert_eq!(on().set(next, wanted.clone()).get((nexts, total)).unwrap(), (wanted, 14));
     }
@@ -202,7 +222,13 @@ fn what_types_cannot_say_is_found_before_anything_runs() {
     let [list, other] = ["list", "other"].map(|name| joined.input::<Vec<i64>>(name));
     let [a, b] = [("a", list), ("b", other)].map(|(name, list)| joined.expand(name, list));
     let sum = joined.node("sum", (a, b), |a, b| a + b);
-    let error = joined.on(&pools()[2]).set(list, vec![1]).set(other, vec![1]).get(sum).unwrap_err().to_string();
+    let error = joined
+        .on(&pools()[2])
+        .set(list, vec![1])
+        .set(other, vec![1])
+        .get(sum)
+        .unwrap_err()
+        .to_string();
     for part in ["\"sum\"", "\"a\"", "\"b\"", "different fan-outs", "graphs.rs:"] {
         assert!(error.contains(part), "{error}");
     }
@@ -246,13 +272,22 @@ fn values_set_for_another_number_of_elements_are_refused() {
         let on = || flow.on(&pool).set(list, vec![1, 2, 3]);
         let cases = [
             // Before anything runs.
-            (on().set(one, vec![1, 2]).set(two, vec![1, 2, 3]).get(both).unwrap_err(), ["\"one\"", "\"two\""]),
-            (on().set(x, vec![1]).set(one, vec![1, 2]).get(both).unwrap_err(), ["\"x\"", "\"one\""]),
+            (
+                on().set(one, vec![1, 2]).set(two, vec![1, 2, 3]).get(both).unwrap_err(),
+                ["\"one\"", "\"two\""],
+            ),
+            (
+                on().set(x, vec![1]).set(one, vec![1, 2]).get(both).unwrap_err(),
+                ["\"x\"", "\"one\""],
+            ),
             // When it turns out: too few, too many, further inside.
             (on().set(one, vec![1, 2]).get(both).unwrap_err(), ["\"one\"", "\"x\""]),
             (on().set(one, vec![1, 2, 3, 4]).get(both).unwrap_err(), ["\"one\"", "\"x\""]),
             (on().set(y, vec![vec![1], vec![2]]).get(z).unwrap_err(), ["\"y\"", "\"x\""]),
-            (on().set(z, vec![vec![1], vec![2, 3], vec![4]]).get(z).unwrap_err(), ["\"z\"", "\"y\""]),
+            (
+                on().set(z, vec![vec![1], vec![2, 3], vec![4]]).get(z).unwrap_err(),
+                ["\"z\"", "\"y\""],
+            ),
             (on().set(z, vec![vec![1]; 4]).get(z).unwrap_err(), ["\"z\"", "\"x\""]),
         ];
         for (error, parts) in cases {

@@ -28,6 +28,7 @@ fn pool() -> Pool {
 
 /// A pool over each backend.
 fn pools() -> [Pool; 3] {
-    let within = |backend, workers| Pool::builder().workers(workers).backend(backend).build().unwrap();
+    let within =
+        |backend, workers| Pool::builder().workers(workers).backend(backend).build().unwrap();
     [pool(), within(Backend::Threads, 2), within(Backend::Serial, 1)]
 }

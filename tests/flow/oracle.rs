@@ -67,10 +67,13 @@ fn sum(values: &[i64]) -> i64 {
 fn map(shape: &Shape, f: Unary) -> Shape {
     match shape {
         Shape::One(x) => Shape::One(x.and_then(f)),
-        Shape::Each(xs) => Shape::Each(xs.as_ref().map(|xs| xs.iter().map(|x| x.and_then(f)).collect())),
+        Shape::Each(xs) => {
+            Shape::Each(xs.as_ref().map(|xs| xs.iter().map(|x| x.and_then(f)).collect()))
+        }
         Shape::EachEach(all) => Shape::EachEach(all.as_ref().map(|all| {
-            let inner =
-                |xs: &Option<Vec<Option<i64>>>| xs.as_ref().map(|xs| xs.iter().map(|x| x.and_then(f)).collect());
+            let inner = |xs: &Option<Vec<Option<i64>>>| {
+                xs.as_ref().map(|xs| xs.iter().map(|x| x.and_then(f)).collect())
+            };
             all.iter().map(inner).collect()
         })),
         Shape::List(_) | Shape::Lists(_) => unreachable!("no step of the test takes a list so"),
@@ -81,13 +84,18 @@ fn mixed(one: &Shape, other: &Shape) -> Shape {
     fn both(x: Option<i64>, y: Option<i64>) -> Option<i64> {
         Some(mix(x?, y?))
     }
-    fn row(xs: Option<&Vec<Option<i64>>>, y: impl Fn(usize) -> Option<i64>) -> Option<Vec<Option<i64>>> {
+    fn row(
+        xs: Option<&Vec<Option<i64>>>,
+        y: impl Fn(usize) -> Option<i64>,
+    ) -> Option<Vec<Option<i64>>> {
         xs.map(|xs| xs.iter().enumerate().map(|(at, x)| both(*x, y(at))).collect())
     }
     match (one, other) {
         (Shape::One(x), Shape::One(y)) => Shape::One(both(*x, *y)),
         (Shape::Each(xs), Shape::One(y)) => Shape::Each(row(xs.as_ref(), |_| *y)),
-        (Shape::Each(xs), Shape::Each(ys)) => Shape::Each(row(xs.as_ref(), |at| ys.as_ref().and_then(|ys| ys[at]))),
+        (Shape::Each(xs), Shape::Each(ys)) => {
+            Shape::Each(row(xs.as_ref(), |at| ys.as_ref().and_then(|ys| ys[at])))
+        }
         (Shape::EachEach(all), other) => Shape::EachEach(all.as_ref().map(|all| {
             let inner = |(i, xs): (usize, &Option<Vec<Option<i64>>>)| {
                 row(xs.as_ref(), |j| match other {
@@ -105,7 +113,9 @@ fn mixed(one: &Shape, other: &Shape) -> Shape {
 
 /// What plain loops make of it.
 fn evaluate(made: &Made, values: &[Shape]) -> Shape {
-    let all = |xs: &Option<Vec<Option<i64>>>| xs.as_ref().and_then(|xs| xs.iter().copied().collect::<Option<Vec<_>>>());
+    let all = |xs: &Option<Vec<Option<i64>>>| {
+        xs.as_ref().and_then(|xs| xs.iter().copied().collect::<Option<Vec<_>>>())
+    };
     match *made {
         Made::Input(ref shape) => shape.clone(),
         Made::Mix(x, Some(y)) => mixed(&values[x], &values[y]),
@@ -113,18 +123,22 @@ fn evaluate(made: &Made, values: &[Shape]) -> Shape {
         Made::Picky(x) => map(&values[x], picky),
         Made::List(x) => match &values[x] {
             Shape::One(x) => Shape::List(x.map(list)),
-            Shape::Each(xs) => Shape::Lists(xs.as_ref().map(|xs| xs.iter().map(|x| x.map(list)).collect())),
+            Shape::Each(xs) => {
+                Shape::Lists(xs.as_ref().map(|xs| xs.iter().map(|x| x.map(list)).collect()))
+            }
             other => unreachable!("{other:?}"),
         },
         Made::Sum(x) => match &values[x] {
             Shape::List(xs) => Shape::One(xs.as_deref().map(sum)),
-            Shape::Lists(all) => {
-                Shape::Each(all.as_ref().map(|all| all.iter().map(|xs| xs.as_deref().map(sum)).collect()))
-            }
+            Shape::Lists(all) => Shape::Each(
+                all.as_ref().map(|all| all.iter().map(|xs| xs.as_deref().map(sum)).collect()),
+            ),
             other => unreachable!("{other:?}"),
         },
         Made::Expand(x) => match &values[x] {
-            Shape::List(xs) => Shape::Each(xs.as_ref().map(|xs| xs.iter().copied().map(Some).collect())),
+            Shape::List(xs) => {
+                Shape::Each(xs.as_ref().map(|xs| xs.iter().copied().map(Some).collect()))
+            }
             Shape::Lists(all) => Shape::EachEach(all.as_ref().map(|all| {
                 let some = |xs: &Vec<i64>| xs.iter().copied().map(Some).collect();
                 all.iter().map(|xs| xs.as_ref().map(some)).collect()
@@ -133,14 +147,17 @@ fn evaluate(made: &Made, values: &[Shape]) -> Shape {
         },
         Made::Collect(x) => match &values[x] {
             Shape::Each(xs) => Shape::List(all(xs)),
-            Shape::EachEach(rows) => Shape::Lists(rows.as_ref().map(|rows| rows.iter().map(all).collect())),
+            Shape::EachEach(rows) => {
+                Shape::Lists(rows.as_ref().map(|rows| rows.iter().map(all).collect()))
+            }
             other => unreachable!("{other:?}"),
         },
         Made::Fold(x) => match &values[x] {
             Shape::Each(xs) => Shape::One(all(xs).map(|xs| sum(&xs))),
-            Shape::EachEach(rows) => {
-                Shape::Each(rows.as_ref().map(|rows| rows.iter().map(|xs| all(xs).map(|xs| sum(&xs))).collect()))
-            }
+            Shape::EachEach(rows) => Shape::Each(
+                rows.as_ref()
+                    .map(|rows| rows.iter().map(|xs| all(xs).map(|xs| sum(&xs))).collect()),
+            ),
             other => unreachable!("{other:?}"),
         },
     }
@@ -163,7 +180,8 @@ struct Chance(u64);
 
 impl Chance {
     fn below(&mut self, most: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((self.0 >> 33) as usize) % most
     }
 }
@@ -186,9 +204,15 @@ fn add(flow: &mut Flow, name: &str, made: &Made, handles: &[Any]) -> Any {
             (Any::One(x), Any::One(y)) => Any::One(flow.node(name, (x, y), |x, y| mix(*x, *y))),
             (Any::Each(x), Any::One(y)) => Any::Each(flow.node(name, (x, y), |x, y| mix(*x, *y))),
             (Any::Each(x), Any::Each(y)) => Any::Each(flow.node(name, (x, y), |x, y| mix(*x, *y))),
-            (Any::EachEach(x), Any::One(y)) => Any::EachEach(flow.node(name, (x, y), |x, y| mix(*x, *y))),
-            (Any::EachEach(x), Any::Each(y)) => Any::EachEach(flow.node(name, (x, y), |x, y| mix(*x, *y))),
-            (Any::EachEach(x), Any::EachEach(y)) => Any::EachEach(flow.node(name, (x, y), |x, y| mix(*x, *y))),
+            (Any::EachEach(x), Any::One(y)) => {
+                Any::EachEach(flow.node(name, (x, y), |x, y| mix(*x, *y)))
+            }
+            (Any::EachEach(x), Any::Each(y)) => {
+                Any::EachEach(flow.node(name, (x, y), |x, y| mix(*x, *y)))
+            }
+            (Any::EachEach(x), Any::EachEach(y)) => {
+                Any::EachEach(flow.node(name, (x, y), |x, y| mix(*x, *y)))
+            }
             other => unreachable!("{other:?}"),
         },
         Made::Picky(x) => match handles[x] {
@@ -228,12 +252,17 @@ fn add(flow: &mut Flow, name: &str, made: &Made, handles: &[Any]) -> Any {
 /// A graph, and the expands that each node is in.
 fn random(chance: &mut Chance) -> (Flow, Vec<Made>, Vec<Any>) {
     let mut flow = Flow::new();
-    let (mut made, mut handles, mut paths): (Vec<Made>, Vec<Any>, Vec<Vec<usize>>) = Default::default();
+    let (mut made, mut handles, mut paths): (Vec<Made>, Vec<Any>, Vec<Vec<usize>>) =
+        Default::default();
     for at in 0..6 + chance.below(20) {
         let next = loop {
             if at < 2 {
                 let items = (0..chance.below(7) as i64).map(|x| 7 * x + at as i64).collect();
-                break if at == 0 { Made::Input(Shape::One(Some(8))) } else { Made::Input(Shape::List(Some(items))) };
+                break if at == 0 {
+                    Made::Input(Shape::One(Some(8)))
+                } else {
+                    Made::Input(Shape::List(Some(items)))
+                };
             }
             let x = chance.below(at);
             let kind = chance.below(8);
@@ -243,7 +272,9 @@ fn random(chance: &mut Chance) -> (Flow, Vec<Made>, Vec<Any>) {
                 (Any::One(_) | Any::Each(_), 3) => break Made::List(x),
                 (Any::Each(_) | Any::EachEach(_), 4) => break Made::Collect(x),
                 (Any::Each(_) | Any::EachEach(_), 5) => break Made::Fold(x),
-                (Any::One(_) | Any::Each(_) | Any::EachEach(_), 6) if chance.below(3) == 0 => break Made::Picky(x),
+                (Any::One(_) | Any::Each(_) | Any::EachEach(_), 6) if chance.below(3) == 0 => {
+                    break Made::Picky(x);
+                }
                 (Any::One(_) | Any::Each(_) | Any::EachEach(_), 7) => {
                     let y = chance.below(at);
                     let fits = paths[x].starts_with(&paths[y])
@@ -270,7 +301,9 @@ fn set<'r, M: ndferry::Mode>(run: Run<'r, M>, handle: Any, shape: &Shape) -> Run
     match (handle, shape) {
         (Any::One(x), Shape::One(Some(value))) => run.set(x, *value),
         (Any::List(x), Shape::List(Some(values))) => run.set(x, values.clone()),
-        (Any::Each(x), Shape::Each(Some(values))) => run.set(x, values.iter().map(|x| x.unwrap()).collect()),
+        (Any::Each(x), Shape::Each(Some(values))) => {
+            run.set(x, values.iter().map(|x| x.unwrap()).collect())
+        }
         other => unreachable!("{other:?}"),
     }
 }
@@ -315,7 +348,8 @@ fn try_graph(seed: u64, pool: &Pool) {
     if let Some((at, shape)) = &changed {
         run = set(run, handles[*at], shape);
     }
-    let (mut ones, mut lists, mut each, mut each_lists, mut each_each) = (vec![], vec![], vec![], vec![], vec![]);
+    let (mut ones, mut lists, mut each, mut each_lists, mut each_each) =
+        (vec![], vec![], vec![], vec![], vec![]);
     let mut wanted = [const { Vec::new() }; 5];
     for at in (0..made.len()).filter(|_| chance.below(3) == 0) {
         let kind = match handles[at] {
@@ -340,8 +374,14 @@ fn try_graph(seed: u64, pool: &Pool) {
         assert_eq!(found, expected[at], "seed {seed}: n{at} of {made:?}, with {changed:?}");
     }
     // Each value was made once, and every failure told once.
-    for (at, node) in ran.report.nodes.iter().enumerate().filter(|(_, node)| node.state != NodeState::NotNeeded) {
-        assert_eq!(node.done, count(&expected[at]), "seed {seed}: n{at} of {made:?}, with {changed:?}");
+    for (at, node) in
+        ran.report.nodes.iter().enumerate().filter(|(_, node)| node.state != NodeState::NotNeeded)
+    {
+        assert_eq!(
+            node.done,
+            count(&expected[at]),
+            "seed {seed}: n{at} of {made:?}, with {changed:?}"
+        );
         assert!(node.elements.len() as u64 >= node.done + node.failed, "seed {seed}: n{at}");
     }
     let failed = ran.report.nodes.iter().map(|node| node.failed).sum::<u64>();
@@ -352,9 +392,12 @@ fn try_graph(seed: u64, pool: &Pool) {
 #[test]
 fn random_graphs_give_what_plain_loops_give() {
     let _dog = Watchdog::new("random graphs");
-    let within = |backend, workers| Pool::builder().workers(workers).backend(backend).build().unwrap();
+    let within =
+        |backend, workers| Pool::builder().workers(workers).backend(backend).build().unwrap();
     let few = if crate::common::emulated() { 10 } else { 1 };
-    for (pool, graphs) in [(within(Backend::Serial, 1), 1000), (within(Backend::Threads, 2), 300), (pool(), 300)] {
+    for (pool, graphs) in
+        [(within(Backend::Serial, 1), 1000), (within(Backend::Threads, 2), 300), (pool(), 300)]
+    {
         (0..graphs / few).for_each(|seed| try_graph(seed, &pool));
     }
 }

@@ -33,8 +33,12 @@ fn the_picture_has_the_nodes_the_edges_and_what_is_inside_of_a_fan_out() {
 
     let ran = flow.on(&pools()[2]).set(list, vec![1, 2, 3]).run(squares).unwrap();
     let after = flow.dot_after(&ran.report);
-    let line = |name: &str| after.lines().find(|line| line.contains(&format!("label=\"{name}"))).unwrap();
-    assert!(line("squared").contains("squared\\n3 values\\n") && line("squared").contains("palegreen"), "{after}");
+    let line =
+        |name: &str| after.lines().find(|line| line.contains(&format!("label=\"{name}"))).unwrap();
+    assert!(
+        line("squared").contains("squared\\n3 values\\n") && line("squared").contains("palegreen"),
+        "{after}"
+    );
     assert!(line("unused").contains("gray90"), "{after}");
 }
 
@@ -60,11 +64,22 @@ fn a_report_has_the_state_and_time_of_each_node_and_element() {
         assert_eq!(states, [Given, NotNeeded, Done, Done, Done, Failed, Failed]);
         let slow = &ran.report.nodes[5];
         assert_eq!((slow.done, slow.failed, slow.skipped), (3, 1, 0));
-        assert!(slow.time >= Duration::from_millis(80) && ran.report.elapsed >= Duration::from_millis(40), "{slow:?}");
-        let mut elements: Vec<_> = slow.elements.iter().map(|element| (element.path.clone(), element.done)).collect();
+        assert!(
+            slow.time >= Duration::from_millis(80)
+                && ran.report.elapsed >= Duration::from_millis(40),
+            "{slow:?}"
+        );
+        let mut elements: Vec<_> =
+            slow.elements.iter().map(|element| (element.path.clone(), element.done)).collect();
         elements.sort();
-        assert_eq!(elements, [(vec![0, 0], true), (vec![1, 0], true), (vec![1, 1], true), (vec![1, 2], false)]);
-        assert!(slow.elements.iter().all(|element| element.time >= Duration::from_millis(20)), "{slow:?}");
+        assert_eq!(
+            elements,
+            [(vec![0, 0], true), (vec![1, 0], true), (vec![1, 1], true), (vec![1, 2], false)]
+        );
+        assert!(
+            slow.elements.iter().all(|element| element.time >= Duration::from_millis(20)),
+            "{slow:?}"
+        );
     }
     let _ = unused;
 }

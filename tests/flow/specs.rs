@@ -19,7 +19,10 @@ fn metrics(config: &Config) -> ndferry::Result<Flow> {
         let sum = flow.find::<f64, Single>("sum")?;
         flow.node("mean", (sum, values), |sum, values| sum / values.len() as f64);
     }
-    flow.group::<f64, Single>("metrics", config.get_or::<Vec<String>>("metrics", vec!["sum".into()])?);
+    flow.group::<f64, Single>(
+        "metrics",
+        config.get_or::<Vec<String>>("metrics", vec!["sum".into()])?,
+    );
     Ok(flow)
 }
 
@@ -46,8 +49,9 @@ fn rows(config: &Config) -> ndferry::Result<Flow> {
     let inner = flow.input_or("inner", spec("metrics", "metrics", config.clone()));
     let table = flow.input::<Vec<Vec<f64>>>("table");
     let row = flow.expand("row", table);
-    let measured = flow
-        .try_node("measured", (inner, row), |spec, row: &Vec<f64>| within::<_, Vec<f64>>(spec, "values", row.clone()));
+    let measured = flow.try_node("measured", (inner, row), |spec, row: &Vec<f64>| {
+        within::<_, Vec<f64>>(spec, "values", row.clone())
+    });
     flow.collect("all", measured);
     Ok(flow)
 }
@@ -72,7 +76,10 @@ fn flows_run_inside_workers_of_workers_of_flows() {
     let _dog = Watchdog::new("nested flows");
     let text = r#"{"flow": "tables", "config": {"metrics": ["sum", "largest"]}, "outputs": ["tables_sums"]}"#;
     let spec: FlowSpec = serde_json::from_str(text).unwrap();
-    assert_eq!(serde_json::from_str::<FlowSpec>(&serde_json::to_string(&spec).unwrap()).unwrap(), spec);
+    assert_eq!(
+        serde_json::from_str::<FlowSpec>(&serde_json::to_string(&spec).unwrap()).unwrap(),
+        spec
+    );
     let flow = flows().build(&spec).unwrap();
     let wanted: Vec<Handle<Vec<f64>>> = flow.find_all(&spec.outputs).unwrap();
     let given = vec![vec![vec![1.0, 2.0], vec![3.0]], vec![], vec![vec![4.0, 5.0]]];
@@ -92,7 +99,10 @@ fn the_error_of_an_inner_flow_is_told_by_the_outer_one() {
     let table: Handle<Vec<Vec<f64>>> = flow.find("table").unwrap();
     let all: Handle<Vec<Vec<f64>>> = flow.find("all").unwrap();
     let error = flow.on(pool).set(table, vec![vec![1.0]]).get(all).unwrap_err().to_string();
-    assert!(error.starts_with("node measured failed on row[0]: flow \"metrics\": group \"metrics\": "), "{error}");
+    assert!(
+        error.starts_with("node measured failed on row[0]: flow \"metrics\": group \"metrics\": "),
+        "{error}"
+    );
     assert!(error.contains("did you mean \"mean\""), "{error}");
 }
 
@@ -102,9 +112,13 @@ fn nodes_are_collected_by_names_from_a_configuration() {
     let _dog = Watchdog::new("group");
     let config = Config::new().with("metrics", ["mean", "sum", "mean"]);
     let flow = flows().build(&spec("metrics", "metrics", config)).unwrap();
-    let [values, wanted] = ["values", "metrics"].map(|name| flow.find::<Vec<f64>, Single>(name).unwrap());
+    let [values, wanted] =
+        ["values", "metrics"].map(|name| flow.find::<Vec<f64>, Single>(name).unwrap());
     for pool in pools() {
-        assert_eq!(flow.on(&pool).set(values, vec![1.0, 2.0, 6.0]).get(wanted).unwrap(), [3.0, 9.0, 3.0]);
+        assert_eq!(
+            flow.on(&pool).set(values, vec![1.0, 2.0, 6.0]).get(wanted).unwrap(),
+            [3.0, 9.0, 3.0]
+        );
     }
     // Per element, too.
     let mut flow = Flow::new();
@@ -123,7 +137,10 @@ fn names_that_there_are_not_are_answered_by_those_that_are_close() {
         (r#"{"flow": "metrcs"}"#, "there is no flow \"metrcs\": did you mean \"metrics\"?"),
         (r#"{"flow": "metrics", "outputs": ["maen"]}"#, "did you mean \"mean\""),
         (r#"{"flow": "metrics", "config": {"metrics": ["larget"]}}"#, "did you mean \"largest\""),
-        (r#"{"flow": "metrics", "config": {"means": false, "metrics": ["mean"]}}"#, "there is no node \"mean\""),
+        (
+            r#"{"flow": "metrics", "config": {"means": false, "metrics": ["mean"]}}"#,
+            "there is no node \"mean\"",
+        ),
         (r#"{"flow": "metrics", "config": {"means": 1}}"#, "the configuration has 1 as \"means\""),
     ];
     for (text, said) in cases {
@@ -137,5 +154,8 @@ fn names_that_there_are_not_are_answered_by_those_that_are_close() {
     let error = flow.find::<f64, Single>("x").unwrap_err().to_string();
     assert_eq!(error, "the values of node \"x\" are i64 (one), not f64 (one)");
     let error = flow.find::<i64, Each<Each>>("x").unwrap_err().to_string();
-    assert_eq!(error, "the values of node \"x\" are i64 (one), not i64 (one per element, 2 fan-outs deep)");
+    assert_eq!(
+        error,
+        "the values of node \"x\" are i64 (one), not i64 (one per element, 2 fan-outs deep)"
+    );
 }

@@ -42,7 +42,10 @@ fn nodes_that_do_not_depend_on_each_other_run_at_a_time() {
         meet(folder, "one")
     });
     let here = tempfile::tempdir().unwrap();
-    assert_eq!(flow.on(&pool()).set(folder, here.path().into()).get((one, two)).unwrap(), (true, true));
+    assert_eq!(
+        flow.on(&pool()).set(folder, here.path().into()).get((one, two)).unwrap(),
+        (true, true)
+    );
 }
 
 type Large = SharedArray<f64, Ix1>;
@@ -73,11 +76,15 @@ fn a_value_goes_when_its_last_step_has_it_and_lies_in_the_store_once() {
     let range = flow.input_or("range", 0..100_usize);
     let index = flow.expand("index", range);
     let element = flow.node("element", (large, index), |x, index: &usize| x[*index]);
-    let again = flow.node("again", (element, large, index), |element, x, index| element + x[*index]);
+    let again =
+        flow.node("again", (element, large, index), |element, x, index| element + x[*index]);
     let sum = flow.fold("sum", again, 0.0, |sum, x| sum + x);
     let fan = pool();
     let given = Large::from(Array1::from_iter((0..LENGTH).map(|x| x as f64)));
-    assert_eq!(flow.on(&fan).set(large, given).get(sum).unwrap(), 2.0 * (0..100).sum::<u32>() as f64);
+    assert_eq!(
+        flow.on(&fan).set(large, given).get(sum).unwrap(),
+        2.0 * (0..100).sum::<u32>() as f64
+    );
     let peak = fan.store().usage().unwrap().peak;
     assert!((one..one + one / 2).contains(&peak), "{peak} bytes at a time, of {one} each");
 }
@@ -143,7 +150,10 @@ fn elements_are_taken_no_further_ahead_than_workers_are() {
     let here = tempfile::tempdir().unwrap();
     let given = Records { folder: here.path().into(), count: 500 };
     let pool = pool();
-    assert_eq!(flow.on(pool.call().batch(1)).set(records, given).get(sum).unwrap(), (1..=500).sum::<u64>());
+    assert_eq!(
+        flow.on(pool.call().batch(1)).set(records, given).get(sum).unwrap(),
+        (1..=500).sum::<u64>()
+    );
     // Two workers, with one task each and one sent ahead; four times as many may be done out of turn, and wait to be folded.
     let most = MOST.load(Ordering::Relaxed);
     assert!(most <= 4 * 2 * 2, "{most} elements at a time");

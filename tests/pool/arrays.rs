@@ -37,9 +37,14 @@ fn a_big_endian_array_has_the_same_values_on_every_path() {
             let sealed = pool.store().is_sealed();
             let what = format!("{rows} rows, store {byte_order}, sealed: {sealed}");
             for shared in [SharedArray::from(original.clone()), from_file.clone()] {
-                assert_eq!(pool.with(&shared).map(sum_of_column, 0..3).unwrap(), expected, "context, {what}");
+                assert_eq!(
+                    pool.with(&shared).map(sum_of_column, 0..3).unwrap(),
+                    expected,
+                    "context, {what}"
+                );
                 let items = (0..3).map(|column| (shared.clone(), column));
-                let sums = pool.map(|(table, column): (Table, usize)| sum_of_column(&table, column), items);
+                let sums = pool
+                    .map(|(table, column): (Table, usize)| sum_of_column(&table, column), items);
                 assert_eq!(sums.unwrap(), expected, "item, {what}");
             }
             // Copied: a plain array on either side.
@@ -49,23 +54,34 @@ fn a_big_endian_array_has_the_same_values_on_every_path() {
                 "{what}"
             );
             let items = (0..3).map(|column| (original.clone(), column));
-            let sums = pool.map(|(table, column): (Array2<f64>, usize)| table.column(column).sum(), items);
+            let sums =
+                pool.map(|(table, column): (Array2<f64>, usize)| table.column(column).sum(), items);
             assert_eq!(sums.unwrap(), expected, "plain item, {what}");
             // As recorded, each worker swapping what it needs.
             let sum = |table: &AnyArray, column: usize| -> ndferry::Result<f64> {
                 Ok(table.slice_axis(1, column..column + 1)?.to_array::<f64, Ix2>()?.sum())
             };
             let sums = pool.with(&as_recorded).try_map(sum, 0..3).unwrap();
-            assert!(sums.iter().zip(&expected).all(|(a, b)| (a / b - 1.0).abs() < 1e-12), "recorded, {what}");
+            assert!(
+                sums.iter().zip(&expected).all(|(a, b)| (a / b - 1.0).abs() < 1e-12),
+                "recorded, {what}"
+            );
             // As a result.
-            let results = pool.with(&from_file).map(|table, _: u8| table.to_owned(), [0, 1]).unwrap();
+            let results =
+                pool.with(&from_file).map(|table, _: u8| table.to_owned(), [0, 1]).unwrap();
             assert!(results.iter().all(|result| *result == original), "plain result, {what}");
-            let results: Vec<Table> =
-                pool.with(&from_file).map(|table, factor: f64| SharedArray::from(&**table * factor), [2.0]).unwrap();
+            let results: Vec<Table> = pool
+                .with(&from_file)
+                .map(|table, factor: f64| SharedArray::from(&**table * factor), [2.0])
+                .unwrap();
             assert_eq!(*results[0], &original * 2.0, "shared result, {what}");
-            let results: Vec<Table> = pool.with(&from_file).map(|table, _: u8| table.clone(), [0]).unwrap();
+            let results: Vec<Table> =
+                pool.with(&from_file).map(|table, _: u8| table.clone(), [0]).unwrap();
             assert_eq!(*results[0], original, "context given back, {what}");
-            assert!(pool.store().files().unwrap().len() <= 3, "what was sent last is all that is left, {what}");
+            assert!(
+                pool.store().files().unwrap().len() <= 3,
+                "what was sent last is all that is left, {what}"
+            );
         }
     }
 }
@@ -92,10 +108,17 @@ fn large_arrays_arrive_mapped_and_keep_their_source() {
                 [0, 1],
             );
             // A native file is mapped as it is; a foreign one lies in the store, in the store's byte order.
-            let rule = (foreign && !store_order.is_native()).then(|| WhyNotMapped::ForeignByteOrder.to_string());
-            let expected = (path.to_str().unwrap().to_owned(), 128, byte_order == ByteOrder::Big, rule);
-            assert_eq!(told.unwrap(), [expected.clone(), expected], "foreign file {foreign}, store {store_order}");
-            let result: Vec<Table> = pool.map(|rows| SharedArray::from(table(rows)), [50_000]).unwrap();
+            let rule = (foreign && !store_order.is_native())
+                .then(|| WhyNotMapped::ForeignByteOrder.to_string());
+            let expected =
+                (path.to_str().unwrap().to_owned(), 128, byte_order == ByteOrder::Big, rule);
+            assert_eq!(
+                told.unwrap(),
+                [expected.clone(), expected],
+                "foreign file {foreign}, store {store_order}"
+            );
+            let result: Vec<Table> =
+                pool.map(|rows| SharedArray::from(table(rows)), [50_000]).unwrap();
             assert_eq!(result[0].why_not_mapped().is_none(), store_order.is_native());
         }
     }
@@ -123,11 +146,17 @@ fn one_array_in_many_tasks_is_one_file_that_every_worker_maps() {
     let home = pool.store().home().file_name().unwrap().to_str().unwrap();
     let session = home.rsplit('-').next().unwrap().to_owned();
     let mut most = 0;
-    let items = (0..200).map(|i| (shared.subview(|view| view.slice_move(s![i..50_000 + i, ..])), session.clone()));
+    let items = (0..200)
+        .map(|i| (shared.subview(|view| view.slice_move(s![i..50_000 + i, ..])), session.clone()));
     let seen = pool
         .call()
         .progress(|_| most = most.max(pool.store().files().unwrap().len()))
-        .map(|(table, session): (Table, String)| (table[(0, 2)], std::process::id(), mapped_files(&session)), items)
+        .map(
+            |(table, session): (Table, String)| {
+                (table[(0, 2)], std::process::id(), mapped_files(&session))
+            },
+            items,
+        )
         .unwrap();
     assert_eq!(most, 1, "slices need no further file");
     let mut workers: Vec<_> = seen.iter().map(|(_, worker, _)| *worker).collect();
@@ -153,7 +182,9 @@ fn a_users_file_travels_open_even_when_its_name_has_gone() {
     let from_file: Table = ndferry::open(&path).unwrap().array().unwrap();
     std::fs::remove_file(&path).unwrap();
     let pool = pool();
-    let seen = pool.with(&from_file).map(|table, j| (sum_of_column(table, j), mapped_files("gone.npy").len()), 0..3);
+    let seen = pool
+        .with(&from_file)
+        .map(|table, j| (sum_of_column(table, j), mapped_files("gone.npy").len()), 0..3);
     assert_eq!(seen.unwrap(), (0..3).map(|j| (from_file.column(j).sum(), 1)).collect::<Vec<_>>());
     assert!(pool.store().files().unwrap().is_empty());
 }
@@ -179,7 +210,10 @@ fn a_changed_array_is_seen_changed_in_the_next_call() {
     let mut plain = table(50_000);
     for round in 0..3 {
         plain[(0, 0)] = f64::from(round);
-        assert_eq!(pool.with(&plain).map(|table, _: u8| table[(0, 0)], [0]).unwrap(), [f64::from(round)]);
+        assert_eq!(
+            pool.with(&plain).map(|table, _: u8| table[(0, 0)], [0]).unwrap(),
+            [f64::from(round)]
+        );
     }
     assert!(pool.store().files().unwrap().is_empty(), "written for a call, gone with it");
 }
@@ -188,12 +222,19 @@ fn a_changed_array_is_seen_changed_in_the_next_call() {
 fn a_threshold_decides_what_is_mapped() {
     let _dog = Watchdog::new("threshold");
     let why = |array: SharedArray<f64, Ix1>| array.why_not_mapped().map(|why| format!("{why:?}"));
-    for (threshold, length, mapped) in
-        [(Some(800), 100, true), (Some(801), 100, false), (Some(0), 1, true), (None, 1_000_000, false)]
-    {
+    for (threshold, length, mapped) in [
+        (Some(800), 100, true),
+        (Some(801), 100, false),
+        (Some(0), 1, true),
+        (None, 1_000_000, false),
+    ] {
         let pool = builder().threshold(threshold).build().unwrap();
         let seen = pool.map(why, [SharedArray::from(vec![1.5; length])]).unwrap();
-        assert_eq!(seen[0].is_none(), mapped, "threshold {threshold:?}, {length} elements: {seen:?}");
+        assert_eq!(
+            seen[0].is_none(),
+            mapped,
+            "threshold {threshold:?}, {length} elements: {seen:?}"
+        );
     }
 }
 
@@ -201,7 +242,8 @@ fn a_threshold_decides_what_is_mapped() {
 fn results_are_kept_and_sent_on() {
     let _dog = Watchdog::new("sent on");
     let pool = pool();
-    let mut tables: Vec<Table> = pool.map(|rows| SharedArray::from(table(rows)), [50_000, 60_000]).unwrap();
+    let mut tables: Vec<Table> =
+        pool.map(|rows| SharedArray::from(table(rows)), [50_000, 60_000]).unwrap();
     assert_eq!(pool.store().files().unwrap().len(), 2);
     for _ in 0..3 {
         tables = pool.map(|table: Table| SharedArray::from(&*table + 1.0), tables).unwrap();
@@ -229,7 +271,10 @@ fn every_layout_and_type_travels() {
         let back = pool.map(|view: SharedArray<u16, Ix2>| view, views.clone()).unwrap();
         assert_eq!(back, views);
         let flags = SharedArray::from(vec![true, false, true]);
-        assert_eq!(pool.map(|flags: SharedArray<bool, Ix1>| flags, [flags.clone()]).unwrap(), [flags]);
+        assert_eq!(
+            pool.map(|flags: SharedArray<bool, Ix1>| flags, [flags.clone()]).unwrap(),
+            [flags]
+        );
     }
 }
 
@@ -261,29 +306,55 @@ fn records_and_their_fields_have_the_same_values_on_every_path() {
         DumpOptions::new().byte_order(ByteOrder::Big).write_npy(&path, &made).unwrap();
         let from_file = ndferry::open(&path).unwrap().any("").unwrap();
         for (byte_order, pool) in pools() {
-            let what = format!("{count} records, store {byte_order}, sealed: {}", pool.store().is_sealed());
+            let what = format!(
+                "{count} records, store {byte_order}, sealed: {}",
+                pool.store().is_sealed()
+            );
             for records in [&made, &from_file, &made.in_byte_order(ByteOrder::NATIVE).unwrap()] {
                 // The fields of one memory in any order, the whole between them.
                 let (ids, masses) = (records.field("id").unwrap(), records.field("mass").unwrap());
-                assert_eq!(pool.with(&masses).map(|masses, ()| sum_of_masses(masses), [()]).unwrap(), [sum], "{what}");
+                assert_eq!(
+                    pool.with(&masses).map(|masses, ()| sum_of_masses(masses), [()]).unwrap(),
+                    [sum],
+                    "{what}"
+                );
                 let whole = |records: &AnyArray, _: usize| {
-                    (sum_of_masses(&records.field("mass").unwrap()), last_id(&records.field("id").unwrap()))
+                    (
+                        sum_of_masses(&records.field("mass").unwrap()),
+                        last_id(&records.field("id").unwrap()),
+                    )
                 };
-                assert_eq!(pool.with(records).map(whole, 0..2).unwrap(), [(sum, count - 1); 2], "{what}");
+                assert_eq!(
+                    pool.with(records).map(whole, 0..2).unwrap(),
+                    [(sum, count - 1); 2],
+                    "{what}"
+                );
                 let both = pool.map(
                     |(ids, masses): (AnyArray, AnyArray)| (last_id(&ids), sum_of_masses(&masses)),
                     [(ids, masses)],
                 );
                 assert_eq!(both.unwrap(), [(count - 1, sum)], "{what}");
                 // A typed view of a field, and records and fields as results.
-                let typed: SharedArray<f64, Ix1> = records.field("mass").unwrap().to_array().unwrap();
-                assert!(typed.strides() == [2] || !records.field("mass").unwrap().dtype().is_native(), "{what}");
-                assert_eq!(pool.with(&typed).map(|masses, ()| masses.sum(), [()]).unwrap(), [sum], "{what}");
+                let typed: SharedArray<f64, Ix1> =
+                    records.field("mass").unwrap().to_array().unwrap();
+                assert!(
+                    typed.strides() == [2] || !records.field("mass").unwrap().dtype().is_native(),
+                    "{what}"
+                );
+                assert_eq!(
+                    pool.with(&typed).map(|masses, ()| masses.sum(), [()]).unwrap(),
+                    [sum],
+                    "{what}"
+                );
                 let back = pool
                     .with(records)
                     .map(|records, ()| (records.clone(), records.field("id").unwrap()), [()])
                     .unwrap();
-                assert_eq!((&back[0].0, &back[0].1), (records, &records.field("id").unwrap()), "{what}");
+                assert_eq!(
+                    (&back[0].0, &back[0].1),
+                    (records, &records.field("id").unwrap()),
+                    "{what}"
+                );
             }
         }
     }

@@ -42,7 +42,8 @@ fn what_tasks_count_all_processes_see_wherever_the_counter_travels() {
         assert_eq!(shared[0].load(Relaxed), (0..100).sum::<i64>());
         // As item, twice in one value, under attributes that make serde buffer it.
         let twice = Choice::Atomics(shared.clone());
-        let job = |step| Job { shared: Shared { count: shared.clone(), twice: twice.clone() }, step };
+        let job =
+            |step| Job { shared: Shared { count: shared.clone(), twice: twice.clone() }, step };
         let run = |job: Job| {
             let Choice::Atomics(twice) = &job.shared.twice else { panic!("it is lost") };
             job.shared.count[1].fetch_add(job.step, Relaxed);
@@ -64,7 +65,9 @@ fn tasks_in_threads_or_in_turn_count_with_the_same_counters() {
     for backend in [Backend::Threads, Backend::Serial] {
         let pool = ndferry::Pool::builder().backend(backend).build().unwrap();
         let count = pool.store().atomics(1).unwrap();
-        pool.with(&count).map(|count: &Atomics, x: i64| _ = count[0].fetch_add(x, Relaxed), 0..100).unwrap();
+        pool.with(&count)
+            .map(|count: &Atomics, x: i64| _ = count[0].fetch_add(x, Relaxed), 0..100)
+            .unwrap();
         let items = (0..100).map(|x| (count.clone(), x));
         pool.map(|(count, x): (Atomics, i64)| _ = count[0].fetch_add(x, Relaxed), items).unwrap();
         assert_eq!(count[0].load(Relaxed), 2 * (0..100).sum::<i64>(), "{backend:?}");
@@ -105,7 +108,9 @@ fn what_a_worker_counted_before_it_died_is_counted() {
         std::process::abort()
     };
     assert!(pool.with(&count).map(count_and_die, [0]).is_err());
-    pool.with(&count).map(|count: &Atomics, _: u8| _ = count[0].fetch_add(1, Relaxed), [0]).unwrap();
+    pool.with(&count)
+        .map(|count: &Atomics, _: u8| _ = count[0].fetch_add(1, Relaxed), [0])
+        .unwrap();
     assert_eq!(count[0].load(Relaxed), 2);
 }
 
@@ -116,7 +121,10 @@ fn a_pool_within_a_task_passes_them_on() {
     let count = pool.store().atomics(1).unwrap();
     let nested = |count: &Atomics, x: i64| -> ndferry::Result<()> {
         let inner = ndferry::Pool::builder().workers(1).test_entry("worker").build()?;
-        inner.with(count).map(|count: &Atomics, x: i64| _ = count[0].fetch_add(x, Relaxed), [x, 10 * x]).map(drop)
+        inner
+            .with(count)
+            .map(|count: &Atomics, x: i64| _ = count[0].fetch_add(x, Relaxed), [x, 10 * x])
+            .map(drop)
     };
     pool.with(&count).try_map(nested, [1, 2]).unwrap();
     assert_eq!(count[0].load(Relaxed), 33);

@@ -13,7 +13,16 @@ use crate::{
 
 /// What every file of the pool's session, named or not, has in its path.
 fn session(pool: &ndferry::Pool) -> String {
-    pool.store().home().file_name().unwrap().to_str().unwrap().rsplit('-').next().unwrap().to_owned()
+    pool.store()
+        .home()
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .rsplit('-')
+        .next()
+        .unwrap()
+        .to_owned()
 }
 
 // S6
@@ -22,12 +31,17 @@ fn an_array_born_in_the_store_is_sent_without_a_copy() {
     let _dog = Watchdog::new("born");
     for (byte_order, pool) in pools() {
         let what = format!("store {byte_order}, sealed: {}", pool.store().is_sealed());
-        let expected = Array2::from_shape_fn((70_000, 3), |(i, j)| (i as f64).sqrt() * (j as f64 + 0.5));
+        let expected =
+            Array2::from_shape_fn((70_000, 3), |(i, j)| (i as f64).sqrt() * (j as f64 + 0.5));
         let mut table = pool.store().zeros::<f64, _>(expected.dim()).unwrap();
         table.assign(&expected);
         let table: Table = table.freeze().unwrap();
         let (session, files) = (session(&pool), pool.store().files().unwrap());
-        assert_eq!((files.len(), table.why_not_mapped()), (usize::from(!pool.store().is_sealed()), None), "{what}");
+        assert_eq!(
+            (files.len(), table.why_not_mapped()),
+            (usize::from(!pool.store().is_sealed()), None),
+            "{what}"
+        );
         let own = mapped_files(&session);
         assert_eq!(own.len(), 1, "{what}");
 
@@ -43,11 +57,20 @@ fn an_array_born_in_the_store_is_sent_without_a_copy() {
         let firsts = pool.map(|table: Table| table[(0, 1)], items).unwrap();
         assert!(firsts.iter().enumerate().all(|(i, first)| *first == expected[(i, 1)]), "{what}");
         let back = pool.map(|table: Table| table, [table.clone()]).unwrap();
-        assert_eq!((&*back[0], mapped_files(&session), pool.store().files().unwrap()), (&*expected, own, files));
+        assert_eq!(
+            (&*back[0], mapped_files(&session), pool.store().files().unwrap()),
+            (&*expected, own, files)
+        );
         drop((back, table));
         // Of a file that has gone, or never had a name, no descriptor is left.
-        assert!(open_files(&session).iter().all(|file| std::fs::metadata(file).unwrap().nlink() > 0), "{what}");
-        assert!(mapped_files(&session).is_empty() && pool.store().files().unwrap().is_empty(), "{what}");
+        assert!(
+            open_files(&session).iter().all(|file| std::fs::metadata(file).unwrap().nlink() > 0),
+            "{what}"
+        );
+        assert!(
+            mapped_files(&session).is_empty() && pool.store().files().unwrap().is_empty(),
+            "{what}"
+        );
     }
 }
 

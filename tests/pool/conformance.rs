@@ -21,8 +21,10 @@ use crate::{
 
 /// A pool over each backend; worker processes with a store in either byte order.
 pub fn backends() -> Vec<(String, Pool)> {
-    let mut pools: Vec<_> =
-        crate::pools().into_iter().map(|(order, pool)| (format!("processes, store {order}"), pool)).collect();
+    let mut pools: Vec<_> = crate::pools()
+        .into_iter()
+        .map(|(order, pool)| (format!("processes, store {order}"), pool))
+        .collect();
     for backend in [Backend::Threads, Backend::Serial] {
         let workers = if backend == Backend::Threads { 2 } else { 1 };
         let store = Store::builder().byte_order(ByteOrder::NATIVE.opposite()).build().unwrap();
@@ -91,19 +93,28 @@ macro_rules! check_verbs {
     ($what:expr, $call:expr, $function:expr, $try_function:expr, $items:expr) => {{
         let (what, items): (&str, Vec<u32>) = ($what, $items);
         let expected = |failure: Failure| -> Vec<Result<u32, (u64, Failure)>> {
-            let outcome = |(at, x): (usize, &u32)| if *x == UNLUCKY { Err((at as u64, failure)) } else { Ok(3 * x) };
+            let outcome = |(at, x): (usize, &u32)| {
+                if *x == UNLUCKY { Err((at as u64, failure)) } else { Ok(3 * x) }
+            };
             items.iter().enumerate().map(outcome).collect()
         };
         // Every item has its outcome.
         let (panics, errors) = (expected(Failure::Panic), expected(Failure::Error));
-        let all = |outcomes: Vec<Result<u32, TaskError>>| outcomes.into_iter().map(plain).collect::<Vec<_>>();
+        let all = |outcomes: Vec<Result<u32, TaskError>>| {
+            outcomes.into_iter().map(plain).collect::<Vec<_>>()
+        };
         let sorted = |outcomes: Vec<(u64, Result<u32, (u64, Failure)>)>| {
             let mut outcomes = outcomes;
             outcomes.sort_by_key(|(index, _)| *index);
-            assert!(outcomes.iter().enumerate().all(|(at, (index, _))| at as u64 == *index), "{what}");
+            assert!(
+                outcomes.iter().enumerate().all(|(at, (index, _))| at as u64 == *index),
+                "{what}"
+            );
             outcomes.into_iter().map(|(_, outcome)| outcome).collect::<Vec<_>>()
         };
-        let told = |outcome: ndferry::Result<u32>| plain(outcome.map_err(|error| error.into_task_error().unwrap()));
+        let told = |outcome: ndferry::Result<u32>| {
+            plain(outcome.map_err(|error| error.into_task_error().unwrap()))
+        };
         let told_with = |outcome: ndferry::Result<(u64, u32)>| match outcome {
             Ok((index, result)) => (index, Ok(result)),
             Err(error) => {
@@ -111,11 +122,20 @@ macro_rules! check_verbs {
                 (error.index(), Err((error.index(), error.failure())))
             }
         };
-        assert_eq!(all($call.keep_going().map($function, items.clone()).unwrap()), panics, "map, {what}");
-        assert_eq!(all($call.keep_going().try_map($try_function, items.clone()).unwrap()), errors, "try_map, {what}");
+        assert_eq!(
+            all($call.keep_going().map($function, items.clone()).unwrap()),
+            panics,
+            "map, {what}"
+        );
+        assert_eq!(
+            all($call.keep_going().try_map($try_function, items.clone()).unwrap()),
+            errors,
+            "try_map, {what}"
+        );
         let folded = $call.keep_going().fold($function, items.clone(), Vec::new(), push).unwrap();
         assert_eq!(all(folded), panics, "fold, {what}");
-        let folded = $call.keep_going().try_fold($try_function, items.clone(), Vec::new(), push).unwrap();
+        let folded =
+            $call.keep_going().try_fold($try_function, items.clone(), Vec::new(), push).unwrap();
         assert_eq!(all(folded), errors, "try_fold, {what}");
         let stream = $call.keep_going().stream($function, items.clone()).unwrap();
         assert_eq!(stream.map(told).collect::<Vec<_>>(), panics, "stream, {what}");
@@ -127,16 +147,32 @@ macro_rules! check_verbs {
         assert_eq!(sorted(stream.map(told_with).collect()), errors, "try_stream_unordered, {what}");
         for (at, item) in items.iter().take(2).enumerate() {
             let one = told($call.submit($function, *item).unwrap().wait());
-            assert_eq!(one.map_err(|(_, failure)| (at as u64, failure)), panics[at], "submit, {what}");
+            assert_eq!(
+                one.map_err(|(_, failure)| (at as u64, failure)),
+                panics[at],
+                "submit, {what}"
+            );
             let one = told($call.try_submit($try_function, *item).unwrap().wait());
-            assert_eq!(one.map_err(|(_, failure)| (at as u64, failure)), errors[at], "try_submit, {what}");
+            assert_eq!(
+                one.map_err(|(_, failure)| (at as u64, failure)),
+                errors[at],
+                "try_submit, {what}"
+            );
         }
         // Everything is there, or the one failure is told.
-        let whole = |outcomes: &[Result<u32, (u64, Failure)>]| outcomes.iter().copied().collect::<Result<Vec<_>, _>>();
-        let either = |outcome: ndferry::Result<Vec<u32>>| {
-            outcome.map_err(|error| error.into_task_error().map(|error| (error.index(), error.failure())).unwrap())
+        let whole = |outcomes: &[Result<u32, (u64, Failure)>]| {
+            outcomes.iter().copied().collect::<Result<Vec<_>, _>>()
         };
-        assert_eq!(either($call.map($function, items.clone())), whole(&panics), "map, failing fast, {what}");
+        let either = |outcome: ndferry::Result<Vec<u32>>| {
+            outcome.map_err(|error| {
+                error.into_task_error().map(|error| (error.index(), error.failure())).unwrap()
+            })
+        };
+        assert_eq!(
+            either($call.map($function, items.clone())),
+            whole(&panics),
+            "map, failing fast, {what}"
+        );
         assert_eq!(
             either($call.try_map($try_function, items.clone())),
             whole(&errors),
@@ -157,9 +193,17 @@ macro_rules! check_verbs {
             }))
         };
         let stream = $call.stream_unordered($function, items.clone()).unwrap();
-        assert_eq!(by_index(stream.collect()), whole(&panics), "stream_unordered, failing fast, {what}");
+        assert_eq!(
+            by_index(stream.collect()),
+            whole(&panics),
+            "stream_unordered, failing fast, {what}"
+        );
         let stream = $call.try_stream_unordered($try_function, items.clone()).unwrap();
-        assert_eq!(by_index(stream.collect()), whole(&errors), "try_stream_unordered, failing fast, {what}");
+        assert_eq!(
+            by_index(stream.collect()),
+            whole(&errors),
+            "try_stream_unordered, failing fast, {what}"
+        );
     }};
 }
 
@@ -168,11 +212,19 @@ macro_rules! check_verbs {
 fn every_verb_kind_and_mode_has_an_outcome_for_every_item_in_order() {
     let _dog = Watchdog::new("verbs");
     for (name, pool) in backends() {
-        for items in [vec![], (0..12).collect::<Vec<_>>(), vec![4, UNLUCKY, 5, 6, 7, 8], vec![UNLUCKY]] {
+        for items in
+            [vec![], (0..12).collect::<Vec<_>>(), vec![4, UNLUCKY, 5, 6, 7, 8], vec![UNLUCKY]]
+        {
             let what = format!("{name}, {} items", items.len());
             check_verbs!(&what, pool.call(), thrice, try_thrice, items.clone());
             check_verbs!(&what, pool.with(&3), times, try_times, items.clone());
-            check_verbs!(&what, pool.with_init(&3, cell), state_times, try_state_times, items.clone());
+            check_verbs!(
+                &what,
+                pool.with_init(&3, cell),
+                state_times,
+                try_state_times,
+                items.clone()
+            );
         }
         assert!(pool.store().files().unwrap().is_empty(), "{name}");
     }
@@ -188,11 +240,18 @@ fn options_change_how_and_never_what() {
             for prefetch in [0, 1, 5] {
                 for threshold in [None, Some(0), Some(1 << 20)] {
                     let call = || {
-                        let call = pool.call().prefetch(prefetch).threshold(threshold).retries(2).label("rows");
+                        let call = pool
+                            .call()
+                            .prefetch(prefetch)
+                            .threshold(threshold)
+                            .retries(2)
+                            .label("rows");
                         if let Some(batch) = batch { call.batch(batch) } else { call }
                     };
                     let row = |x: u32| vec![f64::from(x); 40];
-                    let what = format!("{name}, batch {batch:?}, prefetch {prefetch}, threshold {threshold:?}");
+                    let what = format!(
+                        "{name}, batch {batch:?}, prefetch {prefetch}, threshold {threshold:?}"
+                    );
                     assert_eq!(call().map(row, 0..100).unwrap(), expected, "{what}");
                     let stream = call().stream(row, 0..100).unwrap();
                     assert_eq!(stream.collect::<Result<Vec<_>, _>>().unwrap(), expected, "{what}");
@@ -224,22 +283,38 @@ fn arrays_arrive_as_context_spec_item_and_result() {
         for rows in [3, 50_000] {
             let base = Array2::from_shape_fn((rows, 3), |(i, j)| (3 * i + j) as f64);
             let shared = SharedArray::from(base.clone());
-            let sums = pool.with(&shared).map(add, [shared.clone(), SharedArray::from(&base * 2.0)]).unwrap();
-            assert_eq!((&*sums[0], &*sums[1]), (&*(&base * 2.0), &*(&base * 3.0)), "{name}, {rows} rows");
+            let sums = pool
+                .with(&shared)
+                .map(add, [shared.clone(), SharedArray::from(&base * 2.0)])
+                .unwrap();
+            assert_eq!(
+                (&*sums[0], &*sums[1]),
+                (&*(&base * 2.0), &*(&base * 3.0)),
+                "{name}, {rows} rows"
+            );
             // Each sum goes on from what its worker has.
             let one = pool.with_init(&shared, copy_of).map(add_to, [shared.clone()]).unwrap();
             assert_eq!(*one[0], &base * 2.0, "{name}, {rows} rows");
             let chunk = rows.div_ceil(4);
-            let blocks = pool.call().map_axis(&shared, Axis(0), chunk, |block: SharedArray<f64, Ix2>| block).unwrap();
+            let blocks = pool
+                .call()
+                .map_axis(&shared, Axis(0), chunk, |block: SharedArray<f64, Ix2>| block)
+                .unwrap();
             let mut at = 0;
             for block in blocks {
-                assert_eq!(*block, base.slice(ndferry::ndarray::s![at..at + block.nrows(), ..]), "{name}");
+                assert_eq!(
+                    *block,
+                    base.slice(ndferry::ndarray::s![at..at + block.nrows(), ..]),
+                    "{name}"
+                );
                 at += block.nrows();
             }
             assert_eq!(at, rows, "{name}");
+            let scaled = |factor: &f64, column: SharedArray<f64, Ix2>| -> Result<f64, Unlucky> {
+                Ok(factor * column.sum())
+            };
             let scaled =
-                |factor: &f64, column: SharedArray<f64, Ix2>| -> Result<f64, Unlucky> { Ok(factor * column.sum()) };
-            let scaled = pool.with(&2.0).keep_going().try_map_axis(&shared, Axis(1), 1, scaled).unwrap();
+                pool.with(&2.0).keep_going().try_map_axis(&shared, Axis(1), 1, scaled).unwrap();
             for (column, sum) in scaled.into_iter().enumerate() {
                 assert_eq!(sum.unwrap(), 2.0 * base.column(column).sum(), "{name}, {rows} rows");
             }
@@ -260,21 +335,38 @@ fn an_error_tells_all_that_is_known() {
             let call = if let Some(label) = label { call.label(label) } else { call };
             let (outcomes, line) = (call.try_map(try_thrice, [1, UNLUCKY, 2]).unwrap(), line!());
             let error = outcomes.into_iter().nth(1).unwrap().unwrap_err();
-            assert_eq!((error.failure(), error.index(), error.attempt()), (Failure::Error, 1, 2), "{name}");
+            assert_eq!(
+                (error.failure(), error.index(), error.attempt()),
+                (Failure::Error, 1, 2),
+                "{name}"
+            );
             assert_eq!(error.message(), "13 brings no luck", "{name}");
             assert!(error.type_name().unwrap().ends_with("conformance::Unlucky"), "{name}");
             match label {
                 Some(label) => assert_eq!(error.task(), label, "{name}"),
-                None => assert!(error.task().ends_with("conformance::try_thrice"), "{name}: {}", error.task()),
+                None => assert!(
+                    error.task().ends_with("conformance::try_thrice"),
+                    "{name}: {}",
+                    error.task()
+                ),
             }
-            assert!(error.call_site().contains(&format!("conformance.rs:{line}:")), "{name}: {}", error.call_site());
+            assert!(
+                error.call_site().contains(&format!("conformance.rs:{line}:")),
+                "{name}: {}",
+                error.call_site()
+            );
             assert_eq!(error.worker() == std::process::id(), own, "{name}");
             assert_eq!(
                 (error.signal(), error.exit_code(), error.location(), error.backtrace()),
                 (None, None, None, None)
             );
             let first = error.to_string();
-            assert!(first.contains(error.task()) && first.contains("item 1") && first.contains("no luck"), "{first}");
+            assert!(
+                first.contains(error.task())
+                    && first.contains("item 1")
+                    && first.contains("no luck"),
+                "{first}"
+            );
             assert!(first.ends_with("(after 2 attempts)") && !first.contains('\n'), "{first}");
         }
         let slow = |_: u8| -> u8 {
@@ -309,7 +401,8 @@ fn what_fails_is_tried_as_often_as_asked_for_and_nothing_else_twice() {
         for batch in [1, 4] {
             let ledger = Ledger::new();
             let items = (0..12u32).map(|index| (ledger.path(), index, 1 + index as usize % 4));
-            let outcomes = pool.call().retries(2).batch(batch).keep_going().try_map(stubborn, items).unwrap();
+            let outcomes =
+                pool.call().retries(2).batch(batch).keep_going().try_map(stubborn, items).unwrap();
             for (index, outcome) in (0..12u32).zip(outcomes) {
                 let needed = 1 + index as usize % 4;
                 assert_eq!(ledger.count(index), needed.min(3), "{name}, task {index}");
@@ -344,19 +437,32 @@ fn a_token_cancels_from_another_thread() {
             pool.with(&path).cancel_by(&token).map(brief, 0..).unwrap_err()
         });
         let error = error.into_task_error().unwrap();
-        assert_eq!((error.failure(), error.message()), (Failure::Cancelled, "the call was cancelled"), "{name}");
+        assert_eq!(
+            (error.failure(), error.message()),
+            (Failure::Cancelled, "the call was cancelled"),
+            "{name}"
+        );
         // One that has cancelled goes on doing so: nothing is begun.
         let before = ledger.lines().len();
         let outcomes = pool.with(&path).cancel_by(&token).keep_going().map(brief, 0..5).unwrap();
         assert_eq!(outcomes.len(), 5, "{name}");
         for (index, outcome) in outcomes.into_iter().enumerate() {
             let error = outcome.unwrap_err();
-            assert_eq!((error.index(), error.failure()), (index as u64, Failure::Cancelled), "{name}");
+            assert_eq!(
+                (error.index(), error.failure()),
+                (index as u64, Failure::Cancelled),
+                "{name}"
+            );
         }
-        let folded = pool.with(&path).cancel_by(&token).keep_going().fold(brief, 0..5, 0, |count, outcome| {
-            assert_eq!(outcome.unwrap_err().failure(), Failure::Cancelled);
-            count + 1
-        });
+        let folded = pool.with(&path).cancel_by(&token).keep_going().fold(
+            brief,
+            0..5,
+            0,
+            |count, outcome| {
+                assert_eq!(outcome.unwrap_err().failure(), Failure::Cancelled);
+                count + 1
+            },
+        );
         assert_eq!(folded.unwrap(), 5, "{name}: each item is told of");
         assert_eq!(ledger.lines().len(), before, "{name}");
         assert_eq!(pool.map(thrice, [1, 2]).unwrap(), [3, 6], "{name}: the pool goes on");
@@ -373,7 +479,8 @@ fn a_call_ends_at_its_deadline_and_keeps_what_it_has() {
             x
         };
         let limit = Duration::from_millis(200);
-        let error = pool.call().deadline(limit).map(brief, 0..).unwrap_err().into_task_error().unwrap();
+        let error =
+            pool.call().deadline(limit).map(brief, 0..).unwrap_err().into_task_error().unwrap();
         assert_eq!(error.failure(), Failure::Cancelled, "{name}");
         assert!(error.message().contains("200ms"), "{name}: {}", error.message());
         let count = 2_000;
@@ -384,7 +491,11 @@ fn a_call_ends_at_its_deadline_and_keeps_what_it_has() {
             match outcome {
                 Ok(result) => assert_eq!(result, index, "{name}"),
                 Err(error) => {
-                    assert_eq!((error.index(), error.failure()), (u64::from(index), Failure::Cancelled), "{name}");
+                    assert_eq!(
+                        (error.index(), error.failure()),
+                        (u64::from(index), Failure::Cancelled),
+                        "{name}"
+                    );
                     failed += 1;
                 }
             }
@@ -406,15 +517,26 @@ fn calls_from_several_threads_have_each_their_own_results() {
                     for round in 0..4 {
                         let base = 1000 * thread + round;
                         let expected: Vec<_> = (0..20).map(|x| base * x).collect();
-                        assert_eq!(pool.with(&base).map(times, (0..20).filter(|x| *x != UNLUCKY)).unwrap(), {
-                            let mut expected = expected.clone();
-                            expected.remove(UNLUCKY as usize);
-                            expected
-                        });
+                        assert_eq!(
+                            pool.with(&base).map(times, (0..20).filter(|x| *x != UNLUCKY)).unwrap(),
+                            {
+                                let mut expected = expected.clone();
+                                expected.remove(UNLUCKY as usize);
+                                expected
+                            }
+                        );
                         assert!(pool.with(&base).map(times, 0..20).is_err(), "{name}");
-                        let stream = pool.with_init(&base, cell).keep_going().stream(state_times, 0..20).unwrap();
+                        let stream = pool
+                            .with_init(&base, cell)
+                            .keep_going()
+                            .stream(state_times, 0..20)
+                            .unwrap();
                         for (x, outcome) in stream.enumerate() {
-                            assert_eq!(outcome.ok(), (x as u32 != UNLUCKY).then_some(expected[x]), "{name}");
+                            assert_eq!(
+                                outcome.ok(),
+                                (x as u32 != UNLUCKY).then_some(expected[x]),
+                                "{name}"
+                            );
                         }
                     }
                 });
@@ -440,7 +562,8 @@ fn a_call_gets_a_worker_while_another_has_work_for_all() {
                         x
                     };
                     let call = long.call().cancel_by(&cancel).prefetch(prefetch);
-                    let watched = call.progress(|progress| tell.send(progress.done).unwrap_or_default());
+                    let watched =
+                        call.progress(|progress| tell.send(progress.done).unwrap_or_default());
                     assert!(watched.map(brief, 0..).is_err());
                 });
                 told.iter().find(|done| *done > 0).unwrap();
@@ -453,7 +576,8 @@ fn a_call_gets_a_worker_while_another_has_work_for_all() {
 
 /// How often each kind of event was told.
 fn events(seen: &[Progress]) -> [usize; 6] {
-    let count = |kind: fn(&Event) -> bool| seen.iter().filter(|progress| kind(&progress.event)).count();
+    let count =
+        |kind: fn(&Event) -> bool| seen.iter().filter(|progress| kind(&progress.event)).count();
     [
         count(|event| matches!(event, Event::Begun)),
         count(|event| matches!(event, Event::Queued(_))),
@@ -472,8 +596,13 @@ pub fn check_progress(seen: &[Progress], what: &str) {
         assert!(total.is_none_or(|total| queued <= total), "{what}: {progress:?}");
     }
     for pair in seen.windows(2) {
-        let counts = |progress: &Progress| [progress.queued, progress.started, progress.done, progress.failed];
-        assert!(counts(&pair[0]).iter().zip(counts(&pair[1])).all(|(before, after)| *before <= after), "{what}");
+        let counts = |progress: &Progress| {
+            [progress.queued, progress.started, progress.done, progress.failed]
+        };
+        assert!(
+            counts(&pair[0]).iter().zip(counts(&pair[1])).all(|(before, after)| *before <= after),
+            "{what}"
+        );
     }
 }
 
@@ -488,18 +617,27 @@ fn progress_is_the_same_over_everything() {
             let what = format!("{name}, batch {batch}, prefetch {prefetch}");
             let mut seen = Vec::new();
             let call = pool.call().retries(1).batch(batch).prefetch(prefetch).keep_going();
-            let outcomes = call.progress(|progress| seen.push(*progress)).map(thrice, 0..20).unwrap();
+            let outcomes =
+                call.progress(|progress| seen.push(*progress)).map(thrice, 0..20).unwrap();
             assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 19, "{what}");
             check_progress(&seen, &what);
             assert_eq!(events(&seen), [1, 20, 20, 19, 1, 1], "{what}");
             assert!(seen.iter().all(|progress| progress.total == Some(20)), "{what}");
             let last = seen.last().unwrap();
-            assert_eq!((last.queued, last.started, last.done, last.failed), (20, 20, 19, 1), "{what}");
+            assert_eq!(
+                (last.queued, last.started, last.done, last.failed),
+                (20, 20, 19, 1),
+                "{what}"
+            );
             // What says nothing about its length has no total.
             let mut seen = Vec::new();
             let stream = pool.call().progress(|progress| seen.push(*progress));
             let endless = stream.stream(|x: u32| x, (0..).filter(|x| x % 2 == 0)).unwrap();
-            assert_eq!(endless.take(3).collect::<Result<Vec<_>, _>>().unwrap(), [0, 2, 4], "{what}");
+            assert_eq!(
+                endless.take(3).collect::<Result<Vec<_>, _>>().unwrap(),
+                [0, 2, 4],
+                "{what}"
+            );
             check_progress(&seen, &what);
             assert!(seen.iter().all(|progress| progress.total.is_none()), "{what}");
         }
@@ -514,7 +652,10 @@ fn a_panic_of_the_calls_own_code_passes_and_the_pool_goes_on() {
         let panics = |code: &dyn Fn()| catch_unwind(AssertUnwindSafe(code)).is_err();
         let items = || (0..10).inspect(|x| assert_ne!(*x, 6, "an item that panics"));
         assert!(panics(&|| drop(pool.map(thrice, items()))), "{name}: items");
-        assert!(panics(&|| drop(pool.call().progress(|_| panic!("progress")).map(thrice, [1]))), "{name}: progress");
+        assert!(
+            panics(&|| drop(pool.call().progress(|_| panic!("progress")).map(thrice, [1]))),
+            "{name}: progress"
+        );
         let combine = |_: u32, _: u32| panic!("combining");
         assert!(panics(&|| drop(pool.call().fold(thrice, [1], 0, combine))), "{name}: fold");
         assert_eq!(pool.map(thrice, 0..10).unwrap().len(), 10, "{name}");
@@ -566,11 +707,13 @@ fn whatever_panics_on_the_way_the_first_failure_is_told() {
     for (name, pool) in backends() {
         for round in 0..3 {
             let what = format!("{name}, round {round}");
-            let fails = |outcome: ndferry::Result<()>| outcome.unwrap_err().into_task_error().unwrap();
+            let fails =
+                |outcome: ndferry::Result<()>| outcome.unwrap_err().into_task_error().unwrap();
             let error = fails(pool.try_map(|_: u32| Err::<(), _>(Bomb), [1]).map(drop));
             assert_eq!(error.failure(), Failure::Error, "{what}");
             assert!(error.type_name().unwrap().ends_with("Bomb"), "{what}");
-            let error = fails(pool.map(|_: u32| -> u32 { std::panic::panic_any(Bomb) }, [1]).map(drop));
+            let error =
+                fails(pool.map(|_: u32| -> u32 { std::panic::panic_any(Bomb) }, [1]).map(drop));
             assert_eq!(error.failure(), Failure::Panic, "{what}");
             assert!(error.location().unwrap().contains("conformance.rs"), "{what}");
             // State that panics when it is dropped: after the call, and with a task's panic.
@@ -580,7 +723,8 @@ fn whatever_panics_on_the_way_the_first_failure_is_told() {
             let error = fails(pool.with_init(&0, armed).map(broken, [7]).map(drop));
             assert_eq!((error.failure(), error.message()), (Failure::Panic, "task 7"), "{what}");
             // An item that panics when the task is through with it is that task's panic.
-            let error = fails(pool.map(|text: (u32, Bombed)| text.0, [(1, Bombed(true))]).map(drop));
+            let error =
+                fails(pool.map(|text: (u32, Bombed)| text.0, [(1, Bombed(true))]).map(drop));
             assert_eq!((error.failure(), error.message()), (Failure::Panic, "an item"), "{what}");
             assert_eq!(pool.map(thrice, [1, 2]).unwrap(), [3, 6], "{what}: the pool goes on");
         }
@@ -628,7 +772,9 @@ fn a_serialisable_error_comes_back_as_itself() {
 fn what_a_backend_cannot_do_is_an_error_before_anything_is_done() {
     for backend in [Backend::Threads, Backend::Serial] {
         let plain = || Pool::builder().backend(backend).workers(1);
-        for refused in [plain().recycle_after(3), plain().recycle_above(1 << 30), plain().test_entry("worker")] {
+        for refused in
+            [plain().recycle_after(3), plain().recycle_above(1 << 30), plain().test_entry("worker")]
+        {
             let error = refused.build().unwrap_err();
             assert!(error.is_usage() && error.to_string().contains("worker processes"), "{error}");
         }
@@ -637,7 +783,12 @@ fn what_a_backend_cannot_do_is_an_error_before_anything_is_done() {
         assert!(error.is_usage() && error.to_string().contains("cannot be killed"), "{error}");
         let error = pool.call().timeout(Duration::from_secs(1)).submit(thrice, 1).unwrap_err();
         assert!(error.is_usage(), "{error}");
-        assert!(pool.call().timeout(Duration::from_secs(1)).stream(thrice, [1]).is_err_and(|error| error.is_usage()));
+        assert!(
+            pool.call()
+                .timeout(Duration::from_secs(1))
+                .stream(thrice, [1])
+                .is_err_and(|error| error.is_usage())
+        );
     }
     assert!(Pool::builder().backend(Backend::Serial).workers(2).build().unwrap_err().is_usage());
     assert!(builder().recycle_after(0).build().unwrap_err().is_usage());
@@ -645,8 +796,14 @@ fn what_a_backend_cannot_do_is_an_error_before_anything_is_done() {
         assert!(pool.call().batch(0).map(thrice, [1]).unwrap_err().is_usage(), "{name}");
         let array = SharedArray::from(vec![1.0, 2.0]);
         let sum = |block: SharedArray<f64, Ix1>| block.sum();
-        assert!(pool.call().map_axis(&array, Axis(1), 1, sum).unwrap_err().is_usage(), "{name}: no such axis");
-        assert!(pool.call().map_axis(&array, Axis(0), 0, sum).unwrap_err().is_usage(), "{name}: empty blocks");
+        assert!(
+            pool.call().map_axis(&array, Axis(1), 1, sum).unwrap_err().is_usage(),
+            "{name}: no such axis"
+        );
+        assert!(
+            pool.call().map_axis(&array, Axis(0), 0, sum).unwrap_err().is_usage(),
+            "{name}: empty blocks"
+        );
         let wrong = |block: SharedArray<f32, Ix1>| block.sum();
         assert!(pool.call().map_axis(&array, Axis(0), 1, wrong).is_err(), "{name}: other elements");
     }

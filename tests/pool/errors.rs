@@ -66,9 +66,15 @@ fn an_error_arrives_with_type_message_and_causes() {
     let error = pool.try_map(read_plate, 0..10).unwrap_err();
     assert!(error.is_task());
     let text = error.to_string();
-    assert!(text.contains("read_plate failed on item 3: no data for the plate: invalid digit"), "{text}");
+    assert!(
+        text.contains("read_plate failed on item 3: no data for the plate: invalid digit"),
+        "{text}"
+    );
     let task = error.task_error().unwrap();
-    assert_eq!((task.failure(), task.index(), task.message()), (Failure::Error, 3, "no data for the plate"));
+    assert_eq!(
+        (task.failure(), task.index(), task.message()),
+        (Failure::Error, 3, "no data for the plate")
+    );
     assert!(task.type_name().unwrap().ends_with("errors::NoData"));
     assert!(task.task().ends_with("errors::read_plate"), "{}", task.task());
     assert!(task.call_site().contains("tests/pool/errors.rs:"), "{}", task.call_site());
@@ -82,7 +88,10 @@ fn an_error_arrives_with_type_message_and_causes() {
 fn a_panic_arrives_with_message_location_and_backtrace() {
     let _dog = Watchdog::new("panic");
     let task = fails(&["", "panic"]);
-    assert_eq!((task.failure(), task.index(), task.message()), (Failure::Panic, 1, "plate 7 is broken"));
+    assert_eq!(
+        (task.failure(), task.index(), task.message()),
+        (Failure::Panic, 1, "plate 7 is broken")
+    );
     assert!(task.location().unwrap().contains("tests/pool/errors.rs:"), "{:?}", task.location());
     assert!(task.backtrace().unwrap().contains("fate"), "{:?}", task.backtrace());
     assert!(format!("{task:?}").contains("called at"));
@@ -115,7 +124,10 @@ fn the_first_failure_does_not_wait_for_those_beside_it() {
     let error = pool.map(fate, items).unwrap_err();
     assert_eq!(error.task_error().unwrap().failure(), Failure::Panic);
     let pids = pool.map(fate, vec![String::new(); 4]).unwrap();
-    assert!(pids.iter().all(|&pid| pid != error.task_error().unwrap().worker() || pid > 0), "the pool goes on");
+    assert!(
+        pids.iter().all(|&pid| pid != error.task_error().unwrap().worker() || pid > 0),
+        "the pool goes on"
+    );
 }
 
 #[test]
@@ -199,7 +211,9 @@ fn a_panic_says_its_own_place_and_not_an_earlier_ones() {
     let pool = crate::builder().workers(1).build().unwrap();
     let caught = |_: u8| std::panic::catch_unwind(|| panic!("caught")).is_err();
     assert_eq!(pool.map(caught, [0]).unwrap(), [true]);
-    let error = pool.map(|_: u8| -> () { std::panic::resume_unwind(Box::new("passed on")) }, [0]).unwrap_err();
+    let error = pool
+        .map(|_: u8| -> () { std::panic::resume_unwind(Box::new("passed on")) }, [0])
+        .unwrap_err();
     let task = error.task_error().unwrap();
     assert_eq!((task.message(), task.location()), ("passed on", None));
 }
@@ -232,7 +246,10 @@ fn what_cannot_be_passed_fails_its_own_index_with_its_own_words() {
     let pool = pool();
     let task = |error: ndferry::Error| error.into_task_error().unwrap();
     let argument = task(pool.map(|_: Unsayable| (), [Unsayable]).unwrap_err());
-    assert_eq!((argument.failure(), argument.message()), (Failure::Argument, "this cannot be said"));
+    assert_eq!(
+        (argument.failure(), argument.message()),
+        (Failure::Argument, "this cannot be said")
+    );
     let argument = task(pool.map(|_: Unheard| (), [Unheard]).unwrap_err());
     assert_eq!(argument.failure(), Failure::Argument);
     assert!(argument.message().ends_with("this cannot be heard"), "{argument}");
@@ -243,7 +260,10 @@ fn what_cannot_be_passed_fails_its_own_index_with_its_own_words() {
     let context = pool.with(&Unsayable).map(|_, _: u8| (), [0]).unwrap_err().to_string();
     assert!(context.contains("the context cannot be sent: this cannot be said"), "{context}");
     let context = task(pool.with(&Unheard).map(|_, _: u8| (), [0]).unwrap_err());
-    assert!(context.message().contains("the context cannot be read: this cannot be heard"), "{context}");
+    assert!(
+        context.message().contains("the context cannot be read: this cannot be heard"),
+        "{context}"
+    );
     assert_eq!(pool.map(|_: Stubborn| 1, [Stubborn]).unwrap(), [1], "the pool goes on");
 }
 

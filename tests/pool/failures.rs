@@ -8,7 +8,9 @@ use std::{
 };
 
 use ndferry::{CancelToken, Failure, Pool, SharedArray, TaskError, ndarray::Ix1};
-use rustix::process::{Pid, Signal, getpid, kill_process, test_kill_process, test_kill_process_group};
+use rustix::process::{
+    Pid, Signal, getpid, kill_process, test_kill_process, test_kill_process_group,
+};
 
 use crate::{
     Watchdog, builder,
@@ -64,14 +66,23 @@ fn work((ledger, index, how): (PathBuf, u32, String)) -> u32 {
 }
 
 /// Twenty items, one of which is its worker's death.
-fn one_of_twenty<'l>(ledger: &'l Ledger, how: &'l str) -> impl Iterator<Item = (PathBuf, u32, String)> + 'l {
-    (0..20).map(move |index| (ledger.path(), index, if index == 7 { how.to_string() } else { String::new() }))
+fn one_of_twenty<'l>(
+    ledger: &'l Ledger,
+    how: &'l str,
+) -> impl Iterator<Item = (PathBuf, u32, String)> + 'l {
+    (0..20).map(move |index| {
+        (ledger.path(), index, if index == 7 { how.to_string() } else { String::new() })
+    })
 }
 
 fn check_end(error: &TaskError, (how, signal, code): (&str, Option<i32>, Option<i32>)) {
     // A debugger of memory, or another libc, may end a stack overflow by another signal.
     let signal = if how == "overflow" { error.signal() } else { signal };
-    assert_eq!((error.failure(), error.signal(), error.exit_code()), (Failure::Died, signal, code), "{how}: {error}");
+    assert_eq!(
+        (error.failure(), error.signal(), error.exit_code()),
+        (Failure::Died, signal, code),
+        "{how}: {error}"
+    );
     assert!(error.signal().is_some() || code.is_some(), "{how}: {error}");
 }
 
@@ -103,7 +114,11 @@ fn one_death_in_twenty_tasks_costs_one_result() {
                     }
                 }
             }
-            let failed = call().map(work, one_of_twenty(&ledger, death.0)).unwrap_err().into_task_error().unwrap();
+            let failed = call()
+                .map(work, one_of_twenty(&ledger, death.0))
+                .unwrap_err()
+                .into_task_error()
+                .unwrap();
             assert_eq!(failed.index(), 7, "{what}");
             check_end(&failed, death);
             let well = call().map(work, one_of_twenty(&ledger, "")).unwrap();
@@ -121,10 +136,19 @@ fn a_task_that_kills_its_worker_each_time_is_given_up() {
     for (how, ..) in DEATHS {
         for batch in [1, 20] {
             let ledger = Ledger::new();
-            let outcomes =
-                pool.call().retries(3).batch(batch).keep_going().map(work, one_of_twenty(&ledger, how)).unwrap();
+            let outcomes = pool
+                .call()
+                .retries(3)
+                .batch(batch)
+                .keep_going()
+                .map(work, one_of_twenty(&ledger, how))
+                .unwrap();
             for (index, outcome) in (0..20).zip(outcomes) {
-                assert_eq!(ledger.count(index), if index == 7 { 4 } else { 1 }, "{how}, batch {batch}, task {index}");
+                assert_eq!(
+                    ledger.count(index),
+                    if index == 7 { 4 } else { 1 },
+                    "{how}, batch {batch}, task {index}"
+                );
                 match outcome {
                     Ok(result) => assert_eq!((result, index == 7), (index, false), "{how}"),
                     Err(error) => assert_eq!((error.index(), error.attempt()), (7, 4), "{how}"),
@@ -145,7 +169,10 @@ fn linger((ledger, index, pause): (PathBuf, u32, Option<Duration>)) -> u32 {
 fn begun(ledger: &Ledger, index: u32) -> Vec<u32> {
     let lines = ledger.lines();
     let fields = lines.iter().filter_map(|line| line.split_once(' '));
-    fields.filter(|(at, _)| *at == index.to_string()).map(|(_, process)| process.parse().unwrap()).collect()
+    fields
+        .filter(|(at, _)| *at == index.to_string())
+        .map(|(_, process)| process.parse().unwrap())
+        .collect()
 }
 
 fn lives(process: u32) -> bool {
@@ -164,7 +191,13 @@ fn a_task_that_takes_too_long_fails_in_its_own_place_and_takes_no_other_worker()
         // Others take their time as well, all together longer than one may.
         let pause = |index| if index == 2 { None } else { Some(limit / 5) };
         let items = (0..12).map(|index| (ledger.path(), index, pause(index)));
-        let call = pool.call().timeout(limit).retries(retries).batch(batch).prefetch(prefetch).keep_going();
+        let call = pool
+            .call()
+            .timeout(limit)
+            .retries(retries)
+            .batch(batch)
+            .prefetch(prefetch)
+            .keep_going();
         let mut seen = Vec::new();
         let outcomes = call.progress(|progress| seen.push(*progress)).map(linger, items).unwrap();
         check_progress(&seen, &what);
@@ -173,8 +206,16 @@ fn a_task_that_takes_too_long_fails_in_its_own_place_and_takes_no_other_worker()
         for (index, outcome) in (0..12).zip(outcomes) {
             if index == 2 {
                 let error = outcome.unwrap_err();
-                assert_eq!((error.failure(), error.index()), (Failure::Timeout, 2), "{what}: {error}");
-                assert_eq!((error.attempt(), error.worker()), (1 + retries, *hung.last().unwrap()), "{what}");
+                assert_eq!(
+                    (error.failure(), error.index()),
+                    (Failure::Timeout, 2),
+                    "{what}: {error}"
+                );
+                assert_eq!(
+                    (error.attempt(), error.worker()),
+                    (1 + retries, *hung.last().unwrap()),
+                    "{what}"
+                );
                 assert!(error.elapsed() >= limit, "{what}: {:?}", error.elapsed());
                 assert!(error.to_string().contains("longer than the 1s it may"), "{what}: {error}");
                 continue;
@@ -182,7 +223,11 @@ fn a_task_that_takes_too_long_fails_in_its_own_place_and_takes_no_other_worker()
             assert_eq!(outcome.unwrap(), index, "{what}");
             let workers = begun(&ledger, index);
             assert_eq!(workers.len(), 1, "{what}: task {index}");
-            assert_eq!(lives(workers[0]), !hung.contains(&workers[0]), "{what}: the worker of task {index}");
+            assert_eq!(
+                lives(workers[0]),
+                !hung.contains(&workers[0]),
+                "{what}: the worker of task {index}"
+            );
         }
     }
     assert_eq!(pool.map(|x: u32| x, 0..4).unwrap(), [0, 1, 2, 3]);
@@ -221,7 +266,8 @@ fn hung_tasks_end_with_their_call() {
         let error = call().map(linger, items()).unwrap_err().into_task_error().unwrap();
         assert_eq!(error.failure(), Failure::Cancelled, "{error}");
         let outcomes = call().keep_going().map(linger, items()).unwrap();
-        let told: Vec<_> = outcomes.into_iter().map(|outcome| outcome.unwrap_err().index()).collect();
+        let told: Vec<_> =
+            outcomes.into_iter().map(|outcome| outcome.unwrap_err().index()).collect();
         assert_eq!(told, (0..10).collect::<Vec<_>>());
         for line in ledger.lines() {
             assert!(!lives(line.split_once(' ').unwrap().1.parse().unwrap()), "{line}");
@@ -245,14 +291,20 @@ fn a_call_is_cancelled_while_it_waits_for_a_worker_of_another() {
         let (tell, told) = mpsc::channel();
         let (cancel, calls) = (waiting.clone(), pool.clone());
         scope.spawn(move || {
-            let outcomes = calls.call().cancel_by(&cancel).keep_going().map(|x: u32| x, [1, 2, 3]).unwrap();
+            let outcomes =
+                calls.call().cancel_by(&cancel).keep_going().map(|x: u32| x, [1, 2, 3]).unwrap();
             tell.send(outcomes).unwrap();
         });
         waiting.cancel();
         let outcomes = told.recv().unwrap();
         assert_eq!(outcomes.len(), 3);
-        assert!(outcomes.iter().all(|outcome| outcome.as_ref().is_err_and(|e| e.failure() == Failure::Cancelled)));
-        let late = pool.call().deadline(Duration::from_millis(100)).map(|x: u32| x, [1]).unwrap_err();
+        assert!(
+            outcomes
+                .iter()
+                .all(|outcome| outcome.as_ref().is_err_and(|e| e.failure() == Failure::Cancelled))
+        );
+        let late =
+            pool.call().deadline(Duration::from_millis(100)).map(|x: u32| x, [1]).unwrap_err();
         assert_eq!(late.task_error().unwrap().failure(), Failure::Cancelled);
         token.cancel();
     });
@@ -306,7 +358,10 @@ fn state_is_built_once_in_each_worker_and_again_for_one_that_was_lost() {
             distinct.sort();
             distinct.dedup();
             // A worker whose task has panicked stays, and builds anew.
-            assert!(distinct.len() + usize::from(fatal == "panic") >= built.len(), "{fatal}: {built:?}");
+            assert!(
+                distinct.len() + usize::from(fatal == "panic") >= built.len(),
+                "{fatal}: {built:?}"
+            );
             assert!((0..100).all(|index| ledger.count(index) == 1), "{fatal}: each task once");
         }
     }
@@ -362,12 +417,20 @@ fn the_first_failure_is_told_while_others_hang_beside_and_behind_it() {
             let items = ["", how, "hang", "hang", "hang", "hang"].map(String::from);
             let what = format!("{how}, {workers} workers, batch {batch}, prefetch {prefetch}");
             let call = || pool.call().batch(batch).prefetch(prefetch);
-            let error = call().try_map(fate, (0..).zip(items.clone())).unwrap_err().into_task_error().unwrap();
+            let error = call()
+                .try_map(fate, (0..).zip(items.clone()))
+                .unwrap_err()
+                .into_task_error()
+                .unwrap();
             assert_eq!(error.index(), 1, "{what}: {error}");
             // As an outcome of its own it does not wait either.
             let mut stream = call().keep_going().try_stream(fate, (0..).zip(items)).unwrap();
             assert_eq!(stream.next().unwrap().unwrap(), 0, "{what}");
-            assert_eq!(stream.next().unwrap().unwrap_err().task_error().unwrap().index(), 1, "{what}");
+            assert_eq!(
+                stream.next().unwrap().unwrap_err().task_error().unwrap().index(),
+                1,
+                "{what}"
+            );
             drop(stream);
             assert_eq!(pool.map(|x: u32| x, [1]).unwrap(), [1], "{what}");
         }
@@ -413,11 +476,20 @@ fn recycling_and_several_callers_and_retries_go_together() {
             scope.spawn(move || {
                 for round in 0..6 {
                     let ledger = Ledger::new();
-                    let outcomes =
-                        pool.call().retries(1).batch(3).keep_going().map(work, one_of_twenty(&ledger, "kill")).unwrap();
-                    let lost: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
+                    let outcomes = pool
+                        .call()
+                        .retries(1)
+                        .batch(3)
+                        .keep_going()
+                        .map(work, one_of_twenty(&ledger, "kill"))
+                        .unwrap();
+                    let lost: Vec<_> =
+                        outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
                     assert_eq!(lost.len(), 1, "thread {thread}, round {round}: {lost:?}");
-                    assert_eq!((lost[0].index(), lost[0].attempt(), ledger.lines().len()), (7, 2, 21));
+                    assert_eq!(
+                        (lost[0].index(), lost[0].attempt(), ledger.lines().len()),
+                        (7, 2, 21)
+                    );
                 }
             });
         }
@@ -490,7 +562,11 @@ fn what_a_task_has_started_ends_with_its_worker() {
             leave_behind(&ledger, &how);
             std::thread::sleep(Duration::from_secs(1000));
         };
-        let error = pool.call().timeout(Duration::from_secs(1)).map(fate, [(ledger.path(), how.into())]).unwrap_err();
+        let error = pool
+            .call()
+            .timeout(Duration::from_secs(1))
+            .map(fate, [(ledger.path(), how.into())])
+            .unwrap_err();
         let hung = error.task_error().unwrap().failure() == Failure::Timeout;
         assert_eq!(hung, how == "hang", "{error}");
         let line = &ledger.lines()[0];
@@ -518,13 +594,17 @@ fn a_worker_killed_from_outside_costs_the_task_it_ran() {
         let outcomes = std::thread::scope(|scope| {
             scope.spawn(|| {
                 crate::eventually("it runs", || !begun(&ledger, 3).is_empty());
-                kill_process(Pid::from_raw(begun(&ledger, 3)[0] as i32).unwrap(), Signal::KILL).unwrap();
+                kill_process(Pid::from_raw(begun(&ledger, 3)[0] as i32).unwrap(), Signal::KILL)
+                    .unwrap();
                 raise(&flag);
             });
             pool.call().batch(batch).keep_going().map(hold, items).unwrap()
         });
         for (index, outcome) in (0..10).zip(outcomes) {
-            assert_eq!(outcome.map_err(|error| error.signal()), if index == 3 { Err(Some(9)) } else { Ok(index) });
+            assert_eq!(
+                outcome.map_err(|error| error.signal()),
+                if index == 3 { Err(Some(9)) } else { Ok(index) }
+            );
             assert_eq!(begun(&ledger, index).len(), 1, "task {index}, batch {batch}");
         }
     }

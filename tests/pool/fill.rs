@@ -14,7 +14,10 @@ fn everywhere() -> Vec<Pool> {
     let inside = |backend| Pool::builder().backend(backend);
     let builders = [builder(), inside(Backend::Threads).workers(2), inside(Backend::Serial)];
     let stores = || [Store::new().unwrap(), Store::sealed().unwrap()];
-    builders.iter().flat_map(|builder| stores().map(|store| builder.clone().store(&store).build().unwrap())).collect()
+    builders
+        .iter()
+        .flat_map(|builder| stores().map(|store| builder.clone().store(&store).build().unwrap()))
+        .collect()
 }
 
 fn number((i, j, k): (usize, usize, usize)) -> f64 {
@@ -45,7 +48,10 @@ fn tasks_fill_a_file_in_place_and_it_is_published_whole() {
         for name in ["a.npy", "a.ferry"] {
             let path = folder.path().join(name);
             let mut array = ndferry::create::<f64, _>(&path, (9, 4, 5)).unwrap();
-            assert_eq!(pool.call().fill_axis(&mut array, Axis(0), 2, fill_rows).unwrap(), [2, 2, 2, 2, 1]);
+            assert_eq!(
+                pool.call().fill_axis(&mut array, Axis(0), 2, fill_rows).unwrap(),
+                [2, 2, 2, 2, 1]
+            );
             assert!(!path.exists());
             let array = array.freeze().unwrap();
             assert_eq!((&*array, array.source().unwrap().path()), (&*expected, &*path));
@@ -54,8 +60,10 @@ fn tasks_fill_a_file_in_place_and_it_is_published_whole() {
             assert_eq!(*file.array::<f64, Ix3>().unwrap(), expected);
             // The file itself is what workers are sent.
             let files = pool.store().files().unwrap();
-            let sum =
-                pool.with(&array).map(|array: &SharedArray<f64, Ix3>, at: usize| array[(at, 3, 4)], 0..9).unwrap();
+            let sum = pool
+                .with(&array)
+                .map(|array: &SharedArray<f64, Ix3>, at: usize| array[(at, 3, 4)], 0..9)
+                .unwrap();
             assert_eq!((sum[8], pool.store().files().unwrap()), (number((8, 3, 4)), files));
             std::fs::remove_file(path).unwrap();
         }
@@ -71,10 +79,15 @@ fn tasks_fill_an_array_in_place_along_any_axis() {
         for (axis, f_order) in [(0, false), (1, false), (2, true)] {
             let mut array = pool.store().zeros::<f64, _>((9, 4, 5).set_f(f_order)).unwrap();
             let files = pool.store().files().unwrap();
-            let lengths = pool.with(&axis).fill_axis(&mut array, Axis(axis), 2, fill_along).unwrap();
+            let lengths =
+                pool.with(&axis).fill_axis(&mut array, Axis(axis), 2, fill_along).unwrap();
             assert_eq!(lengths.iter().sum::<usize>(), array.len_of(Axis(axis)));
             assert_eq!(*array, expected, "{pool:?}, axis {axis}");
-            assert_eq!(pool.store().files().unwrap(), files, "nothing was written but the array itself");
+            assert_eq!(
+                pool.store().files().unwrap(),
+                files,
+                "nothing was written but the array itself"
+            );
             // What was filled can be filled further, and then be shared.
             pool.with(&axis).fill_axis(&mut array, Axis(axis), 3, fill_along).unwrap();
             assert_eq!(*array.freeze().unwrap(), &expected * 2.0);
@@ -101,7 +114,12 @@ fn what_cannot_be_parted_is_refused_and_nothing_is_nothing_to_fill() {
     for pool in everywhere() {
         let mut array = pool.store().zeros::<f64, _>((3, 4, 5)).unwrap();
         for (axis, chunk) in [(3, 1), (0, 0)] {
-            assert!(pool.call().fill_axis(&mut array, Axis(axis), chunk, fill_rows).unwrap_err().is_usage());
+            assert!(
+                pool.call()
+                    .fill_axis(&mut array, Axis(axis), chunk, fill_rows)
+                    .unwrap_err()
+                    .is_usage()
+            );
         }
         let mut empty = pool.store().zeros::<f64, _>((3, 0, 5)).unwrap();
         assert!(pool.call().fill_axis(&mut empty, Axis(0), 1, fill_rows).unwrap().is_empty());
@@ -127,13 +145,17 @@ fn a_part_whose_worker_died_is_filled_by_another() {
     let folder = folder.path().to_path_buf();
     pool.with(&folder).retries(1).batch(3).fill_axis(&mut array, Axis(0), 10, die_once).unwrap();
     assert!(array.iter().enumerate().all(|(at, element)| *element == at as u64));
-    let outcomes =
-        pool.call().keep_going().fill_axis(&mut array, Axis(0), 50, |part: &mut ArrayRef<u64, Ix1>, first| {
+    let outcomes = pool.call().keep_going().fill_axis(
+        &mut array,
+        Axis(0),
+        50,
+        |part: &mut ArrayRef<u64, Ix1>, first| {
             if first == 0 {
                 std::process::abort();
             }
             part.fill(1);
-        });
+        },
+    );
     let outcomes = outcomes.unwrap();
     assert_eq!(outcomes[0].as_ref().unwrap_err().failure(), Failure::Died);
     assert!(outcomes[1].is_ok());

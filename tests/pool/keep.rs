@@ -37,7 +37,9 @@ impl Program {
 
     fn says(&mut self) -> String {
         let said = self.lines.by_ref().map_while(Result::ok);
-        said.filter_map(|line| Some(line.split_once("program: ")?.1.to_owned())).next().expect("it says something")
+        said.filter_map(|line| Some(line.split_once("program: ")?.1.to_owned()))
+            .next()
+            .expect("it says something")
     }
 
     fn ends(mut self) {
@@ -104,7 +106,9 @@ fn what_a_killed_program_has_left_stays_until_a_sweep_is_asked_for() {
         victim.process.kill().unwrap();
         victim.process.wait().unwrap();
         // Workers included.
-        eventually("the session is dead", || Program::start("looks", &folder, "").says() == "0 alive, 1 dead");
+        eventually("the session is dead", || {
+            Program::start("looks", &folder, "").says() == "0 alive, 1 dead"
+        });
         let array: SharedArray<f64, Ix1> = ndferry::open(&file).unwrap().array().unwrap();
         assert_eq!(array.sum(), 1e6);
         // Who opens a store next, with the variable or without.
@@ -144,7 +148,9 @@ fn who_keeps_sweeps_nothing_by_itself_either() {
     // As it would be, had its workers died as well.
     let home = home.with_file_name("session-00000000000000aa");
     for path in [home.parent().unwrap(), &home] {
-        std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700).create(path).unwrap();
+        std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700)
+            .create(path)
+            .unwrap();
     }
     std::fs::write(home.join("lock"), "").unwrap();
     std::fs::write(home.join("journal"), journal).unwrap();
@@ -160,7 +166,10 @@ fn a_value_that_is_neither_yes_nor_no_is_named() {
     let folder = tempfile::tempdir().unwrap();
     for bad in ["yes", "2", " 1"] {
         let said = Program::start("opens a store", folder.path(), bad).says();
-        assert_eq!(said, format!("the environment variable NDFERRY_KEEP is {bad:?}, 0 or 1 was expected"));
+        assert_eq!(
+            said,
+            format!("the environment variable NDFERRY_KEEP is {bad:?}, 0 or 1 was expected")
+        );
     }
     assert!(is_empty(folder.path()));
 }

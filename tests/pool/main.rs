@@ -66,10 +66,13 @@ fn eventually(what: &str, mut done: impl FnMut() -> bool) {
 
 /// Processes that live with `mark` in their environment.
 fn marked(mark: &str) -> usize {
-    let environments =
-        std::fs::read_dir("/proc").unwrap().filter_map(|entry| std::fs::read(entry.ok()?.path().join("environ")).ok());
+    let environments = std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| std::fs::read(entry.ok()?.path().join("environ")).ok());
     environments
-        .filter(|environment| environment.split(|&byte| byte == 0).any(|variable| variable == mark.as_bytes()))
+        .filter(|environment| {
+            environment.split(|&byte| byte == 0).any(|variable| variable == mark.as_bytes())
+        })
         .count()
 }
 
@@ -99,7 +102,8 @@ fn functions_methods_and_closures_run_and_results_come_in_order() {
     let words = pool.map(|word: String| word.to_uppercase(), ["a".into(), "ß".into()]).unwrap();
     assert_eq!(words, ["A", "SS"]);
     assert!(pool.map(double, []).unwrap().is_empty());
-    let parsed = pool.try_map(|text: String| text.parse::<i32>(), ["1".into(), "-7".into()]).unwrap();
+    let parsed =
+        pool.try_map(|text: String| text.parse::<i32>(), ["1".into(), "-7".into()]).unwrap();
     assert_eq!(parsed, [1, -7]);
 }
 
@@ -219,7 +223,13 @@ fn progress_goes_from_nothing_to_all() {
 #[test]
 fn a_builder_refuses_what_makes_no_sense() {
     assert!(builder().workers(0).build().unwrap_err().is_usage());
-    let error = Pool::builder().workers(1).test_entry("no_such_test").build().unwrap().map(double, [1]).unwrap_err();
+    let error = Pool::builder()
+        .workers(1)
+        .test_entry("no_such_test")
+        .build()
+        .unwrap()
+        .map(double, [1])
+        .unwrap_err();
     assert!(error.to_string().contains("before it had reached ndferry::init()"), "{error}");
 }
 

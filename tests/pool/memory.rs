@@ -44,10 +44,13 @@ fn a_large_context_is_in_memory_once_however_many_workers_there_are() {
     }
     let _dog = Watchdog::new("memory");
     let nbytes = 8 * ELEMENTS as u64;
-    let mapping = pools().into_iter().filter(|(_, pool)| pool.store().byte_order() == ndferry::ByteOrder::NATIVE);
+    let mapping = pools()
+        .into_iter()
+        .filter(|(_, pool)| pool.store().byte_order() == ndferry::ByteOrder::NATIVE);
     for (_, pool) in mapping {
         let context = (SharedArray::from(vec![1.0; ELEMENTS]), pool.store().atomics(2).unwrap());
-        let grown: u64 = pool.with(&context).batch(1).map(weigh, 0..WORKERS as u8).unwrap().iter().sum();
+        let grown: u64 =
+            pool.with(&context).batch(1).map(weigh, 0..WORKERS as u8).unwrap().iter().sum();
         let what = format!("{grown} bytes for {nbytes}, sealed: {}", pool.store().is_sealed());
         assert!(grown < nbytes + nbytes / 10, "{what}");
         assert!(grown > nbytes / 2, "it was read: {what}");

@@ -39,7 +39,10 @@ fn program(part: &str, slots: usize) -> (Vec<String>, usize) {
     }
     assert!(process.wait().unwrap().success());
     let lines = reader.join().unwrap();
-    let told = lines.iter().filter_map(|line| Some(line.split_once("told:")?.1.trim().to_owned())).collect();
+    let told = lines
+        .iter()
+        .filter_map(|line| Some(line.split_once("told:")?.1.trim().to_owned()))
+        .collect();
     (told, most)
 }
 
@@ -191,9 +194,10 @@ fn reduce() {
         |all: &SharedArray<f64, Ix1>, _: u32| {
             let inner = inner(3)?;
             assert_eq!(inner.workers(), 3);
-            let sum = inner
-                .with(all)
-                .map(|all: &SharedArray<f64, Ix1>, from: usize| all.iter().skip(from).sum::<f64>(), 0..9)?;
+            let sum = inner.with(all).map(
+                |all: &SharedArray<f64, Ix1>, from: usize| all.iter().skip(from).sum::<f64>(),
+                0..9,
+            )?;
             assert_eq!(sum[0], 299_999.0 * 150_000.0);
             Ok::<_, ndferry::Error>(Store::new()?.files()?.len())
         },
@@ -218,9 +222,16 @@ fn crowd() {
     let crowd = |_: u32| {
         let sums = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..4)
-                .map(|_| scope.spawn(|| inner(4)?.map(|x: u64| x, 0..5).map(|all| all.iter().sum::<u64>())))
+                .map(|_| {
+                    scope.spawn(|| {
+                        inner(4)?.map(|x: u64| x, 0..5).map(|all| all.iter().sum::<u64>())
+                    })
+                })
                 .collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect::<ndferry::Result<Vec<_>>>()
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect::<ndferry::Result<Vec<_>>>()
         })?;
         Ok::<_, ndferry::Error>(sums.iter().sum::<u64>())
     };
@@ -243,9 +254,16 @@ fn lodger() {
         |_: ()| {
             let inner = inner(2)?;
             let call = inner.call().timeout(Duration::from_millis(100)).keep_going();
-            let mut ended = call.map(|seconds: u64| std::thread::sleep(Duration::from_secs(seconds)), [0, 1000, 0])?;
+            let mut ended = call.map(
+                |seconds: u64| std::thread::sleep(Duration::from_secs(seconds)),
+                [0, 1000, 0],
+            )?;
             let failure = ended.remove(1).unwrap_err().failure();
-            Ok::<_, ndferry::Error>(format!("{} {failure:?} {}", inner.workers(), ended.iter().all(Result::is_ok)))
+            Ok::<_, ndferry::Error>(format!(
+                "{} {failure:?} {}",
+                inner.workers(),
+                ended.iter().all(Result::is_ok)
+            ))
         },
         [()],
     );
@@ -253,9 +271,16 @@ fn lodger() {
     // What only a process can do is done by one.
     let own = pool.try_map(
         |_: ()| {
-            let inner = Pool::builder().workers(1).test_entry("worker").env("NDFERRY_TEST_VALUE", "x").build()?;
-            let seen = inner.map(|_: u8| (std::process::id(), std::env::var("NDFERRY_TEST_VALUE").ok()), [0])?;
-            Ok::<_, ndferry::Error>(seen[0].0 != std::process::id() && seen[0].1.as_deref() == Some("x"))
+            let inner = Pool::builder()
+                .workers(1)
+                .test_entry("worker")
+                .env("NDFERRY_TEST_VALUE", "x")
+                .build()?;
+            let seen = inner
+                .map(|_: u8| (std::process::id(), std::env::var("NDFERRY_TEST_VALUE").ok()), [0])?;
+            Ok::<_, ndferry::Error>(
+                seen[0].0 != std::process::id() && seen[0].1.as_deref() == Some("x"),
+            )
         },
         [()],
     );
@@ -275,7 +300,8 @@ fn what_a_killed_task_had_in_its_stores_goes_with_it() {
 fn stores() {
     let store = Store::new().unwrap();
     let pool = builder().workers(1).store(&store).build().unwrap();
-    let home = pool.try_map(|_: ()| Store::new().map(|store| store.home().to_path_buf()), [()]).unwrap();
+    let home =
+        pool.try_map(|_: ()| Store::new().map(|store| store.home().to_path_buf()), [()]).unwrap();
     println!("told: {}", home[0] == store.home());
     let error = pool.try_map(
         |_: ()| {

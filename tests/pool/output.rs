@@ -16,7 +16,8 @@ fn program(part: &str) -> (String, String) {
         .args([&format!("output::{part}"), "--exact", "--ignored", "--nocapture"])
         .output()
         .unwrap();
-    let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let [stdout, stderr] =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     assert!(output.status.success(), "{stdout}\n{stderr}");
     (stdout, stderr)
 }
@@ -31,7 +32,10 @@ fn say(x: u32) -> u32 {
 fn by_task(text: &str) -> BTreeMap<String, Vec<String>> {
     let mut tasks = BTreeMap::<_, Vec<_>>::new();
     for line in text.lines() {
-        let Some((front, rest)) = line.strip_prefix('[').and_then(|line| line.split_once("] ")) else { continue };
+        let Some((front, rest)) = line.strip_prefix('[').and_then(|line| line.split_once("] "))
+        else {
+            continue;
+        };
         let (id, task) = front.split_once(" #").unwrap_or((front, ""));
         assert!(id.parse::<u32>().is_ok(), "{line}");
         tasks.entry(task.to_owned()).or_default().push(rest.to_owned());
@@ -46,7 +50,11 @@ fn lines_are_passed_on_with_worker_and_task_in_front() {
     for (text, stream) in [(stdout, "out"), (stderr, "err")] {
         let tasks = by_task(&text);
         for x in 0..1000 {
-            assert_eq!(tasks.get(&x.to_string()), Some(&vec![format!("{stream} {x}")]), "{stream}: {tasks:?}");
+            assert_eq!(
+                tasks.get(&x.to_string()),
+                Some(&vec![format!("{stream} {x}")]),
+                "{stream}: {tasks:?}"
+            );
         }
     }
 }
@@ -119,7 +127,11 @@ fn what_a_failing_task_said_is_part_of_its_error() {
             Ok(value) => assert_eq!(value % 5, 4),
             Err(error) => {
                 let (out, err) = (format!("out {x}\n"), format!("err {x}\n"));
-                assert_eq!((error.stdout(), error.stderr()), (Some(&*out), Some(&*err)), "{error:?}");
+                assert_eq!(
+                    (error.stdout(), error.stderr()),
+                    (Some(&*out), Some(&*err)),
+                    "{error:?}"
+                );
                 assert!(format!("{error:?}").contains(&format!("\n  | err {x}")), "{error:?}");
             }
         }
@@ -164,7 +176,12 @@ fn kept() -> u64 {
 #[test]
 fn what_a_worker_that_never_was_one_said_is_told() {
     let _dog = Watchdog::new("start");
-    let pool = Pool::builder().workers(1).test_entry("output::no_worker").stderr(Output::Capture).build().unwrap();
+    let pool = Pool::builder()
+        .workers(1)
+        .test_entry("output::no_worker")
+        .stderr(Output::Capture)
+        .build()
+        .unwrap();
     let error = pool.map(|x: u8| x, [1]).unwrap_err();
     let error = error.task_error().unwrap();
     assert_eq!((error.failure(), error.stderr()), (Failure::Start, Some("not me\n")));
@@ -182,7 +199,10 @@ fn output_can_be_thrown_away_and_is_not_touched_unless_asked_for() {
     // What the harnesses of the workers print is not seen.
     assert_eq!(stdout.matches("running 1 test").count(), 1, "{stdout}");
     assert!(!stdout.contains("out 1") && stdout.contains("out 3"), "{stdout}");
-    assert!(stderr.contains("err 1") && !stderr.contains("err 2") && stderr.contains("err 3"), "{stderr}");
+    assert!(
+        stderr.contains("err 1") && !stderr.contains("err 2") && stderr.contains("err 3"),
+        "{stderr}"
+    );
 }
 
 #[test]

@@ -31,7 +31,11 @@ fn live(pool: &Pool) -> u64 {
 #[track_caller]
 fn assert_peak(pool: &Pool, at_least: u64, files: u64) {
     let peak = pool.store().usage().unwrap().peak;
-    assert!((at_least..=files * FILE).contains(&peak), "a peak of {peak} bytes, {files} files have {}", files * FILE);
+    assert!(
+        (at_least..=files * FILE).contains(&peak),
+        "a peak of {peak} bytes, {files} files have {}",
+        files * FILE
+    );
 }
 
 // S7
@@ -97,7 +101,8 @@ fn a_context_goes_when_the_call_ends_and_a_shared_array_when_its_last_clone_does
     let _dog = Watchdog::new("contexts");
     let pool = builder().build().unwrap();
     let context = Array1::<f64>::ones(LENGTH);
-    let sums = pool.with(&context).map(|context: &Array1<f64>, i: usize| context[i], 0..50).unwrap();
+    let sums =
+        pool.with(&context).map(|context: &Array1<f64>, i: usize| context[i], 0..50).unwrap();
     assert_eq!(sums, [1.0; 50]);
     assert_eq!(live(&pool), 0);
     assert_peak(&pool, FILE - (16 << 10), 1);

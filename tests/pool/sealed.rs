@@ -23,8 +23,10 @@ pub(crate) fn name(pool: &Pool) -> String {
 /// Paths in `/proc` of this process's open files whose own path contains `part`.
 pub(crate) fn open_files(part: &str) -> Vec<std::path::PathBuf> {
     let all = fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().path());
-    all.filter(|path| fs::read_link(path).is_ok_and(|file| file.to_str().is_some_and(|file| file.contains(part))))
-        .collect()
+    all.filter(|path| {
+        fs::read_link(path).is_ok_and(|file| file.to_str().is_some_and(|file| file.contains(part)))
+    })
+    .collect()
 }
 
 // S6
@@ -34,9 +36,15 @@ fn one_array_in_many_tasks_is_one_memory_file_that_every_worker_maps() {
     let pool = pool();
     let name = name(&pool);
     let shared = SharedArray::from(table(100_000));
-    let items = (0..200).map(|i| (shared.subview(|view| view.slice_move(s![i..50_000 + i, ..])), name.clone()));
+    let items = (0..200)
+        .map(|i| (shared.subview(|view| view.slice_move(s![i..50_000 + i, ..])), name.clone()));
     let seen = pool
-        .map(|(table, name): (Table, String)| (table[(0, 2)], std::process::id(), mapped_files(&name)), items)
+        .map(
+            |(table, name): (Table, String)| {
+                (table[(0, 2)], std::process::id(), mapped_files(&name))
+            },
+            items,
+        )
         .unwrap();
     let mut workers: Vec<_> = seen.iter().map(|(_, worker, _)| *worker).collect();
     workers.sort_unstable();
@@ -70,12 +78,17 @@ fn results_arrive_mapped_and_are_sent_on_as_they_are() {
     let _dog = Watchdog::new("sealed results");
     let pool = pool();
     let name = name(&pool);
-    let mut tables: Vec<Table> = pool.map(|rows| SharedArray::from(table(rows)), [50_000, 60_000]).unwrap();
+    let mut tables: Vec<Table> =
+        pool.map(|rows| SharedArray::from(table(rows)), [50_000, 60_000]).unwrap();
     assert!(tables.iter().all(|table| table.why_not_mapped().is_none()));
     let before = mapped_files(&name);
     assert_eq!(before.len(), 2);
     let back: Vec<Table> = pool.map(|table: Table| table, tables.clone()).unwrap();
-    assert_eq!((&back, mapped_files(&name)), (&tables, before), "the same two files, there and back");
+    assert_eq!(
+        (&back, mapped_files(&name)),
+        (&tables, before),
+        "the same two files, there and back"
+    );
     drop(back);
     tables = pool.map(|table: Table| SharedArray::from(&*table + 1.0), tables).unwrap();
     assert_eq!(open_files(&name).len(), 2, "the old ones have gone");
@@ -119,8 +132,14 @@ fn an_array_outlives_its_store_and_the_stores_memory_does_not() {
     pool.with(&shared).map(sum_of_column, [0]).unwrap();
     assert_eq!(open_files(&name).len(), 1);
     drop(pool);
-    assert!(open_files(&name).is_empty(), "the array has its own memory and needs none of the store's");
-    assert_eq!(self::pool().with(&shared).map(sum_of_column, [0]).unwrap(), [shared.column(0).sum()]);
+    assert!(
+        open_files(&name).is_empty(),
+        "the array has its own memory and needs none of the store's"
+    );
+    assert_eq!(
+        self::pool().with(&shared).map(sum_of_column, [0]).unwrap(),
+        [shared.column(0).sum()]
+    );
 }
 
 #[test]
@@ -133,7 +152,10 @@ fn too_many_arrays_for_the_open_files_a_process_may_have_is_an_error_that_says_s
         .output()
         .unwrap();
     let printed = String::from_utf8_lossy(&output.stdout);
-    assert!(printed.contains("this process has as many files open as it may (ulimit -n)"), "{printed}");
+    assert!(
+        printed.contains("this process has as many files open as it may (ulimit -n)"),
+        "{printed}"
+    );
     assert!(printed.contains("and works again: [1, 2]"), "{printed}");
 }
 

@@ -20,7 +20,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{Watchdog, builder, eventually, marked, processes};
 
-const PHASES: [&str; 7] = ["starting", "building", "running", "encoding", "collecting", "stopping", "after a death"];
+const PHASES: [&str; 7] =
+    ["starting", "building", "running", "encoding", "collecting", "stopping", "after a death"];
 
 /// Moments of a phase that passes.
 const ROUNDS: u64 = 5;
@@ -35,7 +36,8 @@ struct Program {
 
 impl Program {
     fn start(part: &str, phase: &str) -> Self {
-        let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        let controller =
+            openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&controller).unwrap();
         unlockpt(&controller).unwrap();
         let name = ptsname(&controller, Vec::new()).unwrap();
@@ -97,9 +99,13 @@ fn in_every_phase_a_signal_ends_the_program_and_all_that_is_its() {
     let _dog = Watchdog::new("signals");
     // What lasts is struck once, what passes at several moments.
     let moments = |phase| if matches!(phase, "starting" | "stopping") { 0..ROUNDS } else { 0..1 };
-    for (phase, moment) in PHASES.into_iter().flat_map(|phase| moments(phase).map(move |moment| (phase, moment))) {
+    for (phase, moment) in
+        PHASES.into_iter().flat_map(|phase| moments(phase).map(move |moment| (phase, moment)))
+    {
         // Where it is ignored, as in the background of a script, nobody dies of it.
-        for signal in [Signal::INT, Signal::TERM].into_iter().filter(|signal| !processes::ignores(*signal)) {
+        for signal in
+            [Signal::INT, Signal::TERM].into_iter().filter(|signal| !processes::ignores(*signal))
+        {
             let mut program = Program::start("phases", phase);
             program.wait_for("reached");
             // Before there is any worker, it is for the next program to clean up.
@@ -196,7 +202,9 @@ fn phases() {
         "encoding" => drop(pool.map(|_: u8| Large, [0; 2])),
         "collecting" => drop(pool.map(|_: u8| Slow, [0; 2])),
         "stopping" => {
-            pool.with(&array).map(|array: &SharedArray<f64, Ix1>, i: usize| array[i], 0..4).unwrap();
+            pool.with(&array)
+                .map(|array: &SharedArray<f64, Ix1>, i: usize| array[i], 0..4)
+                .unwrap();
             // Its worker goes only when it has to.
             pool.map(
                 |_: u8| {
@@ -215,7 +223,9 @@ fn phases() {
         }
         "after a death" => {
             assert!(
-                pool.with(&array).map(|_: &SharedArray<f64, Ix1>, _: u8| -> u8 { std::process::abort() }, [0]).is_err()
+                pool.with(&array)
+                    .map(|_: &SharedArray<f64, Ix1>, _: u8| -> u8 { std::process::abort() }, [0])
+                    .is_err()
             );
             drop(pool.with(&array).map(work, 0..4));
         }

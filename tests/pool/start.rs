@@ -15,9 +15,13 @@ use crate::{Watchdog, builder};
 fn workers_have_the_environment_and_the_directory_they_were_given() {
     let _dog = Watchdog::new("surroundings");
     let folder = tempfile::tempdir().unwrap();
-    let pool = builder().env("NDFERRY_TEST_VALUE", "a").env("NDFERRY_TEST_VALUE", "b").env_remove("PATH");
+    let pool =
+        builder().env("NDFERRY_TEST_VALUE", "a").env("NDFERRY_TEST_VALUE", "b").env_remove("PATH");
     let pool = pool.current_dir(folder.path()).build().unwrap();
-    let seen = pool.map(|name: String| std::env::var(name).ok(), ["NDFERRY_TEST_VALUE", "PATH"].map(String::from));
+    let seen = pool.map(
+        |name: String| std::env::var(name).ok(),
+        ["NDFERRY_TEST_VALUE", "PATH"].map(String::from),
+    );
     assert_eq!(seen.unwrap(), [Some("b".to_string()), None]);
     let place: Vec<PathBuf> = pool.map(|_: ()| std::env::current_dir().unwrap(), [()]).unwrap();
     assert_eq!(place[0], folder.path().canonicalize().unwrap());
@@ -56,8 +60,15 @@ fn libraries_with_threads_are_told_their_share_of_the_cores() {
     if std::env::var_os("RAYON_NUM_THREADS").is_none() {
         for workers in [1, 2, 2 * cores] {
             let share = Some((cores / workers).max(1).to_string());
-            let pool = builder().workers(workers).env("OMP_NUM_THREADS", "many").env_remove("MKL_NUM_THREADS");
-            assert_eq!(shares(&pool.build().unwrap()), [share, Some("many".into()), None], "{workers} of {cores}");
+            let pool = builder()
+                .workers(workers)
+                .env("OMP_NUM_THREADS", "many")
+                .env_remove("MKL_NUM_THREADS");
+            assert_eq!(
+                shares(&pool.build().unwrap()),
+                [share, Some("many".into()), None],
+                "{workers} of {cores}"
+            );
         }
     }
 }
@@ -99,8 +110,13 @@ fn reads() {
     let first = std::io::stdin().lines().next().unwrap().unwrap();
     let pool = builder().build().unwrap();
     let lines = std::iter::once(first).chain(std::io::stdin().lines().map_while(Result::ok));
-    let squares = pool.call().keep_going().try_map(|line: String| line.parse::<u32>().map(|x| x * x), lines).unwrap();
-    let squares: Vec<_> = squares.into_iter().map(|square| square.map_err(|error| error.to_string())).collect();
+    let squares = pool
+        .call()
+        .keep_going()
+        .try_map(|line: String| line.parse::<u32>().map(|x| x * x), lines)
+        .unwrap();
+    let squares: Vec<_> =
+        squares.into_iter().map(|square| square.map_err(|error| error.to_string())).collect();
     println!("told: {squares:?}");
     // A worker has none of that input.
     assert_eq!(pool.map(|_: u8| std::io::stdin().lines().count(), [0]).unwrap(), [0]);

@@ -22,7 +22,9 @@ fn same(x: u32) -> u32 {
 #[test]
 fn no_more_items_are_taken_than_workers_can_have() {
     let _dog = Watchdog::new("lazy");
-    let more = [1, 3].map(|workers| (format!("{workers} processes"), builder().workers(workers).build().unwrap()));
+    let more = [1, 3].map(|workers| {
+        (format!("{workers} processes"), builder().workers(workers).build().unwrap())
+    });
     for (name, pool) in backends().into_iter().chain(more) {
         for prefetch in [0, 1, 3] {
             for batch in [None, Some(1), Some(4)] {
@@ -41,13 +43,21 @@ fn no_more_items_are_taken_than_workers_can_have() {
                 for expected in 1..20 {
                     assert_eq!(stream.next().unwrap().unwrap(), expected, "{what}");
                     let given = expected as usize;
-                    assert!(pulled.get() <= most + given, "{what}, {} were taken for {given}", pulled.get());
+                    assert!(
+                        pulled.get() <= most + given,
+                        "{what}, {} were taken for {given}",
+                        pulled.get()
+                    );
                 }
                 drop(stream);
                 pulled.set(0);
                 let mut stream = call().stream_unordered(same, items()).unwrap();
                 stream.next().unwrap().unwrap();
-                assert!((1..=most).contains(&pulled.get()), "{what}, unordered, {} were taken", pulled.get());
+                assert!(
+                    (1..=most).contains(&pulled.get()),
+                    "{what}, unordered, {} were taken",
+                    pulled.get()
+                );
             }
         }
     }
@@ -74,7 +84,11 @@ fn what_is_ready_first_comes_first_unless_order_is_wanted() {
         assert_eq!(stream.next().unwrap().unwrap(), (0, 0), "{name}");
         assert!(stream.next().is_none(), "{name}");
         let stream = pool.call().stream(hold, items()).unwrap();
-        assert_eq!(stream.map(Result::unwrap).collect::<Vec<_>>(), (0..6).collect::<Vec<_>>(), "{name}");
+        assert_eq!(
+            stream.map(Result::unwrap).collect::<Vec<_>>(),
+            (0..6).collect::<Vec<_>>(),
+            "{name}"
+        );
     }
 }
 
@@ -139,7 +153,11 @@ fn odd(x: u32) -> Result<u32, String> {
 fn a_failure_ends_a_stream_or_takes_a_place_in_it() {
     let _dog = Watchdog::new("failure");
     for (name, pool) in backends() {
-        let mut stream = pool.call().prefetch(0).try_stream(odd, (1..).step_by(2).take(3).chain([4, 7])).unwrap();
+        let mut stream = pool
+            .call()
+            .prefetch(0)
+            .try_stream(odd, (1..).step_by(2).take(3).chain([4, 7]))
+            .unwrap();
         let mut given = Vec::new();
         let error = loop {
             match stream.next().unwrap() {
@@ -154,7 +172,9 @@ fn a_failure_ends_a_stream_or_takes_a_place_in_it() {
         for (index, outcome) in stream.take(20).enumerate() {
             match outcome {
                 Ok(result) => assert_eq!((result, index % 2), (index as u32, 1), "{name}"),
-                Err(error) => assert_eq!(error.into_task_error().unwrap().index(), index as u64, "{name}"),
+                Err(error) => {
+                    assert_eq!(error.into_task_error().unwrap().index(), index as u64, "{name}")
+                }
             }
         }
     }
@@ -181,7 +201,9 @@ fn a_cancelled_stream_says_so_once_and_ends() {
         for (index, outcome) in (1..).zip(rest) {
             match outcome {
                 Ok(result) => assert_eq!(result, index, "{name}"),
-                Err(error) => assert_eq!(error.task_error().unwrap().index(), u64::from(index), "{name}"),
+                Err(error) => {
+                    assert_eq!(error.task_error().unwrap().index(), u64::from(index), "{name}")
+                }
             }
         }
         assert!(stream.next().is_none(), "{name}");
@@ -203,7 +225,11 @@ fn a_stream_whose_state_cannot_be_built_says_so_once_and_ends() {
         let outcomes: Vec<_> = call().stream(use_it, 0..).unwrap().take(10).collect();
         assert_eq!(outcomes.len(), 1, "{name}: {outcomes:?}");
         let error = outcomes.into_iter().next().unwrap().unwrap_err().into_task_error().unwrap();
-        assert_eq!((error.failure(), error.message()), (Failure::Build, "no state today"), "{name}");
+        assert_eq!(
+            (error.failure(), error.message()),
+            (Failure::Build, "no state today"),
+            "{name}"
+        );
         assert_eq!(call().stream_unordered(use_it, 0..5).unwrap().count(), 1, "{name}");
         assert!(call().map(use_it, 0..5).is_err(), "{name}");
         assert!(call().fold(use_it, 0..5, (), |(), _| ()).is_err(), "{name}");

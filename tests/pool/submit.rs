@@ -41,11 +41,13 @@ fn a_task_is_begun_before_it_is_waited_for() {
 fn more_tasks_than_workers_run_without_being_waited_for_and_in_their_order() {
     let _dog = Watchdog::new("queued");
     let (pool, folder) = (pool(), tempfile::tempdir().unwrap());
-    let pending: Vec<_> = (0..20).map(|i| pool.submit(touch, flag(&folder, &i.to_string())).unwrap()).collect();
+    let pending: Vec<_> =
+        (0..20).map(|i| pool.submit(touch, flag(&folder, &i.to_string())).unwrap()).collect();
     shows(&flag(&folder, "19"));
     pending.into_iter().for_each(|pending| pending.wait().unwrap());
     let doubled: Vec<_> = (0..50).map(|i| pool.submit(double, i).unwrap()).collect();
-    let doubled: Vec<_> = doubled.into_iter().rev().map(|pending| pending.wait().unwrap()).collect();
+    let doubled: Vec<_> =
+        doubled.into_iter().rev().map(|pending| pending.wait().unwrap()).collect();
     assert_eq!(doubled, (0..50).rev().map(double).collect::<Vec<_>>());
 }
 
@@ -55,7 +57,10 @@ fn a_worker_whose_result_nobody_has_asked_for_works_for_others() {
     let pool = pool();
     let pending: Vec<_> = (0..2).map(|i| pool.submit(double, i).unwrap()).collect();
     assert_eq!(pool.map(double, 0..10).unwrap(), (0..10).map(double).collect::<Vec<_>>());
-    assert_eq!(pending.into_iter().map(|pending| pending.wait().unwrap()).collect::<Vec<_>>(), [0, 2]);
+    assert_eq!(
+        pending.into_iter().map(|pending| pending.wait().unwrap()).collect::<Vec<_>>(),
+        [0, 2]
+    );
 }
 
 #[test]
@@ -63,9 +68,14 @@ fn failures_are_told_when_the_task_is_waited_for() {
     let _dog = Watchdog::new("failures");
     let pool = pool();
     let panicked = pool.submit(|x: u8| assert_eq!(x, 0, "not zero"), 1).unwrap();
-    let parsed = pool.call().label("parse").try_submit(|text: String| text.parse::<i32>(), "x".into()).unwrap();
+    let parsed = pool
+        .call()
+        .label("parse")
+        .try_submit(|text: String| text.parse::<i32>(), "x".into())
+        .unwrap();
     let died = pool.call().retries(1).submit(|()| std::process::abort(), ()).unwrap();
-    let failures = [panicked.wait(), parsed.wait().map(drop), died.wait()].map(|result| result.unwrap_err());
+    let failures =
+        [panicked.wait(), parsed.wait().map(drop), died.wait()].map(|result| result.unwrap_err());
     let [panicked, parsed, died] = failures.each_ref().map(|error| error.task_error().unwrap());
     assert!(panicked.message().contains("not zero"), "{panicked}");
     assert_eq!((parsed.failure(), parsed.task()), (Failure::Error, "parse"));
@@ -90,7 +100,11 @@ fn waiting_can_be_given_up_and_taken_up_again() {
 fn a_task_that_takes_too_long_ends_although_nobody_waits() {
     let _dog = Watchdog::new("overdue");
     let (pool, folder) = (pool(), tempfile::tempdir().unwrap());
-    let pending = pool.call().timeout(Duration::from_millis(50)).submit(wait_for, flag(&folder, "never")).unwrap();
+    let pending = pool
+        .call()
+        .timeout(Duration::from_millis(50))
+        .submit(wait_for, flag(&folder, "never"))
+        .unwrap();
     eventually("it is over", || pending.is_finished());
     let error = pending.wait().unwrap_err();
     assert_eq!(error.task_error().unwrap().failure(), Failure::Timeout, "{error}");
@@ -116,8 +130,9 @@ fn a_cancelled_or_dropped_task_is_killed_and_its_worker_replaced() {
         assert_eq!(pool.map(double, 0..4).unwrap(), [0, 2, 4, 6]);
     }
     let token = CancelToken::new();
-    let tasks: Vec<_> =
-        (0..3).map(|_| pool.call().cancel_by(&token).submit(wait_for, flag(&folder, "never")).unwrap()).collect();
+    let tasks: Vec<_> = (0..3)
+        .map(|_| pool.call().cancel_by(&token).submit(wait_for, flag(&folder, "never")).unwrap())
+        .collect();
     token.cancel();
     for task in tasks {
         assert_eq!(task.wait().unwrap_err().task_error().unwrap().failure(), Failure::Cancelled);
@@ -129,9 +144,14 @@ fn a_submitted_task_gets_its_context_and_state_over_every_backend() {
     let _dog = Watchdog::new("kinds");
     let local = |backend| Pool::builder().backend(backend).build().unwrap();
     for pool in [pool(), local(Backend::Threads), local(Backend::Serial)] {
-        let shared = SharedArray::<_, Ix1>::from(ndferry::ndarray::Array1::from_elem(1 << 18, 0.5f64));
+        let shared =
+            SharedArray::<_, Ix1>::from(ndferry::ndarray::Array1::from_elem(1 << 18, 0.5f64));
         let sums: Vec<_> = (0..3)
-            .map(|i| pool.with(&shared).submit(|a: &SharedArray<f64, Ix1>, i: i32| a.sum() + f64::from(i), i).unwrap())
+            .map(|i| {
+                pool.with(&shared)
+                    .submit(|a: &SharedArray<f64, Ix1>, i: i32| a.sum() + f64::from(i), i)
+                    .unwrap()
+            })
             .collect();
         let sums: Vec<_> = sums.into_iter().map(|sum| sum.wait().unwrap()).collect();
         assert_eq!(sums, [131_072.0, 131_073.0, 131_074.0], "{pool:?}");

@@ -17,7 +17,10 @@ fn clones_are_the_same_integers_and_any_number_can_be_had() {
         assert!(clone.iter().all(|word| word.load(Relaxed) == 3));
     }
     let error = store.atomics(usize::MAX).unwrap_err();
-    assert!(error.is_usage() && error.to_string().contains("more than memory can address"), "{error}");
+    assert!(
+        error.is_usage() && error.to_string().contains("more than memory can address"),
+        "{error}"
+    );
     let error = store.atomics(1 << 48).unwrap_err().to_string();
     assert!(error.contains("cannot hold a memory file of 2251799813685248 bytes"), "{error}");
     assert_eq!(format!("{:?}", store.atomics(2).unwrap()), "Atomics([0, 0])");
@@ -28,8 +31,7 @@ fn no_file_can_hold_atomics() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("atomics.ferry");
     let atomics = Store::new().unwrap().atomics(1).unwrap();
-    let expected =
-        "shared atomics are passed to the tasks of a pool and back, and nowhere else: a file cannot hold them";
+    let expected = "shared atomics are passed to the tasks of a pool and back, and nowhere else: a file cannot hold them";
     let error = ndferry::dump(&path, &(1, &atomics)).unwrap_err().to_string();
     assert!(error.contains(expected), "{error}");
     assert!(!path.exists());

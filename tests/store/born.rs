@@ -25,7 +25,10 @@ fn stores() -> Vec<Store> {
 /// Lines of this process's maps that contain `part` and can be written through.
 fn writable_maps(part: &str) -> Vec<String> {
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
-    maps.lines().filter(|line| line.contains(part) && line.contains(" rw")).map(str::to_owned).collect()
+    maps.lines()
+        .filter(|line| line.contains(part) && line.contains(" rw"))
+        .map(str::to_owned)
+        .collect()
 }
 
 fn session(store: &Store) -> String {
@@ -86,7 +89,10 @@ fn the_file_is_a_container_from_the_start_and_goes_with_the_array() {
         table[(2, 49)] = 1.5;
         let file = ndferry::open(path).unwrap();
         let info = &file.arrays()[0];
-        assert_eq!((info.shape(), info.order(), info.dtype().is_native()), (&[300, 50][..], Order::F, true));
+        assert_eq!(
+            (info.shape(), info.order(), info.dtype().is_native()),
+            (&[300, 50][..], Order::F, true)
+        );
         assert_eq!(file.array::<f64, IxDyn>().unwrap()[[2, 49]], 1.5);
         drop(file);
         let table = table.freeze().unwrap();
@@ -121,7 +127,9 @@ fn once_frozen_an_array_has_no_map_it_could_be_changed_by() {
 fn a_function_that_panics_leaves_nothing() {
     for store in stores() {
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            store.from_shape_fn((1000, 1000), |(i, j)| if (i, j) == (500, 0) { panic!("on purpose") } else { 1u8 })
+            store.from_shape_fn((1000, 1000), |(i, j)| {
+                if (i, j) == (500, 0) { panic!("on purpose") } else { 1u8 }
+            })
         }));
         assert!(panicked.is_err() && store.files().unwrap().is_empty());
     }
@@ -183,7 +191,10 @@ fn a_full_root_passes_an_array_on_to_the_next() {
     for root in ["one", "two"] {
         fs::create_dir(place.join(root)).unwrap();
     }
-    let script = format!("mount -t tmpfs -o size=64k,mode=700 tmpfs '{}/one' && exec \"$@\"", place.display());
+    let script = format!(
+        "mount -t tmpfs -o size=64k,mode=700 tmpfs '{}/one' && exec \"$@\"",
+        place.display()
+    );
     let unshare = || {
         let mut unshare = Command::new("unshare");
         unshare.args(["--user", "--map-root-user", "--mount", "sh", "-c"]);
@@ -193,7 +204,8 @@ fn a_full_root_passes_an_array_on_to_the_next() {
         return skipped("a_full_root_passes_an_array_on", "no mount namespaces here");
     }
     let mut command = unshare();
-    let mut actor = start(command.args([&script, "sh"]).arg(std::env::current_exe().unwrap()), "born", &place);
+    let mut actor =
+        start(command.args([&script, "sh"]).arg(std::env::current_exe().unwrap()), "born", &place);
     assert_eq!(actor.says(), "one, two: 10000 10000");
     assert_eq!(actor.ends(), "");
     assert!(is_empty(&place.join("one")) && is_empty(&place.join("two")));
@@ -202,9 +214,12 @@ fn a_full_root_passes_an_array_on_to_the_next() {
 /// The part "born": arrays in two roots, the first of 64 KiB.
 pub(crate) fn in_a_small_root() {
     let place = std::path::PathBuf::from(std::env::var_os("NDFERRY_DIR").unwrap());
-    let store = Store::builder().roots(["one", "two"].map(|root| place.join(root))).build().unwrap();
+    let store =
+        Store::builder().roots(["one", "two"].map(|root| place.join(root))).build().unwrap();
     let arrays = [(); 2].map(|()| store.from_shape_fn(10_000, |_| 1u32).unwrap());
     let files = store.files().unwrap();
-    let root = |at: usize| files[at].strip_prefix(&place).unwrap().iter().next().unwrap().to_str().unwrap();
+    let root = |at: usize| {
+        files[at].strip_prefix(&place).unwrap().iter().next().unwrap().to_str().unwrap()
+    };
     say(format!("{}, {}: {} {}", root(0), root(1), arrays[0].sum(), arrays[1].sum()));
 }

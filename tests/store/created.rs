@@ -8,8 +8,10 @@ use ndferry::{
 };
 
 fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<_> =
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -131,7 +133,8 @@ fn options_hold_or_are_errors_that_say_why_not() {
 #[test]
 fn a_copy_on_write_array_changes_no_file() {
     let folder = tempfile::tempdir().unwrap();
-    let values = SharedArray::from(Array::from_shape_fn((300, 40).f(), |(i, j)| (i * 40 + j) as i32));
+    let values =
+        SharedArray::from(Array::from_shape_fn((300, 40).f(), |(i, j)| (i * 40 + j) as i32));
     for name in ["a.npy", "a.ferry"] {
         let path = folder.path().join(name);
         match name {
@@ -186,7 +189,10 @@ fn what_cannot_be_mapped_cannot_be_copied_on_write() {
     let refused = |options: &OpenOptions, why: WhyNotMapped| {
         let file = options.open(&path).unwrap();
         let error = file.copy_on_write::<f64, Ix1>(&file.arrays()[0]).unwrap_err();
-        assert!(error.is_usage() && error.message().ends_with(&format!("copy-on-write: {why}")), "{error}");
+        assert!(
+            error.is_usage() && error.message().ends_with(&format!("copy-on-write: {why}")),
+            "{error}"
+        );
     };
     let open = OpenOptions::new();
     let value = array![1.5, 2.5];
@@ -201,8 +207,18 @@ fn what_cannot_be_mapped_cannot_be_copied_on_write() {
     ndferry::dump(&path, &value).unwrap();
     refused(&open.clone().mapping(Mapping::Forbidden), WhyNotMapped::Read);
     let file = ndferry::open(&path).unwrap();
-    assert!(file.copy_on_write::<f32, Ix1>(&file.arrays()[0]).unwrap_err().to_string().contains("f32 was asked for"));
-    assert!(file.copy_on_write::<f64, Ix2>(&file.arrays()[0]).unwrap_err().to_string().contains("2 were asked for"));
+    assert!(
+        file.copy_on_write::<f32, Ix1>(&file.arrays()[0])
+            .unwrap_err()
+            .to_string()
+            .contains("f32 was asked for")
+    );
+    assert!(
+        file.copy_on_write::<f64, Ix2>(&file.arrays()[0])
+            .unwrap_err()
+            .to_string()
+            .contains("2 were asked for")
+    );
     let other = ndferry::open(&path).unwrap();
     assert!(file.copy_on_write::<f64, Ix1>(&other.arrays()[0]).unwrap_err().is_usage());
 }

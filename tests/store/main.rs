@@ -38,7 +38,9 @@ fn an_actor() {
     let Some(role) = role() else { return };
     let told = |sweep: ndferry::Result<Sweep>| match sweep {
         Ok(swept) => {
-            let homes = |sessions: &[SessionReport]| sessions.iter().map(|session| session.home.clone()).collect();
+            let homes = |sessions: &[SessionReport]| {
+                sessions.iter().map(|session| session.home.clone()).collect()
+            };
             let [dead, alive]: [Vec<_>; 2] = [homes(&swept.dead), homes(&swept.alive)];
             format!("dead {dead:?}, alive {alive:?}, failures {:?}", swept.failures)
         }
@@ -96,7 +98,9 @@ fn a_store_goes_without_a_trace_or_a_word() {
     let (_temp, place) = place();
     let mut actor = play("open", &place);
     let home = PathBuf::from(actor.says());
-    assert!(home.starts_with(&place) && home.join("lock").exists() && home.join("journal").exists());
+    assert!(
+        home.starts_with(&place) && home.join("lock").exists() && home.join("journal").exists()
+    );
     assert!(processes::descendants(actor.id()).is_empty(), "no process is there to clean up");
     assert_eq!(actor.ends(), "");
     assert!(is_empty(&place));
@@ -129,7 +133,10 @@ fn a_killed_programs_session_goes_when_the_next_store_opens() {
     assert!(home.exists());
     let dry = play("dry run", &place).says();
     let (dead, alive) = dry.split_once(", alive ").unwrap();
-    assert!(dead.contains(home.to_str().unwrap()) && !alive.contains(home.to_str().unwrap()), "{dry}");
+    assert!(
+        dead.contains(home.to_str().unwrap()) && !alive.contains(home.to_str().unwrap()),
+        "{dry}"
+    );
     assert!(home.exists());
     let mut next = play("open", &place);
     next.says();
@@ -146,7 +153,10 @@ fn a_living_programs_session_is_left_alone() {
     let home = PathBuf::from(actor.says());
     let swept = play("sweep", &place).says();
     let (dead, alive) = swept.split_once(", alive ").unwrap();
-    assert!(alive.contains(home.to_str().unwrap()) && !dead.contains(home.to_str().unwrap()), "{swept}");
+    assert!(
+        alive.contains(home.to_str().unwrap()) && !dead.contains(home.to_str().unwrap()),
+        "{swept}"
+    );
     assert!(home.join("lock").exists() && home.join("journal").exists());
     actor.ends();
     assert!(is_empty(&place));

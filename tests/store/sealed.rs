@@ -43,11 +43,14 @@ impl Group {
     fn new() -> io::Result<Self> {
         let name = format!("ndferry-test-{}", std::process::id());
         let mut failed = io::ErrorKind::NotFound.into();
-        for (hierarchy, limit) in [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")]
+        for (hierarchy, limit) in
+            [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")]
         {
             let group = Path::new(hierarchy).join(&name);
             let made = fs::create_dir(&group).map(|()| Self(group.clone()));
-            match made.and_then(|made| fs::write(group.join(limit), (96 * MIB).to_string()).map(|()| made)) {
+            match made.and_then(|made| {
+                fs::write(group.join(limit), (96 * MIB).to_string()).map(|()| made)
+            }) {
                 Ok(group) => return Ok(group),
                 Err(error) => failed = error,
             }
@@ -71,7 +74,10 @@ fn what_a_control_group_leaves_no_room_for_is_an_error_and_nobody_is_killed() {
     let group = match Group::new() {
         Ok(group) => group,
         Err(error) => {
-            return skipped("what_a_control_group_leaves_no_room_for", format_args!("no control group: {error}"));
+            return skipped(
+                "what_a_control_group_leaves_no_room_for",
+                format_args!("no control group: {error}"),
+            );
         }
     };
     let script = format!("echo $$ > '{}/cgroup.procs' && exec \"$@\"", group.0.display());

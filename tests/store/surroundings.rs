@@ -36,7 +36,13 @@ pub fn share() {
         Err(error) => return say(error),
     };
     say(store.home().display());
-    let pool = Pool::builder().workers(1).threshold(1000).test_entry("worker").store(&store).build().unwrap();
+    let pool = Pool::builder()
+        .workers(1)
+        .threshold(1000)
+        .test_entry("worker")
+        .store(&store)
+        .build()
+        .unwrap();
     let (mut kept, mut collected) = (Vec::new(), Vec::new());
     loop {
         let told = wait_to_be_told();
@@ -45,7 +51,8 @@ pub fn share() {
         let arrived: Result<u64, String> = match what {
             "keep" | "send" => {
                 let array = Bytes::from(vec![1; nbytes]);
-                let sum = |array: &Bytes, _: u8| array.iter().map(|&byte| u64::from(byte)).sum::<u64>();
+                let sum =
+                    |array: &Bytes, _: u8| array.iter().map(|&byte| u64::from(byte)).sum::<u64>();
                 let arrived = pool.with(&array).map(sum, [0]).map(|sums| sums[0]);
                 if what == "keep" {
                     kept.push(array);
@@ -54,7 +61,8 @@ pub fn share() {
             }
             "return" | "collect" => {
                 let made = pool.map(|nbytes: usize| Bytes::from(vec![1; nbytes]), [nbytes]);
-                let arrived = made.as_ref().map(|made| made[0].iter().map(|&byte| u64::from(byte)).sum());
+                let arrived =
+                    made.as_ref().map(|made| made[0].iter().map(|&byte| u64::from(byte)).sum());
                 let arrived = arrived.map_err(ToString::to_string);
                 collected.extend(made.into_iter().flatten().filter(|_| what == "collect"));
                 arrived
@@ -65,7 +73,8 @@ pub fn share() {
             Ok(sum) => say(sum),
             Err(error) => say(error.replace('\n', " ")),
         }
-        let files: Vec<_> = store.files().unwrap().iter().map(|path| path.display().to_string()).collect();
+        let files: Vec<_> =
+            store.files().unwrap().iter().map(|path| path.display().to_string()).collect();
         say(files.join(" "));
     }
 }
@@ -118,7 +127,8 @@ impl Scene {
     /// and the other one as complaints. `None`, and said so, where the surroundings cannot be had.
     fn program_after(&self, test: &str, script: &str, roots: &[PathBuf]) -> Option<Actor> {
         let is_root = rustix::process::geteuid().is_root();
-        let namespace = if is_root { &["--mount"][..] } else { &["--mount", "--user", "--map-root-user"] };
+        let namespace =
+            if is_root { &["--mount"][..] } else { &["--mount", "--user", "--map-root-user"] };
         let mut check = Command::new("unshare");
         let possible = check.args(namespace).arg("true").stderr(Stdio::null()).status();
         if !possible.is_ok_and(|status| status.success()) {
@@ -128,7 +138,8 @@ impl Scene {
         let user = format!("setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups");
         let user = if self.as_nobody { user.as_str() } else { "" };
         // In the machine's own there are other people's.
-        let own = if script.contains("tmpfs /dev/shm") { "/dev/shm temp other" } else { "temp other" };
+        let own =
+            if script.contains("tmpfs /dev/shm") { "/dev/shm temp other" } else { "temp other" };
         let script = format!(
             "set -e; cd '{}'; {script}\n{user} \"$@\"; find {own} -path '*ndferry-*' >&2",
             self.path().display()
@@ -194,14 +205,25 @@ fn where_nothing_has_room_the_error_says_so_and_a_smaller_array_still_goes() {
         actor.says();
         for what in ["send 1000000", "return 1000000"] {
             let (error, _) = does(&mut actor, what);
-            for part in ["/temp/ndferry-", "/dev/shm/ndferry-", "cannot hold a file of 10", " bytes are free"] {
+            for part in [
+                "/temp/ndferry-",
+                "/dev/shm/ndferry-",
+                "cannot hold a file of 10",
+                " bytes are free",
+            ] {
                 assert!(error.contains(part), "{what}: {part} in {error}");
             }
             assert_eq!(does(&mut actor, "send 10000").0, "10000");
         }
         // Until both are full: then an error, and with what fills it gone there is room again.
-        let errors: Vec<_> = (0..10).map(|_| does(&mut actor, "keep 20000").0).filter(|said| said != "20000").collect();
-        assert!(!errors.is_empty() && errors.iter().all(|error| error.contains("bytes are free")), "{errors:?}");
+        let errors: Vec<_> = (0..10)
+            .map(|_| does(&mut actor, "keep 20000").0)
+            .filter(|said| said != "20000")
+            .collect();
+        assert!(
+            !errors.is_empty() && errors.iter().all(|error| error.contains("bytes are free")),
+            "{errors:?}"
+        );
         assert_eq!(actor.ends(), "");
     }
 }
@@ -211,7 +233,9 @@ fn where_nothing_has_room_the_error_says_so_and_a_smaller_array_still_goes() {
 fn what_somebody_else_fills_is_full_and_what_was_there_is_read_all_the_same() {
     let test = "what_somebody_else_fills_is_full_and_what_was_there_is_read_all_the_same";
     for scene in Scene::of_all_users() {
-        let Some(mut actor) = scene.program_after(test, SMALL_TEMP, &[scene.temp()]) else { return };
+        let Some(mut actor) = scene.program_after(test, SMALL_TEMP, &[scene.temp()]) else {
+            return;
+        };
         let home = actor.says();
         assert!(home.starts_with(scene.temp().to_str().unwrap()), "{home}");
         assert_eq!(does(&mut actor, "keep 10000").0, "10000");
@@ -230,13 +254,18 @@ fn what_somebody_else_fills_is_full_and_what_was_there_is_read_all_the_same() {
 fn a_journal_that_cannot_be_written_is_the_error_and_no_file_is_made() {
     let test = "a_journal_that_cannot_be_written_is_the_error_and_no_file_is_made";
     for scene in Scene::of_all_users() {
-        let Some(mut actor) = scene.program_after(test, SMALL_TEMP, &[scene.other()]) else { return };
+        let Some(mut actor) = scene.program_after(test, SMALL_TEMP, &[scene.other()]) else {
+            return;
+        };
         let home = actor.says();
         assert!(home.starts_with(scene.temp().to_str().unwrap()), "{home}");
         assert_eq!(does(&mut actor, "send 10000").0, "10000");
         let filling = fill(&actor, &scene.temp());
         // What the journal has of its last page is still to be had.
-        let error = (0..200).map(|_| does(&mut actor, "send 10000").0).find(|said| said != "10000").unwrap();
+        let error = (0..200)
+            .map(|_| does(&mut actor, "send 10000").0)
+            .find(|said| said != "10000")
+            .unwrap();
         for part in [&*format!("{home}/journal: "), "cannot register a file", "No space left"] {
             assert!(error.contains(part), "{part} in {error}");
         }
@@ -252,12 +281,18 @@ fn a_journal_that_cannot_be_written_is_the_error_and_no_file_is_made() {
 fn a_disk_that_refuses_a_write_names_itself() {
     let test = "a_disk_that_refuses_a_write_names_itself";
     if emulated() {
-        return skipped(test, "a signal that is ignored is not ignored by what an emulated program starts");
+        return skipped(
+            test,
+            "a signal that is ignored is not ignored by what an emulated program starts",
+        );
     }
     // The limit on a file's size: 512 bytes 200 times.
     let script = "trap '' XFSZ; ulimit -f 200";
     for scene in Scene::of_all_users() {
-        let Some(mut actor) = scene.program_after(test, script, &[scene.other(), scene.temp()]) else { return };
+        let Some(mut actor) = scene.program_after(test, script, &[scene.other(), scene.temp()])
+        else {
+            return;
+        };
         actor.says();
         for what in ["send 1000000", "return 1000000"] {
             let (error, files) = does(&mut actor, what);
@@ -273,7 +308,8 @@ fn a_disk_that_refuses_a_write_names_itself() {
 
 // S5
 #[test]
-fn without_shared_memory_or_temp_directory_the_other_serves_and_without_both_the_error_names_them() {
+fn without_shared_memory_or_temp_directory_the_other_serves_and_without_both_the_error_names_them()
+{
     let test = "without_shared_memory_or_temp_directory_the_other_serves";
     let without_memory = "mkdir -p dev; for device in null zero random urandom; do \
                           touch dev/$device; mount --bind /dev/$device dev/$device; done; mount --rbind dev /dev";
@@ -298,7 +334,10 @@ fn without_shared_memory_or_temp_directory_the_other_serves_and_without_both_the
         let both = format!("{without_memory}; {read_only_temp}");
         let Some(mut actor) = scene.program_after(test, &both, &[]) else { return };
         let error = actor.says();
-        assert!(error.contains("/temp/ndferry-") && error.contains("Read-only file system"), "{error}");
+        assert!(
+            error.contains("/temp/ndferry-") && error.contains("Read-only file system"),
+            "{error}"
+        );
         assert_eq!(actor.ends(), "");
     }
 }
@@ -310,22 +349,26 @@ impl Group {
     fn new(limit: u64) -> Option<Self> {
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let of = |controller: &str| {
-            let line =
-                own.lines().find(|line| line.split(':').nth(1).unwrap().split(',').any(|one| one == controller))?;
+            let line = own.lines().find(|line| {
+                line.split(':').nth(1).unwrap().split(',').any(|one| one == controller)
+            })?;
             Some(line.split(':').nth(2).unwrap().trim_start_matches('/').to_owned())
         };
         let mut candidates = Vec::new();
         if let Some(own) = of("") {
-            let at = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(|at| Path::new(at).join(&own));
+            let at =
+                ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(|at| Path::new(at).join(&own));
             candidates.extend(at.map(|at| (at, "memory.max")));
         }
         if let Some(own) = of("memory") {
-            candidates.push((Path::new("/sys/fs/cgroup/memory").join(own), "memory.limit_in_bytes"));
+            candidates
+                .push((Path::new("/sys/fs/cgroup/memory").join(own), "memory.limit_in_bytes"));
         }
         candidates.into_iter().find_map(|(parent, file)| {
             let group = Self(parent.join(format!("ndferry-test-room-{}", std::process::id())));
             fs::create_dir(&group.0).ok()?;
-            let limited = group.0.join(file).exists() && fs::write(group.0.join(file), limit.to_string()).is_ok();
+            let limited = group.0.join(file).exists()
+                && fs::write(group.0.join(file), limit.to_string()).is_ok();
             limited.then_some(group)
         })
     }

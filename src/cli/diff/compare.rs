@@ -33,7 +33,8 @@ pub fn compare(pair: &Pair, nan_differs: bool) -> Result<Difference, String> {
     };
     let dtype = pair.one().dtype();
     if let Some(time) = Time::of(dtype) {
-        return compare_numbers(pair, nan_differs, AnyArray::counts, time).map_err(|error| reason(&error));
+        return compare_numbers(pair, nan_differs, AnyArray::counts, time)
+            .map_err(|error| reason(&error));
     }
     let scalar = match dtype.kind() {
         ElementKind::Scalar(scalar) => *scalar,
@@ -62,13 +63,18 @@ pub fn compare(pair: &Pair, nan_differs: bool) -> Result<Difference, String> {
     }
 }
 
-fn compare_as<A: Element + Compared>(pair: &Pair, nan_differs: bool) -> ndferry::Result<Difference> {
+fn compare_as<A: Element + Compared>(
+    pair: &Pair,
+    nan_differs: bool,
+) -> ndferry::Result<Difference> {
     compare_numbers(pair, nan_differs, AnyArray::to_array::<A, IxDyn>, |value| value)
 }
 
 fn compare_texts(pair: &Pair, _: bool) -> ndferry::Result<Difference> {
     // What is no text is told as what is wrong with it, which names its bytes.
-    let told = |text: ndferry::Result<String>| text.map_or_else(|error| error.to_string(), |text| format!("{text:?}"));
+    let told = |text: ndferry::Result<String>| {
+        text.map_or_else(|error| error.to_string(), |text| format!("{text:?}"))
+    };
     let mut found = Difference::default();
     for tile in pair.tiles() {
         let (one, other) = (tile.of(pair.one())?, tile.of(pair.other())?);
@@ -143,7 +149,9 @@ impl Difference {
         match distance {
             Distance::Nan => self.nan += 1,
             Distance::By { absolute, relative } => {
-                let larger = |before: Option<Value>, now: Value| before.filter(|&before| before >= now).or(Some(now));
+                let larger = |before: Option<Value>, now: Value| {
+                    before.filter(|&before| before >= now).or(Some(now))
+                };
                 self.absolute = larger(self.absolute, absolute);
                 self.relative = larger(self.relative, Value::Float(relative));
             }

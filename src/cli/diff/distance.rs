@@ -141,9 +141,12 @@ mod tests {
 
     #[test]
     fn distances_are_exact_for_integers_and_relative_to_the_larger() {
-        for (one, other, absolute, relative) in
-            [(i64::MIN, i64::MAX, u64::MAX.into(), 2.0), (0, 7, 7, 1.0), (-1, 1, 2, 2.0), (99, 100, 1, 0.01)]
-        {
+        for (one, other, absolute, relative) in [
+            (i64::MIN, i64::MAX, u64::MAX.into(), 2.0),
+            (0, 7, 7, 1.0),
+            (-1, 1, 2, 2.0),
+            (99, 100, 1, 0.01),
+        ] {
             assert_eq!(one.apart(other), (Value::Integer(absolute), relative), "{one} {other}");
             assert_eq!(other.apart(one), one.apart(other));
         }
@@ -175,6 +178,9 @@ mod tests {
         assert!(bf16::NAN.same(-bf16::NAN) && bf16::ZERO.same(bf16::NEG_ZERO));
         assert!(Complex::new(f64::NAN, 1.0).same(Complex::new(f64::NAN, 1.0)));
         assert!(!Complex::new(f64::NAN, 1.0).same(Complex::new(f64::NAN, 2.0)));
-        assert!(matches!(Complex::new(f64::NAN, 1.0).distance(Complex::new(f64::NAN, 2.0)), Distance::Nan));
+        assert!(matches!(
+            Complex::new(f64::NAN, 1.0).distance(Complex::new(f64::NAN, 2.0)),
+            Distance::Nan
+        ));
     }
 }

@@ -91,12 +91,16 @@ fn rows(args: &DiffArgs) -> Result<Vec<Row>, Failure> {
             [Some(one), Some(other)] if !same_type(&one.dtype, &other.dtype) => {
                 rows.push(Row::new(&pair, Verdict::Dtype));
             }
-            [Some(one), Some(other)] if one.shape != other.shape => rows.push(Row::new(&pair, Verdict::Shape)),
+            [Some(one), Some(other)] if one.shape != other.shape => {
+                rows.push(Row::new(&pair, Verdict::Shape))
+            }
             [Some(one), Some(other)] => {
                 let whole = Row::new(&pair, Verdict::Same);
                 Pair::new(&one.read(&a)?, &other.read(&b)?)
                     .and_then(|pair| compare_all(whole, &pair, args.nan_differs, &mut rows))
-                    .map_err(|message| Failure::new(a.path(), text::of_array(&one.name, &message)))?;
+                    .map_err(|message| {
+                        Failure::new(a.path(), text::of_array(&one.name, &message))
+                    })?;
             }
             _ => rows.push(Row::new(&pair, Verdict::Missing)),
         }
@@ -115,7 +119,8 @@ struct Part<'a> {
 
 impl<'a> Part<'a> {
     fn of(info: &'a ArrayInfo) -> Self {
-        let (name, dtype, shape) = (info.name().to_owned(), info.dtype().clone(), info.shape().to_vec());
+        let (name, dtype, shape) =
+            (info.name().to_owned(), info.dtype().clone(), info.shape().to_vec());
         Self { name, dtype, shape, info, field: None }
     }
 
@@ -141,10 +146,16 @@ impl<'a> Part<'a> {
 }
 
 /// The row of two arrays of one type and shape, or one for each field.
-fn compare_all(row: Row, pair: &Pair, nan_differs: bool, rows: &mut Vec<Row>) -> Result<(), String> {
+fn compare_all(
+    row: Row,
+    pair: &Pair,
+    nan_differs: bool,
+    rows: &mut Vec<Row>,
+) -> Result<(), String> {
     // Without bytes nothing can differ, however many fields there are.
     let dtype = pair.one().dtype();
-    let Some(fields) = dtype.fields().filter(|fields| !fields.is_empty() && dtype.item_size() > 0) else {
+    let Some(fields) = dtype.fields().filter(|fields| !fields.is_empty() && dtype.item_size() > 0)
+    else {
         rows.push(row.with(compare::compare(pair, nan_differs)?, pair));
         return Ok(());
     };
@@ -168,7 +179,9 @@ fn same_type(one: &DType, other: &DType) -> bool {
     match (one.fields(), other.fields()) {
         (Some(these), Some(those)) => {
             let same = |(this, that): (&Field, &Field)| {
-                this.name() == that.name() && this.shape() == that.shape() && same_type(this.dtype(), that.dtype())
+                this.name() == that.name()
+                    && this.shape() == that.shape()
+                    && same_type(this.dtype(), that.dtype())
             };
             these.len() == those.len() && these.iter().zip(those.iter()).all(same)
         }
@@ -185,13 +198,21 @@ fn pairs<'a>(a: &'a ArrayFile, b: &'a ArrayFile) -> Vec<[Option<Part<'a>>; 2]> {
     // Of two formats but one may know escaped names.
     let plain = a.format() != b.format();
     let mut of_b: HashMap<_, _> = numbered(b, plain).collect();
-    let mut pairs: Vec<_> = numbered(a, plain).map(|(key, one)| [Some(one), of_b.remove(&key)]).collect();
-    pairs.extend(numbered(b, plain).filter(|(key, _)| of_b.contains_key(key)).map(|(_, other)| [None, Some(other)]));
+    let mut pairs: Vec<_> =
+        numbered(a, plain).map(|(key, one)| [Some(one), of_b.remove(&key)]).collect();
+    pairs.extend(
+        numbered(b, plain)
+            .filter(|(key, _)| of_b.contains_key(key))
+            .map(|(_, other)| [None, Some(other)]),
+    );
     pairs.into_iter().map(|pair| pair.map(|info| info.map(Part::of))).collect()
 }
 
 /// The arrays of a file, each with its name and how many of that name were before it.
-fn numbered(file: &ArrayFile, plain: bool) -> impl Iterator<Item = ((Cow<'_, str>, usize), &ArrayInfo)> {
+fn numbered(
+    file: &ArrayFile,
+    plain: bool,
+) -> impl Iterator<Item = ((Cow<'_, str>, usize), &ArrayInfo)> {
     let mut seen = HashMap::new();
     file.arrays().iter().map(move |info| {
         let name = if plain { file.plain_name(info) } else { info.name().into() };
@@ -227,7 +248,8 @@ impl Row {
 
     /// With what was found when the elements were compared.
     fn with(self, found: Difference, pair: &Pair) -> Self {
-        let (first, values) = found.first.map(|(place, values)| (pair.index(&place), values)).unzip();
+        let (first, values) =
+            found.first.map(|(place, values)| (pair.index(&place), values)).unzip();
         Self {
             verdict: if found.different == 0 { Verdict::Same } else { Verdict::Values },
             different: found.different,
@@ -236,14 +258,19 @@ impl Row {
             values,
             absolute: Figure(found.absolute),
             // To when counting began a distance of two datetimes has no relation.
-            relative: Figure(found.relative.filter(|_| !matches!(pair.one().dtype().kind(), ElementKind::DateTime(_)))),
+            relative: Figure(
+                found
+                    .relative
+                    .filter(|_| !matches!(pair.one().dtype().kind(), ElementKind::DateTime(_))),
+            ),
             ..self
         }
     }
 
     /// What people are told; nothing where there is no difference.
     fn line(&self, args: &DiffArgs) -> Option<String> {
-        let both = |of: &dyn Fn(usize) -> String| [0, 1].map(|at| brief(&of(at), PART)).join(" and ");
+        let both =
+            |of: &dyn Fn(usize) -> String| [0, 1].map(|at| brief(&of(at), PART)).join(" and ");
         let message = match self.verdict {
             Verdict::Same => return None,
             Verdict::Missing => {
@@ -251,11 +278,13 @@ impl Row {
                 format!("only in {}", holder.display())
             }
             Verdict::Dtype => {
-                let dtype = |at: usize| self.dtype[at].as_ref().map(DType::to_string).unwrap_or_default();
+                let dtype =
+                    |at: usize| self.dtype[at].as_ref().map(DType::to_string).unwrap_or_default();
                 format!("different dtypes, {}", both(&dtype))
             }
             Verdict::Shape => {
-                let shape = |at: usize| self.shape[at].as_deref().map(text::shape).unwrap_or_default();
+                let shape =
+                    |at: usize| self.shape[at].as_deref().map(text::shape).unwrap_or_default();
                 format!("different shapes, {}", both(&shape))
             }
             Verdict::Values => self.told_values(),
@@ -267,7 +296,8 @@ impl Row {
         let total: usize = self.shape[0].iter().flatten().product();
         let mut text = format!("{} of {total} elements differ", self.different);
         if let (Some(index), Some([one, other])) = (&self.first, &self.values) {
-            let (index, [one, other]) = (format!("{index:?}"), [one, other].map(|value| brief(value, PART)));
+            let (index, [one, other]) =
+                (format!("{index:?}"), [one, other].map(|value| brief(value, PART)));
             text += &format!(", first at {}: {one} and {other}", brief(&index, PART));
         }
         let dtype = self.dtype[0].as_ref();
@@ -280,7 +310,8 @@ impl Row {
             text += &format!("; with {nan}: {}", self.nan);
         }
         if let Some(absolute) = self.absolute.0 {
-            text += &format!("; at most by {}", span(absolute).unwrap_or_else(|| absolute.to_string()));
+            text +=
+                &format!("; at most by {}", span(absolute).unwrap_or_else(|| absolute.to_string()));
         }
         if let Some(relative) = self.relative.0 {
             text += &format!(", relative {relative}");

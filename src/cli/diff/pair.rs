@@ -70,7 +70,10 @@ impl Pair {
             return Ok(Self { arrays: [one.clone(), other.clone()], row: None });
         };
         let flat = |array: &AnyArray| array.flatten().map_err(|error| reason(&error));
-        Ok(Self { arrays: [flat(one)?, flat(other)?], row: Some(Rc::new(Row::new(one.shape(), order))) })
+        Ok(Self {
+            arrays: [flat(one)?, flat(other)?],
+            row: Some(Rc::new(Row::new(one.shape(), order))),
+        })
     }
 
     /// The field at `step` of both, which hold records.
@@ -129,7 +132,8 @@ pub struct Tile(Vec<Range<usize>>);
 impl Tile {
     /// The part of `array` that the tile is.
     pub fn of(&self, array: &AnyArray) -> ndferry::Result<AnyArray> {
-        let mut cut = self.0.iter().enumerate().filter(|&(axis, range)| range.len() < array.shape()[axis]);
+        let mut cut =
+            self.0.iter().enumerate().filter(|&(axis, range)| range.len() < array.shape()[axis]);
         cut.try_fold(array.clone(), |part, (axis, range)| part.slice_axis(axis, range.clone()))
     }
 

@@ -13,7 +13,11 @@ pub fn most(size: usize) -> usize {
 
 /// The tiles of `shape`, each as a range of every axis and with at most so many elements; `in_order`, the tiles
 /// come as their elements do in C order.
-pub fn tiles(shape: &[usize], in_order: bool, most: usize) -> impl Iterator<Item = Vec<Range<usize>>> + use<> {
+pub fn tiles(
+    shape: &[usize],
+    in_order: bool,
+    most: usize,
+) -> impl Iterator<Item = Vec<Range<usize>>> + use<> {
     let (lengths, tile) = (shape.to_vec(), tile(shape, in_order, most));
     let mut next = (!shape.contains(&0)).then(|| vec![0; shape.len()]);
     std::iter::from_fn(move || {
@@ -46,7 +50,8 @@ fn tile(shape: &[usize], in_order: bool, most: usize) -> Vec<usize> {
             let axis = axes.next().expect("more than one element");
             (axis, most / (size / tile[axis]))
         } else {
-            let axis = (0..tile.len()).max_by_key(|&axis| tile[axis]).expect("more than one element");
+            let axis =
+                (0..tile.len()).max_by_key(|&axis| tile[axis]).expect("more than one element");
             (axis, tile[axis].div_ceil(2))
         };
         size /= tile[axis];
@@ -62,10 +67,20 @@ mod tests {
 
     #[test]
     fn tiles_cover_every_element_once() {
-        for shape in [&[][..], &[1], &[0, 7], &[7, 0], &[200_000], &[3, 70_000], &[70_000, 3], &[60, 50, 40, 2]] {
+        for shape in [
+            &[][..],
+            &[1],
+            &[0, 7],
+            &[7, 0],
+            &[200_000],
+            &[3, 70_000],
+            &[70_000, 3],
+            &[60, 50, 40, 2],
+        ] {
             for in_order in [false, true] {
                 let parts: Vec<_> = tiles(shape, in_order, MOST).collect();
-                let size = |part: &Vec<Range<usize>>| part.iter().map(Range::len).product::<usize>();
+                let size =
+                    |part: &Vec<Range<usize>>| part.iter().map(Range::len).product::<usize>();
                 let total: usize = shape.iter().product();
                 assert_eq!(parts.iter().map(size).sum::<usize>(), total, "{shape:?}");
                 assert!(parts.iter().all(|part| (1..=MOST).contains(&size(part))), "{shape:?}");
@@ -75,7 +90,11 @@ mod tests {
                 starts.sort();
                 starts.dedup();
                 assert_eq!(starts.len(), parts.len(), "{shape:?}");
-                assert!(parts.len() <= 4 * total.div_ceil(MOST), "{shape:?}: {} tiles", parts.len());
+                assert!(
+                    parts.len() <= 4 * total.div_ceil(MOST),
+                    "{shape:?}: {} tiles",
+                    parts.len()
+                );
             }
         }
     }

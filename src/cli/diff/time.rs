@@ -29,7 +29,13 @@ impl Time {
         // How many there are in a day, and digits behind the second.
         let (in_a_day, digits) = match self.unit.base() {
             TimeBase::Year => return format!("{:04}", 1970 + count),
-            TimeBase::Month => return format!("{:04}-{:02}", 1970 + count.div_euclid(12), count.rem_euclid(12) + 1),
+            TimeBase::Month => {
+                return format!(
+                    "{:04}-{:02}",
+                    1970 + count.div_euclid(12),
+                    count.rem_euclid(12) + 1
+                );
+            }
             TimeBase::Week => return date(count * 7),
             TimeBase::Day => return date(count),
             TimeBase::Hour => (24, 0),
@@ -52,7 +58,10 @@ impl Time {
             (..=24, _) => text,
             (..SECONDS, _) => format!("{text}:{minute:02}"),
             (_, 0) => format!("{text}:{minute:02}:{second:02}"),
-            _ => format!("{text}:{minute:02}:{second:02}.{:0digits$}", at % 10_i128.pow(digits as u32)),
+            _ => format!(
+                "{text}:{minute:02}:{second:02}.{:0digits$}",
+                at % 10_i128.pow(digits as u32)
+            ),
         }
     }
 }

@@ -31,7 +31,8 @@ pub fn blocks(array: &AnyArray) -> Vec<Range<usize>> {
     }
     let length = array.shape()[0];
     let size = array.nbytes().checked_div(length).unwrap_or(0).max(1);
-    let (least, most) = ((STRETCH * array.dtype().item_size() / size).max(1), (BLOCK / size).max(1));
+    let (least, most) =
+        ((STRETCH * array.dtype().item_size() / size).max(1), (BLOCK / size).max(1));
     let block = (length / SHARES).next_multiple_of(least).clamp(least, most.max(least));
     let starts = (0..length).step_by(block);
     starts.map(|start| start..length.min(start + block)).collect()
@@ -131,9 +132,12 @@ mod tests {
 
     #[test]
     fn elements_are_visited_once_whatever_the_axes() {
-        for shape in [&[3_usize, 70_000][..], &[1, 1, 300_000], &[100_000, 3], &[2, 3, 4], &[5, 0]] {
+        for shape in [&[3_usize, 70_000][..], &[1, 1, 300_000], &[100_000, 3], &[2, 3, 4], &[5, 0]]
+        {
             let length: usize = shape.iter().product();
-            let whole = SharedArray::from(Array::from_iter(0..length as u64).into_shape_with_order(shape).unwrap());
+            let whole = SharedArray::from(
+                Array::from_iter(0..length as u64).into_shape_with_order(shape).unwrap(),
+            );
             for array in [whole.to_any(), whole.to_any().reversed_axes()] {
                 let all = blocks(&array).into_iter().map(|block| summarise(&array, block).unwrap());
                 let summary = all.fold(Summary::default(), Summary::merge);

@@ -19,7 +19,10 @@ pub struct Column {
 }
 
 /// The arrays of `file` with the columns of each: all of them, the array called `name`, or what has a row of that name or rows below it.
-pub fn select<'a>(file: &'a ArrayFile, name: Option<&str>) -> Result<Vec<(&'a ArrayInfo, Vec<Column>)>, Failure> {
+pub fn select<'a>(
+    file: &'a ArrayFile,
+    name: Option<&str>,
+) -> Result<Vec<(&'a ArrayInfo, Vec<Column>)>, Failure> {
     input::check_paths(file)?;
     let all = |array| (array, Column::all_of(array));
     let Some(name) = name else {

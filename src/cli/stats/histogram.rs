@@ -26,7 +26,9 @@ impl Bins {
     pub fn between(low: Value, high: Value) -> Self {
         let number = match (low, high) {
             _ if low == high => 1,
-            (Value::Integer(low), Value::Integer(high)) => (high - low + 1).min(MOST as i128) as usize,
+            (Value::Integer(low), Value::Integer(high)) => {
+                (high - low + 1).min(MOST as i128) as usize
+            }
             _ => MOST,
         };
         Self { low, high, number }
@@ -150,7 +152,10 @@ mod tests {
         assert_eq!(histogram.drawn(1), [[bar(" "), bar("▁"), bar("▄"), bar("█")].concat()]);
         assert_eq!(
             histogram.drawn(2),
-            [[bar(" "), bar(" "), bar(" "), bar("█")].concat(), [bar(" "), bar("▁"), bar("█"), bar("█")].concat()]
+            [
+                [bar(" "), bar(" "), bar(" "), bar("█")].concat(),
+                [bar(" "), bar("▁"), bar("█"), bar("█")].concat()
+            ]
         );
     }
 }

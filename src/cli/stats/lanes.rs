@@ -16,7 +16,8 @@ pub struct Survey {
 
 impl Survey {
     pub fn of(values: &[f64]) -> Self {
-        let (mut sum, mut min, mut max) = ([0.0; LANES], [f64::INFINITY; LANES], [f64::NEG_INFINITY; LANES]);
+        let (mut sum, mut min, mut max) =
+            ([0.0; LANES], [f64::INFINITY; LANES], [f64::NEG_INFINITY; LANES]);
         in_lanes(values, |lane, value| {
             sum[lane] += value;
             // `f64::min` would look at both sides for NaN; this is one instruction.

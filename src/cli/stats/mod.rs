@@ -36,7 +36,11 @@ use super::{
 };
 
 pub fn run(args: &StatsArgs, failures: &mut Failures) -> Result<(), Failure> {
-    let mut summariser = Summariser { workers: args.workers, pool: None, draws: !args.json && stdout().is_terminal() };
+    let mut summariser = Summariser {
+        workers: args.workers,
+        pool: None,
+        draws: !args.json && stdout().is_terminal(),
+    };
     let mut rows = Vec::new();
     for path in &args.files {
         let before = rows.len();
@@ -98,7 +102,12 @@ impl Summariser {
         self.summarise(file, array, column).map_err(|error| failed(file, &name, &reason(&error)))
     }
 
-    fn summarise(&mut self, file: &ArrayFile, info: &ArrayInfo, column: Column) -> ndferry::Result<Row> {
+    fn summarise(
+        &mut self,
+        file: &ArrayFile,
+        info: &ArrayInfo,
+        column: Column,
+    ) -> ndferry::Result<Row> {
         let mut array = file.any_of(info)?.flatten()?;
         if let Some(field) = &column.field {
             array = array.field(field)?;
@@ -117,7 +126,8 @@ impl Summariser {
             Some(finite) => {
                 let bins = Bins::between(finite.min, finite.max);
                 let moved = bar.moved_by(nbytes, nbytes);
-                let parts = pool.with(&(array, bins)).progress(moved).try_map(block::count, blocks)?;
+                let parts =
+                    pool.with(&(array, bins)).progress(moved).try_map(block::count, blocks)?;
                 Some(parts.into_iter().fold(Histogram::new(bins), Histogram::merge))
             }
             None => None,

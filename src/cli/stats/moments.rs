@@ -39,7 +39,11 @@ impl Moments {
         match exponent_for(largest) {
             _ if !survey.sum.is_finite() => None,
             0 => Some(Self::about(values, survey.sum)),
-            exponent => (largest == 0.0).then(|| Self { count: values.len() as u64, exponent, ..Self::default() }),
+            exponent => (largest == 0.0).then(|| Self {
+                count: values.len() as u64,
+                exponent,
+                ..Self::default()
+            }),
         }
     }
 
@@ -96,7 +100,12 @@ impl Moments {
     /// The same in units of `2^exponent`, which is no smaller than its own.
     fn in_units_of(self, exponent: i32) -> Self {
         let scale = power_of_two(self.exponent - exponent);
-        Self { sum: self.sum.scaled(scale), squares: self.squares.scaled(scale).scaled(scale), exponent, ..self }
+        Self {
+            sum: self.sum.scaled(scale),
+            squares: self.squares.scaled(scale).scaled(scale),
+            exponent,
+            ..self
+        }
     }
 }
 

@@ -42,7 +42,11 @@ impl Row {
     /// A column that has no figures, for what its elements are.
     pub fn left_out(path: &Path, column: Column, what: &'static str) -> Self {
         let lengths = || column.shape.iter().map(|&length| length as u64);
-        let count = if lengths().any(|length| length == 0) { 0 } else { lengths().fold(1, u64::saturating_mul) };
+        let count = if lengths().any(|length| length == 0) {
+            0
+        } else {
+            lengths().fold(1, u64::saturating_mul)
+        };
         let left_out = Some(what);
         Self { count, nan: None, left_out, ..Self::new(path, column, Summary::default(), None) }
     }
@@ -50,11 +54,17 @@ impl Row {
     /// Why it has no figures, where it has none.
     pub fn failure(&self) -> Option<Failure> {
         let (what, dtype) = (self.left_out?, self.dtype.to_string());
-        let message = format!("holds {what} ({}), of which there are no figures", brief(&dtype, DTYPE));
+        let message =
+            format!("holds {what} ({}), of which there are no figures", brief(&dtype, DTYPE));
         Some(Failure::new(&self.path, text::of_array(&self.array, &message)))
     }
 
-    pub fn new(path: &Path, column: Column, summary: Summary, histogram: Option<Histogram>) -> Self {
+    pub fn new(
+        path: &Path,
+        column: Column,
+        summary: Summary,
+        histogram: Option<Histogram>,
+    ) -> Self {
         Self {
             path: path.display().to_string(),
             byte_order: byte_order(&column.dtype),
@@ -84,7 +94,8 @@ pub fn table(all: &[Row], width: Option<usize>) -> String {
     // Several arrays are there to be compared, so digits go before the table does.
     let short = (rows.len() > 1 && !exact.fits(width)).then(|| figures(rows, Value::shortened));
     let table = short.filter(|short| short.fits(width)).unwrap_or(exact);
-    let drawn: Vec<_> = rows.iter().filter_map(|row| Some((row, row.histogram.as_ref()?))).collect();
+    let drawn: Vec<_> =
+        rows.iter().filter_map(|row| Some((row, row.histogram.as_ref()?))).collect();
     let height = if drawn.len() > MANY { 1 } else { 3 };
     let drawings = drawn.into_iter().map(|(row, histogram)| drawing(row, histogram, height));
     let left_out = if rows.is_empty() { String::new() } else { left_out(all) };
@@ -97,14 +108,20 @@ fn left_out(rows: &[Row]) -> String {
     let lines = files.filter_map(|rows| {
         let mut left_out = rows.iter().filter_map(|row| {
             let what = row.left_out?;
-            Some(if row.array.is_empty() { what.to_owned() } else { format!("{} ({what})", brief(&row.array, DTYPE)) })
+            Some(if row.array.is_empty() {
+                what.to_owned()
+            } else {
+                format!("{} ({what})", brief(&row.array, DTYPE))
+            })
         });
         let listed: Vec<_> = left_out.by_ref().take(LISTED).collect();
         let others = match left_out.count() {
             0 => String::new(),
             more => format!(" and {}", text::count(more as u64, "other")),
         };
-        (!listed.is_empty()).then(|| format!("left out of {}: {}{others}\n", OneLine(&rows[0].path), listed.join(", ")))
+        (!listed.is_empty()).then(|| {
+            format!("left out of {}: {}{others}\n", OneLine(&rows[0].path), listed.join(", "))
+        })
     });
     let lines: String = lines.collect();
     if lines.is_empty() { lines } else { format!("\n{lines}") }
@@ -125,7 +142,9 @@ fn figures(rows: &[&Row], told: fn(Value) -> Value) -> Table {
         let about = [row.path.clone()].into_iter().chain(name);
         let about = about.chain([row.dtype.to_string(), text::shape(&row.shape)]);
         let counts = [row.count, row.nan.unwrap_or(0)].map(|count| count.to_string());
-        let figure = |figure: &Figure| figure.0.map_or_else(|| "-".to_owned(), |value| told(value).to_string());
+        let figure = |figure: &Figure| {
+            figure.0.map_or_else(|| "-".to_owned(), |value| told(value).to_string())
+        };
         let figures = [&row.min, &row.max, &row.mean, &row.std].map(figure);
         table.row(about.chain(counts).chain(figures));
     }

@@ -18,22 +18,27 @@ fn summarise<A: Number>(elements: &[A]) -> Summary {
 fn noise(length: usize) -> impl Iterator<Item = u64> {
     let mut state = 1_u64;
     (0..length).map(move |_| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         state >> 20
     })
 }
 
 /// Mean and standard deviation of integers, by exact arithmetic.
 fn exactly(integers: impl Iterator<Item = i128>) -> (f64, f64) {
-    let (count, sum, squares) = integers
-        .fold((0, 0, 0), |(count, sum, squares), integer| (count + 1, sum + integer, squares + integer * integer));
+    let (count, sum, squares) = integers.fold((0, 0, 0), |(count, sum, squares), integer| {
+        (count + 1, sum + integer, squares + integer * integer)
+    });
     let n = count as f64;
     (sum as f64 / n, ((count * squares - sum * sum) as f64).sqrt() / n)
 }
 
 #[track_caller]
 fn assert_close(found: f64, expected: f64) {
-    assert!((found - expected).abs() <= 2e-15 * expected.abs(), "{found:e} instead of {expected:e}");
+    assert!(
+        (found - expected).abs() <= 2e-15 * expected.abs(),
+        "{found:e} instead of {expected:e}"
+    );
 }
 
 #[track_caller]
@@ -84,7 +89,8 @@ fn an_offset_a_billion_times_the_spread_costs_floats_no_precision() {
     let steps: Vec<i32> = noise(300_000).map(|noise| (noise as i32) >> 9).collect();
     let (mean, deviation) = exactly(steps.iter().map(|&step| step.into()));
     for offset in [0.0, 1e9, -1e9] {
-        let elements: Vec<f64> = steps.iter().map(|&step| offset + f64::from(step) * unit).collect();
+        let elements: Vec<f64> =
+            steps.iter().map(|&step| offset + f64::from(step) * unit).collect();
         assert_figures(&elements, (offset + mean * unit, deviation * unit));
     }
 }
@@ -104,12 +110,16 @@ fn a_billion_elements_have_the_figures_of_the_part_they_repeat() {
 
 #[test]
 fn the_figures_do_not_depend_on_where_an_array_is_cut() {
-    let elements: Vec<f64> = noise(9 * STRETCH + 5).map(|noise| (noise as f64).sqrt() - 1e6).collect();
+    let elements: Vec<f64> =
+        noise(9 * STRETCH + 5).map(|noise| (noise as f64).sqrt() - 1e6).collect();
     let whole = summarise(&elements);
     for at in [1, 100, STRETCH, STRETCH + 1, 5 * STRETCH + 77, elements.len() - 1] {
         let (left, right) = elements.split_at(at);
         let merged = summarise(left).merge(summarise(right));
-        assert_eq!((merged.count(), merged.min(), merged.max()), (whole.count(), whole.min(), whole.max()));
+        assert_eq!(
+            (merged.count(), merged.min(), merged.max()),
+            (whole.count(), whole.min(), whole.max())
+        );
         assert_close(merged.mean().unwrap(), whole.mean().unwrap());
         assert_close(merged.deviation().unwrap(), whole.deviation().unwrap());
     }
@@ -121,11 +131,13 @@ fn numbers_at_the_ends_of_the_range_neither_overflow_nor_vanish() {
     let (mean, deviation) = exactly(steps.iter().map(|&step| step.into()));
     for exponent in [-1040, -800, -300, 300, 800, 1000] {
         // In two steps, for the power alone may be too small.
-        let scale = |number: f64| number * 2f64.powi(exponent / 2) * 2f64.powi(exponent - exponent / 2);
+        let scale =
+            |number: f64| number * 2f64.powi(exponent / 2) * 2f64.powi(exponent - exponent / 2);
         let elements: Vec<f64> = steps.iter().map(|&step| scale(f64::from(step))).collect();
         let summary = summarise(&elements);
         // Subnormal figures have fewer digits.
-        let within = |found: f64, expected: f64| (found - expected).abs() <= 2e-15 * expected.abs() + 5e-324;
+        let within =
+            |found: f64, expected: f64| (found - expected).abs() <= 2e-15 * expected.abs() + 5e-324;
         assert!(within(summary.mean().unwrap(), scale(mean)), "2^{exponent}");
         assert!(within(summary.deviation().unwrap(), scale(deviation)), "2^{exponent}");
     }
@@ -167,7 +179,11 @@ fn nan_and_infinities_count_as_numpy_has_them() {
         for (at, found) in found.into_iter().enumerate() {
             let expected = figures.map(|figures| figures[at]);
             // By their text, in which NaN equals itself.
-            assert_eq!(format!("{found:?}"), format!("{expected:?}"), "figure {at} of {elements:?}");
+            assert_eq!(
+                format!("{found:?}"),
+                format!("{expected:?}"),
+                "figure {at} of {elements:?}"
+            );
         }
     }
 }

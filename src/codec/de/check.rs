@@ -22,13 +22,17 @@ impl Decoder<'_, '_> {
                 (0..count).try_for_each(|_| decoder.check(shapes).map(drop))?;
                 Ok(None)
             }),
-            Item::Map(count) => self.deeper(|decoder| decoder.check_map(count, shapes)).map(|()| None),
+            Item::Map(count) => {
+                self.deeper(|decoder| decoder.check_map(count, shapes)).map(|()| None)
+            }
             Item::Segment(index) => {
                 self.refer(index)?;
                 let found = shapes(index);
-                found
-                    .map(Some)
-                    .ok_or_else(|| Error::invalid(format!("the tree refers to segment {index}, which is not there")))
+                found.map(Some).ok_or_else(|| {
+                    Error::invalid(format!(
+                        "the tree refers to segment {index}, which is not there"
+                    ))
+                })
             }
             _ => Ok(None),
         }
@@ -51,9 +55,12 @@ impl Decoder<'_, '_> {
             }
         }
         // An array is a map of just these three. Where serde was in between, its elements are a row.
-        let (3, true, Some(said), Some(found)) = (count, version, said.and_then(shape), found) else { return Ok(()) };
-        let is_row =
-            found.len() == 1 && said.iter().try_fold(1_usize, |all, &axis| all.checked_mul(axis)) == Some(found[0]);
+        let (3, true, Some(said), Some(found)) = (count, version, said.and_then(shape), found)
+        else {
+            return Ok(());
+        };
+        let is_row = found.len() == 1
+            && said.iter().try_fold(1_usize, |all, &axis| all.checked_mul(axis)) == Some(found[0]);
         if said == found || is_row {
             return Ok(());
         }

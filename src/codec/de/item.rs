@@ -66,7 +66,8 @@ impl<'de> Decoder<'de, '_> {
     }
 
     fn length(&mut self, bytes: usize) -> Result<usize> {
-        usize::try_from(self.number(bytes)?).map_err(|_| Error::invalid("a length beyond what memory can address"))
+        usize::try_from(self.number(bytes)?)
+            .map_err(|_| Error::invalid("a length beyond what memory can address"))
     }
 
     /// The number of entries of an array or a map, each of which needs a byte at least.
@@ -84,7 +85,9 @@ impl<'de> Decoder<'de, '_> {
     fn text(&mut self, length: usize) -> Result<Item<'de>> {
         let at = self.at;
         let text = std::str::from_utf8(self.take(length)?);
-        text.map(Item::Text).map_err(|_| Error::invalid(format!("the string at byte {at} of the tree is not UTF-8")))
+        text.map(Item::Text).map_err(|_| {
+            Error::invalid(format!("the string at byte {at} of the tree is not UTF-8"))
+        })
     }
 
     fn extension(&mut self, length: usize) -> Result<Item<'de>> {
@@ -96,11 +99,15 @@ impl<'de> Decoder<'de, '_> {
                 let mut inner = Decoder::new(payload, &NoSegments);
                 match inner.next()? {
                     Item::Unsigned(index) if inner.at == payload.len() => Ok(Item::Segment(index)),
-                    _ => Err(Error::invalid(format!("the segment at byte {at} of the tree has no number"))),
+                    _ => Err(Error::invalid(format!(
+                        "the segment at byte {at} of the tree has no number"
+                    ))),
                 }
             }
             SOME if length == 1 && payload[0] > 0 => Ok(Item::Somes(payload[0])),
-            _ => Err(Error::invalid(format!("extension of type {kind} and {length} bytes at byte {at} of the tree"))),
+            _ => Err(Error::invalid(format!(
+                "extension of type {kind} and {length} bytes at byte {at} of the tree"
+            ))),
         }
     }
 
@@ -128,14 +135,26 @@ impl<'de> Decoder<'de, '_> {
             Marker::Str16 => self.length(2).and_then(|length| self.text(length))?,
             Marker::Str32 => self.length(4).and_then(|length| self.text(length))?,
             Marker::Bin8 => self.length(1).and_then(|length| self.take(length)).map(Item::Bytes)?,
-            Marker::Bin16 => self.length(2).and_then(|length| self.take(length)).map(Item::Bytes)?,
-            Marker::Bin32 => self.length(4).and_then(|length| self.take(length)).map(Item::Bytes)?,
+            Marker::Bin16 => {
+                self.length(2).and_then(|length| self.take(length)).map(Item::Bytes)?
+            }
+            Marker::Bin32 => {
+                self.length(4).and_then(|length| self.take(length)).map(Item::Bytes)?
+            }
             Marker::FixArray(count) => Item::Array(self.entries(count.into(), 1)?),
-            Marker::Array16 => self.length(2).and_then(|count| self.entries(count, 1)).map(Item::Array)?,
-            Marker::Array32 => self.length(4).and_then(|count| self.entries(count, 1)).map(Item::Array)?,
+            Marker::Array16 => {
+                self.length(2).and_then(|count| self.entries(count, 1)).map(Item::Array)?
+            }
+            Marker::Array32 => {
+                self.length(4).and_then(|count| self.entries(count, 1)).map(Item::Array)?
+            }
             Marker::FixMap(count) => Item::Map(self.entries(count.into(), 2)?),
-            Marker::Map16 => self.length(2).and_then(|count| self.entries(count, 2)).map(Item::Map)?,
-            Marker::Map32 => self.length(4).and_then(|count| self.entries(count, 2)).map(Item::Map)?,
+            Marker::Map16 => {
+                self.length(2).and_then(|count| self.entries(count, 2)).map(Item::Map)?
+            }
+            Marker::Map32 => {
+                self.length(4).and_then(|count| self.entries(count, 2)).map(Item::Map)?
+            }
             Marker::FixExt1 => self.extension(1)?,
             Marker::FixExt2 => self.extension(2)?,
             Marker::FixExt4 => self.extension(4)?,
@@ -144,7 +163,11 @@ impl<'de> Decoder<'de, '_> {
             Marker::Ext8 => self.length(1).and_then(|length| self.extension(length))?,
             Marker::Ext16 => self.length(2).and_then(|length| self.extension(length))?,
             Marker::Ext32 => self.length(4).and_then(|length| self.extension(length))?,
-            Marker::Reserved => return Err(Error::invalid(format!("the reserved byte C1 at byte {at} of the tree"))),
+            Marker::Reserved => {
+                return Err(Error::invalid(format!(
+                    "the reserved byte C1 at byte {at} of the tree"
+                )));
+            }
         })
     }
 

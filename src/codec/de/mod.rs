@@ -12,7 +12,10 @@ pub(crate) use check::check;
 use item::Item;
 use serde::{
     Deserialize, Deserializer,
-    de::{self, DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor},
+    de::{
+        self, DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess,
+        Visitor,
+    },
 };
 
 use super::{DEPTH, Segments};
@@ -23,7 +26,10 @@ use crate::{
 };
 
 /// The value of `tree`, whose segments `segments` knows.
-pub(crate) fn decode<'de, T: Deserialize<'de>>(tree: &'de [u8], segments: &dyn Segments) -> Result<T> {
+pub(crate) fn decode<'de, T: Deserialize<'de>>(
+    tree: &'de [u8],
+    segments: &dyn Segments,
+) -> Result<T> {
     let mut decoder = Decoder::new(tree, segments);
     let value = T::deserialize(&mut decoder)?;
     decoder.end()?;
@@ -75,14 +81,24 @@ struct Decoder<'de, 's> {
 
 impl<'de, 's> Decoder<'de, 's> {
     fn new(input: &'de [u8], segments: &'s dyn Segments) -> Self {
-        Self { input, at: 0, depth: 0, stalls: (0, 0), segments, used: HashSet::new(), of_array: false }
+        Self {
+            input,
+            at: 0,
+            depth: 0,
+            stalls: (0, 0),
+            segments,
+            used: HashSet::new(),
+            of_array: false,
+        }
     }
 
     /// The value was all of the tree.
     fn end(&self) -> Result<()> {
         match self.input.len() - self.at {
             0 => Ok(()),
-            left => Err(Error::invalid(format!("the tree goes on for {left} bytes after its value"))),
+            left => {
+                Err(Error::invalid(format!("the tree goes on for {left} bytes after its value")))
+            }
         }
     }
 
@@ -134,7 +150,9 @@ impl<'de, 's> Decoder<'de, 's> {
             let value = visitor.visit_seq(&mut entries)?;
             match entries.left {
                 0 => Ok(value),
-                left => Err(de::Error::invalid_length(count, &&*format!("{} elements", count - left))),
+                left => {
+                    Err(de::Error::invalid_length(count, &&*format!("{} elements", count - left)))
+                }
             }
         })
     }
@@ -145,7 +163,9 @@ impl<'de, 's> Decoder<'de, 's> {
             let value = visitor.visit_map(&mut entries)?;
             match entries.left {
                 0 => Ok(value),
-                left => Err(de::Error::invalid_length(count, &&*format!("{} entries", count - left))),
+                left => {
+                    Err(de::Error::invalid_length(count, &&*format!("{} entries", count - left)))
+                }
             }
         })
     }
@@ -157,7 +177,10 @@ impl<'de, 's> Decoder<'de, 's> {
                     self.next()?;
                     Ok(Some(bytes))
                 }
-                Err(_) => Err(Error::invalid(format!("{} bytes where a 128-bit integer has 16", bytes.len()))),
+                Err(_) => Err(Error::invalid(format!(
+                    "{} bytes where a 128-bit integer has 16",
+                    bytes.len()
+                ))),
             },
             _ => Ok(None),
         }
@@ -240,7 +263,12 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de, '_> {
         self.deserialize_seq(visitor)
     }
 
-    fn deserialize_tuple_struct<V: Visitor<'de>>(self, _: &'static str, _: usize, visitor: V) -> Result<V::Value> {
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: usize,
+        visitor: V,
+    ) -> Result<V::Value> {
         self.deserialize_seq(visitor)
     }
 
@@ -248,7 +276,11 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de, '_> {
         self.deserialize_bytes(visitor)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value> {
         if name == HANDOVER {
             if let Some(segment) = self.next_segment()? {
                 return visitor.visit_newtype_struct(segment);
@@ -281,9 +313,14 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de, '_> {
         visitor: V,
     ) -> Result<V::Value> {
         match self.next()? {
-            Item::Text(variant) => visitor.visit_enum(IntoDeserializer::<Error>::into_deserializer(variant)),
+            Item::Text(variant) => {
+                visitor.visit_enum(IntoDeserializer::<Error>::into_deserializer(variant))
+            }
             Item::Map(1) => self.deeper(|decoder| visitor.visit_enum(Variant { decoder })),
-            found => Err(Error::invalid(format!("{} where a variant of enum {name} was expected", found.what()))),
+            found => Err(Error::invalid(format!(
+                "{} where a variant of enum {name} was expected",
+                found.what()
+            ))),
         }
     }
 
@@ -319,7 +356,9 @@ impl<'de> SeqAccess<'de> for &mut Entries<'_, 'de, '_> {
         let at = self.at;
         self.at += 1;
         self.decoder.of_array = false;
-        seed.deserialize(&mut *self.decoder).map(Some).map_err(|error| error.within(format_args!("element {at}")))
+        seed.deserialize(&mut *self.decoder)
+            .map(Some)
+            .map_err(|error| error.within(format_args!("element {at}")))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -383,7 +422,11 @@ impl<'de> VariantAccess<'de> for Variant<'_, 'de, '_> {
         self.decoder.deserialize_any(visitor)
     }
 
-    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value> {
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value> {
         self.decoder.deserialize_any(visitor)
     }
 }
@@ -405,7 +448,11 @@ impl<'de> Deserializer<'de> for SomesAroundNil {
         }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value> {
         visitor.visit_newtype_struct(self)
     }
 

@@ -19,7 +19,12 @@ pub(super) struct Compound<'a, 's> {
 }
 
 impl<'a, 's> Compound<'a, 's> {
-    pub(super) fn new(encoder: &'a mut Encoder<'s>, kind: Kind, length: Option<usize>, within: usize) -> Result<Self> {
+    pub(super) fn new(
+        encoder: &'a mut Encoder<'s>,
+        kind: Kind,
+        length: Option<usize>,
+        within: usize,
+    ) -> Result<Self> {
         let open = encoder.open(kind, length)?;
         Ok(Self { encoder, open, within, key: 0, maybe_array: false, dim: None })
     }

@@ -19,7 +19,11 @@ use sequence::{Run, Sequence};
 /// The tree of `value`; its segments have gone to `sink`.
 ///
 /// A sequence of numbers that is no array becomes a segment from `threshold` bytes on.
-pub(crate) fn encode<T: Serialize + ?Sized>(value: &T, threshold: usize, sink: &mut dyn Sink) -> Result<Vec<u8>> {
+pub(crate) fn encode<T: Serialize + ?Sized>(
+    value: &T,
+    threshold: usize,
+    sink: &mut dyn Sink,
+) -> Result<Vec<u8>> {
     encode_into(Vec::new(), value, threshold, sink)
 }
 
@@ -96,7 +100,8 @@ impl Encoder<'_> {
     fn segment(&mut self, index: usize) -> Result<()> {
         let mut number = Vec::with_capacity(9);
         encode::write_uint(&mut number, index as u64).map_err(unwritable)?;
-        encode::write_ext_meta(&mut self.tree, length(number.len())?, SEGMENT).map_err(unwritable)?;
+        encode::write_ext_meta(&mut self.tree, length(number.len())?, SEGMENT)
+            .map_err(unwritable)?;
         self.tree.extend_from_slice(&number);
         Ok(())
     }
@@ -263,9 +268,9 @@ impl<'a, 's> Serializer for &'a mut Encoder<'s> {
         let somes = match self.tree[start..] {
             [0xc0] => 1,
             // A fixext of one byte: Somes around a nil already.
-            [0xd4, kind, count] if kind == SOME as u8 => count
-                .checked_add(1)
-                .ok_or_else(|| Error::invalid("the value nests more than 255 options around nothing"))?,
+            [0xd4, kind, count] if kind == SOME as u8 => count.checked_add(1).ok_or_else(|| {
+                Error::invalid("the value nests more than 255 options around nothing")
+            })?,
             _ => return Ok(()),
         };
         self.tree.truncate(start);
@@ -286,7 +291,11 @@ impl<'a, 's> Serializer for &'a mut Encoder<'s> {
         self.serialize_str(variant)
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<()> {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        value: &T,
+    ) -> Result<()> {
         value.serialize(self)
     }
 
@@ -307,7 +316,15 @@ impl<'a, 's> Serializer for &'a mut Encoder<'s> {
         let depth = self.steps.len();
         let shape = self.array_shape.take().filter(|(_, at)| *at == depth).map(|(shape, _)| shape);
         let run = if self.mixed.contains(&self.sequences) { Run::Never } else { Run::Open };
-        Ok(Sequence { number: self.sequences, encoder: self, promised, count: 0, shape, run, open: None })
+        Ok(Sequence {
+            number: self.sequences,
+            encoder: self,
+            promised,
+            count: 0,
+            shape,
+            run,
+            open: None,
+        })
     }
 
     fn serialize_tuple(self, length: usize) -> Result<Compound<'a, 's>> {

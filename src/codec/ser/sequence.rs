@@ -43,7 +43,8 @@ impl Sequence<'_, '_> {
                 Ok(())
             }
             Run::Open => {
-                let room = self.promised.unwrap_or(0).saturating_mul(size_of::<A>()).min(CHUNK + 16);
+                let room =
+                    self.promised.unwrap_or(0).saturating_mul(size_of::<A>()).min(CHUNK + 16);
                 let mut bytes = Vec::with_capacity(room);
                 bytes.extend_from_slice(bytemuck::bytes_of(element));
                 self.count = 1;
@@ -126,7 +127,8 @@ impl ser::SerializeSeq for Sequence<'_, '_> {
                 self.spill()?;
                 let shape = match self.shape.take() {
                     Some(shape)
-                        if shape.iter().try_fold(1usize, |n, &axis| n.checked_mul(axis)) == Some(self.count) =>
+                        if shape.iter().try_fold(1usize, |n, &axis| n.checked_mul(axis))
+                            == Some(self.count) =>
                     {
                         shape
                     }

@@ -15,7 +15,12 @@ const FILLING: Duration = Duration::from_millis(1);
 
 impl State<'_> {
     /// Opens the fan-out `stage` of a scope; without elements it is lost.
-    pub(super) fn open_fan(&mut self, parent: usize, stage: usize, elements: Option<Box<dyn Iterator<Item = Value>>>) {
+    pub(super) fn open_fan(
+        &mut self,
+        parent: usize,
+        stage: usize,
+        elements: Option<Box<dyn Iterator<Item = Value>>>,
+    ) {
         if elements.is_none() {
             self.skip_inside(stage);
             self.plan.stages[stage].taps.iter().for_each(|tap| self.leave(parent, tap.to, None));
@@ -28,13 +33,16 @@ impl State<'_> {
                 Target::Tap(_) | Target::Output(_) => None,
             };
             let gathered = match fold {
-                Some(Kind::Fold { start, .. }) => Gathered::Folded(Some(start.clone()), 0, BTreeMap::new()),
+                Some(Kind::Fold { start, .. }) => {
+                    Gathered::Folded(Some(start.clone()), 0, BTreeMap::new())
+                }
                 _ => Gathered::All(Vec::new()),
             };
             Leaving { gathered, come: 0, gone: false }
         });
         let leaving = leaving.collect();
-        let fan = self.fans.insert(Fan { stage, parent, elements, taken: 0, open: Vec::new(), leaving });
+        let fan =
+            self.fans.insert(Fan { stage, parent, elements, taken: 0, open: Vec::new(), leaving });
         self.scopes.get_mut(parent).fans.push(fan);
         self.active[stage].push(fan);
     }
@@ -56,7 +64,9 @@ impl State<'_> {
                 self.active[stage].remove(place);
             }
             let expand = self.plan.stages[stage].expand;
-            let within = |node: usize| expand.is_some_and(|expand| self.flow.nodes[node].path.contains(&expand));
+            let within = |node: usize| {
+                expand.is_some_and(|expand| self.flow.nodes[node].path.contains(&expand))
+            };
             let misfits = self.set.iter().filter(|(node, _)| within(**node)).filter(|(_, found)| {
                 !matches!(self.given_tree(found, parent), Some(Tree::Many(trees)) if trees.len() as u64 == taken)
             });
@@ -136,7 +146,9 @@ impl State<'_> {
                     Tree::Many(_) | Tree::Lost => None,
                 });
                 match (values.collect::<Option<Vec<_>>>(), &self.flow.nodes[node].kind) {
-                    (Some(values), Kind::Collect(gather)) => self.give(node, parent, gather(values)),
+                    (Some(values), Kind::Collect(gather)) => {
+                        self.give(node, parent, gather(values))
+                    }
                     _ => self.lose(node, parent),
                 }
             }
@@ -153,7 +165,8 @@ impl State<'_> {
             for (tap, to) in self.plan.stages[stage].taps.iter().map(|tap| tap.to).enumerate() {
                 let leaving = &mut self.fans.get_mut(at).leaving[tap];
                 if !matches!(to, Target::Node(_)) && !std::mem::replace(&mut leaving.gone, true) {
-                    let gathered = std::mem::replace(&mut leaving.gathered, Gathered::All(Vec::new()));
+                    let gathered =
+                        std::mem::replace(&mut leaving.gathered, Gathered::All(Vec::new()));
                     self.leave(parent, to, Some(gathered));
                 }
             }

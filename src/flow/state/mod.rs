@@ -209,7 +209,11 @@ impl<'f> State<'f> {
     }
 
     /// What has become of task number `index`.
-    pub(super) fn decide(&mut self, index: u64, outcome: Result<(u64, Value), TaskError>) -> Option<TaskError> {
+    pub(super) fn decide(
+        &mut self,
+        index: u64,
+        outcome: Result<(u64, Value), TaskError>,
+    ) -> Option<TaskError> {
         let at = usize::try_from(index.checked_sub(self.first)?).ok()?;
         let (node, scope) = self.running.get_mut(at)?.take()?;
         while let Some(None) = self.running.front() {
@@ -233,8 +237,13 @@ impl<'f> State<'f> {
     fn name(&self, error: TaskError, node: usize, scope: usize) -> TaskError {
         let Self { flow, .. } = self;
         let places = flow.nodes[node].path.iter().zip(self.path(scope));
-        let element: Vec<_> = places.map(|(expand, at)| format!("{}[{at}]", flow.nodes[*expand].name)).collect();
-        error.of_node(flow.nodes[node].name.to_string(), element.join("/"), flow.nodes[node].added.to_string())
+        let element: Vec<_> =
+            places.map(|(expand, at)| format!("{}[{at}]", flow.nodes[*expand].name)).collect();
+        error.of_node(
+            flow.nodes[node].name.to_string(),
+            element.join("/"),
+            flow.nodes[node].added.to_string(),
+        )
     }
 
     /// The place of a scope among the elements of each fan-out that it is in, outermost first.
@@ -371,7 +380,10 @@ impl<'f> State<'f> {
     fn inputs(&self, node: usize, scope: usize) -> Vec<Value> {
         let value = |&input: &usize| {
             let (stage, slot) = self.plan.place(input);
-            self.scopes.get(self.outer(scope, stage)).slots[slot].value.clone().expect("it is kept for its uses")
+            self.scopes.get(self.outer(scope, stage)).slots[slot]
+                .value
+                .clone()
+                .expect("it is kept for its uses")
         };
         self.flow.nodes[node].inputs.iter().map(value).collect()
     }
@@ -402,7 +414,8 @@ impl<'f> State<'f> {
         let slots = within.uses.iter().map(slot).collect();
         let open = within.nodes.len() + within.children.len();
         let place = if stage == 0 { 0 } else { self.fans.get(fan).open.len() };
-        let scope = self.scopes.insert(Scope { stage, fan, index, slots, place, fans: Vec::new(), open });
+        let scope =
+            self.scopes.insert(Scope { stage, fan, index, slots, place, fans: Vec::new(), open });
         if stage > 0 {
             self.fans.get_mut(fan).open.push(scope);
         }
@@ -477,7 +490,8 @@ impl<'f> State<'f> {
 
     /// What was set for `node` is for another number of elements than the fan-out `stage` has, of which so many are known.
     fn complain(&mut self, node: usize, stage: usize, count: u64) {
-        let names = [node, self.plan.stages[stage].expand.unwrap_or(node)].map(|node| &self.flow.nodes[node].name);
+        let names = [node, self.plan.stages[stage].expand.unwrap_or(node)]
+            .map(|node| &self.flow.nodes[node].name);
         let what = format!(
             "the values set for {:?} are for another number of elements than {:?} has, which has at least {count}",
             names[0], names[1]

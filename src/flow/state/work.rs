@@ -63,7 +63,9 @@ impl Work<(u64, Value)> for State<'_> {
         let running = at.and_then(|at| *self.running.get(at)?);
         match running.map(|(node, _)| &self.flow.nodes[node].kind) {
             Some(Kind::Step(step)) => (step.read)(reading),
-            _ => Entry::Value(Err(Error::invalid(format!("task {index} is not one of the flow's")))),
+            _ => {
+                Entry::Value(Err(Error::invalid(format!("task {index} is not one of the flow's"))))
+            }
         }
     }
 }

@@ -57,7 +57,9 @@ impl<W: Write> Write for Recital<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = match part(&mut self.prelude, self.at, bytes.len()) {
             Some(prelude) if self.again && *prelude != bytes[..prelude.len()] => {
-                return Err(io::Error::other("the value's own `Serialize` gave something else the second time"));
+                return Err(io::Error::other(
+                    "the value's own `Serialize` gave something else the second time",
+                ));
             }
             Some(prelude) => {
                 if !self.again {

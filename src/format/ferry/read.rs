@@ -15,8 +15,9 @@ use crate::{
 pub(in crate::format) fn read(map: Arc<FileMap>, private: bool) -> Result<ArrayFile> {
     let bytes: &[u8] = map.as_ref().as_ref();
     let header = header(bytes)?;
-    let header: Header = serde_json::from_slice(&bytes[header])
-        .map_err(|error| Error::invalid(format!("the header is not what a version 1 header is: {error}")))?;
+    let header: Header = serde_json::from_slice(&bytes[header]).map_err(|error| {
+        Error::invalid(format!("the header is not what a version 1 header is: {error}"))
+    })?;
 
     let tree = within(bytes, header.tree.offset, header.tree.length, "tree")?;
     check(bytes, tree.clone(), header.tree.xxh3.0, "the tree")?;
@@ -24,23 +25,36 @@ pub(in crate::format) fn read(map: Arc<FileMap>, private: bool) -> Result<ArrayF
     let mut arrays = Vec::with_capacity(header.segments.len());
     let mut end = PRELUDE;
     for (number, entry) in header.segments.into_iter().enumerate() {
-        let info = segment(entry, end, tree.start).map_err(|error| error.within(format_args!("segment {number}")))?;
+        let info = segment(entry, end, tree.start)
+            .map_err(|error| error.within(format_args!("segment {number}")))?;
         end = info.range().end;
         arrays.push(info);
     }
-    Ok(ArrayFile::new(map, Format::Ferry, Some(VERSION.to_string()), arrays, Tree::InFile(tree), private))
+    Ok(ArrayFile::new(
+        map,
+        Format::Ferry,
+        Some(VERSION.to_string()),
+        arrays,
+        Tree::InFile(tree),
+        private,
+    ))
 }
 
 /// Bytes of a file that begins with `bytes`, by a prelude that was checked.
 pub(in crate::format) fn length(bytes: &[u8]) -> Result<u64> {
     let Some(prelude) = bytes.get(..PRELUDE) else {
-        return Err(Error::invalid(format!("the file has {} bytes, a prelude has {PRELUDE}: truncated", bytes.len())));
+        return Err(Error::invalid(format!(
+            "the file has {} bytes, a prelude has {PRELUDE}: truncated",
+            bytes.len()
+        )));
     };
     // Version first: in another version everything after it may be different.
     let version = LittleEndian::read_u32(&prelude[8..]);
     check(bytes, 0..56, LittleEndian::read_u64(&prelude[56..]), "the prelude")?;
     if version != VERSION {
-        return Err(Error::invalid(format!("the file is of version {version}, this ndferry reads version {VERSION}")));
+        return Err(Error::invalid(format!(
+            "the file is of version {version}, this ndferry reads version {VERSION}"
+        )));
     }
     if &prelude[..8] != MAGIC || prelude[12..16] != [0; 4] || prelude[48..56] != [0; 8] {
         return Err(Error::invalid("the prelude has bytes set that are zero in version 1"));
@@ -53,7 +67,9 @@ fn header(bytes: &[u8]) -> Result<Range<usize>> {
     let length = length(bytes)?;
     if length != bytes.len() as u64 {
         let held = bytes.len();
-        let message = format!("the file has {held} bytes, its prelude says {length}: truncated or appended to");
+        let message = format!(
+            "the file has {held} bytes, its prelude says {length}: truncated or appended to"
+        );
         return Err(Error::invalid(message));
     }
     let field = |at: usize| LittleEndian::read_u64(&bytes[at..]);
@@ -65,7 +81,9 @@ fn header(bytes: &[u8]) -> Result<Range<usize>> {
 /// The range of a part, if it lies in the file behind the prelude.
 fn within(bytes: &[u8], offset: u64, length: u64, part: &str) -> Result<Range<usize>> {
     match offset.checked_add(length) {
-        Some(end) if offset >= PRELUDE as u64 && end <= bytes.len() as u64 => Ok(offset as usize..end as usize),
+        Some(end) if offset >= PRELUDE as u64 && end <= bytes.len() as u64 => {
+            Ok(offset as usize..end as usize)
+        }
         _ => Err(Error::invalid(format!(
             "the {part} is said to be {length} bytes from byte {offset} on, the file has {}",
             bytes.len()
@@ -74,7 +92,12 @@ fn within(bytes: &[u8], offset: u64, length: u64, part: &str) -> Result<Range<us
 }
 
 /// Compares the checksum of a range of the file; `part` is what to call its bytes.
-pub(in crate::format) fn check(file: &[u8], range: Range<usize>, expected: u64, part: &str) -> Result<()> {
+pub(in crate::format) fn check(
+    file: &[u8],
+    range: Range<usize>,
+    expected: u64,
+    part: &str,
+) -> Result<()> {
     let (start, length) = (range.start, range.len());
     let found = xxh3_64(&file[range]);
     if found == expected {
@@ -91,20 +114,30 @@ pub(in crate::format) fn check(file: &[u8], range: Range<usize>, expected: u64, 
 fn segment(entry: SegmentEntry, low: usize, high: usize) -> Result<ArrayInfo> {
     let SegmentEntry { name, dtype, shape, order, offset, nbytes, codec, stored, xxh3 } = entry;
     if offset % ALIGNMENT != 0 {
-        return Err(Error::invalid(format!("begins at byte {offset}, which is no multiple of {ALIGNMENT}")));
+        return Err(Error::invalid(format!(
+            "begins at byte {offset}, which is no multiple of {ALIGNMENT}"
+        )));
     }
     if offset < low as u64 {
-        return Err(Error::invalid(format!("begins at byte {offset}, before what precedes it ends, byte {low}")));
+        return Err(Error::invalid(format!(
+            "begins at byte {offset}, before what precedes it ends, byte {low}"
+        )));
     }
     let mut info = match (codec, stored) {
         (None, None) => ArrayInfo::checked(name, dtype, &shape, order, offset, high)?,
-        (Some(codec), Some(stored)) => {
-            ArrayInfo::compressed(name, dtype, &shape, order, within_segments(offset, stored, high)?, codec)?
-        }
+        (Some(codec), Some(stored)) => ArrayInfo::compressed(
+            name,
+            dtype,
+            &shape,
+            order,
+            within_segments(offset, stored, high)?,
+            codec,
+        )?,
         _ => return Err(Error::invalid("has one of `codec` and `stored`, which go together")),
     };
     if info.nbytes() != nbytes {
-        let message = format!("is said to have {nbytes} bytes, its shape and dtype make {}", info.nbytes());
+        let message =
+            format!("is said to have {nbytes} bytes, its shape and dtype make {}", info.nbytes());
         return Err(Error::invalid(message));
     }
     info.checksum = xxh3.map(|checksum| checksum.0);

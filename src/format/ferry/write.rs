@@ -8,7 +8,9 @@ use std::{
 use byteorder::{ByteOrder as _, LittleEndian};
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
-use super::{ALIGNMENT, Checksum, Header, MAGIC, PAGE, PAGE_FROM, PRELUDE, SegmentEntry, TreeEntry, VERSION};
+use super::{
+    ALIGNMENT, Checksum, Header, MAGIC, PAGE, PAGE_FROM, PRELUDE, SegmentEntry, TreeEntry, VERSION,
+};
 use crate::{
     AnyArray, ByteOrder, DType, Error, Order, Result, Scalar,
     codec::Sink,
@@ -79,7 +81,11 @@ impl<W: Write + Seek> Container<W> {
         let header = Header {
             created_by: concat!("ndferry ", env!("CARGO_PKG_VERSION")).into(),
             path: std::mem::take(&mut self.path),
-            tree: TreeEntry { offset: self.at, length: tree.len() as u64, xxh3: Checksum(xxh3_64(tree)) },
+            tree: TreeEntry {
+                offset: self.at,
+                length: tree.len() as u64,
+                xxh3: Checksum(xxh3_64(tree)),
+            },
             segments: std::mem::take(&mut self.segments),
         };
         let header = serde_json::to_vec(&header)
@@ -109,7 +115,13 @@ impl<W: Write + Seek> Container<W> {
     }
 
     /// Begins a segment of `nbytes` bytes, or of about so many, as far as known; of just so many where it is a whole `array`.
-    fn begin_at(&mut self, name: String, dtype: DType, nbytes: Option<usize>, array: bool) -> Result<()> {
+    fn begin_at(
+        &mut self,
+        name: String,
+        dtype: DType,
+        nbytes: Option<usize>,
+        array: bool,
+    ) -> Result<()> {
         let offset = self.at.next_multiple_of(alignment(nbytes, &self.options));
         let padding = io::repeat(0).take(offset - self.at);
         io::copy(&mut { padding }, &mut self.file).map_err(cannot_write)?;

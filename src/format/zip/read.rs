@@ -5,8 +5,9 @@ use std::ops::Range;
 use byteorder::{ByteOrder as _, LittleEndian};
 
 use super::{
-    CENTRAL, CENTRAL_LENGTH, DEFLATED, DESCRIBED_AFTER, DESCRIPTOR, ELSEWHERE, END, END_64, END_64_LENGTH, END_LENGTH,
-    EXTRA_64, LOCAL, LOCAL_LENGTH, LOCATOR_64, LOCATOR_64_LENGTH, STORED, UTF_8,
+    CENTRAL, CENTRAL_LENGTH, DEFLATED, DESCRIBED_AFTER, DESCRIPTOR, ELSEWHERE, END, END_64,
+    END_64_LENGTH, END_LENGTH, EXTRA_64, LOCAL, LOCAL_LENGTH, LOCATOR_64, LOCATOR_64_LENGTH,
+    STORED, UTF_8,
 };
 use crate::{Error, Result, dtype::Quoted};
 
@@ -34,7 +35,9 @@ pub(in crate::format) fn members(file: &[u8]) -> Result<Vec<Member>> {
     // The count is checked against what is there as the records are read.
     let mut entries = Vec::new();
     for number in 0..directory.count {
-        let entry = records.next().map_err(|error| error.within(format_args!("entry {number} of the directory")))?;
+        let entry = records
+            .next()
+            .map_err(|error| error.within(format_args!("entry {number} of the directory")))?;
         entries.push(entry);
     }
     if !records.bytes.is_empty() {
@@ -46,14 +49,22 @@ pub(in crate::format) fn members(file: &[u8]) -> Result<Vec<Member>> {
     }
     entries.sort_by_key(|entry| entry.offset);
     // Each ends where the next begins, the last where the directory does.
-    let mut edges = entries.iter().map(|entry| entry.offset).chain([start as u64]).collect::<Vec<_>>().into_iter();
+    let mut edges = entries
+        .iter()
+        .map(|entry| entry.offset)
+        .chain([start as u64])
+        .collect::<Vec<_>>()
+        .into_iter();
     if let Some(first) = edges.next().filter(|&first| first != 0) {
-        return Err(Error::invalid(format!("the first {first} bytes of the zip file belong to no member")));
+        return Err(Error::invalid(format!(
+            "the first {first} bytes of the zip file belong to no member"
+        )));
     }
-    let placed = entries.into_iter().zip(edges).map(|(entry, end)| match entry.placed(file, end, start) {
-        Ok(data) => Ok(entry.member(data)),
-        Err(error) => Err(error.within(format_args!("member {}", Quoted(&entry.name)))),
-    });
+    let placed =
+        entries.into_iter().zip(edges).map(|(entry, end)| match entry.placed(file, end, start) {
+            Ok(data) => Ok(entry.member(data)),
+            Err(error) => Err(error.within(format_args!("member {}", Quoted(&entry.name)))),
+        });
     placed.collect()
 }
 
@@ -67,7 +78,8 @@ fn directory(file: &[u8]) -> Result<Directory> {
     let end = end(file)?;
     let record = &file[end..];
     let (disk, count, size, offset) = (
-        u32::from(LittleEndian::read_u16(&record[4..])) | u32::from(LittleEndian::read_u16(&record[6..])),
+        u32::from(LittleEndian::read_u16(&record[4..]))
+            | u32::from(LittleEndian::read_u16(&record[6..])),
         [LittleEndian::read_u16(&record[8..]), LittleEndian::read_u16(&record[10..])],
         LittleEndian::read_u32(&record[12..]),
         LittleEndian::read_u32(&record[16..]),
@@ -76,13 +88,16 @@ fn directory(file: &[u8]) -> Result<Directory> {
         None if disk != 0 => return Err(parts()),
         None => (end, count.map(u64::from), size.into(), offset.into()),
         Some((start, long)) => {
-            let agree = |short: u32, most: u32, long: u64| short == most || u64::from(short) == long;
+            let agree =
+                |short: u32, most: u32, long: u64| short == most || u64::from(short) == long;
             let most = u16::MAX.into();
             let alike = (0..2).all(|at| agree(count[at].into(), most, long.counts[at]))
                 && agree(size, u32::MAX, long.size)
                 && agree(offset, u32::MAX, long.offset);
             if !alike {
-                return Err(Error::invalid("the directory's two ends, the short one and the long one, differ"));
+                return Err(Error::invalid(
+                    "the directory's two ends, the short one and the long one, differ",
+                ));
             }
             (start, long.counts, long.size, long.offset)
         }
@@ -105,7 +120,8 @@ fn parts() -> Error {
 
 /// Where the end record begins: it ends with the file, but for a comment whose length it tells.
 fn end(file: &[u8]) -> Result<usize> {
-    let none = || Error::invalid("the zip file has no end of its directory: truncated or appended to");
+    let none =
+        || Error::invalid("the zip file has no end of its directory: truncated or appended to");
     let last = file.len().checked_sub(END_LENGTH).ok_or_else(none)?;
     let first = last.saturating_sub(u16::MAX.into());
     let mut found = (first..=last).filter(|&at| {
@@ -130,21 +146,30 @@ struct End64 {
 
 /// The long end record, where there is one, and where it begins. It lies right before its locator, that before the end at `end`.
 fn end_64(file: &[u8], end: usize) -> Result<Option<(usize, End64)>> {
-    let Some(locator) = end.checked_sub(LOCATOR_64_LENGTH).filter(|&at| file[at..].starts_with(LOCATOR_64)) else {
+    let Some(locator) =
+        end.checked_sub(LOCATOR_64_LENGTH).filter(|&at| file[at..].starts_with(LOCATOR_64))
+    else {
         return Ok(None);
     };
     let start = LittleEndian::read_u64(&file[locator + 8..]);
-    let disks = (LittleEndian::read_u32(&file[locator + 4..]), LittleEndian::read_u32(&file[locator + 16..]));
+    let disks = (
+        LittleEndian::read_u32(&file[locator + 4..]),
+        LittleEndian::read_u32(&file[locator + 16..]),
+    );
     let misplaced = || {
-        let message =
-            format!("the long end of the directory, said to be at byte {start}, does not end before byte {locator}");
+        let message = format!(
+            "the long end of the directory, said to be at byte {start}, does not end before byte {locator}"
+        );
         Error::invalid(message)
     };
-    let start = usize::try_from(start).ok().filter(|&at| at < locator && locator - at >= END_64_LENGTH);
+    let start =
+        usize::try_from(start).ok().filter(|&at| at < locator && locator - at >= END_64_LENGTH);
     let start = start.ok_or_else(misplaced)?;
     let record = &file[start..locator];
     // The length that the record tells leaves out the twelve bytes up to and with itself.
-    if !record.starts_with(END_64) || LittleEndian::read_u64(&record[4..]) != (record.len() - 12) as u64 {
+    if !record.starts_with(END_64)
+        || LittleEndian::read_u64(&record[4..]) != (record.len() - 12) as u64
+    {
         return Err(misplaced());
     }
     if disks.0 != 0 || disks.1 > 1 || record[16..24] != [0; 8] {
@@ -172,10 +197,9 @@ struct Records<'a> {
 
 impl<'a> Records<'a> {
     fn take(&mut self, length: usize) -> Result<&'a [u8]> {
-        let (taken, rest) = self
-            .bytes
-            .split_at_checked(length)
-            .ok_or_else(|| Error::invalid(format!("needs {length} bytes more, there are {}", self.bytes.len())))?;
+        let (taken, rest) = self.bytes.split_at_checked(length).ok_or_else(|| {
+            Error::invalid(format!("needs {length} bytes more, there are {}", self.bytes.len()))
+        })?;
         self.bytes = rest;
         Ok(taken)
     }
@@ -203,12 +227,19 @@ impl<'a> Records<'a> {
 fn text(name: &[u8], flags: u16) -> Result<String> {
     match std::str::from_utf8(name) {
         // Without the flag a letter beyond ASCII is one of the writer's own code page.
-        Ok(text) if (flags & UTF_8 != 0 || text.is_ascii()) && !text.is_empty() && !text.contains('\0') => {
+        Ok(text)
+            if (flags & UTF_8 != 0 || text.is_ascii())
+                && !text.is_empty()
+                && !text.contains('\0') =>
+        {
             Ok(text.into())
         }
         _ => {
             let name = String::from_utf8_lossy(name);
-            Err(Error::invalid(format!("has the name {}; a name is UTF-8, says so, and has no zeros", Quoted(&name))))
+            Err(Error::invalid(format!(
+                "has the name {}; a name is UTF-8, says so, and has no zeros",
+                Quoted(&name)
+            )))
         }
     }
 }
@@ -219,9 +250,10 @@ fn lengths<const N: usize>(recorded: [u32; N], extra: &[u8]) -> Result<[u64; N]>
     let mut lengths = recorded.map(u64::from);
     for length in &mut lengths {
         if *length == u64::from(ELSEWHERE) {
-            let (number, rest) = field
-                .and_then(|field| field.split_at_checked(8))
-                .ok_or_else(|| Error::invalid("refers to a number in an extra field that is not there"))?;
+            let (number, rest) =
+                field.and_then(|field| field.split_at_checked(8)).ok_or_else(|| {
+                    Error::invalid("refers to a number in an extra field that is not there")
+                })?;
             *length = LittleEndian::read_u64(number);
             field = Some(rest);
         }
@@ -253,28 +285,42 @@ impl Entry {
             return Err(Error::invalid("is encrypted, or a patch of something else"));
         }
         if !matches!(self.method, STORED | DEFLATED) {
-            let message = format!("is compressed by method {}; known are 0 (not at all) and 8 (deflate)", self.method);
+            let message = format!(
+                "is compressed by method {}; known are 0 (not at all) and 8 (deflate)",
+                self.method
+            );
             return Err(Error::invalid(message));
         }
         if self.method == STORED && self.packed != self.size {
-            let message =
-                format!("is not compressed, but has {} bytes in the file and {} outside", self.packed, self.size);
+            let message = format!(
+                "is not compressed, but has {} bytes in the file and {} outside",
+                self.packed, self.size
+            );
             return Err(Error::invalid(message));
         }
-        let outside = || Error::invalid(format!("reaches beyond byte {end}, where what follows it begins"));
+        let outside =
+            || Error::invalid(format!("reaches beyond byte {end}, where what follows it begins"));
         let end = usize::try_from(end).ok().filter(|&end| end <= limit).ok_or_else(outside)?;
-        let start = usize::try_from(self.offset).ok().filter(|&start| start <= end).ok_or_else(outside)?;
+        let start =
+            usize::try_from(self.offset).ok().filter(|&start| start <= end).ok_or_else(outside)?;
         let mut local = Records { bytes: &file[start..end] };
         self.check(&mut local)?;
         let start = end - local.bytes.len();
-        let packed = usize::try_from(self.packed).ok().filter(|&packed| packed <= local.bytes.len());
+        let packed =
+            usize::try_from(self.packed).ok().filter(|&packed| packed <= local.bytes.len());
         let data = start..start + packed.ok_or_else(outside)?;
         self.check_behind(&file[data.end..end])?;
         Ok(data)
     }
 
     fn member(self, data: Range<usize>) -> Member {
-        Member { name: self.name, data, deflated: self.method == DEFLATED, size: self.size, crc: self.crc }
+        Member {
+            name: self.name,
+            data,
+            deflated: self.method == DEFLATED,
+            size: self.size,
+            crc: self.crc,
+        }
     }
 
     /// Reads the record before the member's bytes and holds it against the directory.
@@ -311,7 +357,8 @@ impl Entry {
         let short = [&crc[..], &packed[..4], &size[..4]].concat();
         let mark = DESCRIPTOR.as_slice();
         let described = [&long, &short].into_iter().any(|numbers| {
-            (fits || numbers.len() == long.len()) && (bytes == numbers || bytes == [mark, numbers].concat())
+            (fits || numbers.len() == long.len())
+                && (bytes == numbers || bytes == [mark, numbers].concat())
         });
         if self.flags & DESCRIBED_AFTER != 0 && described {
             return Ok(());

@@ -5,7 +5,10 @@ use std::io::{self, Seek, SeekFrom, Write};
 use byteorder::{LittleEndian, WriteBytesExt};
 use crc32fast::Hasher;
 
-use super::{CENTRAL, ELSEWHERE, END, END_64, END_64_LENGTH, EXTRA_64, LOCAL, LOCAL_LENGTH, LOCATOR_64, STORED, UTF_8};
+use super::{
+    CENTRAL, ELSEWHERE, END, END_64, END_64_LENGTH, EXTRA_64, LOCAL, LOCAL_LENGTH, LOCATOR_64,
+    STORED, UTF_8,
+};
 
 /// Every member's bytes begin at a multiple of this.
 const ALIGNMENT: u64 = 64;
@@ -78,7 +81,10 @@ impl<W: Write> Write for Member<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.file.write(bytes)?;
         self.hash.update(&bytes[..written]);
-        self.left = self.left.checked_sub(written as u64).expect("a member has the bytes that were announced");
+        self.left = self
+            .left
+            .checked_sub(written as u64)
+            .expect("a member has the bytes that were announced");
         Ok(written)
     }
 
@@ -139,14 +145,25 @@ fn common(record: &mut Vec<u8>, name: &str, size: u64, crc: u32) -> io::Result<(
 }
 
 /// Appends a member's entry to the directory.
-fn central(directory: &mut Vec<u8>, name: &str, size: u64, crc: u32, offset: u64) -> io::Result<()> {
+fn central(
+    directory: &mut Vec<u8>,
+    name: &str,
+    size: u64,
+    crc: u32,
+    offset: u64,
+) -> io::Result<()> {
     // The size stands in the file and outside of it, and so twice.
-    let long: Vec<u64> = [size, size, offset].into_iter().filter(|&number| is_long(number)).collect();
+    let long: Vec<u64> =
+        [size, size, offset].into_iter().filter(|&number| is_long(number)).collect();
     directory.extend_from_slice(CENTRAL);
     directory.write_u16::<LittleEndian>(UNIX | version(!long.is_empty()))?;
     directory.write_u16::<LittleEndian>(version(!long.is_empty()))?;
     common(directory, name, size, crc)?;
-    directory.write_u16::<LittleEndian>(if long.is_empty() { 0 } else { 4 + 8 * long.len() as u16 })?;
+    directory.write_u16::<LittleEndian>(if long.is_empty() {
+        0
+    } else {
+        4 + 8 * long.len() as u16
+    })?;
     // No comment, the first disk, no attributes of its own.
     directory.extend_from_slice(&[0; 6]);
     directory.write_u32::<LittleEndian>(PERMISSIONS)?;
@@ -170,7 +187,9 @@ fn end(count: u64, size: u64, offset: u64) -> io::Result<Vec<u8>> {
         record.write_u16::<LittleEndian>(UNIX | VERSION_64)?;
         record.write_u16::<LittleEndian>(VERSION_64)?;
         record.extend_from_slice(&[0; 8]);
-        [count, count, size, offset].into_iter().try_for_each(|number| record.write_u64::<LittleEndian>(number))?;
+        [count, count, size, offset]
+            .into_iter()
+            .try_for_each(|number| record.write_u64::<LittleEndian>(number))?;
         record.extend_from_slice(LOCATOR_64);
         record.write_u32::<LittleEndian>(0)?;
         record.write_u64::<LittleEndian>(offset + size)?;
@@ -207,8 +226,10 @@ mod tests {
     #[test]
     fn what_is_written_is_read_and_aligned_whatever_the_name() {
         // Names of every length modulo the alignment: paddings of every length, and none.
-        let names: Vec<String> = (1..140).map(|length| "n".repeat(length)).chain(["größe".into()]).collect();
-        let content: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), name.as_bytes())).collect();
+        let names: Vec<String> =
+            (1..140).map(|length| "n".repeat(length)).chain(["größe".into()]).collect();
+        let content: Vec<(&str, &[u8])> =
+            names.iter().map(|name| (name.as_str(), name.as_bytes())).collect();
         let file = written(&content);
         let found = members(&file).unwrap();
         assert_eq!(found.len(), names.len());
@@ -224,7 +245,8 @@ mod tests {
     fn more_members_than_a_short_count_can_tell_are_told_by_a_long_one() {
         for count in [65_534, 65_535, 65_536] {
             let names: Vec<String> = (0..count).map(|number| format!("{number:05}")).collect();
-            let content: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b""[..])).collect();
+            let content: Vec<(&str, &[u8])> =
+                names.iter().map(|name| (name.as_str(), &b""[..])).collect();
             let file = written(&content);
             assert_eq!(members(&file).unwrap().len(), count);
             let is_long = file.windows(4).any(|bytes| bytes == END_64);
@@ -246,14 +268,19 @@ mod tests {
         central(&mut directory, "b", 0, 0, directory_at).unwrap();
         far.extend_from_slice(&next);
         far.extend_from_slice(&directory);
-        far.extend_from_slice(&end(2, directory.len() as u64, directory_at + next.len() as u64).unwrap());
+        far.extend_from_slice(
+            &end(2, directory.len() as u64, directory_at + next.len() as u64).unwrap(),
+        );
         let mut file = &file;
         file.write_all(&local).unwrap();
         file.seek(SeekFrom::Start(directory_at)).unwrap();
         file.write_all(&far).unwrap();
         let map = crate::map::FileMap::of(file.try_clone().unwrap(), "holes.zip".into()).unwrap();
         let found = members(map.as_ref().as_ref()).unwrap();
-        assert_eq!((found[0].size, found[0].data.start as u64, found[1].name.as_str()), (size, offset, "b"));
+        assert_eq!(
+            (found[0].size, found[0].data.start as u64, found[1].name.as_str()),
+            (size, offset, "b")
+        );
         assert_eq!(found[1].data.start as u64 % 64, 0);
     }
 }

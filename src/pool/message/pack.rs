@@ -4,7 +4,10 @@ use std::{fs::File, ops::Range, os::fd::AsFd, path::Path, sync::Arc};
 
 use serde::Serialize;
 
-use super::{ALIGNMENT, Contents, Lent, Moved, Origin, Outgoing, Payload, Place, REPORT, Reference, path_bytes};
+use super::{
+    ALIGNMENT, Contents, Lent, Moved, Origin, Outgoing, Payload, Place, REPORT, Reference,
+    path_bytes,
+};
 use crate::{
     AnyArray, ByteOrder, DType, Error, Order, Result, Scalar, Source,
     array::{Layout, Storage},
@@ -92,7 +95,8 @@ impl Packer {
         self.set_mark();
         let memory = std::mem::take(&mut self.tree);
         let first = self.attached.len();
-        let (encoded, attached) = outgoing(first, || codec::encode_into(memory, value, codec::THRESHOLD, self));
+        let (encoded, attached) =
+            outgoing(first, || codec::encode_into(memory, value, codec::THRESHOLD, self));
         match encoded {
             Ok(tree) => {
                 attached.iter().for_each(|attached| _ = self.slot(&attached.file));
@@ -124,7 +128,13 @@ impl Packer {
     }
 
     /// Adds a report, for the task at `index`, which ran for so many nanoseconds and said something meanwhile.
-    pub(in crate::pool) fn push_report(&mut self, index: u64, report: &Report, elapsed: u64, said: &Said) {
+    pub(in crate::pool) fn push_report(
+        &mut self,
+        index: u64,
+        report: &Report,
+        elapsed: u64,
+        said: &Said,
+    ) {
         self.set_mark();
         self.tree.clear();
         // Plain data, into memory: it cannot fail.
@@ -173,13 +183,15 @@ impl Packer {
 
     /// Whether a file was written, or is sent along, for the value added last.
     pub(in crate::pool) fn has_new_files(&self) -> bool {
-        self.kept.len() + self.given.len() + self.files.len() > self.mark.kept + self.mark.given + self.mark.files
+        self.kept.len() + self.given.len() + self.files.len()
+            > self.mark.kept + self.mark.given + self.mark.files
     }
 
     /// The message, which leaves this empty.
     pub(in crate::pool) fn finish(&mut self) -> Outgoing {
         let attached = std::mem::take(&mut self.attached);
-        let attached = attached.iter().map(|attached| (attached.role, self.slot(&attached.file))).collect();
+        let attached =
+            attached.iter().map(|attached| (attached.role, self.slot(&attached.file))).collect();
         let contents = Contents { arrays: std::mem::take(&mut self.references), attached };
         let contents = match (&*contents.arrays, &*contents.attached) {
             ([], []) => Vec::new(),
@@ -187,7 +199,9 @@ impl Packer {
             _ => serde_json::to_vec(&contents).unwrap_or_default(),
         };
         let head = 16 + 16 * self.entries.len();
-        let mut bytes = Vec::with_capacity(head + self.trees.len() + contents.len() + ALIGNMENT + self.inline.len());
+        let mut bytes = Vec::with_capacity(
+            head + self.trees.len() + contents.len() + ALIGNMENT + self.inline.len(),
+        );
         let entries = self.entries.iter().flat_map(|&(index, length)| [index, length]);
         for word in [self.entries.len() as u64, contents.len() as u64].into_iter().chain(entries) {
             bytes.extend_from_slice(&word.to_le_bytes());
@@ -223,7 +237,13 @@ impl Packer {
         self.inline.len()
     }
 
-    fn refer(&mut self, layout: &Layout, segment: Segment, place: Place, source: Option<&Source>) -> usize {
+    fn refer(
+        &mut self,
+        layout: &Layout,
+        segment: Segment,
+        place: Place,
+        source: Option<&Source>,
+    ) -> usize {
         self.references.push(Reference {
             shape: layout.shape().to_vec(),
             strides: layout.strides().to_vec(),
@@ -306,7 +326,12 @@ impl Sink for Packer {
                 let layout = Layout::contiguous(shape, Order::C, dtype.item_size())?;
                 let nbytes = (self.inline.len() - start) as u64;
                 self.moved.copied += nbytes;
-                Ok(self.refer(&layout, Segment { dtype, offset: start as u64, nbytes }, Place::Inline, None))
+                Ok(self.refer(
+                    &layout,
+                    Segment { dtype, offset: start as u64, nbytes },
+                    Place::Inline,
+                    None,
+                ))
             }
             Open::No => Err(Error::invalid("numbers ended that never began")),
         }
@@ -317,7 +342,11 @@ impl Sink for Packer {
         if self.side == Side::Both {
             self.moved.mapped += array.nbytes() as u64;
             self.arrays.push(array.clone());
-            let segment = Segment { dtype: array.dtype.clone(), offset: 0, nbytes: array.memory.bytes().len() as u64 };
+            let segment = Segment {
+                dtype: array.dtype.clone(),
+                offset: 0,
+                nbytes: array.memory.bytes().len() as u64,
+            };
             let place = Place::Here { slot: self.arrays.len() - 1 };
             return Ok(self.refer(&array.layout, segment, place, None));
         }
@@ -327,21 +356,29 @@ impl Sink for Packer {
             self.inline.extend_from_slice(&array.bytes_in(order));
             self.moved.copied += array.nbytes() as u64;
             let layout = Layout::contiguous(array.shape(), order, array.dtype.item_size())?;
-            let segment = Segment { dtype: array.dtype.clone(), offset: start as u64, nbytes: array.nbytes() as u64 };
+            let segment = Segment {
+                dtype: array.dtype.clone(),
+                offset: start as u64,
+                nbytes: array.nbytes() as u64,
+            };
             return Ok(self.refer(&layout, segment, Place::Inline, source));
         }
         self.moved.mapped += array.nbytes() as u64;
         if let Some((file, path, range)) = as_open_file(array.memory.storage()) {
             let place = self.open(file, path);
-            let segment =
-                Segment { dtype: array.dtype.clone(), offset: range.start as u64, nbytes: range.len() as u64 };
+            let segment = Segment {
+                dtype: array.dtype.clone(),
+                offset: range.start as u64,
+                nbytes: range.len() as u64,
+            };
             return Ok(self.refer(&array.layout, segment, place, source));
         }
         // A field lies among others, which nobody asked for.
         let apart = if array.memory.is_of_records() { Some(array.apart()?) } else { None };
         let array = apart.as_ref().unwrap_or(array);
         // What came from the parent of this process is still there as long as it is lent, for this process's own workers too.
-        let lent = array.memory.noted(self.store.id()).and_then(|note| note.downcast::<Lent>().ok());
+        let lent =
+            array.memory.noted(self.store.id()).and_then(|note| note.downcast::<Lent>().ok());
         if let Some(lent) = lent.filter(|lent| lent.until.strong_count() > 0) {
             let place = Place::Stored { path: path_bytes(&lent.path), given: false };
             return Ok(self.refer(&array.layout, lent.segment.clone(), place, source));
@@ -383,7 +420,9 @@ impl Sink for Packer {
 /// The file that needs no place in the store, because whoever gets its descriptor can map it: a user's own, or sealed memory.
 fn as_open_file(storage: &Storage) -> Option<(&Arc<File>, &Path, &Range<usize>)> {
     match storage {
-        Storage::Map { map, range, private } if !private || map.is_sealed() => Some((map.file()?, map.path(), range)),
+        Storage::Map { map, range, private } if !private || map.is_sealed() => {
+            Some((map.file()?, map.path(), range))
+        }
         _ => None,
     }
 }

@@ -39,7 +39,11 @@ enum Key {
 }
 
 impl Maps {
-    fn get(&mut self, key: Key, make: impl FnOnce() -> Result<Arc<FileMap>>) -> Result<Arc<FileMap>> {
+    fn get(
+        &mut self,
+        key: Key,
+        make: impl FnOnce() -> Result<Arc<FileMap>>,
+    ) -> Result<Arc<FileMap>> {
         let map = match self.known.get(&key).and_then(Weak::upgrade) {
             Some(map) => map,
             None => {
@@ -100,8 +104,9 @@ impl Incoming {
         let cut = || Error::invalid(format!("a message of {} bytes is cut short", bytes.len()));
         let word = |at: usize| bytes.get(at..at + 8).map(LittleEndian::read_u64).ok_or_else(cut);
         let length = |word: u64| usize::try_from(word).map_err(|_| cut());
-        let behind =
-            |start: usize, length: usize| start.checked_add(length).filter(|&end| end <= bytes.len()).ok_or_else(cut);
+        let behind = |start: usize, length: usize| {
+            start.checked_add(length).filter(|&end| end <= bytes.len()).ok_or_else(cut)
+        };
         let count = length(word(0)?)?;
         let mut end = behind(16, count.checked_mul(16).ok_or_else(cut)?)?;
         let mut entries = Vec::with_capacity(count);
@@ -109,15 +114,22 @@ impl Incoming {
             let (index, marked) = (word(at)?, word(at + 8)?);
             let start = end;
             end = behind(start, length(marked & !REPORT)?)?;
-            entries
-                .push((index, if marked & REPORT == 0 { Part::Value(start..end) } else { Part::Report(start..end) }));
+            entries.push((
+                index,
+                if marked & REPORT == 0 {
+                    Part::Value(start..end)
+                } else {
+                    Part::Report(start..end)
+                },
+            ));
         }
         let start = end;
         end = behind(start, length(word(8)?)?)?;
         let Contents { arrays: references, attached } = match &bytes[start..end] {
             [] => Contents::default(),
-            some => serde_json::from_slice(some)
-                .map_err(|error| Error::invalid(format!("the list of arrays in a message: {error}")))?,
+            some => serde_json::from_slice(some).map_err(|error| {
+                Error::invalid(format!("the list of arrays in a message: {error}"))
+            })?,
         };
         let mut given = HashMap::new();
         for (index, reference) in references.iter().enumerate() {
@@ -131,9 +143,12 @@ impl Incoming {
                 "{missing} of the open files that came with the message were lost: this process may open no more"
             )));
         }
-        let files: Vec<_> = descriptors.into_iter().map(|file| Arc::new(File::from(file))).collect();
+        let files: Vec<_> =
+            descriptors.into_iter().map(|file| Arc::new(File::from(file))).collect();
         let attached = attached.into_iter().map(|(role, slot)| {
-            let file = files.get(slot).ok_or_else(|| Error::invalid(format!("open file {slot} did not come along")))?;
+            let file = files
+                .get(slot)
+                .ok_or_else(|| Error::invalid(format!("open file {slot} did not come along")))?;
             Ok(Attached { role, file: Arc::clone(file) })
         });
         Ok(Self {
@@ -167,13 +182,15 @@ impl Incoming {
             Some((_, Part::Value(range))) => {
                 let before = std::mem::take(&mut maps.recent);
                 let unpacking = Unpacking { message: self, maps: Mutex::new(maps), kept };
-                let value = incoming(&self.attached, || codec::decode(&bytes[range.clone()], &unpacking));
+                let value =
+                    incoming(&self.attached, || codec::decode(&bytes[range.clone()], &unpacking));
                 drop(before);
                 Entry::Value(value)
             }
             Some((_, Part::Report(range))) => {
                 let told = serde_json::from_slice(&bytes[range.clone()]);
-                let (report, elapsed, said) = told.unwrap_or_else(|error| (unreadable(&error), 0, Said::default()));
+                let (report, elapsed, said) =
+                    told.unwrap_or_else(|error| (unreadable(&error), 0, Said::default()));
                 Entry::Report(report, elapsed, said)
             }
             None => Entry::Value(Err(Error::invalid(format!(
@@ -184,19 +201,29 @@ impl Incoming {
     }
 
     /// The value of entry number `at`, where there can be no report.
-    pub(in crate::pool) fn value<T: DeserializeOwned>(&self, at: usize, maps: &mut Maps) -> Result<T> {
+    pub(in crate::pool) fn value<T: DeserializeOwned>(
+        &self,
+        at: usize,
+        maps: &mut Maps,
+    ) -> Result<T> {
         match self.entry(at, maps, &[]) {
             Entry::Value(value) => value,
-            Entry::Report(..) => Err(Error::invalid("a message has a report where a value was expected")),
+            Entry::Report(..) => {
+                Err(Error::invalid("a message has a report where a value was expected"))
+            }
         }
     }
 
     /// Bytes of arrays that came by reference.
     pub(in crate::pool) fn mapped(&self) -> u64 {
-        let by_reference = self.references.iter().filter(|reference| !matches!(reference.place, Place::Inline));
+        let by_reference =
+            self.references.iter().filter(|reference| !matches!(reference.place, Place::Inline));
         by_reference
             .map(|reference| {
-                let elements = reference.shape.iter().fold(1, |product: usize, &length| product.saturating_mul(length));
+                let elements = reference
+                    .shape
+                    .iter()
+                    .fold(1, |product: usize, &length| product.saturating_mul(length));
                 elements.saturating_mul(reference.segment.dtype.item_size()) as u64
             })
             .fold(0, u64::saturating_add)
@@ -222,23 +249,33 @@ impl Segments for Unpacking<'_> {
     fn get(&self, index: u64) -> Result<AnyArray> {
         let index = usize::try_from(index).unwrap_or(usize::MAX);
         let Some(reference) = self.message.references.get(index) else {
-            return Err(Error::invalid(format!("a message refers to array {index}, which did not come with it")));
+            return Err(Error::invalid(format!(
+                "a message refers to array {index}, which did not come with it"
+            )));
         };
         let Reference { shape, strides, start, segment, place, source } = reference;
         let source = source.as_ref().map(|origin| Source {
             path: path_of(&origin.path),
             offset: origin.offset,
-            byte_order: origin.big_endian.map(|big| if big { ByteOrder::Big } else { ByteOrder::Little }),
+            byte_order: origin
+                .big_endian
+                .map(|big| if big { ByteOrder::Big } else { ByteOrder::Little }),
         });
         let available = usize::try_from(segment.nbytes).unwrap_or(0);
         let layout = Layout::strided(shape, strides, *start, available, segment.dtype.item_size())?;
         let memory = match place {
             Place::Here { slot } => match self.message.arrays.get(*slot) {
                 Some(array) => return Ok(array.clone()),
-                None => return Err(Error::invalid(format!("array {slot} did not come with the message"))),
+                None => {
+                    return Err(Error::invalid(format!(
+                        "array {slot} did not come with the message"
+                    )));
+                }
             },
             Place::Inline => self.inline(segment, source)?,
-            Place::Stored { path, given } => self.stored(index, path_of(path), *given, segment, source)?,
+            Place::Stored { path, given } => {
+                self.stored(index, path_of(path), *given, segment, source)?
+            }
             Place::File { slot, path } => {
                 let map = self.file(*slot, path_of(path))?;
                 // A file whose seals say that nobody can change it is as good as the session's own.
@@ -271,12 +308,24 @@ impl Unpacking<'_> {
         };
         let memory = over(map, segment, source, true)?;
         let message = self.message;
-        let owned = message.given.lock().unwrap_or_else(PoisonError::into_inner).remove(&index).map(Arc::new);
-        let kept = || self.kept.iter().flat_map(|kept| kept.iter()).find(|placed| placed.path() == path).cloned();
+        let owned = message
+            .given
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&index)
+            .map(Arc::new);
+        let kept = || {
+            self.kept
+                .iter()
+                .flat_map(|kept| kept.iter())
+                .find(|placed| placed.path() == path)
+                .cloned()
+        };
         match (owned.or_else(kept), given) {
             (Some(placed), _) => note(&memory, message.store.id(), placed),
             (None, false) => {
-                let lent = Lent { path, segment: segment.clone(), until: Arc::downgrade(&message.lease) };
+                let lent =
+                    Lent { path, segment: segment.clone(), until: Arc::downgrade(&message.lease) };
                 note(&memory, message.store.id(), Arc::new(lent));
             }
             // A second array of the same message over a file that was given once.
@@ -287,7 +336,9 @@ impl Unpacking<'_> {
 
     fn file(&self, slot: usize, path: PathBuf) -> Result<Arc<FileMap>> {
         let Some(arrived) = self.message.files.get(slot) else {
-            return Err(Error::invalid(format!("open file {slot} did not come with the message")).at(path));
+            return Err(
+                Error::invalid(format!("open file {slot} did not come with the message")).at(path)
+            );
         };
         let mut arrived = arrived.lock().unwrap_or_else(PoisonError::into_inner);
         let open = match std::mem::replace(&mut *arrived, Arrived::Lost) {
@@ -296,10 +347,14 @@ impl Unpacking<'_> {
                 *arrived = Arrived::Mapped(Arc::clone(&map));
                 return Ok(map);
             }
-            Arrived::Lost => return Err(Error::invalid("its open file could not be mapped before").at(path)),
+            Arrived::Lost => {
+                return Err(Error::invalid("its open file could not be mapped before").at(path));
+            }
         };
-        let found = open.metadata().map_err(|error| Error::io("cannot inspect", error).at(&path))?;
-        let key = Key::File(found.dev(), found.ino(), found.len(), found.mtime(), found.mtime_nsec());
+        let found =
+            open.metadata().map_err(|error| Error::io("cannot inspect", error).at(&path))?;
+        let key =
+            Key::File(found.dev(), found.ino(), found.len(), found.mtime(), found.mtime_nsec());
         let mut maps = self.maps.lock().unwrap_or_else(PoisonError::into_inner);
         let map = maps.get(key, || FileMap::of(open, path))?;
         *arrived = Arrived::Mapped(Arc::clone(&map));
@@ -314,8 +369,14 @@ enum Arrived {
     Lost,
 }
 
-fn over(map: Arc<FileMap>, segment: &Segment, source: Option<Source>, private: bool) -> Result<Arc<Memory>> {
-    let range = range(segment, 0, map.as_ref().as_ref().len()).map_err(|error| error.at(map.path()))?;
+fn over(
+    map: Arc<FileMap>,
+    segment: &Segment,
+    source: Option<Source>,
+    private: bool,
+) -> Result<Arc<Memory>> {
+    let range =
+        range(segment, 0, map.as_ref().as_ref().len()).map_err(|error| error.at(map.path()))?;
     Ok(Memory::new(Storage::Map { map, range, private }, source, None))
 }
 

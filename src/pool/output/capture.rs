@@ -30,7 +30,11 @@ pub(super) fn end(file: &File, since: u64) -> String {
         return String::new();
     }
     // Where it was cut, that may be within a letter.
-    let cut = if start > since { bytes.iter().take_while(|&&byte| byte & 0xC0 == 0x80).count().min(3) } else { 0 };
+    let cut = if start > since {
+        bytes.iter().take_while(|&&byte| byte & 0xC0 == 0x80).count().min(3)
+    } else {
+        0
+    };
     String::from_utf8_lossy(&bytes[cut..]).into_owned()
 }
 
@@ -57,7 +61,12 @@ fn release(file: &File) {
     let old = length(file).saturating_sub(KEPT);
     if old > 0 {
         // Where it cannot be done, the stream takes more memory.
-        let _ = rustix::fs::fallocate(file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, 0, old);
+        let _ = rustix::fs::fallocate(
+            file,
+            FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE,
+            0,
+            old,
+        );
     }
 }
 
@@ -76,7 +85,10 @@ mod tests {
         file.write_all("é".repeat(5000).as_bytes()).unwrap();
         file.write_all(b"!").unwrap();
         let told = end(&file, since);
-        assert!(told.chars().rev().skip(1).all(|letter| letter == 'é') && told.ends_with("é!"), "{told}");
+        assert!(
+            told.chars().rev().skip(1).all(|letter| letter == 'é') && told.ends_with("é!"),
+            "{told}"
+        );
         assert_eq!(told.len(), 8191);
         assert_eq!(end(&file, since + 9998), "é!");
         assert_eq!(end(&file, u64::MAX), "");

@@ -106,14 +106,17 @@ impl Streams {
     ///
     /// Where the system gives no pipe, no memory file or no randomness.
     pub(super) fn new(both: [Output; 2], harness: bool) -> Result<Self> {
-        let cannot = |error: io::Error| crate::Error::io("cannot redirect the output of a worker process", error);
+        let cannot = |error: io::Error| {
+            crate::Error::io("cannot redirect the output of a worker process", error)
+        };
         let make = |output| {
             Ok(match output {
                 Output::Inherit => Stream::Inherit,
                 Output::Discard => Stream::Discard,
                 Output::Capture => Stream::Capture(Arc::new(capture::file()?)),
                 Output::Prefix => {
-                    let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+                    let (reader, writer) =
+                        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
                     Stream::Prefix { reader, writer: Arc::new(writer) }
                 }
             })
@@ -182,7 +185,11 @@ impl Streams {
                 Stream::Inherit | Stream::Discard => {}
             }
         }
-        let prefixing = if readers.is_empty() { None } else { Some(Prefixing::start(id, readers, self.nonce)?) };
+        let prefixing = if readers.is_empty() {
+            None
+        } else {
+            Some(Prefixing::start(id, readers, self.nonce)?)
+        };
         Ok(Followed { captured, prefixing })
     }
 }
@@ -198,7 +205,8 @@ impl Followed {
     /// What was kept since the task on the page began.
     pub(super) fn said(&self, page: &Page) -> Said {
         let since = notes::written(page);
-        let [stdout, stderr] = [0, 1].map(|at| self.captured[at].as_deref().map(|file| capture::end(file, since[at])));
+        let [stdout, stderr] =
+            [0, 1].map(|at| self.captured[at].as_deref().map(|file| capture::end(file, since[at])));
         Said { stdout, stderr }
     }
 

@@ -22,12 +22,16 @@ impl Own {
     /// # Errors
     ///
     /// Where one is missing.
-    pub(in crate::pool) fn new(told: &Told, descriptors: &mut impl Iterator<Item = OwnedFd>) -> io::Result<Self> {
+    pub(in crate::pool) fn new(
+        told: &Told,
+        descriptors: &mut impl Iterator<Item = OwnedFd>,
+    ) -> io::Result<Self> {
         let mut own = Self { nonce: told.nonce, ..Self::default() };
         let mut kept = Vec::new();
         for (at, how) in told.both.iter().enumerate() {
             let Some(how) = *how else { continue };
-            let missing = || io::Error::new(io::ErrorKind::InvalidData, "a stream did not come along");
+            let missing =
+                || io::Error::new(io::ErrorKind::InvalidData, "a stream did not come along");
             let file = File::from(descriptors.next().ok_or_else(missing)?);
             if told.harness && at == 0 {
                 rustix::stdio::dup2_stdout(file.as_fd())?;

@@ -27,8 +27,13 @@ impl Prefixing {
     /// For worker `id`: its streams, and whether each goes to standard error.
     pub(super) fn start(id: u32, streams: Vec<(OwnedFd, bool)>, nonce: Nonce) -> io::Result<Self> {
         let (ended, alive) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-        let streams = streams.into_iter().map(|(pipe, to_stderr)| (pipe, to_stderr, Lines::new(id, nonce))).collect();
-        let thread = thread::Builder::new().name("ndferry-output".into()).spawn(move || pass_on(streams, &ended))?;
+        let streams = streams
+            .into_iter()
+            .map(|(pipe, to_stderr)| (pipe, to_stderr, Lines::new(id, nonce)))
+            .collect();
+        let thread = thread::Builder::new()
+            .name("ndferry-output".into())
+            .spawn(move || pass_on(streams, &ended))?;
         Ok(Self { alive: Some(alive), thread: Some(thread) })
     }
 }
@@ -45,8 +50,10 @@ impl Drop for Prefixing {
 fn pass_on(mut streams: Vec<(OwnedFd, bool, Lines)>, ended: &OwnedFd) {
     let mut bytes = vec![0; LONGEST];
     while !streams.is_empty() {
-        let mut waits: Vec<_> =
-            std::iter::once(ended).chain(streams.iter().map(|(pipe, ..)| pipe)).map(for_reading).collect();
+        let mut waits: Vec<_> = std::iter::once(ended)
+            .chain(streams.iter().map(|(pipe, ..)| pipe))
+            .map(for_reading)
+            .collect();
         if socket::wait(&mut waits, None).is_err() {
             return;
         }
@@ -62,7 +69,8 @@ fn pass_on(mut streams: Vec<(OwnedFd, bool, Lines)>, ended: &OwnedFd) {
     }
     // What the worker has written is here by now. Somebody it has left behind may write on, and is not waited for.
     for (pipe, to_stderr, lines) in &mut streams {
-        let mut there = rustix::io::ioctl_fionread(&*pipe).map_or(0, |bytes| usize::try_from(bytes).unwrap_or(0));
+        let mut there = rustix::io::ioctl_fionread(&*pipe)
+            .map_or(0, |bytes| usize::try_from(bytes).unwrap_or(0));
         while there > 0 {
             match read(pipe, there, &mut bytes, lines, *to_stderr) {
                 0 => break,
@@ -78,7 +86,13 @@ fn for_reading(descriptor: &OwnedFd) -> Wait<'_> {
 }
 
 /// Passes on what there is, and gives how much that was: nothing at the end of the stream, whose last line then was passed on.
-fn read(pipe: &OwnedFd, most: usize, bytes: &mut [u8], lines: &mut Lines, to_stderr: bool) -> usize {
+fn read(
+    pipe: &OwnedFd,
+    most: usize,
+    bytes: &mut [u8],
+    lines: &mut Lines,
+    to_stderr: bool,
+) -> usize {
     let most = most.min(bytes.len());
     let count = loop {
         match rustix::io::read(pipe, &mut bytes[..most]) {
@@ -96,7 +110,8 @@ fn read(pipe: &OwnedFd, most: usize, bytes: &mut [u8], lines: &mut Lines, to_std
 /// Writes a line in one piece, as far as the system does, past the locks of the standard library: a thread of the program that holds one
 /// of them may be waiting for the worker. Where it cannot be written, nobody can be told.
 fn write(to_stderr: bool, mut line: &[u8]) {
-    let target: BorrowedFd<'_> = if to_stderr { rustix::stdio::stderr() } else { rustix::stdio::stdout() };
+    let target: BorrowedFd<'_> =
+        if to_stderr { rustix::stdio::stderr() } else { rustix::stdio::stdout() };
     let _alone = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
     while !line.is_empty() {
         match rustix::io::write(target, line) {
@@ -129,7 +144,8 @@ impl Lines {
         loop {
             let end = rest.iter().position(|&byte| byte == b'\n');
             let line = &rest[..end.unwrap_or(rest.len())];
-            if let Some(mark) = line.windows(self.nonce.len()).position(|bytes| bytes == self.nonce) {
+            if let Some(mark) = line.windows(self.nonce.len()).position(|bytes| bytes == self.nonce)
+            {
                 let behind = mark + self.nonce.len();
                 let Some(index) = rest.get(behind..behind + 8) else { break };
                 self.pass(&rest[..mark], pass);
@@ -188,14 +204,19 @@ mod tests {
     #[test]
     fn lines_bear_the_task_that_wrote_them_however_the_stream_is_cut() {
         // The tenth task's mark has a line end in it.
-        let stream = [b"hello\nno end", &mark(3)[..], b"a\n\nb", &mark(10), b"c", &mark(11), &mark(12)].concat();
+        let stream =
+            [b"hello\nno end", &mark(3)[..], b"a\n\nb", &mark(10), b"c", &mark(11), &mark(12)]
+                .concat();
         for piece in 1..stream.len() {
             let mut lines = Lines::new(7, NONCE);
             let mut seen = String::new();
             let mut pass = |line: &[u8]| seen.push_str(std::str::from_utf8(line).unwrap());
             stream.chunks(piece).for_each(|bytes| lines.take(bytes, &mut pass));
             lines.end(&mut pass);
-            assert_eq!(seen, "[7] hello\n[7] no end\n[7 #3] a\n[7 #3] \n[7 #3] b\n[7 #10] c\n", "pieces of {piece}");
+            assert_eq!(
+                seen, "[7] hello\n[7] no end\n[7 #3] a\n[7 #3] \n[7 #3] b\n[7 #10] c\n",
+                "pieces of {piece}"
+            );
         }
     }
 

@@ -25,7 +25,12 @@ const GLANCE: Duration = Duration::from_millis(20);
 
 impl Run<'_> {
     /// Gives workers what there is to do. Whether there are more items than workers take.
-    pub(super) fn feed<R>(&mut self, work: &mut impl Work<R>, window: u64, decided: &mut Decided<R>) -> Result<bool> {
+    pub(super) fn feed<R>(
+        &mut self,
+        work: &mut impl Work<R>,
+        window: u64,
+        decided: &mut Decided<R>,
+    ) -> Result<bool> {
         loop {
             let may_take = self.progress.queued < window;
             if self.backlog.is_empty() && (!may_take || work.is_empty()) {
@@ -66,7 +71,12 @@ impl Run<'_> {
     }
 
     /// Encodes up to `size` items together. Fewer where they are large or come slowly; one that cannot be encoded ends them.
-    pub(super) fn pack<R>(&mut self, work: &mut impl Work<R>, size: usize, decided: &mut Decided<R>) -> Option<Chunk> {
+    pub(super) fn pack<R>(
+        &mut self,
+        work: &mut impl Work<R>,
+        size: usize,
+        decided: &mut Decided<R>,
+    ) -> Option<Chunk> {
         let recipe = &self.shared.recipe;
         let threshold = self.options.threshold.unwrap_or(recipe.threshold);
         let mut packer = Packer::new(&recipe.store, threshold, self.backend().side());
@@ -84,7 +94,10 @@ impl Run<'_> {
             if let Err(error) = pushed {
                 self.count_failure(index);
                 let report = Report::Argument { message: error.to_string() };
-                decided.push((index, Err(self.error(report, index, std::process::id(), began.elapsed()))));
+                decided.push((
+                    index,
+                    Err(self.error(report, index, std::process::id(), began.elapsed())),
+                ));
                 break;
             }
             if packer.has_new_files() || packer.nbytes() >= FULL || began.elapsed() >= GATHERING {
@@ -117,7 +130,8 @@ impl Run<'_> {
                 self.next_begun(at);
             }
             Err((chunk, error)) => {
-                let (worker, message) = (self.staff[at].hand.id(), Error::io("cannot send", error).to_string());
+                let (worker, message) =
+                    (self.staff[at].hand.id(), Error::io("cannot send", error).to_string());
                 for index in chunk.indices() {
                     self.count_failure(index);
                     let report = Report::Argument { message: message.clone() };
@@ -130,7 +144,9 @@ impl Run<'_> {
     /// A worker that can be given something: an idle one, one that can be had, one that has not much to do.
     pub(super) fn member_with_room(&mut self) -> Result<Option<usize>> {
         self.retire();
-        if let Some(idle) = self.staff.iter().position(|member| member.is_idle() && !member.recalled) {
+        if let Some(idle) =
+            self.staff.iter().position(|member| member.is_idle() && !member.recalled)
+        {
             return Ok(Some(idle));
         }
         if let Some(mut hand) = self.hire()? {
@@ -141,7 +157,8 @@ impl Run<'_> {
             self.staff.push(Member::new(hand));
             if let Some(context) = self.context.as_ref().filter(|_| !had_part) {
                 let newest = self.staff.last_mut().expect("it was just added");
-                let sent = newest.hand.send(Head::new(Kind::Context, self.number, 0), &context.payload);
+                let sent =
+                    newest.hand.send(Head::new(Kind::Context, self.number, 0), &context.payload);
                 if let Hand::Lent(lent) = &mut newest.hand {
                     lent.keeps = true;
                 }
@@ -153,14 +170,18 @@ impl Run<'_> {
         }
         let most = self.prefetch();
         let with_room = self.staff.iter().enumerate().filter(|(at, member)| {
-            member.given.len() <= most && !member.recalled && member.overdue.is_none() && self.allowance(*at) > 0
+            member.given.len() <= most
+                && !member.recalled
+                && member.overdue.is_none()
+                && self.allowance(*at) > 0
         });
         Ok(with_room.min_by_key(|(_, member)| member.load()).map(|(at, _)| at))
     }
 
     pub(super) fn hire(&self) -> Result<Option<Hand>> {
         if self.backend().is_serial() {
-            let serial = self.staff.is_empty().then(|| Serial::start(&self.shared.recipe)).transpose()?;
+            let serial =
+                self.staff.is_empty().then(|| Serial::start(&self.shared.recipe)).transpose()?;
             return Ok(serial.map(|serial| Hand::Own(Box::new(serial))));
         }
         let start = |shared: &Shared| match &self.forks {
@@ -176,7 +197,9 @@ impl Run<'_> {
         match hired {
             None if self.staff.is_empty() => {
                 self.shared.watch_submitted();
-                let waited = self.shared.wait_for_one(self.number, GLANCE, || self.interruption().is_some())?;
+                let waited = self
+                    .shared
+                    .wait_for_one(self.number, GLANCE, || self.interruption().is_some())?;
                 Ok(waited.map(Hand::Lent))
             }
             hired => Ok(hired.map(Hand::Lent)),
@@ -190,7 +213,9 @@ impl Run<'_> {
         let at_once = if self.shared.recipe.most_memory.is_some() { 1 } else { usize::MAX };
         let for_life = match (&member.hand, self.shared.recipe.recycle_after) {
             _ if member.spoiled => 0,
-            (Hand::Lent(lent), Some(most)) => usize::try_from(most.saturating_sub(lent.served)).unwrap_or(usize::MAX),
+            (Hand::Lent(lent), Some(most)) => {
+                usize::try_from(most.saturating_sub(lent.served)).unwrap_or(usize::MAX)
+            }
             _ => usize::MAX,
         };
         at_once.min(for_life).saturating_sub(member.load())
@@ -217,7 +242,9 @@ impl Run<'_> {
         let member = &self.staff[at];
         let too_large = || {
             let most = self.shared.recipe.most_memory;
-            most.is_some_and(|most| crate::sys::process::resident(member.hand.id()).is_some_and(|now| now > most))
+            most.is_some_and(|most| {
+                crate::sys::process::resident(member.hand.id()).is_some_and(|now| now > most)
+            })
         };
         match &member.hand {
             _ if member.spoiled => true,

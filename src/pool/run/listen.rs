@@ -17,9 +17,12 @@ impl Run<'_> {
     pub(super) fn wait(&mut self, more: bool) -> Result<()> {
         let now = Instant::now();
         let mut longest = self.deadline.map(|deadline| deadline.saturating_duration_since(now));
-        let mut within = |limit: Duration| longest = Some(longest.map_or(limit, |longest| longest.min(limit)));
+        let mut within =
+            |limit: Duration| longest = Some(longest.map_or(limit, |longest| longest.min(limit)));
         if let Some(limit) = self.options.timeout {
-            for member in self.staff.iter_mut().filter(|member| !member.is_idle() && member.overdue.is_none()) {
+            for member in
+                self.staff.iter_mut().filter(|member| !member.is_idle() && member.overdue.is_none())
+            {
                 match member.time_left(limit) {
                     (Duration::ZERO, Some(index)) => {
                         // It stands still while it is looked at again: the task may just have ended.
@@ -58,8 +61,13 @@ impl Run<'_> {
             }
         }
         let bell = self.bell.as_deref().map(std::os::fd::AsFd::as_fd);
-        waits.extend(bell.map(|descriptor| socket::Wait { descriptor, for_writing: false, ready: false }));
-        socket::wait(&mut waits, longest).map_err(|error| Error::io("cannot wait for the workers", error))?;
+        waits.extend(bell.map(|descriptor| socket::Wait {
+            descriptor,
+            for_writing: false,
+            ready: false,
+        }));
+        socket::wait(&mut waits, longest)
+            .map_err(|error| Error::io("cannot wait for the workers", error))?;
         let ready: Vec<_> = waits.iter().map(|wait| wait.ready).collect();
         for ((at, is_end), ready) in owners.into_iter().zip(ready) {
             let member = &mut self.staff[at];
@@ -103,7 +111,11 @@ impl Run<'_> {
     }
 
     /// What the workers have said.
-    pub(super) fn collect<R>(&mut self, work: &impl Work<R>, decided: &mut Decided<R>) -> Result<()> {
+    pub(super) fn collect<R>(
+        &mut self,
+        work: &impl Work<R>,
+        decided: &mut Decided<R>,
+    ) -> Result<()> {
         let mut at = 0;
         'members: while at < self.staff.len() {
             if self.staff[at].ready || self.staff[at].stirred {

@@ -86,7 +86,11 @@ impl<'p> Run<'p> {
         shared.check_origin()?;
         let under_way = UnderWay::enter(shared)?;
         let bell = match &options.cancel {
-            Some(token) => Some(token.bell().map_err(|error| Error::io("cannot listen to a cancel token", error))?),
+            Some(token) => Some(
+                token
+                    .bell()
+                    .map_err(|error| Error::io("cannot listen to a cancel token", error))?,
+            ),
             None => None,
         };
         shared.tally.calls.add(1);
@@ -132,7 +136,12 @@ impl<'p> Run<'p> {
     }
 
     /// A call of tasks that are encoded already.
-    pub(super) fn of(shared: &Arc<Shared>, options: Options, start: Start<'p>, chunk: Chunk) -> Result<Self> {
+    pub(super) fn of(
+        shared: &Arc<Shared>,
+        options: Options,
+        start: Start<'p>,
+        chunk: Chunk,
+    ) -> Result<Self> {
         let mut run = Self::new(shared, options, start)?;
         run.progress.queued = chunk.len() as u64;
         run.backlog.push_back(chunk);
@@ -183,7 +192,12 @@ impl<'p> Run<'p> {
     /// Goes on until something is decided. `false`: everything is.
     ///
     /// Items are taken while fewer than `window` are without a result.
-    pub(crate) fn step<R>(&mut self, work: &mut impl Work<R>, window: u64, decided: &mut Decided<R>) -> Result<bool> {
+    pub(crate) fn step<R>(
+        &mut self,
+        work: &mut impl Work<R>,
+        window: u64,
+        decided: &mut Decided<R>,
+    ) -> Result<bool> {
         self.shared.check_origin()?;
         let before = decided.len();
         while decided.len() == before {
@@ -201,7 +215,8 @@ impl<'p> Run<'p> {
             }
             self.wait(more || !self.backlog.is_empty())?;
             self.collect(work, decided)?;
-            let more = !self.backlog.is_empty() || (!work.has_ended() && self.progress.queued < window);
+            let more =
+                !self.backlog.is_empty() || (!work.has_ended() && self.progress.queued < window);
             self.share(more);
         }
         Ok(true)
@@ -226,7 +241,11 @@ impl<'p> Run<'p> {
     }
 
     fn prefetch(&self) -> usize {
-        if self.backend().is_serial() || self.shared.recipe.most_memory.is_some() { 0 } else { self.options.prefetch }
+        if self.backend().is_serial() || self.shared.recipe.most_memory.is_some() {
+            0
+        } else {
+            self.options.prefetch
+        }
     }
 
     fn tell(&mut self, event: Event) {
@@ -279,12 +298,21 @@ impl<'p> Run<'p> {
         self.options.label.clone().unwrap_or_else(|| self.remote.name())
     }
 
-    fn error(&self, report: Report, index: u64, witness: impl Into<Witness>, elapsed: Duration) -> TaskError {
+    fn error(
+        &self,
+        report: Report,
+        index: u64,
+        witness: impl Into<Witness>,
+        elapsed: Duration,
+    ) -> TaskError {
         let Witness { worker, said } = witness.into();
         let attempt = self.attempts.get(&index).map_or(1, |tried| tried + 1);
         let task = self.task_name();
         let call_site = self.call_site.to_string();
-        TaskError::new(report, Circumstances { task, call_site, index, attempt, worker, elapsed, said })
+        TaskError::new(
+            report,
+            Circumstances { task, call_site, index, attempt, worker, elapsed, said },
+        )
     }
 
     /// Why the call is not to go on.
@@ -293,20 +321,24 @@ impl<'p> Run<'p> {
             return Some(cancelled());
         }
         let (deadline, limit) = (self.deadline?, self.options.deadline?);
-        (Instant::now() >= deadline)
-            .then(|| Report::Cancelled { message: format!("the {limit:?} that the call may take were over") })
+        (Instant::now() >= deadline).then(|| Report::Cancelled {
+            message: format!("the {limit:?} that the call may take were over"),
+        })
     }
 
     /// Ends all that runs; whatever was taken and has no result gets `report`.
     fn interrupt<R>(&mut self, report: &Report, decided: &mut Decided<R>) {
         self.interrupted = true;
         self.staff.iter().filter(|member| !member.is_idle()).for_each(|member| member.hand.kill());
-        let mut unfinished: Vec<_> = self.backlog.drain(..).map(|chunk| (chunk, 0, Duration::ZERO)).collect();
+        let mut unfinished: Vec<_> =
+            self.backlog.drain(..).map(|chunk| (chunk, 0, Duration::ZERO)).collect();
         for mut member in std::mem::take(&mut self.staff) {
             let worker = member.hand.id();
             let given = std::mem::take(&mut member.given);
             let was_idle = given.is_empty();
-            unfinished.extend(given.into_iter().map(|given| (given.chunk, worker, given.since.elapsed())));
+            unfinished.extend(
+                given.into_iter().map(|given| (given.chunk, worker, given.since.elapsed())),
+            );
             self.dismiss(member, was_idle);
         }
         for (chunk, worker, elapsed) in unfinished {
@@ -321,7 +353,9 @@ impl<'p> Run<'p> {
     /// none, but for the last this one has.
     fn share(&mut self, more: bool) {
         while !more || (self.staff.len() > 1 && self.shared.is_wanted()) {
-            let Some(free) = self.staff.iter().position(|member| member.is_idle() && !member.recalled) else {
+            let Some(free) =
+                self.staff.iter().position(|member| member.is_idle() && !member.recalled)
+            else {
                 return;
             };
             // It may be wanted again: by a task that comes back.

@@ -27,7 +27,12 @@ const MOST_STRAYS: u32 = 3;
 impl Run<'_> {
     /// Looks what member `at`, which is busy, has finished before. The last of its tasks stays for its message, so that it
     /// is not taken for idle before all it has to say was heard.
-    pub(super) fn glean<R>(&mut self, at: usize, work: &impl Work<R>, decided: &mut Decided<R>) -> Result<()> {
+    pub(super) fn glean<R>(
+        &mut self,
+        at: usize,
+        work: &impl Work<R>,
+        decided: &mut Decided<R>,
+    ) -> Result<()> {
         let member = &mut self.staff[at];
         let doing = notes::doing(member.hand.page());
         let unsent = notes::unsent(member.hand.page());
@@ -92,7 +97,8 @@ impl Run<'_> {
                     self.pace.learn(message.indices().len(), ran);
                     let ran = Duration::from_nanos(ran);
                     self.shared.tally.running.add_time(ran);
-                    let waited = sent.map_or(Duration::ZERO, |sent| sent.elapsed().saturating_sub(ran));
+                    let waited =
+                        sent.map_or(Duration::ZERO, |sent| sent.elapsed().saturating_sub(ran));
                     self.shared.tally.queued.add_time(waited);
                     let known = std::mem::take(&mut self.staff[at].gleaned);
                     self.take_results(at, &message, known, work, decided)?;
@@ -137,7 +143,8 @@ impl Run<'_> {
                 }
                 Entry::Report(report, elapsed, said) => {
                     // A forked worker says so by giving back what else it has.
-                    self.staff[at].spoiled |= self.forks.is_some() && matches!(report, Report::Panic { .. });
+                    self.staff[at].spoiled |=
+                        self.forks.is_some() && matches!(report, Report::Panic { .. });
                     let witness = Witness { worker, said };
                     self.fail(chunk, report, witness, Duration::from_nanos(elapsed), decided)?;
                 }
@@ -162,7 +169,10 @@ impl Run<'_> {
         let tried = self.attempts.get(&index).copied().unwrap_or(0);
         let may_help = matches!(
             report,
-            Report::Error { .. } | Report::Panic { .. } | Report::Died { .. } | Report::Timeout { .. }
+            Report::Error { .. }
+                | Report::Panic { .. }
+                | Report::Died { .. }
+                | Report::Timeout { .. }
         );
         if may_help && tried < self.options.retries {
             self.attempts.insert(index, tried + 1);
@@ -203,7 +213,12 @@ impl Run<'_> {
             }
             Doing::Task(index, _) if member.next() == Some(index) => (Some(index), report),
             _ if matches!(report, Report::Start { .. }) => {
-                return Err(Error::task(self.error(report, member.next().unwrap_or(0), worker, Duration::ZERO)));
+                return Err(Error::task(self.error(
+                    report,
+                    member.next().unwrap_or(0),
+                    worker,
+                    Duration::ZERO,
+                )));
             }
             // It died with nothing in its hands. Once is an accident.
             _ if member.overdue.is_none() => {
@@ -247,9 +262,13 @@ impl Run<'_> {
             self.shared.lost();
         }
         match failed {
-            Some((chunk, since)) => {
-                self.fail(chunk, report.clone(), worker, ran.unwrap_or_else(|| since.elapsed()), decided)
-            }
+            Some((chunk, since)) => self.fail(
+                chunk,
+                report.clone(),
+                worker,
+                ran.unwrap_or_else(|| since.elapsed()),
+                decided,
+            ),
             None => Ok(()),
         }
     }

@@ -175,7 +175,9 @@ fn without_locks_nothing_begins_and_nothing_is_swept() {
     dead.kill();
     let before = scene.left();
     let mut lockless = scene.actor("lockless");
-    let expected = format!("0 1 {home}: cannot tell whether the session lives: cannot lock: Operation not supported");
+    let expected = format!(
+        "0 1 {home}: cannot tell whether the session lives: cannot lock: Operation not supported"
+    );
     let said = lockless.says();
     assert!(said.replace("Io: ", "").starts_with(&expected), "{said}");
     let error = lockless.says();
@@ -230,7 +232,9 @@ fn what_is_not_the_sessions_own_is_left_alone() {
     let failures: Vec<_> = swept.failures.iter().map(ToString::to_string).collect();
     assert_eq!(failures.len(), 2, "{failures:?}");
     assert!(failures.iter().any(|failure| failure.contains("is a symbolic link")), "{failures:?}");
-    assert!(failures.iter().any(|failure| failure.contains("cannot remove, with what else is in it")));
+    assert!(
+        failures.iter().any(|failure| failure.contains("cannot remove, with what else is in it"))
+    );
     assert_eq!(fs::read_to_string(precious.join(name)).unwrap(), "precious");
     assert!(data.join("notes.txt").exists());
 
@@ -246,7 +250,9 @@ fn what_is_not_the_sessions_own_is_left_alone() {
 fn a_journal_cannot_lead_a_sweep_astray() {
     // S3
     let scene = Scene::new();
-    let elsewhere = Private::make_of_user(&place::find_or_make(&scene.path().join("elsewhere")).unwrap()).unwrap();
+    let elsewhere =
+        Private::make_of_user(&place::find_or_make(&scene.path().join("elsewhere")).unwrap())
+            .unwrap();
     let other = elsewhere.path.join("data-00000000000000bb");
     make(&other);
     fs::write(other.join("0123456789abcdef-0000000000.ferry"), "another session's").unwrap();

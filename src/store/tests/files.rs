@@ -81,7 +81,11 @@ fn at_any_moment_the_registry_names_whatever_there_is() {
     (&journal).write_all(b"\n+00 0123456789abcdef-0123456789.ferry 0000000000000001").unwrap();
     let never_made = data.join("0123456789abcdef-0123456789.ferry");
     assert!(
-        journal::contents(&home).unwrap().live.iter().any(|(entry, _)| never_made.ends_with(entry.name.to_string()))
+        journal::contents(&home)
+            .unwrap()
+            .live
+            .iter()
+            .any(|(entry, _)| never_made.ends_with(entry.name.to_string()))
     );
     assert!(scene.sweep().failures.is_empty());
     assert_eq!(scene.left(), <[PathBuf; 0]>::default());
@@ -107,12 +111,20 @@ fn a_worker_shares_the_session_and_the_last_to_leave_takes_it_along() {
 
     let home = store.home().to_owned();
     drop(store);
-    assert!(home.exists() && !path.exists(), "the worker is still in; the parent's own files are gone");
+    assert!(
+        home.exists() && !path.exists(),
+        "the worker is still in; the parent's own files are gone"
+    );
     worker.tell("");
     assert_eq!(worker.says(), "true", "after leaving nothing is made");
     assert_eq!(scene.left(), <[PathBuf; 0]>::default());
     drop(adopted);
-    assert!(Store::join(&home, ByteOrder::NATIVE, false, WORKER).unwrap_err().to_string().contains("has ended"));
+    assert!(
+        Store::join(&home, ByteOrder::NATIVE, false, WORKER)
+            .unwrap_err()
+            .to_string()
+            .contains("has ended")
+    );
 }
 
 #[test]
@@ -209,21 +221,34 @@ fn leaving_in_the_middle_of_making_files_leaves_none() {
 fn a_full_root_passes_a_file_on_and_the_last_one_says_what_is_missing() {
     // S5
     let scene = Scene::new();
-    let script = format!("mount -t tmpfs -o size=64k,mode=700 tmpfs '{}/one' && exec \"$@\"", scene.path().display());
+    let script = format!(
+        "mount -t tmpfs -o size=64k,mode=700 tmpfs '{}/one' && exec \"$@\"",
+        scene.path().display()
+    );
     let mut unshare = Command::new("unshare");
     unshare.args(["--user", "--map-root-user", "--mount", "sh", "-c"]);
-    let permitted = unshare.arg("true").stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+    let permitted =
+        unshare.arg("true").stderr(Stdio::null()).status().is_ok_and(|status| status.success());
     if !permitted {
         return actor::skipped("a_full_root_passes_a_file_on", "no mount namespaces here");
     }
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script, "sh"]);
-    let mut actor = Actor::start(command.arg(env::current_exe().unwrap()).env(PLACE, scene.path()), ACTOR, "small");
+    let mut actor = Actor::start(
+        command.arg(env::current_exe().unwrap()).env(PLACE, scene.path()),
+        ACTOR,
+        "small",
+    );
     for _ in 0..3 {
         assert_eq!(actor.says(), "true");
     }
     let error = actor.says();
-    for part in ["/two/ndferry-", "/one/ndferry-", "cannot hold a file of 1125899906842624 bytes", "bytes are free"] {
+    for part in [
+        "/two/ndferry-",
+        "/one/ndferry-",
+        "cannot hold a file of 1125899906842624 bytes",
+        "bytes are free",
+    ] {
         assert!(error.contains(part), "{part} in {error}");
     }
     assert!(!error.contains("Permission"), "{error}");

@@ -10,9 +10,12 @@ use crate::{AnyArray, SharedArray};
 #[test]
 fn a_root_that_fails_in_the_middle_of_a_file_passes_it_on_from_the_start() {
     // S5
-    for kind in
-        [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::OutOfMemory, io::ErrorKind::Other]
-    {
+    for kind in [
+        io::ErrorKind::StorageFull,
+        io::ErrorKind::QuotaExceeded,
+        io::ErrorKind::OutOfMemory,
+        io::ErrorKind::Other,
+    ] {
         let scene = Scene::new();
         let store = scene.open();
         let one = scene.path().join("one");
@@ -44,7 +47,9 @@ fn where_every_root_fails_the_error_says_what_is_missing() {
     let full = |_: &TempFile| Err::<(), _>(Error::io("cannot write", io::ErrorKind::StorageFull));
     let error = store.0.fill(1234, full).unwrap_err();
     assert_eq!(error.io_kind(), Some(io::ErrorKind::StorageFull));
-    for part in ["/two/ndferry-", "/one/ndferry-", "cannot hold a file of 1234 bytes", "bytes are free"] {
+    for part in
+        ["/two/ndferry-", "/one/ndferry-", "cannot hold a file of 1234 bytes", "bytes are free"]
+    {
         assert!(error.to_string().contains(part), "{part} in {error}");
     }
     // An error of no root's is no other root's either.

@@ -84,7 +84,8 @@ impl Scene {
 }
 
 fn places(path: &Path) -> Places {
-    let [home, one, two] = ["home", "one", "two"].map(|name| place::find_or_make(&path.join(name)).unwrap());
+    let [home, one, two] =
+        ["home", "one", "two"].map(|name| place::find_or_make(&path.join(name)).unwrap());
     Places { homes: vec![home], roots: vec![one, two] }
 }
 
@@ -108,8 +109,11 @@ fn an_actor() {
     match role.as_str() {
         // Lives, with a file; and is to be kept when it dies.
         "live" | "kept" => {
-            let store =
-                if role == "live" { begin() } else { Store(Session::begin(&places(&path), true).unwrap(), MANNER) };
+            let store = if role == "live" {
+                begin()
+            } else {
+                Store(Session::begin(&places(&path), true).unwrap(), MANNER)
+            };
             let file = store.create(1000).unwrap();
             say(store.home().display());
             say(file.path().display());
@@ -145,7 +149,9 @@ fn an_actor() {
         }
         // Joins the session it is told of, makes a file and leaves it behind, in one way or another.
         "worker" => {
-            let store = Store::join(Path::new(&wait_to_be_told()), ByteOrder::NATIVE, false, WORKER).unwrap();
+            let store =
+                Store::join(Path::new(&wait_to_be_told()), ByteOrder::NATIVE, false, WORKER)
+                    .unwrap();
             let mine = store.create(10).unwrap();
             mine.file().write_all_at(b"from afar", 0).unwrap();
             let kept = store.create(20).unwrap();
@@ -159,7 +165,12 @@ fn an_actor() {
         "lockless" => {
             sys::lock::fault::begin();
             let swept = Sweeper::new().sweep_in(&places(&path).homes);
-            say(format_args!("{} {} {}", swept.dead.len(), swept.failures.len(), swept.failures[0]));
+            say(format_args!(
+                "{} {} {}",
+                swept.dead.len(),
+                swept.failures.len(),
+                swept.failures[0]
+            ));
             say(Session::begin(&places(&path), false).err().unwrap());
         }
         // Says what happens where the first root holds 64 KiB.

@@ -92,7 +92,9 @@ impl Fate {
         let ends = (error.signal(), error.exit_code());
         match self {
             Self::Error => error.message() == "a misfortune" && error.type_name().is_some(),
-            Self::Panic | Self::PanicOnce => error.message() == "a panic" && error.location().is_some(),
+            Self::Panic | Self::PanicOnce => {
+                error.message() == "a panic" && error.location().is_some()
+            }
             Self::Abort => ends == (Some(6), None),
             Self::Kill | Self::KillOnce => ends == (Some(9), None),
             Self::Exit => ends == (None, Some(0)),
@@ -119,7 +121,11 @@ impl Touchy {
 
 impl Serialize for Touchy {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.says { self.heard.serialize(serializer) } else { Err(ser::Error::custom("this cannot be said")) }
+        if self.says {
+            self.heard.serialize(serializer)
+        } else {
+            Err(ser::Error::custom("this cannot be said"))
+        }
     }
 }
 
@@ -146,9 +152,16 @@ pub struct Chore {
 
 impl Chore {
     pub fn new(index: u32, fate: Fate, ledger: &Path, dice: &mut Dice) -> Self {
-        let long = if fate == Fate::HugeItem { 200_000 + dice.below(200_000) } else { *dice.choose(&[0, 1, 90, 3000]) };
-        let size =
-            if fate == Fate::HugeResult { 200_000 + dice.below(200_000) } else { *dice.choose(&[0, 1, 90, 3000]) };
+        let long = if fate == Fate::HugeItem {
+            200_000 + dice.below(200_000)
+        } else {
+            *dice.choose(&[0, 1, 90, 3000])
+        };
+        let size = if fate == Fate::HugeResult {
+            200_000 + dice.below(200_000)
+        } else {
+            *dice.choose(&[0, 1, 90, 3000])
+        };
         let pause = Duration::from_micros(*dice.choose(&[0, 0, 0, 50, 500, 3000]));
         let load = SharedArray::from(vec![f64::from(index) + 0.5; long as usize]);
         let touchy = Touchy::new(fate, Fate::UnsaidItem, Fate::UnheardItem);
@@ -209,7 +222,9 @@ pub fn run(chore: Chore) -> Result<Yield, Misfortune> {
     std::thread::sleep(pause);
     let is_first = || {
         let lines = std::fs::read_to_string(&ledger).unwrap();
-        let begun = lines.lines().filter(|line| line.split_once(' ').is_some_and(|(at, _)| at == index.to_string()));
+        let begun = lines
+            .lines()
+            .filter(|line| line.split_once(' ').is_some_and(|(at, _)| at == index.to_string()));
         begun.count() < 2
     };
     let kill = || kill_process(getpid(), Signal::KILL).unwrap();

@@ -20,7 +20,9 @@ use rustix::process::{Pid, test_kill_process_group};
 use crate::{Watchdog, builder, conformance::check_progress, ledger::Ledger};
 
 fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
+    std::env::var(variable)
+        .ok()
+        .map(|text| text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
 }
 
 // E5 P1 P2 P3
@@ -108,7 +110,10 @@ fn round(seed: u64) -> Told {
     let tasks: Vec<_> = ledgers.iter().flat_map(Ledger::lines).collect();
     for line in tasks.iter().filter(|line| *line != "doom") {
         let process: i32 = line.split_once(' ').unwrap().1.parse().unwrap();
-        assert!(test_kill_process_group(Pid::from_raw(process).unwrap()).is_err(), "worker {process} is left");
+        assert!(
+            test_kill_process_group(Pid::from_raw(process).unwrap()).is_err(),
+            "worker {process} is left"
+        );
     }
     assert!(!home.exists(), "{}", home.display());
     assert_eq!(files(root.path()), 0);
@@ -141,7 +146,10 @@ macro_rules! run {
                 Vec::new()
             }
         };
-        let told = |error: Error, ended: &mut Option<Error>| match (error.task_error(), $plan.keep_going) {
+        let told = |error: Error, ended: &mut Option<Error>| match (
+            error.task_error(),
+            $plan.keep_going,
+        ) {
             (Some(task), true) if task.failure() != Failure::Build => {
                 let task = error.into_task_error().unwrap();
                 Some((task.index(), Err(task)))
@@ -245,13 +253,25 @@ impl Plan {
                 let call = pool.call().progress(|progress| seen.push(*progress));
                 run!(call, chore::run, chores, self, Ok)
             }
-            (1, true) => run!(pool.with(&context).keep_going(), chore::run_with, chores, self, |outcome| outcome),
+            (1, true) => {
+                run!(pool.with(&context).keep_going(), chore::run_with, chores, self, |outcome| {
+                    outcome
+                })
+            }
             (1, false) => run!(pool.with(&context), chore::run_with, chores, self, Ok),
             (_, true) => {
                 let call = pool.with_init(&context, chore::build).keep_going();
-                run!(call.progress(|progress| seen.push(*progress)), chore::run_on, chores, self, |outcome| outcome)
+                run!(
+                    call.progress(|progress| seen.push(*progress)),
+                    chore::run_on,
+                    chores,
+                    self,
+                    |outcome| outcome
+                )
             }
-            (_, false) => run!(pool.with_init(&context, chore::build), chore::run_on, chores, self, Ok),
+            (_, false) => {
+                run!(pool.with_init(&context, chore::build), chore::run_on, chores, self, Ok)
+            }
         };
         check_progress(&seen, "chaos");
         given
@@ -269,8 +289,10 @@ fn call(pool: &Pool, dice: &mut Dice, dooms: bool) -> Ledger {
         fates.iter_mut().filter(|fate| !fate.is_brief()).for_each(|fate| *fate = Fate::Error);
         fates[dice.below(count.into()) as usize] = Fate::Hang;
     }
-    let chores: Vec<_> =
-        (0..).zip(&fates).map(|(index, fate)| Chore::new(index, *fate, &ledger.path(), dice)).collect();
+    let chores: Vec<_> = (0..)
+        .zip(&fates)
+        .map(|(index, fate)| Chore::new(index, *fate, &ledger.path(), dice))
+        .collect();
     let expected: Vec<_> = chores.iter().map(Chore::expected).collect();
     let given = std::thread::scope(|scope| {
         if let Some(pause) = plan.cancel_after {
@@ -308,10 +330,14 @@ impl Oracle {
         let Self { plan, fates, .. } = self;
         let is_cancelled = plan.token.is_cancelled();
         if let Some(error) = &ended {
-            let task = error.task_error().unwrap_or_else(|| panic!("not a task's error: {error:?}\n{plan:?}"));
+            let task = error
+                .task_error()
+                .unwrap_or_else(|| panic!("not a task's error: {error:?}\n{plan:?}"));
             match task.failure() {
                 // A call that goes on ends only where its state cannot be built, by a worker that was doomed.
-                Failure::Build => assert!(self.dooms && task.signal() == Some(9), "{task:?}\n{plan:?}"),
+                Failure::Build => {
+                    assert!(self.dooms && task.signal() == Some(9), "{task:?}\n{plan:?}")
+                }
                 _ => {
                     assert!(!plan.keep_going, "{task:?}\n{plan:?}");
                     self.check_error(task);
@@ -321,13 +347,26 @@ impl Oracle {
         let mut seen = vec![false; fates.len()];
         for (place, (index, outcome)) in given.iter().enumerate() {
             let at = *index as usize;
-            assert!(!std::mem::replace(&mut seen[at], true), "task {index} has two outcomes\n{plan:?}");
-            assert!(plan.verb == 4 || place == at, "task {index} comes as number {place}\n{plan:?}");
+            assert!(
+                !std::mem::replace(&mut seen[at], true),
+                "task {index} has two outcomes\n{plan:?}"
+            );
+            assert!(
+                plan.verb == 4 || place == at,
+                "task {index} comes as number {place}\n{plan:?}"
+            );
             match outcome {
                 Ok(result) => {
-                    assert!(result.is(*index, &self.expected[at]), "task {index} gave {result:?}\n{plan:?}");
+                    assert!(
+                        result.is(*index, &self.expected[at]),
+                        "task {index} gave {result:?}\n{plan:?}"
+                    );
                     let (_, failure) = fates[at].outcome(plan.retries);
-                    assert_eq!(failure, None, "task {index} was {:?} and succeeded\n{plan:?}", fates[at]);
+                    assert_eq!(
+                        failure, None,
+                        "task {index} was {:?} and succeeded\n{plan:?}",
+                        fates[at]
+                    );
                     assert!(self.runs.contains_key(index), "task {index} was not begun\n{plan:?}");
                 }
                 Err(error) => {
@@ -337,16 +376,26 @@ impl Oracle {
             }
         }
         // A cancelled stream tells of what was taken, and of what was not, the first.
-        let is_cut = ended.is_some() || (plan.verb > 2 && (is_cancelled || given.len() == plan.take));
-        assert!(is_cut || seen.iter().all(|seen| *seen), "tasks without an outcome: {seen:?}\n{plan:?}");
+        let is_cut =
+            ended.is_some() || (plan.verb > 2 && (is_cancelled || given.len() == plan.take));
+        assert!(
+            is_cut || seen.iter().all(|seen| *seen),
+            "tasks without an outcome: {seen:?}\n{plan:?}"
+        );
         for (index, fate) in (0..).zip(fates) {
             let runs = self.runs.get(&index).copied().unwrap_or(0);
             let (expected, _) = fate.outcome(plan.retries);
             // Whoever died of something else was tried again, as far as that goes.
             let most = if self.dooms { expected.max(1) + plan.retries as usize } else { expected };
-            assert!(runs <= most, "task {index}, {fate:?}, was begun {runs} times, {most} at most\n{plan:?}");
+            assert!(
+                runs <= most,
+                "task {index}, {fate:?}, was begun {runs} times, {most} at most\n{plan:?}"
+            );
             let least = if is_cut || is_cancelled || self.dooms { 0 } else { expected };
-            assert!(runs >= least, "task {index}, {fate:?}, was begun {runs} times, {least} at least\n{plan:?}");
+            assert!(
+                runs >= least,
+                "task {index}, {fate:?}, was begun {runs} times, {least} at least\n{plan:?}"
+            );
         }
     }
 
@@ -361,10 +410,17 @@ impl Oracle {
             // Its other attempts were somebody else's death, before it had noted that it was begun.
             Failure::Panic if self.dooms && fate == Fate::PanicOnce && fate.explains(error) => {}
             found => {
-                let context = format!("doomed {}, begun {:?}\n{plan:?}", self.dooms, self.runs.get(&error.index()));
+                let context = format!(
+                    "doomed {}, begun {:?}\n{plan:?}",
+                    self.dooms,
+                    self.runs.get(&error.index())
+                );
                 assert_eq!(Some(found), failure, "{fate:?}: {error:?}\n{context}");
                 assert!(fate.explains(error), "{fate:?}: {error:?}\n{plan:?}");
-                assert!(self.dooms || error.attempt() as usize == runs.max(1), "{fate:?}: {error:?}\n{plan:?}");
+                assert!(
+                    self.dooms || error.attempt() as usize == runs.max(1),
+                    "{fate:?}: {error:?}\n{plan:?}"
+                );
             }
         }
     }

@@ -74,7 +74,8 @@ fn sorted_out(stretch: &[f64]) -> Summary {
     let values = &mut buffer[..kept];
     if !values.is_empty() {
         let survey = Survey::of(values);
-        let moments = Moments::of_plain(values, &survey).unwrap_or_else(|| Moments::of_scaled(values, &survey));
+        let moments = Moments::of_plain(values, &survey)
+            .unwrap_or_else(|| Moments::of_scaled(values, &survey));
         summary.finite = Some(finite(&survey, moments));
     }
     summary
