@@ -16,7 +16,9 @@ use std::{
 use criterion::{Criterion, Throughput};
 use memmap2::{Advice, Mmap, MmapMut};
 use ndferry::{
-    AnyArray, ByteOrder, DumpOptions, SharedArray,
+    AnyArray, SharedArray,
+    dtype::ByteOrder,
+    file::DumpOptions,
     ndarray::{Array1, Ix1},
     swap,
 };
@@ -53,8 +55,7 @@ fn open(criterion: &mut Criterion) {
     });
     for (name, path) in [("ferry", &ferry), ("npy", &npy)] {
         group.bench_function(name, |bencher| {
-            bencher
-                .iter(|| black_box(ndferry::open(path).unwrap().array::<f64, Ix1>().unwrap()[0]));
+            bencher.iter(|| black_box(ndferry::open(path).unwrap().read::<f64, Ix1>().unwrap()[0]));
         });
     }
     group.finish();
@@ -82,7 +83,7 @@ fn many(criterion: &mut Criterion) {
         group.bench_function(format!("open, {format}"), |bencher| {
             bencher.iter(|| {
                 let file = ndferry::open(path).unwrap();
-                file.any_of(file.arrays().last().unwrap()).unwrap()
+                file.read_entry(file.arrays().last().unwrap()).unwrap()
             });
         });
     }
@@ -154,7 +155,7 @@ fn load_foreign(criterion: &mut Criterion) {
         });
     });
     group.bench_function("load", |bencher| {
-        bencher.iter(|| black_box(ndferry::open(&path).unwrap().array::<f64, Ix1>().unwrap()[0]));
+        bencher.iter(|| black_box(ndferry::open(&path).unwrap().read::<f64, Ix1>().unwrap()[0]));
     });
     group.finish();
 }

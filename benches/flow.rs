@@ -42,7 +42,7 @@ fn busy(microseconds: u64) -> u64 {
 fn one_step() -> (Flow, Handle<Vec<u64>>, Handle<u64>) {
     let mut flow = Flow::new();
     let items = flow.input("items");
-    let item = flow.expand("item", items);
+    let item = flow.fan_out("item", items);
     let done = flow.node("done", item, |item| busy(*item));
     let sum = flow.fold("sum", done, 0, |sum, item| sum + item);
     (flow, items, sum)
@@ -59,9 +59,7 @@ fn elements(criterion: &mut Criterion) {
             &items,
             |bencher, items| {
                 bencher.iter(|| {
-                    pool.call()
-                        .fold(busy, items.iter().copied(), 0, |sum, item| sum + item)
-                        .unwrap()
+                    pool.job().fold(busy, items.iter().copied(), 0, |sum, item| sum + item).unwrap()
                 });
             },
         );
@@ -99,7 +97,8 @@ fn graphs(criterion: &mut Criterion) {
             black_box(last);
         });
     });
-    let serial = Pool::builder().workers(1).backend(ndferry::Backend::Serial).build().unwrap();
+    let serial =
+        Pool::builder().workers(1).backend(ndferry::pool::Backend::Serial).build().unwrap();
     let (flow, last) = large();
     group.bench_function("run, one after another in this thread", |bencher| {
         bencher.iter(|| flow.on(&serial).get(last).unwrap());

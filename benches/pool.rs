@@ -108,7 +108,7 @@ fn dispatch(criterion: &mut Criterion) {
         bencher.iter(|| round_trip(&mut stream))
     });
     group.bench_function("submitted and waited for", |bencher| {
-        bencher.iter(|| one.submit(nothing, black_box(1)).unwrap().wait().unwrap());
+        bencher.iter(|| one.submit(nothing, black_box(1)).unwrap().join().unwrap());
     });
     group.bench_function("a call of one task", |bencher| {
         bencher.iter(|| one.map(nothing, [black_box(1)]).unwrap())
@@ -121,14 +121,18 @@ fn dispatch(criterion: &mut Criterion) {
         bencher.iter(|| pipelined(&mut stream))
     });
     group.bench_function("one worker, a frame each", |bencher| {
-        bencher.iter(|| one.call().batch(1).prefetch(AHEAD).map(nothing, 0..MANY).unwrap());
+        bencher.iter(|| {
+            one.job().batch_size(1).prefetch_batches(AHEAD).map(nothing, 0..MANY).unwrap()
+        });
     });
     group.bench_function("one worker, batched automatically", |bencher| {
         bencher.iter(|| one.map(nothing, 0..MANY).unwrap());
     });
     let two = Pool::builder().workers(2).build().unwrap();
     group.bench_function("two workers, a frame each", |bencher| {
-        bencher.iter(|| two.call().batch(1).prefetch(AHEAD).map(nothing, 0..MANY).unwrap());
+        bencher.iter(|| {
+            two.job().batch_size(1).prefetch_batches(AHEAD).map(nothing, 0..MANY).unwrap()
+        });
     });
     group.bench_function("two workers, batched automatically", |bencher| {
         bencher.iter(|| two.map(nothing, 0..MANY).unwrap());
@@ -216,17 +220,18 @@ fn shared(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("1000 tasks over 16 MB");
     group.sample_size(20);
     group.bench_function("without the array", |bencher| {
-        bencher.iter(|| pool.call().batch(1).map(nothing, 0..1000).unwrap());
+        bencher.iter(|| pool.job().batch_size(1).map(nothing, 0..1000).unwrap());
     });
     group.bench_function("as context", |bencher| {
-        bencher
-            .iter(|| pool.with(&array).batch(1).map(|array, i: usize| array[i], 0..1000).unwrap());
+        bencher.iter(|| {
+            pool.with(&array).batch_size(1).map(|array, i: usize| array[i], 0..1000).unwrap()
+        });
     });
     group.bench_function("as part of each item", |bencher| {
         let items = || (0..1000).map(|i| (array.clone(), i));
         bencher.iter(|| {
-            pool.call()
-                .batch(1)
+            pool.job()
+                .batch_size(1)
                 .map(|(array, i): (SharedArray<f64, Ix1>, usize)| array[i], items())
                 .unwrap()
         });
@@ -285,7 +290,7 @@ fn crossover(criterion: &mut Criterion) {
     group.sample_size(20);
     for kib in [4usize, 16, 64, 256, 1024, 4096] {
         for (name, threshold) in [("message", None), ("store", Some(0))] {
-            let pool = Pool::builder().workers(1).threshold(threshold).build().unwrap();
+            let pool = Pool::builder().workers(1).mmap_threshold(threshold).build().unwrap();
             group.bench_with_input(
                 BenchmarkId::new(name, format!("{kib} KiB")),
                 &kib,

@@ -8,8 +8,9 @@ use std::{fs::File, io::Write, time::Duration};
 
 use criterion::{BatchSize, Criterion, Throughput};
 use ndferry::{
-    Atomics, Pool, SharedArray, Store,
+    Pool, SharedArray,
     ndarray::{Array1, Ix1},
+    store::{SharedAtomics, Store},
 };
 
 /// Elements: 64 MiB of them.
@@ -28,7 +29,7 @@ fn main() {
 type Vector = SharedArray<f64, Ix1>;
 
 fn pools() -> [(&'static str, Pool); 2] {
-    [("files", Store::new().unwrap()), ("sealed memory", Store::sealed().unwrap())]
+    [("files", Store::new().unwrap()), ("sealed memory", Store::memfd().unwrap())]
         .map(|(name, store)| (name, Pool::builder().workers(1).store(&store).build().unwrap()))
 }
 
@@ -89,7 +90,8 @@ fn counting(criterion: &mut Criterion) {
     let atomics = pool.store().atomics(1).unwrap();
     group.bench_function("alone", |bencher| bencher.iter(|| pool.map(|x: u64| x, [1]).unwrap()));
     group.bench_function("with atomics", |bencher| {
-        bencher.iter(|| pool.map(|atomics: Atomics| atomics.len(), [atomics.clone()]).unwrap());
+        bencher
+            .iter(|| pool.map(|atomics: SharedAtomics| atomics.len(), [atomics.clone()]).unwrap());
     });
     group.finish();
 }

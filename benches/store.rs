@@ -20,8 +20,9 @@ use std::{
 
 use criterion::{BatchSize, Criterion, SamplingMode, Throughput};
 use ndferry::{
-    Pool, SharedArray, Store,
+    Pool, SharedArray,
     ndarray::{Array1, Ix1, s},
+    store::Store,
 };
 
 type Numbers = SharedArray<f64, Ix1>;
@@ -127,9 +128,9 @@ fn large(criterion: &mut Criterion) {
         bencher.iter(|| pool.map(|x: u32| x, [black_box(1)]).unwrap());
     });
     for (name, array) in [("second call", &array), ("a slice", &slice)] {
-        pool.with(array).threshold(1).map(first, [0]).unwrap();
+        pool.with(array).mmap_threshold(1).map(first, [0]).unwrap();
         group.bench_function(name, |bencher| {
-            bencher.iter(|| pool.with(array).threshold(1).map(first, [0]).unwrap());
+            bencher.iter(|| pool.with(array).mmap_threshold(1).map(first, [0]).unwrap());
         });
     }
     let files = pool.store().files().unwrap();
@@ -163,7 +164,7 @@ fn small(criterion: &mut Criterion) {
                 let sum = |arrays: &Vec<Numbers>, _: u32| {
                     arrays.iter().map(|array| array[0]).sum::<f64>()
                 };
-                pool.with(&arrays).threshold(threshold).map(sum, [0]).unwrap()
+                pool.with(&arrays).mmap_threshold(threshold).map(sum, [0]).unwrap()
             };
             bencher.iter_batched(arrays, call, BatchSize::PerIteration);
         });
@@ -229,7 +230,7 @@ fn sweep(criterion: &mut Criterion) {
         });
     });
     group.bench_function("sweep", |bencher| {
-        let sweep = || assert!(ndferry::sweep().unwrap().dead.len() >= DEAD as usize);
+        let sweep = || assert!(ndferry::store::sweep().unwrap().dead.len() >= DEAD as usize);
         bencher.iter_custom(|times| (0..times).map(|_| timed(&sweep)).sum());
     });
     group.finish();
@@ -242,7 +243,7 @@ fn in_flight() {
     let pool = pool(2);
     let began = Instant::now();
     let items = (0..ITEMS).map(|i| Numbers::from(Array1::from_elem(LENGTH, i as f64)));
-    for (i, sum) in pool.call().stream(|item: Numbers| item.sum(), items).unwrap().enumerate() {
+    for (i, sum) in pool.job().imap(|item: Numbers| item.sum(), items).unwrap().enumerate() {
         assert_eq!(sum.unwrap(), (i * LENGTH) as f64);
     }
     let usage = pool.store().usage().unwrap();

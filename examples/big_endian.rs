@@ -8,7 +8,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use ndarray::{Array2, Ix2};
-use ndferry::{ByteOrder, DumpOptions, Pool, SharedArray, ndarray};
+use ndferry::{Pool, SharedArray, dtype::ByteOrder, file::DumpOptions, ndarray};
 
 type Table = SharedArray<f64, Ix2>;
 
@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let file = ndferry::open(&path)?;
     // It is open, and needs its name no longer: whoever is killed from here on leaves nothing.
     std::fs::remove_file(&path)?;
-    let survey: Table = file.array()?;
+    let survey: Table = file.read()?;
     let source = survey.source().expect("an array from a file knows its file");
     let megabytes = (survey.len() * size_of::<f64>()) as f64 / 1e6;
     println!(
@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         source.byte_order().expect("f64 has one")
     );
     println!("from   {}, byte {}", source.path().display(), source.offset());
-    match survey.why_not_mapped() {
+    match survey.copy_reason() {
         Some(why) => println!("owned  {why}"),
         None => println!("mapped"),
     }
@@ -43,8 +43,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pool = Pool::new()?;
     // What the workers map: the file itself where its byte order is the machine's, and else one of the session's files, whose
     // paths have the session's number in them.
-    let home = pool.store().home().file_name().expect("a session has a name").to_string_lossy();
-    let expected_in = match survey.why_not_mapped() {
+    let home =
+        pool.store().session_dir().file_name().expect("a session has a name").to_string_lossy();
+    let expected_in = match survey.copy_reason() {
         None => path.display().to_string(),
         Some(_) => home.rsplit('-').next().expect("a name has a last part").to_owned(),
     };
@@ -71,7 +72,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     assert_eq!(*doubled[0], &*survey * 2.0);
     println!(
         "and back: doubled by a worker, {}",
-        if doubled[0].why_not_mapped().is_none() { "mapped here" } else { "copied" }
+        if doubled[0].copy_reason().is_none() { "mapped here" } else { "copied" }
     );
 
     drop((survey, doubled));

@@ -2,7 +2,7 @@
 //!
 //! One bad task costs one task: the others have their results.
 
-use ndferry::{Output, Pool};
+use ndferry::{Pool, pool::WorkerStdio};
 
 /// Does as it is told.
 fn task(what: String) -> Result<usize, std::num::ParseIntError> {
@@ -19,9 +19,9 @@ fn task(what: String) -> Result<usize, std::num::ParseIntError> {
 
 fn main() -> ndferry::Result<()> {
     ndferry::init();
-    let pool = Pool::builder().workers(2).stderr(Output::Capture).build()?;
+    let pool = Pool::builder().workers(2).stderr(WorkerStdio::Capture).build()?;
     let tasks = ["1", "two", "panic", "abort", "exit", "6"].map(String::from);
-    for result in pool.call().keep_going().try_map(task, tasks)? {
+    for result in pool.job().keep_going().try_map(task, tasks)? {
         match result {
             Ok(number) => println!("{number}"),
             Err(error) => {

@@ -5,7 +5,7 @@
 //! The volume is a big-endian one, in `fixtures/`. PICTURE.dot gets the graph as it was run, for `dot -Tsvg`.
 
 use ndarray::{Axis, Ix2, Ix3};
-use ndferry::{Order, Pool, RawLayout, SharedArray, flow::Flow, ndarray};
+use ndferry::{Pool, SharedArray, array::Order, file::RawLayout, flow::Flow, ndarray};
 use serde::{Deserialize, Serialize};
 
 /// The slices of a volume. Each is a view: none is copied, here or on its way to a worker.
@@ -52,7 +52,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut flow = Flow::new();
     let slices = flow.input::<Slices>("slices");
     let lines = flow.input_or("lines", 25_usize);
-    let slice = flow.expand("slice", slices);
+    let slice = flow.fan_out("slice", slices);
     let mean = flow.node("mean", slice, mean);
     let deviation = flow.node("deviation", (slice, mean), deviation);
     let contrast = flow.node("contrast", (deviation, mean), |deviation, mean| deviation / mean);
@@ -66,7 +66,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
 
     let layout = RawLayout::new(">i2".parse()?, [33, 41, 25]).order(Order::F).offset(352);
-    let volume = layout.open("fixtures/nifti/anatomical.nii")?.array()?;
+    let volume = layout.open("fixtures/nifti/anatomical.nii")?.read()?;
     let pool = Pool::new()?;
     let ran = flow.on(&pool).set(slices, Slices(volume)).run(report)?;
     if let Some(failure) = ran.failures.into_iter().next() {

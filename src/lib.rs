@@ -9,15 +9,15 @@
 //! | write named arrays for NumPy, or as a model | [`DumpOptions::write_npz`], [`DumpOptions::write_safetensors`] |
 //! | share an array instead of copying it | [`SharedArray`]; [`AnyArray`] where its type is known only at run time |
 //! | make an array where it is shared | [`Store::zeros`], [`Store::from_shape_fn`], [`SharedArrayMut`] |
-//! | make an array in its file, larger than memory too | [`create`], [`DumpOptions::create`], [`Call::fill_axis`] |
+//! | make an array in its file, larger than memory too | [`create`], [`DumpOptions::create`], [`Job::fill_axis_chunks`] |
 //! | write to an array of a file without changing it | [`ArrayFile::copy_on_write`] |
 //! | run tasks in worker processes over shared arrays | [`init`], [`Pool`] |
-//! | count, flag and stop across worker processes | [`Atomics`], of [`Store::atomics`] |
-//! | run closures over what can neither be sent nor built again | [`fork_map`], [`fork_stream`], [`PoolBuilder::fork`] |
+//! | count, flag and stop across worker processes | [`SharedAtomics`], of [`Store::atomics`] |
+//! | run closures over what can neither be sent nor built again | [`fork_map`], [`fork_imap`], [`PoolBuilder::fork`] |
 //! | run a graph of named steps, with fan-outs and collects | [`flow`] |
 //! | know why a task failed | [`Error::task_error`], [`TaskError`] |
 //! | choose where temp files lie, see them, sweep up after dead programs | [`Store`], [`Sweeper`] |
-//! | describe elements | [`DType`], [`ByteOrder`], [`Element`], [`ElementKind`] |
+//! | describe elements | [`DType`], [`ByteOrder`], [`Element`], [`DTypeKind`] |
 //! | reverse bytes | [`swap`] |
 //!
 //! # A first program
@@ -44,7 +44,7 @@
 //!
 //! Every array in every file and message carries its byte order. An array in native order is mapped: opening it takes
 //! microseconds and no memory. One in foreign order is swapped, by all cores, into a buffer of its own; where it came from
-//! stays known ([`SharedArray::source`]), and why it is no map can be asked ([`SharedArray::why_not_mapped`]).
+//! stays known ([`SharedArray::source`]), and why it is no map can be asked ([`SharedArray::copy_reason`]).
 //!
 //! # Platforms
 //!
@@ -60,57 +60,44 @@
 //!
 //! * `cli` (default): the command-line tool `ndferry`. A library needs it not: `default-features = false`.
 //! * `zstd`, `lz4` (default): compressed arrays in `.ferry` files, [`DumpOptions::compress`]. zstd is C, and needs a C compiler to be built.
-//! * `progress`: a progress bar for calls, [`Call::progress_bar`].
+//! * `progress`: a progress bar for calls, [`Job::progress_bar`].
 //! * `tracing`: events of the store and the pool, for the `tracing` subscriber of the program. Off, they cost nothing. Their targets are this crate's
 //!   modules, `ndferry::store::…`, `ndferry::pool::…`. At `INFO` they tell what a sweep has removed and which calls are made, at `WARN` what went wrong and was coped with, as a full
 //!   `/dev/shm`; at `DEBUG` what begins and ends, at `TRACE` every file and every frame. A subscriber must not use the store it is told of.
 #![deny(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod array;
+pub mod array;
+mod bytes;
 mod codec;
-mod dtype;
+pub mod dtype;
 mod error;
-#[cfg(target_os = "linux")]
+pub mod file;
+#[cfg(all(feature = "flow", target_os = "linux"))]
 pub mod flow;
 mod format;
-#[allow(unsafe_code)]
-mod map;
-#[cfg(target_os = "linux")]
-mod pool;
-#[cfg(target_os = "linux")]
-mod store;
-pub mod swap;
+#[cfg(all(feature = "pool", target_os = "linux"))]
+pub mod pool;
+#[cfg(all(feature = "store", target_os = "linux"))]
+pub mod store;
 #[allow(unsafe_code)]
 mod sys;
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "store", target_os = "linux"))]
 mod trace;
 
-pub use array::{AnyArray, Order, SharedArray, Source, WhyNotMapped};
-pub use dtype::{
-    ByteOrder, DType, Element, ElementKind, Field, Fields, Scalar, TimeBase, TimeUnit,
-};
-pub use error::{Error, Failure, Result, TaskError};
-pub use format::{
-    ArrayFile, ArrayInfo, Compression, DumpOptions, Format, Mapping, OpenOptions, RawLayout,
-    Unreadable, convert, dump, from_reader, from_slice, load, open, to_writer,
-};
+pub use array::{AnyArray, SharedArray};
+pub use bytes::swap;
+pub use dtype::DType;
+pub use error::{Error, Result};
+#[cfg(all(feature = "store", target_os = "linux"))]
+pub use file::create;
+pub use file::{convert, dump, load, open};
 pub use ndarray;
-#[cfg(target_os = "linux")]
-pub use {
-    array::CopyOnWrite,
-    pool::{
-        Backend, Call, CancelToken, Event, FailFast, Forked, InOrder, KeepGoing, Kind, Mode,
-        NoContext, Output, Pending, Pool, PoolBuilder, PoolReport, Progress, Stream, StreamOrder,
-        Unordered, WithContext, WithState, fork_map, fork_stream, init,
-    },
-    store::{
-        Atomics, FileReport, RootUsage, SessionReport, SharedArrayMut, Store, StoreBuilder, Sweep,
-        Sweeper, Usage, create, sweep,
-    },
-};
+#[cfg(all(feature = "pool", target_os = "linux"))]
+pub use pool::{Pool, init};
 
 /// The programs in the README and the documents, compiled.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "flow", target_os = "linux"))]
 #[doc = include_str!("../README.md")]
-#[cfg_attr(target_os = "linux", doc = include_str!("../docs/flow.md"))]
+#[doc = include_str!("../docs/flow.md")]
 struct Readme;

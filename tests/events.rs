@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use ndferry::{Pool, SharedArray, Store, ndarray::Array1};
+use ndferry::{Pool, SharedArray, ndarray::Array1, store::Store};
 use tracing::{
     Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
@@ -110,7 +110,7 @@ fn a_store_tells_when_it_is_opened_and_when_it_is_closed() {
     let mut home = String::new();
     let told = Listener::during(|| {
         let store = Store::new().unwrap();
-        home = store.home().display().to_string();
+        home = store.session_dir().display().to_string();
         drop(store);
     });
     let (opened, left) = (one(&told, "opened a store"), one(&told, "left a session"));
@@ -124,7 +124,7 @@ fn a_store_tells_when_it_is_opened_and_when_it_is_closed() {
 
 #[test]
 fn a_sealed_store_tells_of_its_memory_files() {
-    let told = Listener::during(|| drop(Store::sealed().unwrap().zeros::<u8, _>(100_000).unwrap()));
+    let told = Listener::during(|| drop(Store::memfd().unwrap().zeros::<u8, _>(100_000).unwrap()));
     let made = one(&told, "made a memory file");
     assert_eq!(made.level, Level::TRACE);
     assert!(made.field("path").starts_with("/memfd:ndferry-"), "{made:?}");
@@ -142,7 +142,7 @@ fn worker() {
 fn a_pool_tells_of_its_workers_calls_and_frames() {
     let told = Listener::during(|| {
         let pool = Pool::builder().workers(1).test_entry("worker").build().unwrap();
-        let call = pool.call().retries(1).label("doubling");
+        let call = pool.job().retries(1).label("doubling");
         assert_eq!(call.map(|x: u8| 2 * x, [1, 2]).unwrap(), [2, 4]);
         assert!(pool.map(|_: u8| -> u8 { std::process::abort() }, [0]).is_err());
     });
@@ -180,7 +180,7 @@ fn of_sharing(roots: [&Path; 2]) -> Vec<Told> {
         let pool = Pool::builder()
             .workers(1)
             .store(&store)
-            .threshold(1)
+            .mmap_threshold(1)
             .test_entry("worker")
             .build()
             .unwrap();
@@ -260,7 +260,7 @@ fn what_a_sweep_has_removed_and_what_it_could_not_is_told() {
             .unwrap();
         fs::write(data.join(file), "0123456789").unwrap();
     }
-    let told = Listener::during(|| drop(ndferry::sweep().unwrap()));
+    let told = Listener::during(|| drop(ndferry::store::sweep().unwrap()));
     let about =
         |told: &&Told| told.fields.iter().any(|(_, value)| value.contains(place.to_str().unwrap()));
     let told: Vec<_> = told.iter().filter(about).cloned().collect();

@@ -18,8 +18,11 @@ use std::{
 };
 
 use ndferry::{
-    ByteOrder, CancelToken, Event, Failure, Pool, SharedArray, Store, fork_map, fork_stream,
+    Pool, SharedArray,
+    dtype::ByteOrder,
     ndarray::{Axis, Ix1, Ix2},
+    pool::{CancelToken, TaskErrorKind, TaskEvent, fork_imap, fork_map},
+    store::Store,
 };
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
@@ -157,7 +160,7 @@ fn a_closure_may_capture_anything_by_reference() {
     // Items that cannot be sent are captured.
     let items = [Mutex::new(1), Mutex::new(2)];
     assert_eq!(fork_map(2, 0..items.len(), |i| *items[i].lock().unwrap()).unwrap(), [1, 2]);
-    assert!(fork_map(0, [1], |x: u8| x).unwrap_err().is_usage());
+    assert!(fork_map(0, [1], |x: u8| x).unwrap_err().is_invalid_input());
 }
 
 // P7
@@ -202,10 +205,11 @@ fn a_large_value_with_a_lock_is_not_copied() {
 fn other_threads_are_an_error_at_once() {
     let (end, wait) = mpsc::channel::<()>();
     let other = thread::spawn(move || wait.recv());
-    for refused in [fork_map(2, [1], |x: u8| x).err(), fork_stream(2, [1], |x: u8| x).err()] {
+    for refused in [fork_map(2, [1], |x: u8| x).err(), fork_imap(2, [1], |x: u8| x).err()] {
         let error = refused.expect("it is refused");
         assert!(
-            error.is_usage() && error.to_string().contains("1 other thread runs in this process"),
+            error.is_invalid_input()
+                && error.to_string().contains("1 other thread runs in this process"),
             "{error}"
         );
     }
@@ -220,7 +224,7 @@ fn other_threads_are_an_error_at_once() {
     let state = RefCell::new(());
     let calls = Pool::builder().workers(1).fork().unwrap().retries(1);
     let mut stream = calls
-        .stream(
+        .imap(
             |x: u8| {
                 let _state = state.borrow();
                 if x == 1 {
@@ -235,7 +239,7 @@ fn other_threads_are_an_error_at_once() {
     let (end, wait) = mpsc::channel::<()>();
     let other = thread::spawn(move || wait.recv());
     let error = stream.next().unwrap().unwrap_err();
-    assert!(error.is_usage() && error.to_string().contains("other thread runs"), "{error}");
+    assert!(error.is_invalid_input() && error.to_string().contains("other thread runs"), "{error}");
     drop(end);
     assert!(other.join().unwrap().is_err());
 }
@@ -250,52 +254,51 @@ fn every_verb_and_option_works() {
     assert_eq!(fork().try_map(parse, texts()).unwrap(), [2, 3, 4]);
     assert_eq!(fork().fold(add, 1..=3, 0, |sum, x| sum + x).unwrap(), 9);
     assert_eq!(fork().try_fold(parse, texts(), 0, |sum, x| sum + x).unwrap(), 9);
+    assert_eq!(fork().imap(add, 1..=3).unwrap().map(Result::unwrap).collect::<Vec<_>>(), [2, 3, 4]);
     assert_eq!(
-        fork().stream(add, 1..=3).unwrap().map(Result::unwrap).collect::<Vec<_>>(),
-        [2, 3, 4]
-    );
-    assert_eq!(
-        fork().try_stream(parse, texts()).unwrap().map(Result::unwrap).collect::<Vec<_>>(),
+        fork().try_imap(parse, texts()).unwrap().map(Result::unwrap).collect::<Vec<_>>(),
         [2, 3, 4]
     );
     let mut pairs: Vec<_> =
-        fork().stream_unordered(add, 1..=3).unwrap().map(Result::unwrap).collect();
-    pairs.extend(fork().try_stream_unordered(parse, texts()).unwrap().map(Result::unwrap));
+        fork().imap_unordered(add, 1..=3).unwrap().map(Result::unwrap).collect();
+    pairs.extend(fork().try_imap_unordered(parse, texts()).unwrap().map(Result::unwrap));
     pairs.sort_unstable();
     assert_eq!(pairs, [(0, 2), (0, 2), (1, 3), (1, 3), (2, 4), (2, 4)]);
     let table = SharedArray::from(vec![1.0f64; 10]);
     let sums = fork()
-        .map_axis(table.clone(), Axis(0), 4, |block: SharedArray<f64, Ix1>| block.sum())
+        .map_axis_chunks(table.clone(), Axis(0), 4, |block: SharedArray<f64, Ix1>| block.sum())
         .unwrap();
     assert_eq!(sums, [4.0, 4.0, 2.0]);
-    let sums = fork().try_map_axis(table.clone(), Axis(0), 5, |block: SharedArray<f64, Ix1>| {
-        Ok::<_, String>(block.sum())
-    });
+    let sums =
+        fork().try_map_axis_chunks(table.clone(), Axis(0), 5, |block: SharedArray<f64, Ix1>| {
+            Ok::<_, String>(block.sum())
+        });
     assert_eq!(sums.unwrap(), [5.0, 5.0]);
 
     let mut done = 0;
-    let count =
-        |progress: &ndferry::Progress| done += u32::from(matches!(progress.event, Event::Done(_)));
-    fork().progress(count).batch(2).prefetch(0).map(add, 0..10).unwrap();
+    let count = |progress: &ndferry::pool::JobProgress| {
+        done += u32::from(matches!(progress.event, TaskEvent::Done(_)))
+    };
+    fork().progress(count).batch_size(2).prefetch_batches(0).map(add, 0..10).unwrap();
     assert_eq!(done, 10);
     let sleep = |_: u8| thread::sleep(Duration::from_secs(600));
     let error = fork().deadline(Duration::from_millis(50)).map(sleep, [1, 2]).unwrap_err();
-    assert_eq!(error.task_error().unwrap().failure(), Failure::Cancelled);
+    assert_eq!(error.task_error().unwrap().kind(), TaskErrorKind::Cancelled);
     let token = CancelToken::new();
     token.cancel();
-    assert!(fork().cancel_by(&token).map(sleep, [1, 2]).is_err());
+    assert!(fork().cancel_token(&token).map(sleep, [1, 2]).is_err());
     // A worker's copy of a token cancels nothing here, and rings for nobody.
     let token = CancelToken::new();
-    fork().cancel_by(&token).map(|_: u8| token.cancel(), 0..10).unwrap();
+    fork().cancel_token(&token).map(|_: u8| token.cancel(), 0..10).unwrap();
     assert!(!token.is_cancelled());
 
-    let recycled = Pool::builder().workers(1).recycle_after(2).fork().unwrap();
+    let recycled = Pool::builder().workers(1).max_tasks_per_worker(2).fork().unwrap();
     let processes = recycled.map(|_: u8| std::process::id(), 0..4).unwrap();
     assert!(processes[0] == processes[1] && processes[1] != processes[2], "{processes:?}");
     for builder in
-        [Pool::builder().test_entry("x"), Pool::builder().backend(ndferry::Backend::Threads)]
+        [Pool::builder().test_entry("x"), Pool::builder().backend(ndferry::pool::Backend::Threads)]
     {
-        assert!(builder.fork().unwrap_err().is_usage());
+        assert!(builder.fork().unwrap_err().is_invalid_input());
     }
 }
 
@@ -305,7 +308,7 @@ fn a_stream_takes_what_it_needs_and_ends_when_dropped() {
     let items = (0..).inspect(|_| taken.set(taken.get() + 1));
     let state = Mutex::new(100);
     let mut stream =
-        fork_stream(2, items, |x: u64| (x + *state.lock().unwrap(), std::process::id())).unwrap();
+        fork_imap(2, items, |x: u64| (x + *state.lock().unwrap(), std::process::id())).unwrap();
     let (first, worker) = stream.next().unwrap().unwrap();
     assert_eq!(first, 100);
     // Two workers, one batch of one ahead, and the item that is looked at.
@@ -329,15 +332,15 @@ fn a_dead_worker_costs_one_task_and_is_forked_anew() {
         x + *state.borrow()
     };
     for batch in [1, 5] {
-        let calls = Pool::builder().workers(2).fork().unwrap().batch(batch).keep_going();
+        let calls = Pool::builder().workers(2).fork().unwrap().batch_size(batch).keep_going();
         let results = calls.map(fate, 0..20).unwrap();
         for (at, result) in results.iter().enumerate() {
             match result {
                 Ok(sum) => assert_eq!(*sum, at as u64 + 5),
                 Err(error) => {
                     assert_eq!(
-                        (at, error.failure(), error.signal()),
-                        (7, Failure::Died, Some(9)),
+                        (at, error.kind(), error.signal()),
+                        (7, TaskErrorKind::WorkerDied, Some(9)),
                         "{error}"
                     );
                 }
@@ -363,13 +366,13 @@ fn a_panic_tells_its_place_and_spoils_no_other_task() {
         *state + x
     };
     for batch in [1, 3, 40] {
-        let calls = Pool::builder().workers(2).fork().unwrap().batch(batch).keep_going();
+        let calls = Pool::builder().workers(2).fork().unwrap().batch_size(batch).keep_going();
         let results = calls.map(task, 0..40).unwrap();
         for (at, result) in (0..).zip(&results) {
             match result {
                 Ok(sum) => assert!(at % 4 != 0 && *sum == at),
                 Err(error) => {
-                    assert!(at % 4 == 0 && error.failure() == Failure::Panic, "{at}: {error}");
+                    assert!(at % 4 == 0 && error.kind() == TaskErrorKind::Panic, "{at}: {error}");
                     let text = error.to_string();
                     let parts = [
                         format!("{at} can be divided"),
@@ -382,8 +385,8 @@ fn a_panic_tells_its_place_and_spoils_no_other_task() {
         }
     }
     // A stream lets go of a worker for which it has nothing to do as yet.
-    let calls = Pool::builder().workers(1).fork().unwrap().prefetch(0).keep_going();
-    let failed = calls.stream(task, 0..10).unwrap().map(|result| result.is_err());
+    let calls = Pool::builder().workers(1).fork().unwrap().prefetch_batches(0).keep_going();
+    let failed = calls.imap(task, 0..10).unwrap().map(|result| result.is_err());
     assert!((0..).zip(failed).all(|(at, failed)| failed == (at % 4 == 0)));
     let mut left = RefCell::new(0);
     *left.get_mut() = 1;
@@ -392,7 +395,7 @@ fn a_panic_tells_its_place_and_spoils_no_other_task() {
     let results =
         calls.map(|x: u64| assert!(left.replace(0) == 1 && x == 0, "twice"), [0, 1, 0]).unwrap();
     let twice = |result: &Result<(), _>| {
-        result.as_ref().is_err_and(|error: &ndferry::TaskError| error.attempt() == 2)
+        result.as_ref().is_err_and(|error: &ndferry::pool::TaskError| error.attempt() == 2)
     };
     assert!(results[0].is_ok() && twice(&results[1]), "{results:?}");
 }
@@ -410,7 +413,7 @@ fn a_task_that_takes_too_long_is_killed() {
         x
     };
     let results = calls.map(sleep, 0..4).unwrap();
-    assert_eq!(results[1].as_ref().unwrap_err().failure(), Failure::Timeout);
+    assert_eq!(results[1].as_ref().unwrap_err().kind(), TaskErrorKind::Timeout);
     assert!([0, 2, 3].into_iter().all(|at| *results[at].as_ref().unwrap() == at as u64));
 }
 
@@ -420,7 +423,7 @@ fn an_error_is_told_as_it_is() {
     let error =
         call().try_map(|text: String| text.parse::<u8>(), ["1".into(), "x".into()]).unwrap_err();
     let error = error.task_error().unwrap();
-    assert_eq!((error.failure(), error.index()), (Failure::Error, 1));
+    assert_eq!((error.kind(), error.index()), (TaskErrorKind::Error, 1));
     assert!(error.to_string().contains("invalid digit"), "{error}");
     let error = call()
         .label("a name")
@@ -484,7 +487,7 @@ fn arrays_travel_through_the_store() {
             assert_eq!((products[0], products[299_999], products.len()), (6.0, 6.0, 300_000));
             assert_eq!((again.sum(), back.sum()), (600_000.0, 900_000.0));
             assert_eq!(
-                products.why_not_mapped().is_none(),
+                products.copy_reason().is_none(),
                 byte_order == ByteOrder::NATIVE,
                 "{byte_order}"
             );
@@ -493,7 +496,7 @@ fn arrays_travel_through_the_store() {
         drop((results, captured, sent));
         assert!(store.files().unwrap().is_empty());
         // The parent's part in the session is its own: no fork has ended it.
-        let home = store.home().to_path_buf();
+        let home = store.session_dir().to_path_buf();
         assert!(home.join("lock").exists());
         drop(store);
         assert!(!home.exists());
@@ -501,7 +504,7 @@ fn arrays_travel_through_the_store() {
 }
 
 fn memory_that_is_meant_to_be_shared_is() {
-    let store = Store::sealed().unwrap();
+    let store = Store::memfd().unwrap();
     let array = SharedArray::from(vec![2.0; 300_000]);
     let done = store.atomics(1).unwrap();
     let calls = Pool::builder().workers(2).store(&store).fork().unwrap();
@@ -516,7 +519,7 @@ fn memory_that_is_meant_to_be_shared_is() {
 }
 
 fn an_array_being_filled_is_a_tasks_own_copy() {
-    for store in [Store::new().unwrap(), Store::sealed().unwrap()] {
+    for store in [Store::new().unwrap(), Store::memfd().unwrap()] {
         let mut array = store.zeros::<f64, _>(100_000).unwrap();
         array.fill(1.0);
         let shared = RefCell::new(Some(array));
@@ -527,7 +530,7 @@ fn an_array_being_filled_is_a_tasks_own_copy() {
             array.fill(x as f64);
             (before, array.sum())
         };
-        let mut stream = fork_stream(1, 5.., task).unwrap();
+        let mut stream = fork_imap(1, 5.., task).unwrap();
         assert_eq!(stream.next().unwrap().unwrap(), (100_000.0, 500_000.0));
         assert_eq!(shared.borrow().as_ref().unwrap().sum(), 100_000.0);
         assert_eq!(stream.next().unwrap().unwrap(), (500_000.0, 600_000.0));
@@ -587,7 +590,7 @@ fn a_worker_keeps_the_users_descriptors_and_no_others() {
     let (mine, theirs) = UnixStream::pair().unwrap();
     let pool = Pool::builder().workers(2).build().unwrap();
     pool.map(|x: u8| x, [1]).unwrap();
-    let home = pool.store().home().to_path_buf();
+    let home = pool.store().session_dir().to_path_buf();
     let workers = fork_map(2, 0..4, |_: u8| {
         thread::sleep(Duration::from_millis(20));
         let open: Vec<_> = fs::read_dir("/proc/self/fd")
@@ -618,7 +621,7 @@ fn what_belongs_to_the_parent_is_refused_in_a_task() {
     assert_eq!(again.unwrap(), [300_000.0]);
     let files = store.files().unwrap();
     assert_eq!(files.len(), 1);
-    let stream = pool.call().stream(|x: u8| x, [1, 2, 3]).unwrap();
+    let stream = pool.job().imap(|x: u8| x, [1, 2, 3]).unwrap();
     let kept = RefCell::new(Some((store.clone(), pool.clone(), array, stream)));
     let errors = fork_map(1, 0..3, |what: u8| match what {
         0 => {
@@ -744,7 +747,7 @@ fn a_parent_that_dies_leaves_no_process_and_no_file() {
 
 fn program_that_dies() {
     let store = Store::new().unwrap();
-    println!("{}", store.home().display());
+    println!("{}", store.session_dir().display());
     let state = Mutex::new(());
     let calls = Pool::builder().workers(2).store(&store).fork().unwrap();
     let array = SharedArray::from(ndferry::ndarray::Array2::<f64>::ones((1000, 1000)));

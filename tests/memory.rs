@@ -10,8 +10,10 @@ use std::{
 };
 
 use ndferry::{
-    ArrayFile, ByteOrder, Compression, DType, DumpOptions, Mapping, OpenOptions, Order, RawLayout,
-    SharedArray,
+    DType, SharedArray,
+    array::Order,
+    dtype::ByteOrder,
+    file::{ArrayFile, Compression, DumpOptions, MmapMode, OpenOptions, RawLayout},
     ndarray::{Array2, Ix1, Ix2, s},
 };
 
@@ -82,7 +84,7 @@ fn zeros(folder: &Path, dtype: DType, nbytes: u64) -> ArrayFile {
 // B2
 fn native_arrays_cost_nothing_and_others_themselves(folder: &Path) {
     let peak = peak_of(|| {
-        let array = zeros(folder, DType::of::<f64>(), 256 * MIB).array::<f64, Ix1>().unwrap();
+        let array = zeros(folder, DType::of::<f64>(), 256 * MIB).read::<f64, Ix1>().unwrap();
         assert!(array.as_slice().unwrap().iter().step_by(512).all(|&element| element == 0.0));
         array
     });
@@ -91,15 +93,15 @@ fn native_arrays_cost_nothing_and_others_themselves(folder: &Path) {
     let array = square();
     for byte_order in [ByteOrder::NATIVE, ByteOrder::NATIVE.opposite()] {
         for path in write(folder, &array, &DumpOptions::new().byte_order(byte_order)) {
-            let mappable = ndferry::open(&path).unwrap().arrays()[0].mappable();
-            let forbidden = OpenOptions::new().mapping(Mapping::Forbidden);
+            let mappable = ndferry::open(&path).unwrap().arrays()[0].is_mappable();
+            let forbidden = OpenOptions::new().mmap_mode(MmapMode::Forbidden);
             for (how, options, whole_file) in
                 [("mapped", OpenOptions::new(), 0), ("read", forbidden, SIZE)]
             {
                 let expected = whole_file + if mappable { 0 } else { SIZE };
                 let peak = peak_of(|| {
                     let file = options.open(&path).unwrap();
-                    let array = file.array().unwrap();
+                    let array = file.read().unwrap();
                     look_at(&array);
                     (file, array)
                 });
@@ -122,7 +124,7 @@ fn native_arrays_cost_nothing_and_others_themselves(folder: &Path) {
         assert!(peak.abs_diff(swapped) < NOTHING, "value in {byte_order}: {peak} more");
         let peak = peak_of(|| {
             let array =
-                ndferry::from_reader(File::open(&path).unwrap().chain(io::empty())).unwrap();
+                ndferry::file::from_reader(File::open(&path).unwrap().chain(io::empty())).unwrap();
             look_at(&array);
             array
         });
@@ -182,7 +184,7 @@ fn converting_costs_a_few_blocks_and_what_is_decompressed(folder: &Path) {
     // One after the other: never two of them at once.
     #[cfg(feature = "zstd")]
     {
-        let array = raw.any("").unwrap();
+        let array = raw.read_dyn("").unwrap();
         let packed = folder.join("packed.ferry");
         new().compress(Compression::Zstd(1)).dump(&packed, &[&array, &array]).unwrap();
         let file = ndferry::open(&packed).unwrap();

@@ -2,7 +2,12 @@
 //!
 //! None may panic, hang, or need memory that the bytes do not account for. `tests/files/corpus.rs` calls them as well.
 
-use ndferry::{ArrayFile, DType, OpenOptions, Order, RawLayout, ndarray::IxDyn};
+use ndferry::{
+    DType,
+    array::Order,
+    file::{ArrayFile, OpenOptions, RawLayout},
+    ndarray::IxDyn,
+};
 
 /// Bytes that anything may be decompressed to.
 const LIMIT: u64 = 1 << 20;
@@ -16,7 +21,11 @@ pub const TARGETS: [(&str, Target); 4] =
 
 /// A file of any format that is recognised by its content.
 pub fn file(bytes: &[u8]) -> bool {
-    OpenOptions::new().limit(LIMIT).bytes(bytes).map(|file| look(&file)).is_ok()
+    OpenOptions::new()
+        .max_decompressed_bytes(LIMIT)
+        .open_slice(bytes)
+        .map(|file| look(&file))
+        .is_ok()
 }
 
 /// A `.ferry` file whose checksums are right: two bytes say how long its header is (little-endian), then comes all that is behind the prelude. Without
@@ -76,16 +85,16 @@ pub fn raw(bytes: &[u8]) -> bool {
         let offset = words.next()?.parse().ok()?;
         let shape: Vec<usize> = words.map(|word| word.parse().ok()).collect::<Option<_>>()?;
         let layout = RawLayout::new(dtype, shape).order(order).offset(offset);
-        OpenOptions::new().raw(layout).bytes(&bytes[end + 1..]).ok()
+        OpenOptions::new().raw(layout).open_slice(&bytes[end + 1..]).ok()
     };
     parsed().map(|file| look(&file)).is_some()
 }
 
 /// Asks for everything that can be asked of a file.
 fn look(file: &ArrayFile) {
-    file.damage().for_each(drop);
+    file.check().for_each(drop);
     for info in file.arrays() {
-        let Ok(array) = file.any_of(info) else { continue };
+        let Ok(array) = file.read_entry(info) else { continue };
         macro_rules! ask {
             ($($type:ty)*) => {$(
                 if let Ok(array) = array.to_array::<$type, IxDyn>() {
@@ -99,7 +108,7 @@ fn look(file: &ArrayFile) {
         if let Some(last) = info.shape().len().checked_sub(1) {
             let _ = array.slice_axis(last, 0..1);
         }
-        let _ = file.array_named::<f64, IxDyn>(info.name());
+        let _ = file.read_array::<f64, IxDyn>(info.name());
     }
     let _ = file.value::<serde_json::Value>();
     let _ = file.value::<Vec<f32>>();

@@ -5,13 +5,13 @@ use std::{borrow::Cow, fmt, ops::Range, sync::Arc};
 use ndarray::{ArrayView, Dimension, IxDyn, ShapeBuilder};
 
 use super::{
-    Layout, Memory, Order, SharedArray, Source, Storage, WhyNotMapped, gather, layout::Short,
+    ArraySource, CopyReason, Layout, Memory, Order, SharedArray, Storage, gather, layout::Short,
 };
 use crate::{
-    ByteOrder, DType, Element, Error, Result, Scalar,
+    DType, Error, Result,
+    bytes::{map::Buffer, swap::Change},
+    dtype::{ByteOrder, Element, Scalar},
     dtype::{CastError, Escaped},
-    map::Buffer,
-    swap::Change,
 };
 
 /// An immutable array whose element type is known at run time: from a file, the command line, another language.
@@ -48,7 +48,7 @@ impl AnyArray {
         let (_, needed) = layout.extent();
         let found = memory.bytes().len();
         if needed > found {
-            return Err(Error::invalid(format!(
+            return Err(Error::invalid_data(format!(
                 "shape {} of {} needs {needed} bytes, there are {found}",
                 Short(layout.shape()),
                 Escaped(&dtype.to_string())
@@ -101,14 +101,14 @@ impl AnyArray {
 
     /// The file the array came from.
     #[must_use]
-    pub fn source(&self) -> Option<&Source> {
+    pub fn source(&self) -> Option<&ArraySource> {
         self.memory.source()
     }
 
     /// The rule by which the array is not a map; `None` where it is one.
     #[must_use]
-    pub fn why_not_mapped(&self) -> Option<WhyNotMapped> {
-        self.memory.why_not_mapped()
+    pub fn copy_reason(&self) -> Option<CopyReason> {
+        self.memory.copy_reason()
     }
 
     /// The part of `axis` (counted from 0) within `range`, in elements. Nothing is read or copied.
@@ -134,13 +134,15 @@ impl AnyArray {
     /// Where the elements do not lie side by side (a slice of a larger array).
     pub fn flatten(&self) -> Result<Self> {
         let layout = self.layout.flattened().ok_or_else(|| {
-            Error::usage("the elements do not lie side by side and cannot be flattened in place")
+            Error::invalid_input(
+                "the elements do not lie side by side and cannot be flattened in place",
+            )
         })?;
         Ok(Self { layout, ..self.clone() })
     }
 
     /// The array with its element type known. A native-order array is not copied, unless a rule forbids a map
-    /// ([`WhyNotMapped`]); a foreign-order one is swapped, by all cores, into a buffer of its own.
+    /// ([`CopyReason`]); a foreign-order one is swapped, by all cores, into a buffer of its own.
     ///
     /// # Errors
     ///
@@ -148,7 +150,7 @@ impl AnyArray {
     /// nor 1.
     pub fn to_array<A: Element, D: Dimension>(&self) -> Result<SharedArray<A, D>> {
         if self.dtype.scalar() != Some(A::SCALAR) {
-            return Err(Error::invalid(format!(
+            return Err(Error::invalid_data(format!(
                 "holds elements of dtype {} ({}), {} was asked for",
                 Escaped(&self.dtype.to_string()),
                 self.dtype.kind(),
@@ -156,23 +158,23 @@ impl AnyArray {
             )));
         }
         if let Some(axes) = D::NDIM.filter(|&axes| axes != self.shape().len()) {
-            return Err(Error::invalid(format!(
+            return Err(Error::invalid_data(format!(
                 "has {} axes, shape {}; {axes} were asked for",
                 self.shape().len(),
                 Short(self.shape())
             )));
         }
         if !self.dtype.is_native() {
-            return self.copied(WhyNotMapped::ForeignByteOrder)?.viewed();
+            return self.copied(CopyReason::ForeignByteOrder)?.viewed();
         }
         if A::SCALAR == Scalar::Bool && (self.memory.is_exposed() || self.memory.is_of_records()) {
-            return self.copied(WhyNotMapped::Bool)?.viewed();
+            return self.copied(CopyReason::Bool)?.viewed();
         }
         if !self.layout.steps_by(size_of::<A>()) {
-            return self.copied(WhyNotMapped::Distance)?.viewed();
+            return self.copied(CopyReason::Distance)?.viewed();
         }
         match A::cast(self.occupied()) {
-            Err(CastError::Misaligned) => self.copied(WhyNotMapped::Misaligned)?.viewed(),
+            Err(CastError::Misaligned) => self.copied(CopyReason::Misaligned)?.viewed(),
             _ => self.viewed(),
         }
     }
@@ -182,7 +184,7 @@ impl AnyArray {
         if self.shape() == shape {
             return Ok(self);
         }
-        Err(Error::invalid(format!(
+        Err(Error::invalid_data(format!(
             "the value says shape {}, its elements have shape {}",
             Short(shape),
             Short(self.shape())
@@ -220,7 +222,7 @@ impl AnyArray {
     /// still knows its [`source`](AnyArray::source).
     ///
     /// ```
-    /// use ndferry::{AnyArray, ByteOrder, Order};
+    /// use ndferry::{AnyArray, dtype::ByteOrder, array::Order};
     ///
     /// let mixed = AnyArray::from_bytes("[('a', '>u2'), ('b', '<u2')]".parse()?, &[1], Order::C, &[0, 1, 2, 0])?;
     /// let big = mixed.in_byte_order(ByteOrder::Big)?;
@@ -237,23 +239,23 @@ impl AnyArray {
         if dtype == self.dtype {
             Ok(self.clone())
         } else {
-            self.copied_as(dtype, WhyNotMapped::ForeignByteOrder)
+            self.copied_as(dtype, CopyReason::ForeignByteOrder)
         }
     }
 
     /// A native-order copy in a buffer of its own; memory order is kept where there is one.
-    fn copied(&self, why: WhyNotMapped) -> Result<Self> {
+    fn copied(&self, why: CopyReason) -> Result<Self> {
         self.copied_as(self.dtype.with_byte_order(ByteOrder::NATIVE), why)
     }
 
     /// The elements side by side on a memory of their own, as they are.
     #[cfg(target_os = "linux")]
     pub(crate) fn apart(&self) -> Result<Self> {
-        self.copied_as(self.dtype.clone(), self.why_not_mapped().unwrap_or(WhyNotMapped::InMemory))
+        self.copied_as(self.dtype.clone(), self.copy_reason().unwrap_or(CopyReason::InMemory))
     }
 
     /// A copy of elements that differ from these in byte order alone.
-    fn copied_as(&self, dtype: DType, why: WhyNotMapped) -> Result<Self> {
+    fn copied_as(&self, dtype: DType, why: CopyReason) -> Result<Self> {
         let order = self.layout.order().unwrap_or(Order::C);
         let bytes = self.bytes_in(order);
         let mut buffer = Buffer::zeroed(bytes.len())?;
@@ -270,9 +272,11 @@ impl AnyArray {
         let (low, high) = self.layout.extent();
         SharedArray::over(Arc::clone(&self.memory), |bytes| {
             let elements = A::cast(&bytes[low..high]).map_err(|error| match error {
-                CastError::Value => Error::invalid("is bool, and some byte is neither 0 nor 1"),
+                CastError::Value => {
+                    Error::invalid_data("is bool, and some byte is neither 0 nor 1")
+                }
                 CastError::Misaligned | CastError::Length => {
-                    Error::invalid("does not lie at an element's address")
+                    Error::invalid_data("does not lie at an element's address")
                 }
             })?;
             strided(elements, &self.layout)
@@ -286,15 +290,17 @@ fn strided<'a, A, D: Dimension>(elements: &'a [A], layout: &Layout) -> Result<Ar
         D::from_dimension(&IxDyn(values)).expect("the number of axes was compared before")
     };
     if layout.len() == 0 {
-        return ArrayView::from_shape(dimension(layout.shape()), &[])
-            .map_err(|error| Error::invalid(format!("shape {}: {error}", Short(layout.shape()))));
+        return ArrayView::from_shape(dimension(layout.shape()), &[]).map_err(|error| {
+            Error::invalid_data(format!("shape {}: {error}", Short(layout.shape())))
+        });
     }
     // ndarray takes strides that are not negative; the axes that run backwards are turned round after.
     let ahead: Vec<usize> =
         layout.strides().iter().map(|stride| stride.unsigned_abs() / size_of::<A>()).collect();
     let shape = dimension(layout.shape()).strides(dimension(&ahead));
-    let mut view = ArrayView::from_shape(shape, elements)
-        .map_err(|error| Error::invalid(format!("shape {}: {error}", Short(layout.shape()))))?;
+    let mut view = ArrayView::from_shape(shape, elements).map_err(|error| {
+        Error::invalid_data(format!("shape {}: {error}", Short(layout.shape())))
+    })?;
     for (axis, &stride) in layout.strides().iter().enumerate() {
         if stride < 0 {
             view.invert_axis(ndarray::Axis(axis));

@@ -7,12 +7,12 @@ use ndarray::{ArrayRef, ArrayView, Dimension};
 #[cfg(target_os = "linux")]
 use {
     super::{Layout, Order, Short},
-    crate::{Error, map::WritableMap},
+    crate::{Error, bytes::map::WritableMap},
     ndarray::{ArrayViewMut, IxDyn, RawArrayViewMut, ShapeBuilder, StrideShape},
     std::ops::Range,
 };
 
-use crate::{Element, Result, array::Memory};
+use crate::{Result, array::Memory, dtype::Element};
 
 /// A view together with the memory it looks at.
 ///
@@ -107,10 +107,11 @@ impl<A: Element, D: Dimension> KeptMut<A, D> {
                 [] => Ok(&mut [][..]),
                 some => A::cast_mut(some),
             };
-            let elements = elements
-                .map_err(|error| Error::invalid(format!("elements to be written: {error:?}")))?;
+            let elements = elements.map_err(|error| {
+                Error::invalid_data(format!("elements to be written: {error:?}"))
+            })?;
             ArrayViewMut::from_shape(shape, elements).map_err(|error| {
-                Error::invalid(format!("a view of elements to be written: {error}"))
+                Error::invalid_data(format!("a view of elements to be written: {error}"))
             })
         })
     }
@@ -135,8 +136,9 @@ impl<A: Element, D: Dimension> KeptMut<A, D> {
     {
         let size = size_of::<A>();
         let layout = Layout::contiguous(shape, order, size)?.slice_axis(axis, range)?;
-        let unfit =
-            |what: &str| Error::invalid(format!("part of shape {}: {what}", Short(layout.shape())));
+        let unfit = |what: &str| {
+            Error::invalid_data(format!("part of shape {}: {what}", Short(layout.shape())))
+        };
         if layout.len() == 0 {
             return Err(unfit("it has no elements"));
         }
@@ -177,7 +179,8 @@ impl<A: Element, D: Dimension> KeptMut<A, D> {
         } else {
             self.view.as_ptr().addr().checked_sub(at.addr())
         };
-        let bytes = bytes.ok_or_else(|| Error::usage("the array looks at elements of another"))?;
+        let bytes =
+            bytes.ok_or_else(|| Error::invalid_input("the array looks at elements of another"))?;
         Layout::strided(
             self.view.shape(),
             &super::in_bytes::<A>(self.view.strides()),

@@ -76,7 +76,7 @@ impl Layout {
         let kept = shape.iter().zip(strides).map(stepped).collect();
         let layout = Self { shape: shape.to_vec(), strides: kept, start, item_size, length };
         let outside = || {
-            Error::invalid(format!(
+            Error::invalid_data(format!(
                 "shape {} with its strides from byte {start} on reaches outside the {available} bytes there are",
                 Short(shape)
             ))
@@ -155,13 +155,13 @@ impl Layout {
     /// Where there is no such axis, or the range leaves it.
     pub(crate) fn slice_axis(&self, axis: usize, range: std::ops::Range<usize>) -> Result<Self> {
         let Some(&length) = self.shape.get(axis) else {
-            return Err(Error::usage(format!(
+            return Err(Error::invalid_input(format!(
                 "axis {axis} of an array with {} axes",
                 self.shape.len()
             )));
         };
         if range.start > range.end || range.end > length {
-            return Err(Error::usage(format!(
+            return Err(Error::invalid_input(format!(
                 "range {range:?} of axis {axis}, which has {length} elements"
             )));
         }
@@ -245,7 +245,7 @@ fn checked_length(shape: &[usize], item_size: usize) -> Result<usize> {
         .try_fold(item_size.max(1), |bytes, &axis| bytes.checked_mul(axis))
         .filter(|&bytes| isize::try_from(bytes).is_ok())
         .ok_or_else(|| {
-            Error::invalid(format!(
+            Error::invalid_data(format!(
                 "shape {} of {item_size}-byte elements is larger than memory can address",
                 Short(shape)
             ))

@@ -7,16 +7,17 @@ use std::{
 };
 
 use crate::{
-    ByteOrder, Element, Result,
-    array::{Source, WhyNotMapped},
-    map::{Buffer, FileMap},
+    Result,
+    array::{ArraySource, CopyReason},
+    bytes::map::{Buffer, FileMap},
+    dtype::{ByteOrder, Element},
 };
 
 /// Bytes shared by an array, its clones and its views. They stay where they are and as they are while it lives.
 pub(crate) struct Memory {
     storage: Storage,
-    source: Option<Source>,
-    why_not_mapped: Option<WhyNotMapped>,
+    source: Option<ArraySource>,
+    copy_reason: Option<CopyReason>,
     /// Whether arrays on it are fields, which lie among others: its bytes as a whole are then not elements of theirs.
     of_records: bool,
     places: Mutex<Vec<Place>>,
@@ -67,16 +68,10 @@ struct Place {
 impl Memory {
     pub(crate) fn new(
         storage: Storage,
-        source: Option<Source>,
-        why_not_mapped: Option<WhyNotMapped>,
+        source: Option<ArraySource>,
+        copy_reason: Option<CopyReason>,
     ) -> Arc<Self> {
-        Arc::new(Self {
-            storage,
-            source,
-            why_not_mapped,
-            of_records: false,
-            places: Mutex::default(),
-        })
+        Arc::new(Self { storage, source, copy_reason, of_records: false, places: Mutex::default() })
     }
 
     /// The same bytes for an array of a field, in this byte order. Where they lie in a store is not known of it: what is noted
@@ -95,14 +90,14 @@ impl Memory {
             }
         };
         let mut source = self.source.clone();
-        if let (Some(source), None) = (&mut source, self.why_not_mapped) {
+        if let (Some(source), None) = (&mut source, self.copy_reason) {
             source.byte_order = byte_order;
         }
-        let why_not_mapped = self.why_not_mapped;
+        let copy_reason = self.copy_reason;
         Ok(Arc::new(Self {
             storage,
             source,
-            why_not_mapped,
+            copy_reason,
             of_records: true,
             places: Mutex::default(),
         }))
@@ -115,12 +110,12 @@ impl Memory {
     /// A buffer of its own.
     pub(crate) fn owned(
         buffer: Buffer,
-        source: Option<Source>,
-        why_not_mapped: WhyNotMapped,
+        source: Option<ArraySource>,
+        copy_reason: CopyReason,
     ) -> Arc<Self> {
         let range = 0..buffer.as_ref().len();
         let buffer = Arc::new(buffer);
-        Self::new(Storage::Buffer { buffer, range }, source, Some(why_not_mapped))
+        Self::new(Storage::Buffer { buffer, range }, source, Some(copy_reason))
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
@@ -135,12 +130,12 @@ impl Memory {
         self.storage
     }
 
-    pub(crate) fn source(&self) -> Option<&Source> {
+    pub(crate) fn source(&self) -> Option<&ArraySource> {
         self.source.as_ref()
     }
 
-    pub(crate) fn why_not_mapped(&self) -> Option<WhyNotMapped> {
-        self.why_not_mapped
+    pub(crate) fn copy_reason(&self) -> Option<CopyReason> {
+        self.copy_reason
     }
 
     /// Whether somebody outside this program's session may change the bytes at any time.

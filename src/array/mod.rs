@@ -26,8 +26,8 @@ pub use layout::Order;
 pub(crate) use layout::{Layout, Short};
 pub(crate) use memory::{Memory, Note, Storage};
 #[cfg(target_os = "linux")]
-pub use private::CopyOnWrite;
+pub use private::CowArray;
 pub use shared::SharedArray;
 pub(crate) use shared::in_bytes;
-pub use source::{Source, WhyNotMapped};
+pub use source::{ArraySource, CopyReason};
 pub(crate) use wire::{ARRAY, Elements, HANDOVER, Handover};

@@ -2,18 +2,19 @@
 
 use ndarray::{Dimension, IxDyn};
 
-use super::{AnyArray, Layout, Memory, Order, SharedArray, WhyNotMapped};
+use super::{AnyArray, CopyReason, Layout, Memory, Order, SharedArray};
 use crate::{
-    ByteOrder, DType, Element, ElementKind, Error, Field, Result, Scalar, TimeUnit,
+    DType, Error, Result,
+    bytes::map::Buffer,
+    dtype::{ByteOrder, DTypeKind, Element, Field, Scalar, TimeUnit},
     dtype::{Escaped, Quoted, dispatch},
-    map::Buffer,
 };
 
 impl AnyArray {
     /// An array of elements of any dtype, from their bytes in `order`.
     ///
     /// ```
-    /// use ndferry::{AnyArray, Order};
+    /// use ndferry::{AnyArray, array::Order};
     ///
     /// let names = AnyArray::from_bytes("|S3".parse()?, &[2], Order::C, b"one\x32\0\0")?;
     /// assert_eq!(names.byte_strings()?.collect::<Vec<_>>(), [&b"one"[..], b"2"]);
@@ -27,16 +28,12 @@ impl AnyArray {
         let layout = Layout::contiguous(shape, order, dtype.item_size())?;
         let needed = layout.len() * dtype.item_size();
         if needed != bytes.len() {
-            return Err(Error::usage(format!(
+            return Err(Error::invalid_input(format!(
                 "the array takes {needed} bytes, {} were given",
                 bytes.len()
             )));
         }
-        Self::new(
-            Memory::owned(Buffer::copy_of(bytes)?, None, WhyNotMapped::InMemory),
-            dtype,
-            layout,
-        )
+        Self::new(Memory::owned(Buffer::copy_of(bytes)?, None, CopyReason::InMemory), dtype, layout)
     }
 
     /// The array of one field of structured elements, by its name; a field of a field by both, joined by a dot. A dot or a backslash
@@ -44,11 +41,11 @@ impl AnyArray {
     ///
     /// Axes of a field that is an array itself come after those of the records. [`to_array`](AnyArray::to_array) makes a number
     /// among records a view of them, in native byte order, where it lies aligned and the records' size is a multiple of its own; else
-    /// a copy, which [says why](AnyArray::why_not_mapped).
+    /// a copy, which [says why](AnyArray::copy_reason).
     ///
     /// ```
     /// use ndarray::{Ix1, Ix2};
-    /// use ndferry::{AnyArray, Order};
+    /// use ndferry::{AnyArray, array::Order};
     ///
     /// let stars = "[('name', '|S2'), ('position', [('x', '<u2'), ('yz', '<u2', (2,))])]".parse()?;
     /// let stars = AnyArray::from_bytes(stars, &[2], Order::C, b"A\0\x01\0\x02\0\x03\0B\0\x04\0\x05\0\x06\0")?;
@@ -65,7 +62,7 @@ impl AnyArray {
         let mut part = self.clone();
         for name in names(path) {
             let Some(fields) = part.dtype.fields() else {
-                return Err(Error::usage(format!(
+                return Err(Error::invalid_input(format!(
                     "holds {}, which have no field {}",
                     part.dtype.kind(),
                     Quoted(&name)
@@ -74,7 +71,7 @@ impl AnyArray {
             let Some(field) = fields.get(&name) else {
                 let known: Vec<_> =
                     fields.iter().take(10).map(|field| Quoted(field.name()).to_string()).collect();
-                return Err(Error::usage(format!(
+                return Err(Error::invalid_input(format!(
                     "has no field {}; there are {}",
                     Quoted(&name),
                     known.join(", ")
@@ -100,8 +97,8 @@ impl AnyArray {
     /// Where elements are neither.
     pub fn byte_strings(&self) -> Result<impl ExactSizeIterator<Item = &[u8]>> {
         let filled = match self.dtype.kind() {
-            ElementKind::Bytes(_) => true,
-            ElementKind::Void(_) => false,
+            DTypeKind::Bytes(_) => true,
+            DTypeKind::Void(_) => false,
             _ => return Err(self.no("strings of bytes")),
         };
         Ok(self.elements().map(move |bytes| if filled { without_end(bytes, &[0]) } else { bytes }))
@@ -111,7 +108,7 @@ impl AnyArray {
     /// error of its own: `S` has to be UTF-8, and `U` is read in the byte order it was recorded in.
     ///
     /// ```
-    /// use ndferry::{AnyArray, Order};
+    /// use ndferry::{AnyArray, array::Order};
     ///
     /// let texts = AnyArray::from_bytes(">U2".parse()?, &[1], Order::C, b"\0\0\0\xB5\0\0\0m")?;
     /// assert_eq!(texts.texts()?.collect::<Result<Vec<_>, _>>()?, ["µm"]);
@@ -121,10 +118,10 @@ impl AnyArray {
     /// # Errors
     ///
     /// Where elements are neither.
-    pub fn texts(&self) -> Result<impl ExactSizeIterator<Item = Result<String>>> {
+    pub fn strings(&self) -> Result<impl ExactSizeIterator<Item = Result<String>>> {
         let characters = match self.dtype.kind() {
-            ElementKind::Bytes(_) => None,
-            ElementKind::Text(_) => self.dtype.byte_order(),
+            DTypeKind::Bytes(_) => None,
+            DTypeKind::Text(_) => self.dtype.byte_order(),
             _ => return Err(self.no("texts")),
         };
         Ok(self.elements().enumerate().map(move |(at, bytes)| {
@@ -134,7 +131,9 @@ impl AnyArray {
                     .map_err(|error| error.to_string()),
                 Some(byte_order) => decoded(bytes, byte_order),
             };
-            text.map_err(|reason| Error::invalid(format!("element {at} is not text: {reason}")))
+            text.map_err(|reason| {
+                Error::invalid_data(format!("element {at} is not text: {reason}"))
+            })
         }))
     }
 
@@ -143,7 +142,7 @@ impl AnyArray {
     ///
     /// ```
     /// use ndarray::Ix1;
-    /// use ndferry::{AnyArray, Order, TimeUnit};
+    /// use ndferry::{AnyArray, array::Order, dtype::TimeUnit};
     ///
     /// let bytes = [[0, 0, 0, 0, 0, 0, 0, 42], [0x80, 0, 0, 0, 0, 0, 0, 0]].concat();
     /// let days = AnyArray::from_bytes(">M8[D]".parse()?, &[2], Order::C, &bytes)?.counts::<Ix1>()?;
@@ -154,8 +153,8 @@ impl AnyArray {
     /// # Errors
     ///
     /// Where elements are neither, or the number of axes is not that of `D`.
-    pub fn counts<D: Dimension>(&self) -> Result<SharedArray<i64, D>> {
-        let (ElementKind::DateTime(_) | ElementKind::TimeDelta(_), Some(byte_order)) =
+    pub fn timestamps_i64<D: Dimension>(&self) -> Result<SharedArray<i64, D>> {
+        let (DTypeKind::DateTime(_) | DTypeKind::TimeDelta(_), Some(byte_order)) =
             (self.dtype.kind(), self.dtype.byte_order())
         else {
             return Err(self.no("times"));
@@ -174,7 +173,11 @@ impl AnyArray {
 
     fn no(&self, wanted: &str) -> Error {
         let dtype = self.dtype.to_string();
-        Error::invalid(format!("holds {} ({}), not {wanted}", self.dtype.kind(), Escaped(&dtype)))
+        Error::invalid_data(format!(
+            "holds {} ({}), not {wanted}",
+            self.dtype.kind(),
+            Escaped(&dtype)
+        ))
     }
 
     /// The bytes of each element, in logical (C) order.
@@ -214,7 +217,7 @@ fn without_end<'a>(bytes: &'a [u8], zero: &[u8]) -> &'a [u8] {
 
 fn decoded(bytes: &[u8], byte_order: ByteOrder) -> Result<String, String> {
     let characters =
-        without_end(bytes, &[0; ElementKind::CHARACTER]).chunks_exact(ElementKind::CHARACTER);
+        without_end(bytes, &[0; DTypeKind::CHARACTER]).chunks_exact(DTypeKind::CHARACTER);
     let character = |bytes: &[u8]| {
         let bytes = bytes.try_into().expect("chunks are of this size");
         let number = match byte_order {
@@ -235,10 +238,10 @@ impl PartialEq for AnyArray {
             return false;
         }
         match (self.dtype.kind(), other.dtype.kind()) {
-            (ElementKind::Scalar(this), ElementKind::Scalar(that)) => {
+            (DTypeKind::Scalar(this), DTypeKind::Scalar(that)) => {
                 this == that && dispatch!(*this, A => equal::<A>(self.to_array(), other.to_array()))
             }
-            (ElementKind::Struct(these), ElementKind::Struct(those)) => {
+            (DTypeKind::Struct(these), DTypeKind::Struct(those)) => {
                 these.len() == those.len()
                     && these.iter().zip(those.iter()).all(|(this, that)| {
                         let parts = (self.part(this), other.part(that));
@@ -247,8 +250,8 @@ impl PartialEq for AnyArray {
                     })
             }
             (this, that) if this != that => false,
-            (ElementKind::DateTime(_) | ElementKind::TimeDelta(_), _) => {
-                match (self.counts::<IxDyn>(), other.counts()) {
+            (DTypeKind::DateTime(_) | DTypeKind::TimeDelta(_), _) => {
+                match (self.timestamps_i64::<IxDyn>(), other.timestamps_i64()) {
                     (Ok(this), Ok(that)) => {
                         this == that && this.iter().all(|&count| count != TimeUnit::NAT)
                     }
@@ -257,7 +260,7 @@ impl PartialEq for AnyArray {
             }
             // Of elements without bytes there may be more than anybody can count.
             _ if self.dtype.item_size() == 0 => true,
-            (ElementKind::Text(_), _) => {
+            (DTypeKind::Text(_), _) => {
                 let in_one_order =
                     self.dtype.byte_order().map(|byte_order| other.in_byte_order(byte_order));
                 matches!(in_one_order, Some(Ok(other)) if self.elements().eq(other.elements()))

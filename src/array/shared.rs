@@ -4,8 +4,8 @@ use std::{fmt, ops::Deref, sync::Arc};
 
 use ndarray::{Array, ArrayRef, ArrayView, Dimension, Ix1, IxDyn, Shape, ShapeBuilder};
 
-use super::{AnyArray, Layout, Memory, Order, Source, Storage, WhyNotMapped, cast::Kept};
-use crate::{DType, Element, Result};
+use super::{AnyArray, ArraySource, CopyReason, Layout, Memory, Order, Storage, cast::Kept};
+use crate::{DType, Result, dtype::Element};
 
 /// An immutable n-dimensional array that is shared, not copied: cloning is cheap, and between processes it travels as a
 /// reference to where its bytes lie.
@@ -39,14 +39,14 @@ impl<A: Element, D: Dimension> SharedArray<A, D> {
 
     /// The file the array was read from; `None` for one made in memory.
     #[must_use]
-    pub fn source(&self) -> Option<&Source> {
+    pub fn source(&self) -> Option<&ArraySource> {
         self.kept.memory().source()
     }
 
     /// The rule by which the array is not a map; `None` where it is one.
     #[must_use]
-    pub fn why_not_mapped(&self) -> Option<WhyNotMapped> {
-        self.kept.memory().why_not_mapped()
+    pub fn copy_reason(&self) -> Option<CopyReason> {
+        self.kept.memory().copy_reason()
     }
 
     /// A part or a turn of the array that shares its bytes: slices, transposes, new axes, in any combination of ndarray's view
@@ -184,7 +184,7 @@ impl<A: Element, D: Dimension> From<Array<A, D>> for SharedArray<A, D> {
         )
         .expect("an ndarray array lies within its vector");
         let memory =
-            Memory::new(Storage::Vector(Box::new(elements)), None, Some(WhyNotMapped::InMemory));
+            Memory::new(Storage::Vector(Box::new(elements)), None, Some(CopyReason::InMemory));
         AnyArray { memory, dtype: DType::of::<A>(), layout }
             .to_array()
             .expect("a vector of elements is native and aligned")

@@ -5,18 +5,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::ByteOrder;
+use crate::dtype::ByteOrder;
 
 /// The file an array was read from: known for as long as the array or a copy of it lives, also after its bytes were
 /// swapped into a buffer of their own.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source {
+pub struct ArraySource {
     pub(crate) path: PathBuf,
     pub(crate) offset: u64,
     pub(crate) byte_order: Option<ByteOrder>,
 }
 
-impl Source {
+impl ArraySource {
     /// The file, as it was named when it was opened.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -40,7 +40,7 @@ impl Source {
 /// The rule by which an array is not a map of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum WhyNotMapped {
+pub enum CopyReason {
     /// It was made in memory and has not come from a file.
     InMemory,
     /// It came inside a message or a value, too small to be worth a segment of its own.
@@ -53,13 +53,13 @@ pub enum WhyNotMapped {
     Misaligned,
     /// In the file it is compressed.
     Compressed,
-    /// The file was read into memory: it was to be, or it came as bytes and was no file ([`OpenOptions`](crate::OpenOptions)).
+    /// The file was read into memory: it was to be, or it came as bytes and was no file ([`OpenOptions`](crate::file::OpenOptions)).
     Read,
     /// It is a field of records whose size is no multiple of its elements': a view would have to step by parts of an element.
     Distance,
 }
 
-impl fmt::Display for WhyNotMapped {
+impl fmt::Display for CopyReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::InMemory => "the array was made in memory",

@@ -14,7 +14,10 @@ use serde::{
 };
 
 use super::{AnyArray, SharedArray, Short, identical};
-use crate::{Element, Error, dtype::dispatch};
+use crate::{
+    Error,
+    dtype::{Element, dispatch},
+};
 
 /// Name of the struct as which an array is serialised.
 pub(crate) const ARRAY: &str = "Array";
@@ -80,7 +83,7 @@ impl<'de> Deserializer<'de> for Handover {
     }
 
     fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        if self.0.dtype().scalar() == Some(crate::Scalar::U8) {
+        if self.0.dtype().scalar() == Some(crate::dtype::Scalar::U8) {
             visitor.visit_bytes(&self.0.bytes_in(super::Order::C))
         } else {
             self.deserialize_any(visitor)
@@ -298,7 +301,7 @@ impl<A: Element> Parts<A> {
                 let found = elements.len();
                 let array = ArrayD::from_shape_vec(self.dim.as_slice(), elements);
                 array.map(|array| SharedArray::from(array).to_any()).map_err(|_| {
-                    Error::invalid(format!(
+                    Error::invalid_data(format!(
                         "the value says shape {}, and has {found} elements",
                         Short(&self.dim)
                     ))

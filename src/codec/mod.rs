@@ -15,9 +15,11 @@ pub(crate) use ser::{encode, encode_into};
 use std::sync::Arc;
 
 use crate::{
-    AnyArray, ByteOrder, DType, Result, Scalar, WhyNotMapped,
+    AnyArray, DType, Result,
+    array::CopyReason,
     array::{Layout, Memory},
-    map::Buffer,
+    bytes::map::Buffer,
+    dtype::{ByteOrder, Scalar},
 };
 
 /// Extension type of a segment: the payload is the segment's number as a MessagePack unsigned integer.
@@ -89,7 +91,7 @@ struct Shapes(Arc<Memory>);
 
 impl Shapes {
     fn new() -> Result<Self> {
-        Ok(Self(Memory::owned(Buffer::zeroed(1)?, None, WhyNotMapped::InMemory)))
+        Ok(Self(Memory::owned(Buffer::zeroed(1)?, None, CopyReason::InMemory)))
     }
 
     fn array(&self, shape: &[usize]) -> Result<AnyArray> {

@@ -28,8 +28,9 @@ impl Sink for Desk {
 
     fn end(&mut self, shape: &[usize]) -> Result<usize> {
         let (name, scalar, bytes) = self.open.take().unwrap();
-        let memory = Memory::owned(Buffer::copy_of(&bytes)?, None, crate::WhyNotMapped::Inline);
-        let layout = Layout::contiguous(shape, crate::Order::C, scalar.size())?;
+        let memory =
+            Memory::owned(Buffer::copy_of(&bytes)?, None, crate::array::CopyReason::Inline);
+        let layout = Layout::contiguous(shape, crate::array::Order::C, scalar.size())?;
         self.array(name, &AnyArray::new(memory, DType::new(scalar, ByteOrder::NATIVE), layout)?)
     }
 
@@ -50,7 +51,7 @@ impl Segments for Desk {
     fn get(&self, index: u64) -> Result<AnyArray> {
         let arrays = self.arrays.borrow();
         let found = usize::try_from(index).ok().and_then(|index| arrays.get(index));
-        found.map(|(_, array)| array.clone()).ok_or_else(|| Error::invalid("no such segment"))
+        found.map(|(_, array)| array.clone()).ok_or_else(|| Error::invalid_data("no such segment"))
     }
 }
 

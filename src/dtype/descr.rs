@@ -8,7 +8,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    ByteOrder, DType, ElementKind, Field, Literals, Quoted, Scalar, TimeUnit,
+    ByteOrder, DType, DTypeKind, Field, Literals, Quoted, Scalar, TimeUnit,
     literal::{self, Literal},
 };
 use crate::{Error, Result};
@@ -64,13 +64,13 @@ impl fmt::Display for DType {
             Some(ByteOrder::Big) => '>',
         };
         match &self.kind {
-            ElementKind::Scalar(scalar) => write!(f, "{prefix}{}", scalar.code()),
-            ElementKind::Bytes(length) => write!(f, "|S{length}"),
-            ElementKind::Text(length) => write!(f, "{prefix}U{length}"),
-            ElementKind::DateTime(unit) => write!(f, "{prefix}M8{unit}"),
-            ElementKind::TimeDelta(unit) => write!(f, "{prefix}m8{unit}"),
-            ElementKind::Void(length) => write!(f, "|V{length}"),
-            ElementKind::Struct(_) => self.literal().fmt(f),
+            DTypeKind::Scalar(scalar) => write!(f, "{prefix}{}", scalar.code()),
+            DTypeKind::Bytes(length) => write!(f, "|S{length}"),
+            DTypeKind::Text(length) => write!(f, "{prefix}U{length}"),
+            DTypeKind::DateTime(unit) => write!(f, "{prefix}M8{unit}"),
+            DTypeKind::TimeDelta(unit) => write!(f, "{prefix}m8{unit}"),
+            DTypeKind::Void(length) => write!(f, "|V{length}"),
+            DTypeKind::Struct(_) => self.literal().fmt(f),
         }
     }
 }
@@ -104,7 +104,7 @@ fn of(literal: &Literal) -> Result<DType> {
     match literal {
         Literal::Text(text) => type_string(text),
         Literal::List(items) if shape_in(items).is_none() => structured(items),
-        _ => Err(Error::invalid(format!(
+        _ => Err(Error::invalid_data(format!(
             "expected a type string or a list of fields, found {}",
             Found(literal)
         ))),
@@ -116,18 +116,21 @@ fn structured(items: &[Literal]) -> Result<DType> {
     let mut at = 0_usize;
     for (number, item) in items.iter().enumerate() {
         let (title, name, rest) = named(item).ok_or_else(|| {
-            Error::invalid(format!(
+            Error::invalid_data(format!(
                 "expected field {number} as (name, dtype) or (name, dtype, shape), found {}",
                 Found(item)
             ))
         })?;
         let (dtype, shape) =
             shaped(rest).map_err(|error| error.within(format_args!("field {}", Quoted(name))))?;
-        let padding = name.is_empty() && matches!(dtype.kind(), ElementKind::Void(_));
+        let padding = name.is_empty() && matches!(dtype.kind(), DTypeKind::Void(_));
         let field = Field::new(name, dtype, at).with_shape(shape);
         let end = field.nbytes().and_then(|nbytes| nbytes.checked_add(at));
         at = end.ok_or_else(|| {
-            Error::invalid(format!("field {} ends beyond what memory can address", Quoted(name)))
+            Error::invalid_data(format!(
+                "field {} ends beyond what memory can address",
+                Quoted(name)
+            ))
         })?;
         if !padding {
             fields.push(match title {
@@ -160,7 +163,7 @@ fn shaped(parts: &[Literal]) -> Result<(DType, Vec<usize>)> {
         return Ok((dtype, inner));
     };
     let Some(mut shape) = lengths(shape) else {
-        return Err(Error::invalid(format!("expected a shape, found {}", Found(shape))));
+        return Err(Error::invalid_data(format!("expected a shape, found {}", Found(shape))));
     };
     shape.extend(inner);
     Ok((dtype, shape))
@@ -212,7 +215,7 @@ fn type_string(text: &str) -> Result<DType> {
         ">" => ByteOrder::Big,
         _ if !kind.has_byte_order() => ByteOrder::NATIVE,
         _ => {
-            return Err(Error::invalid(format!(
+            return Err(Error::invalid_data(format!(
                 "dtype {} does not say its byte order: write `<{code}` (little-endian) or `>{code}` (big-endian)",
                 Quoted(text)
             )));
@@ -221,17 +224,17 @@ fn type_string(text: &str) -> Result<DType> {
     Ok(DType::of_kind(kind, byte_order))
 }
 
-fn kind(code: &str) -> Option<ElementKind> {
+fn kind(code: &str) -> Option<DTypeKind> {
     if let Some(scalar) = Scalar::ALL.into_iter().find(|scalar| scalar.code() == code) {
-        return Some(ElementKind::Scalar(scalar));
+        return Some(DTypeKind::Scalar(scalar));
     }
     let (letter, rest) = code.split_at_checked(1)?;
     let kind = match letter {
-        "S" => ElementKind::Bytes(length(rest, 1)?),
-        "U" => ElementKind::Text(length(rest, ElementKind::CHARACTER)?),
-        "V" => ElementKind::Void(length(rest, 1)?),
-        "M" => ElementKind::DateTime(TimeUnit::parse(rest.strip_prefix('8')?)?),
-        "m" => ElementKind::TimeDelta(TimeUnit::parse(rest.strip_prefix('8')?)?),
+        "S" => DTypeKind::Bytes(length(rest, 1)?),
+        "U" => DTypeKind::Text(length(rest, DTypeKind::CHARACTER)?),
+        "V" => DTypeKind::Void(length(rest, 1)?),
+        "M" => DTypeKind::DateTime(TimeUnit::parse(rest.strip_prefix('8')?)?),
+        "m" => DTypeKind::TimeDelta(TimeUnit::parse(rest.strip_prefix('8')?)?),
         _ => return None,
     };
     Some(kind)
@@ -249,12 +252,12 @@ fn length(digits: &str, unit: usize) -> Option<usize> {
 fn unknown(text: &str, code: &str) -> Error {
     let quoted = Quoted(text);
     if code.starts_with('O') {
-        return Error::invalid(format!(
+        return Error::invalid_data(format!(
             "dtype {quoted} holds Python objects, which only Python can read: save it with a numeric dtype"
         ));
     }
     let codes: Vec<_> = Scalar::ALL.iter().map(|scalar| scalar.code()).collect();
-    Error::invalid(format!(
+    Error::invalid_data(format!(
         "unknown dtype {quoted}; known are {}, M8 and m8 with a unit, S, U and V with a length, each after `<` or `>`, \
          and lists of fields",
         codes.join(" ")

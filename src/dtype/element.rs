@@ -100,63 +100,63 @@ impl Element for bool {
 macro_rules! dispatch {
     ($scalar:expr, $A:ident => $body:expr) => {
         match $scalar {
-            $crate::Scalar::Bool => {
+            $crate::dtype::Scalar::Bool => {
                 type $A = bool;
                 $body
             }
-            $crate::Scalar::I8 => {
+            $crate::dtype::Scalar::I8 => {
                 type $A = i8;
                 $body
             }
-            $crate::Scalar::I16 => {
+            $crate::dtype::Scalar::I16 => {
                 type $A = i16;
                 $body
             }
-            $crate::Scalar::I32 => {
+            $crate::dtype::Scalar::I32 => {
                 type $A = i32;
                 $body
             }
-            $crate::Scalar::I64 => {
+            $crate::dtype::Scalar::I64 => {
                 type $A = i64;
                 $body
             }
-            $crate::Scalar::U8 => {
+            $crate::dtype::Scalar::U8 => {
                 type $A = u8;
                 $body
             }
-            $crate::Scalar::U16 => {
+            $crate::dtype::Scalar::U16 => {
                 type $A = u16;
                 $body
             }
-            $crate::Scalar::U32 => {
+            $crate::dtype::Scalar::U32 => {
                 type $A = u32;
                 $body
             }
-            $crate::Scalar::U64 => {
+            $crate::dtype::Scalar::U64 => {
                 type $A = u64;
                 $body
             }
-            $crate::Scalar::F16 => {
+            $crate::dtype::Scalar::F16 => {
                 type $A = half::f16;
                 $body
             }
-            $crate::Scalar::BF16 => {
+            $crate::dtype::Scalar::BF16 => {
                 type $A = half::bf16;
                 $body
             }
-            $crate::Scalar::F32 => {
+            $crate::dtype::Scalar::F32 => {
                 type $A = f32;
                 $body
             }
-            $crate::Scalar::F64 => {
+            $crate::dtype::Scalar::F64 => {
                 type $A = f64;
                 $body
             }
-            $crate::Scalar::C64 => {
+            $crate::dtype::Scalar::C64 => {
                 type $A = num_complex::Complex<f32>;
                 $body
             }
-            $crate::Scalar::C128 => {
+            $crate::dtype::Scalar::C128 => {
                 type $A = num_complex::Complex<f64>;
                 $body
             }

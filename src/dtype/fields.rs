@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, fmt, ops::Deref, sync::Arc};
 
-use super::{ByteOrder, DType, ElementKind, Quoted};
+use super::{ByteOrder, DType, DTypeKind, Quoted};
 use crate::{Error, Result};
 
 /// How deep structured dtypes may nest.
@@ -160,34 +160,34 @@ impl Fields {
         let mut before: Option<(&Field, usize)> = None;
         for field in &fields {
             let quoted = Quoted(&field.name);
-            if field.name.is_empty() && matches!(field.dtype.kind, ElementKind::Void(_)) {
-                return Err(Error::invalid(
+            if field.name.is_empty() && matches!(field.dtype.kind, DTypeKind::Void(_)) {
+                return Err(Error::invalid_data(
                     "a field of void has no name, by which it would be padding",
                 ));
             }
             for name in [Some(&field.name), field.title.as_ref()].into_iter().flatten() {
                 if !names.insert(name) {
-                    return Err(Error::invalid(format!("{} names two fields", Quoted(name))));
+                    return Err(Error::invalid_data(format!("{} names two fields", Quoted(name))));
                 }
             }
             let end = field
                 .nbytes()
                 .and_then(|nbytes| nbytes.checked_add(field.offset))
                 .ok_or_else(|| {
-                    Error::invalid(format!(
+                    Error::invalid_data(format!(
                         "field {quoted} is larger than memory can address: {:.60?}",
                         field.shape
                     ))
                 })?;
             if let Some((other, other_end)) = before.filter(|&(_, end)| field.offset < end) {
-                return Err(Error::invalid(format!(
+                return Err(Error::invalid_data(format!(
                     "field {quoted} begins at byte {}, before field {} ends, byte {other_end}",
                     field.offset,
                     Quoted(&other.name)
                 )));
             }
             if end > item_size {
-                return Err(Error::invalid(format!(
+                return Err(Error::invalid_data(format!(
                     "field {quoted} reaches to byte {end} of an element that has {item_size}"
                 )));
             }
@@ -197,18 +197,22 @@ impl Fields {
             before = Some((field, end));
         }
         if isize::try_from(item_size).is_err() {
-            return Err(Error::invalid(format!(
+            return Err(Error::invalid_data(format!(
                 "elements of {item_size} bytes are larger than memory can address"
             )));
         }
         parts += if item_size > before.map_or(0, |(_, end)| end) { PADDING_PARTS } else { 0 };
         if parts > PARTS {
-            return Err(Error::invalid(format!("a dtype of {parts} parts; {PARTS} are the most")));
+            return Err(Error::invalid_data(format!(
+                "a dtype of {parts} parts; {PARTS} are the most"
+            )));
         }
         let nested = fields.iter().filter_map(|field| field.dtype.fields());
         let depth = nested.map(|fields| fields.0.depth + 1).max().unwrap_or(1);
         if depth > DEPTH {
-            return Err(Error::invalid(format!("fields nest {depth} deep; {DEPTH} is the most")));
+            return Err(Error::invalid_data(format!(
+                "fields nest {depth} deep; {DEPTH} is the most"
+            )));
         }
         let orders =
             fields.iter().fold(Orders::None, |orders, field| orders.and(field.dtype.orders()));

@@ -7,7 +7,7 @@ use super::{Fields, Scalar, TimeUnit};
 /// What one element is, apart from its byte order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum ElementKind {
+pub enum DTypeKind {
     /// A number or `bool`, which has a Rust type.
     Scalar(Scalar),
     /// So many bytes (`S`); what is shorter is filled up with zeros.
@@ -24,7 +24,7 @@ pub enum ElementKind {
     Struct(Fields),
 }
 
-impl ElementKind {
+impl DTypeKind {
     /// Bytes of a character.
     pub(crate) const CHARACTER: usize = 4;
 
@@ -50,7 +50,7 @@ impl ElementKind {
 }
 
 /// In words, for messages.
-impl fmt::Display for ElementKind {
+impl fmt::Display for DTypeKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Scalar(scalar) => f.write_str(scalar.rust_name()),

@@ -122,11 +122,11 @@ impl<'de> Visitor<'de> for Within<'_> {
 }
 
 fn too_deep() -> Error {
-    Error::invalid(format!("brackets nest deeper than {BRACKETS}"))
+    Error::invalid_data(format!("brackets nest deeper than {BRACKETS}"))
 }
 
 fn too_many() -> Error {
-    Error::invalid(format!("a dtype of more than {PARTS} parts"))
+    Error::invalid_data(format!("a dtype of more than {PARTS} parts"))
 }
 
 /// A reader of literals in `text`, from byte `at` on.
@@ -170,7 +170,7 @@ impl<'a> Literals<'a> {
             "" => "its end".into(),
             rest => Quoted(rest.lines().next().unwrap_or("")).to_string(),
         };
-        Error::invalid(format!("expected {expected} at byte {}, found {found}", self.at))
+        Error::invalid_data(format!("expected {expected} at byte {}, found {found}", self.at))
     }
 
     pub(crate) fn string(&mut self) -> Result<String> {

@@ -18,7 +18,7 @@ pub use element::{CastError, Element};
 use fields::Orders;
 pub(crate) use fields::step;
 pub use fields::{Field, Fields};
-pub use kind::ElementKind;
+pub use kind::DTypeKind;
 pub(crate) use literal::Literals;
 pub use scalar::Scalar;
 pub use time::{TimeBase, TimeUnit};
@@ -70,7 +70,7 @@ impl fmt::Display for ByteOrder {
 /// that leaves it open cannot be read the same everywhere. Each field of a structured dtype has its own.
 ///
 /// ```
-/// use ndferry::{ByteOrder, DType, Scalar};
+/// use ndferry::{dtype::{ByteOrder, Scalar}, DType};
 ///
 /// let dtype: DType = ">i2".parse()?;
 /// assert_eq!(dtype.scalar(), Some(Scalar::I16));
@@ -85,7 +85,7 @@ impl fmt::Display for ByteOrder {
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct DType {
-    kind: ElementKind,
+    kind: DTypeKind,
     /// This machine's where elements have none of their own.
     byte_order: ByteOrder,
 }
@@ -95,7 +95,7 @@ impl DType {
     #[must_use]
     pub const fn new(scalar: Scalar, byte_order: ByteOrder) -> Self {
         let byte_order = if scalar.size() == 1 { ByteOrder::NATIVE } else { byte_order };
-        Self { kind: ElementKind::Scalar(scalar), byte_order }
+        Self { kind: DTypeKind::Scalar(scalar), byte_order }
     }
 
     /// The dtype of a Rust type in this machine's byte order.
@@ -108,7 +108,7 @@ impl DType {
     /// behind the fields are padding.
     ///
     /// ```
-    /// use ndferry::{DType, Field};
+    /// use ndferry::{DType, dtype::Field};
     ///
     /// let fields = vec![Field::new("id", DType::of::<u8>(), 0), Field::new("weight", DType::of::<f64>(), 8)];
     /// let record = DType::structured(fields, 16)?;
@@ -121,17 +121,17 @@ impl DType {
     /// Where fields overlap, share a name or reach past the end, nest deeper than 32 levels, are larger than memory, or too many to be
     /// written (2¹⁸ names, dtypes, lengths and lists of them).
     pub fn structured(fields: Vec<Field>, item_size: usize) -> Result<Self> {
-        Ok(Self::of_kind(ElementKind::Struct(Fields::new(fields, item_size)?), ByteOrder::NATIVE))
+        Ok(Self::of_kind(DTypeKind::Struct(Fields::new(fields, item_size)?), ByteOrder::NATIVE))
     }
 
-    fn of_kind(kind: ElementKind, byte_order: ByteOrder) -> Self {
+    fn of_kind(kind: DTypeKind, byte_order: ByteOrder) -> Self {
         let byte_order = if kind.has_byte_order() { byte_order } else { ByteOrder::NATIVE };
         Self { kind, byte_order }
     }
 
     /// What one element is, apart from its byte order.
     #[must_use]
-    pub const fn kind(&self) -> &ElementKind {
+    pub const fn kind(&self) -> &DTypeKind {
         &self.kind
     }
 
@@ -139,7 +139,7 @@ impl DType {
     #[must_use]
     pub const fn scalar(&self) -> Option<Scalar> {
         match self.kind {
-            ElementKind::Scalar(scalar) => Some(scalar),
+            DTypeKind::Scalar(scalar) => Some(scalar),
             _ => None,
         }
     }
@@ -148,7 +148,7 @@ impl DType {
     #[must_use]
     pub const fn fields(&self) -> Option<&Fields> {
         match &self.kind {
-            ElementKind::Struct(fields) => Some(fields),
+            DTypeKind::Struct(fields) => Some(fields),
             _ => None,
         }
     }
@@ -170,7 +170,7 @@ impl DType {
 
     fn orders(&self) -> Orders {
         match &self.kind {
-            ElementKind::Struct(fields) => fields.orders(),
+            DTypeKind::Struct(fields) => fields.orders(),
             kind if kind.has_byte_order() => Orders::One(self.byte_order),
             _ => Orders::None,
         }
@@ -190,8 +190,8 @@ impl DType {
     /// Alignment that the elements need to be used as they lie: that of the Rust type, or 1 where they have none.
     pub(crate) fn alignment(&self) -> usize {
         match &self.kind {
-            ElementKind::Scalar(scalar) => scalar.alignment(),
-            ElementKind::DateTime(_) | ElementKind::TimeDelta(_) => align_of::<i64>(),
+            DTypeKind::Scalar(scalar) => scalar.alignment(),
+            DTypeKind::DateTime(_) | DTypeKind::TimeDelta(_) => align_of::<i64>(),
             _ => 1,
         }
     }
@@ -220,8 +220,8 @@ impl DType {
 
     fn map_orders(&self, order: impl Fn(ByteOrder) -> ByteOrder + Copy) -> Self {
         match &self.kind {
-            ElementKind::Struct(fields) => {
-                Self { kind: ElementKind::Struct(fields.map_orders(order)), ..*self }
+            DTypeKind::Struct(fields) => {
+                Self { kind: DTypeKind::Struct(fields.map_orders(order)), ..*self }
             }
             kind => Self::of_kind(kind.clone(), order(self.byte_order)),
         }

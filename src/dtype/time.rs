@@ -5,10 +5,10 @@ use std::fmt;
 /// What a datetime or a time span is counted in: a multiple of a base unit, NumPy's `25us`.
 ///
 /// ```
-/// use ndferry::{DType, ElementKind, TimeBase};
+/// use ndferry::{DType, dtype::{DTypeKind, TimeBase}};
 ///
 /// let dtype: DType = "<M8[25us]".parse()?;
-/// let ElementKind::DateTime(unit) = dtype.kind() else { panic!("{dtype}") };
+/// let DTypeKind::DateTime(unit) = dtype.kind() else { panic!("{dtype}") };
 /// assert_eq!((unit.multiple(), unit.base()), (25, TimeBase::Microsecond));
 /// # Ok::<(), ndferry::Error>(())
 /// ```

@@ -14,7 +14,7 @@ use std::{
 
 #[cfg(target_os = "linux")]
 pub(crate) use task::{Circumstances, Report, Said};
-pub use task::{Failure, TaskError};
+pub use task::{TaskError, TaskErrorKind};
 
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -72,12 +72,12 @@ impl Error {
     }
 
     /// Data is not what it claims to be.
-    pub(crate) fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn invalid_data(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Kind::Invalid, message)
     }
 
     /// The call cannot be honoured as it was made.
-    pub(crate) fn usage(message: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn invalid_input(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Kind::Usage, message)
     }
 
@@ -114,13 +114,13 @@ impl Error {
 
     /// Whether a file or a message is not what it claims to be: truncated, corrupt, of another format or type.
     #[must_use]
-    pub fn is_invalid(&self) -> bool {
+    pub fn is_invalid_data(&self) -> bool {
         self.0.kind == Kind::Invalid
     }
 
     /// Whether the call itself could not be honoured: an argument out of range, an impossible combination.
     #[must_use]
-    pub fn is_usage(&self) -> bool {
+    pub fn is_invalid_input(&self) -> bool {
         self.0.kind == Kind::Usage
     }
 
@@ -203,13 +203,13 @@ impl StdError for Error {
 
 impl serde::ser::Error for Error {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self::invalid(message.to_string())
+        Self::invalid_data(message.to_string())
     }
 }
 
 impl serde::de::Error for Error {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self::invalid(message.to_string())
+        Self::invalid_data(message.to_string())
     }
 }
 
@@ -227,8 +227,8 @@ mod tests {
 
     #[test]
     fn the_innermost_path_stays() {
-        assert_eq!(Error::invalid("bad").at("in").at("out").to_string(), "in: bad");
-        assert_eq!(Error::invalid("bad").at("").at("out").to_string(), "out: bad");
+        assert_eq!(Error::invalid_data("bad").at("in").at("out").to_string(), "in: bad");
+        assert_eq!(Error::invalid_data("bad").at("").at("out").to_string(), "out: bad");
     }
 
     #[test]

@@ -37,17 +37,17 @@ struct Inner {
 /// In what way a task failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Failure {
+pub enum TaskErrorKind {
     /// It returned an error.
     Error,
     /// It panicked.
     Panic,
     /// Its worker process ended: killed, aborted, or by `exit`.
-    Died,
+    WorkerDied,
     /// Its item or context could not be sent to the worker, or not be read there.
-    Argument,
+    EncodeArgument,
     /// Its result could not be sent back, or not be read here.
-    Result,
+    EncodeResult,
     /// Its worker could not be started.
     Start,
     /// It ran longer than it may, and its worker was killed.
@@ -138,17 +138,17 @@ impl TaskError {
 
     /// In what way the task failed.
     #[must_use]
-    pub fn failure(&self) -> Failure {
+    pub fn kind(&self) -> TaskErrorKind {
         match &self.0.report {
-            Report::Error { .. } => Failure::Error,
-            Report::Panic { .. } => Failure::Panic,
-            Report::Died { .. } => Failure::Died,
-            Report::Argument { .. } => Failure::Argument,
-            Report::Result { .. } => Failure::Result,
-            Report::Start { .. } => Failure::Start,
-            Report::Timeout { .. } => Failure::Timeout,
-            Report::Cancelled { .. } => Failure::Cancelled,
-            Report::Build { .. } => Failure::Build,
+            Report::Error { .. } => TaskErrorKind::Error,
+            Report::Panic { .. } => TaskErrorKind::Panic,
+            Report::Died { .. } => TaskErrorKind::WorkerDied,
+            Report::Argument { .. } => TaskErrorKind::EncodeArgument,
+            Report::Result { .. } => TaskErrorKind::EncodeResult,
+            Report::Start { .. } => TaskErrorKind::Start,
+            Report::Timeout { .. } => TaskErrorKind::Timeout,
+            Report::Cancelled { .. } => TaskErrorKind::Cancelled,
+            Report::Build { .. } => TaskErrorKind::Build,
         }
     }
 
@@ -239,7 +239,7 @@ impl TaskError {
         self.0.index
     }
 
-    /// How many times the task was tried, this time included: 1 where it was not [tried again](crate::Call::retries).
+    /// How many times the task was tried, this time included: 1 where it was not [tried again](crate::pool::Job::retries).
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.0.attempt
@@ -258,7 +258,7 @@ impl TaskError {
     }
 
     /// The end of what the worker wrote to its standard error since the task began, 8 KiB at the most, where the pool
-    /// [captures](crate::Output::Capture) it.
+    /// [captures](crate::pool::WorkerStdio::Capture) it.
     #[must_use]
     pub fn stderr(&self) -> Option<&str> {
         self.0.said.stderr.as_deref()

@@ -182,7 +182,7 @@ pub struct Packing<'p>(pub(super) &'p mut crate::pool::Packer);
 fn part<T: 'static>(values: &[Shared], at: usize) -> crate::Result<&T> {
     let value = values.get(at).and_then(|value| value.0.downcast_ref());
     value.ok_or_else(|| {
-        crate::Error::invalid("a node was given a value of another type than its handle says")
+        crate::Error::invalid_data("a node was given a value of another type than its handle says")
     })
 }
 

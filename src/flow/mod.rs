@@ -156,7 +156,7 @@ impl Flow {
     /// iterator reads it. The iterator runs in this process, and no further ahead than workers are with its elements, unless
     /// something per element waits for all of them.
     #[track_caller]
-    pub fn expand<V, L: Level>(
+    pub fn fan_out<V, L: Level>(
         &mut self,
         name: &str,
         list: Handle<V, L>,
@@ -250,7 +250,7 @@ impl Flow {
                 1 => "one per element".into(),
                 depth => format!("one per element, {depth} fan-outs deep"),
             };
-            return Err(Error::usage(format!(
+            return Err(Error::invalid_input(format!(
                 "the values of node {name:?} are {} ({}), not {} ({})",
                 node.type_name,
                 levels(node.path.len()),
@@ -264,7 +264,7 @@ impl Flow {
     fn node_named(&self, name: &str) -> Result<usize> {
         let unknown = || {
             let close = near::list(name, self.nodes.iter().map(|node| &*node.name));
-            Error::usage(format!("there is no node {name:?}{close}"))
+            Error::invalid_input(format!("there is no node {name:?}{close}"))
         };
         self.names.get(name).copied().ok_or_else(unknown)
     }
@@ -278,7 +278,7 @@ impl Flow {
     pub fn check(&self) -> Result<()> {
         match &*self.problems {
             [] => Ok(()),
-            problems => Err(Error::usage(problems.join("; "))),
+            problems => Err(Error::invalid_input(problems.join("; "))),
         }
     }
 

@@ -68,7 +68,9 @@ impl Plan {
     ) -> Result<Self> {
         flow.check()?;
         if wanted.iter().any(|(id, _)| *id != flow.id) {
-            return Err(Error::usage("an output is asked for by the handle of another flow"));
+            return Err(Error::invalid_input(
+                "an output is asked for by the handle of another flow",
+            ));
         }
         let outputs: Vec<_> = wanted.iter().map(|(_, node)| *node).collect();
         let needed = needed(flow, &outputs, set)?;
@@ -205,7 +207,7 @@ impl Plan {
             let Some((first, tree)) = given.next() else { continue };
             if let Some((other, _)) = given.find(|(_, other)| !same_shape(tree, other)) {
                 let [first, other] = [first, other].map(|node| &flow.nodes[node].name);
-                return Err(Error::usage(format!(
+                return Err(Error::invalid_input(format!(
                     "the values set for {first:?} and for {other:?} are for different numbers of elements of one fan-out"
                 )));
             }
@@ -280,5 +282,8 @@ fn needed(flow: &Flow, outputs: &[usize], set: &HashMap<usize, Found>) -> Result
     }
     let missing: Vec<_> =
         missing.into_iter().map(|node| format!("{:?}", flow.nodes[node].name)).collect();
-    Err(Error::usage(format!("inputs that are needed were not set: {}", missing.join(", "))))
+    Err(Error::invalid_input(format!(
+        "inputs that are needed were not set: {}",
+        missing.join(", ")
+    )))
 }

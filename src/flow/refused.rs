@@ -39,7 +39,7 @@
 //!
 //! ```
 //! # let mut flow = ndferry::flow::Flow::new();
-//! # let pool = ndferry::Pool::builder().workers(1).backend(ndferry::Backend::Serial).build()?;
+//! # let pool = ndferry::Pool::builder().workers(1).backend(ndferry::pool::Backend::Serial).build()?;
 //! let list = flow.input::<Vec<f64>>("list");
 //! let x = flow.expand("x", list);
 //! flow.on(&pool).set(x, vec![1.0]).get(x)?;
@@ -48,7 +48,7 @@
 //!
 //! ```compile_fail,E0308
 //! # let mut flow = ndferry::flow::Flow::new();
-//! # let pool = ndferry::Pool::builder().workers(1).backend(ndferry::Backend::Serial).build()?;
+//! # let pool = ndferry::Pool::builder().workers(1).backend(ndferry::pool::Backend::Serial).build()?;
 //! let list = flow.input::<Vec<f64>>("list");
 //! let x = flow.expand("x", list);
 //! flow.on(&pool).set(x, 1.0).get(x)?;

@@ -9,15 +9,16 @@ use super::{
     state::{State, Tally},
 };
 use crate::{
-    Error, Failure, Result, TaskError,
-    pool::{Call, FailFast, Mode, NoContext},
+    Error, Result,
+    pool::{FailFast, Job, Mode, NoContext},
+    pool::{TaskError, TaskErrorKind},
 };
 
 /// A run of a flow being made up: values are set, something is asked for.
 #[must_use = "a flow runs when it is asked for something"]
 pub struct Run<'r, M = FailFast> {
     flow: &'r Flow,
-    call: Call<'r, NoContext, M>,
+    call: Job<'r, NoContext, M>,
     set: HashMap<usize, Found>,
     problem: Option<Error>,
 }
@@ -39,8 +40,8 @@ impl Flow {
     /// A run of the flow on a pool, or on a [call](crate::Pool::call) of it with options: `flow.on(pool.call().retries(1))`. A call's options are for each
     /// step, but for those that are about the call as a whole; its [label](Call::label) goes before the nodes' names in errors.
     ///
-    /// Over which backend does not matter: [`Backend::Serial`](crate::Backend::Serial) runs the steps one after another in this thread.
-    pub fn on<'r, M: Mode>(&'r self, pool: impl Into<Call<'r, NoContext, M>>) -> Run<'r, M> {
+    /// Over which backend does not matter: [`Backend::Serial`](crate::pool::Backend::Serial) runs the steps one after another in this thread.
+    pub fn on<'r, M: Mode>(&'r self, pool: impl Into<Job<'r, NoContext, M>>) -> Run<'r, M> {
         Run { flow: self, call: pool.into(), set: HashMap::new(), problem: None }
     }
 }
@@ -55,7 +56,8 @@ impl<M: Mode> Run<'_, M> {
         if node.flow == self.flow.id {
             self.set.insert(node.node, L::given::<T>(values));
         } else {
-            self.problem = Some(Error::usage("a value is set by the handle of another flow"));
+            self.problem =
+                Some(Error::invalid_input("a value is set by the handle of another flow"));
         }
         self
     }
@@ -77,7 +79,8 @@ impl<M: Mode> Run<'_, M> {
         if let Some(first) = failures.into_iter().next() {
             return Err(Error::task(first));
         }
-        let lost = || Error::invalid("a run without failures has lost a value that was asked for");
+        let lost =
+            || Error::invalid_data("a run without failures has lost a value that was asked for");
         outputs.values(&mut found.into_iter()).ok_or_else(lost)
     }
 
@@ -146,7 +149,7 @@ impl<M: Mode> Run<'_, M> {
             if run.is_interrupted() {
                 if !failures
                     .iter()
-                    .any(|failure: &TaskError| failure.failure() == Failure::Cancelled)
+                    .any(|failure: &TaskError| failure.kind() == TaskErrorKind::Cancelled)
                 {
                     let (_, error) = run.skip();
                     failures.push(error.of_node(
@@ -158,7 +161,9 @@ impl<M: Mode> Run<'_, M> {
                 break;
             }
             if !more && !news && state.is_stuck() {
-                return Err(Error::invalid("a flow has come to no end, and nothing of it can run"));
+                return Err(Error::invalid_data(
+                    "a flow has come to no end, and nothing of it can run",
+                ));
             }
         }
         state.problem().map_or(Ok(()), Err)?;

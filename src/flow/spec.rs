@@ -52,10 +52,10 @@ impl Config {
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
         let Some(value) = self.0.get(name) else {
             let close = near::list(name, self.0.keys().map(String::as_str));
-            return Err(Error::usage(format!("the configuration has no {name:?}{close}")));
+            return Err(Error::invalid_input(format!("the configuration has no {name:?}{close}")));
         };
         T::deserialize(value).map_err(|error| {
-            Error::usage(format!("the configuration has {value} as {name:?}: {error}"))
+            Error::invalid_input(format!("the configuration has {value} as {name:?}: {error}"))
         })
     }
 
@@ -146,7 +146,7 @@ impl Flows {
     pub fn build(&self, spec: &FlowSpec) -> Result<Flow> {
         let Some(build) = self.0.get(&spec.flow) else {
             let close = near::list(&spec.flow, self.0.keys().map(String::as_str));
-            return Err(Error::usage(format!("there is no flow {:?}{close}", spec.flow)));
+            return Err(Error::invalid_input(format!("there is no flow {:?}{close}", spec.flow)));
         };
         let within = |error: Error| error.within(format_args!("flow {:?}", spec.flow));
         let flow = build(&spec.config).map_err(within)?;

@@ -136,13 +136,13 @@ fn target(path: &Path) -> Result<(PathBuf, Option<fs::Metadata>)> {
                 fs::canonicalize(path).map_err(|error| Error::io("cannot resolve", error))?;
             Ok((target, Some(before)))
         }
-        Ok(before) => Err(Error::invalid(format!(
+        Ok(before) => Err(Error::invalid_data(format!(
             "is {}, which a file cannot replace",
             sys::file::describe(before.file_type())
         ))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             if fs::symlink_metadata(path).is_ok() {
-                return Err(Error::invalid("is a symbolic link to nothing"));
+                return Err(Error::invalid_data("is a symbolic link to nothing"));
             }
             Ok((path.to_path_buf(), None))
         }
@@ -242,7 +242,7 @@ mod tests {
         fs::write(&path, "old").unwrap();
         let failed: Result<()> = write(&path, |file| {
             file.write_all(&[0; 100_000]).unwrap();
-            Err(Error::invalid("no more"))
+            Err(Error::invalid_data("no more"))
         });
         assert_eq!(failed.unwrap_err().to_string(), format!("{}: no more", path.display()));
         assert_eq!(fs::read(&path).unwrap(), b"old");

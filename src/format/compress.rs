@@ -13,7 +13,7 @@ use crate::{Error, Result, dtype::Quoted};
 /// In words, as the command line has them: `zstd`, `zstd:19`, `lz4`.
 ///
 /// ```
-/// use ndferry::Compression;
+/// use ndferry::file::Compression;
 ///
 /// assert_eq!("zstd:19".parse::<Compression>()?, Compression::Zstd(19));
 /// assert_eq!("zstd".parse::<Compression>()?.to_string(), "zstd:3");
@@ -41,9 +41,9 @@ impl Compression {
     /// Where zstd has no such level, or the codec was left out when this crate was built.
     pub(super) fn check(self) -> Result<()> {
         match self {
-            Self::Zstd(level) if !(1..=22).contains(&level) => {
-                Err(Error::usage(format!("zstd has no level {level}, 1 to 22 were expected")))
-            }
+            Self::Zstd(level) if !(1..=22).contains(&level) => Err(Error::invalid_input(format!(
+                "zstd has no level {level}, 1 to 22 were expected"
+            ))),
             _ => self.codec().check(),
         }
     }
@@ -69,7 +69,7 @@ impl FromStr for Compression {
             _ => None,
         };
         known.ok_or_else(|| {
-            Error::usage(format!(
+            Error::invalid_input(format!(
                 "unknown compression {}; known are zstd, zstd:1 to zstd:22, and lz4",
                 Quoted(text)
             ))
@@ -107,7 +107,7 @@ impl Codec {
             Self::Zstd => cfg!(feature = "zstd"),
             Self::Lz4 => cfg!(feature = "lz4"),
         };
-        if built { Ok(()) } else { Err(Error::usage(self.left_out())) }
+        if built { Ok(()) } else { Err(Error::invalid_input(self.left_out())) }
     }
 
     fn left_out(self) -> String {
@@ -133,7 +133,7 @@ impl Codec {
         };
         made.map_err(|error| {
             let bytes = stored.len();
-            Error::invalid(format!(
+            Error::invalid_data(format!(
                 "cannot be decompressed ({}, {bytes} bytes): {error}",
                 self.name()
             ))

@@ -33,12 +33,12 @@ pub fn convert(
     match (extension.as_deref(), array) {
         (Some("npy"), _) => {
             let array = match (array, file.arrays()) {
-                (Some(name), _) => file.sound(file.info(name)?)?,
+                (Some(name), _) => file.sound(file.entry(name)?)?,
                 (None, [only]) => file.sound(only)?,
                 (None, arrays) => {
                     let message =
                         format!("holds {} arrays, a .npy file holds one: name it", arrays.len());
-                    return Err(Error::usage(message).at(file.path()));
+                    return Err(Error::invalid_input(message).at(file.path()));
                 }
             };
             options.write_npy(out, &array)
@@ -47,7 +47,7 @@ pub fn convert(
         (Some("safetensors"), _) => {
             options.safetensors(out, &Named::of_file(file, array)?, file.metadata())
         }
-        (Some("ferry"), Some(name)) => options.dump(out, &file.sound(file.info(name)?)?),
+        (Some("ferry"), Some(name)) => options.dump(out, &file.sound(file.entry(name)?)?),
         (Some("ferry"), None) => options.write_ferry(out, |container| {
             file.check_tree().map_err(|error| error.at(file.path()))?;
             for info in file.arrays() {
@@ -59,6 +59,8 @@ pub fn convert(
             }
             Ok(file.tree().map_err(|error| error.at(file.path()))?.into_owned())
         }),
-        _ => Err(Error::usage("ends in none of .npy, .npz, .safetensors and .ferry").at(out)),
+        _ => {
+            Err(Error::invalid_input("ends in none of .npy, .npz, .safetensors and .ferry").at(out))
+        }
     }
 }

@@ -7,7 +7,13 @@ use std::{
 };
 
 use super::{DumpOptions, Format, atomic::Aside, atomic::cannot_write, ferry, npy};
-use crate::{DType, Error, Order, Result, Source, codec, map::FileMap, sys::space};
+use crate::{
+    DType, Error, Result,
+    array::{ArraySource, Order},
+    bytes::map::FileMap,
+    codec,
+    sys::space,
+};
 
 /// Such a file, before it is put in place. Dropped, it is gone.
 pub(crate) struct Unfilled {
@@ -102,7 +108,7 @@ impl Unfilled {
     /// # Errors
     ///
     /// Where the rest of the file cannot be written, or the file not be put in place. It is then gone, and what was there before is there.
-    pub(crate) fn publish(self) -> Result<(Arc<FileMap>, Source)> {
+    pub(crate) fn publish(self) -> Result<(Arc<FileMap>, ArraySource)> {
         let Self { aside, path, offset, nbytes, dtype, shape, order, container } = self;
         let file = aside
             .file()
@@ -123,7 +129,7 @@ impl Unfilled {
         };
         complete().map_err(|error| error.at(map.path()))?;
         let source =
-            Source { path: map.path().to_path_buf(), offset, byte_order: dtype.byte_order() };
+            ArraySource { path: map.path().to_path_buf(), offset, byte_order: dtype.byte_order() };
         Ok((map, source))
     }
 }
@@ -135,6 +141,6 @@ fn format(path: &Path) -> Result<Format> {
     match extension.as_deref() {
         Some("npy") => Ok(Format::Npy),
         Some("ferry") => Ok(Format::Ferry),
-        _ => Err(Error::usage("ends neither in .npy nor in .ferry")),
+        _ => Err(Error::invalid_input("ends neither in .npy nor in .ferry")),
     }
 }

@@ -5,7 +5,13 @@ use std::{io, path::Path};
 use serde::Serialize;
 
 use super::{Compression, Format, atomic, ferry, npy};
-use crate::{AnyArray, ByteOrder, DType, Error, Order, Result, codec, dtype::Quoted, swap::Change};
+use crate::{
+    AnyArray, DType, Error, Result,
+    array::Order,
+    bytes::swap::Change,
+    codec,
+    dtype::{ByteOrder, Quoted},
+};
 
 /// Bytes handled at a time on the way to a file: what swapping and reordering need beside the array itself.
 const BLOCK: usize = 1 << 20;
@@ -40,7 +46,7 @@ const MOST_ALIGNED: u64 = 2 << 20;
 /// ndferry::dump(&path, &Model { title: "first".into(), weight: Array1::linspace(0., 1., 5) })?;
 /// let model: Mapped = ndferry::load(&path)?;
 /// assert_eq!((model.title.as_str(), model.weight[4]), ("first", 1.0));
-/// assert!(model.weight.why_not_mapped().is_none());
+/// assert!(model.weight.copy_reason().is_none());
 /// # Ok::<(), ndferry::Error>(())
 /// ```
 ///
@@ -69,7 +75,7 @@ pub fn to_writer<T: Serialize + ?Sized>(writer: impl io::Write, value: &T) -> Re
 /// # use ndarray::array;
 /// # let folder = tempfile::tempdir().unwrap();
 /// # let path = folder.path().join("a.ferry");
-/// use ndferry::{ByteOrder, DumpOptions};
+/// use ndferry::{dtype::ByteOrder, file::DumpOptions};
 ///
 /// DumpOptions::new().byte_order(ByteOrder::Big).dump(&path, &array![1.0, 2.0])?;
 /// assert_eq!(ndferry::open(&path)?.arrays()[0].dtype().to_string(), ">f8");
@@ -155,13 +161,13 @@ impl DumpOptions {
     /// # use ndarray::{Array2, Ix2};
     /// # let folder = tempfile::tempdir().unwrap();
     /// # let path = folder.path().join("a.ferry");
-    /// use ndferry::{Compression, DumpOptions, WhyNotMapped};
+    /// use ndferry::{file::{Compression, DumpOptions}, array::CopyReason};
     ///
     /// DumpOptions::new().compress(Compression::Zstd(3)).dump(&path, &Array2::<f64>::zeros((1000, 1000)))?;
     /// let file = ndferry::open(&path)?;
-    /// assert!(file.arrays()[0].stored_nbytes() < 10_000);
+    /// assert!(file.arrays()[0].compressed_nbytes() < 10_000);
     /// let array = file.array::<f64, Ix2>()?;
-    /// assert_eq!(array.why_not_mapped(), Some(WhyNotMapped::Compressed));
+    /// assert_eq!(array.copy_reason(), Some(CopyReason::Compressed));
     /// # Ok::<(), ndferry::Error>(())
     /// ```
     #[must_use]
@@ -194,7 +200,7 @@ impl DumpOptions {
                 let message = format!(
                     "dump writes .ferry files; arrays go into .{other} by DumpOptions::write_{other}"
                 );
-                return Err(Error::usage(message).at(path));
+                return Err(Error::invalid_input(message).at(path));
             }
         }
         self.write_ferry(path, |container| codec::encode(value, self.threshold, container))
@@ -245,7 +251,7 @@ impl DumpOptions {
     pub(super) fn met(&self, written: impl Fn(&str) -> bool) -> Result<()> {
         match self.compressions.iter().find(|(name, _)| !written(name)) {
             None => Ok(()),
-            Some((name, _)) => Err(Error::usage(format!(
+            Some((name, _)) => Err(Error::invalid_input(format!(
                 "there is no array {} to be compressed or not",
                 Quoted(name)
             ))),
@@ -257,7 +263,7 @@ impl DumpOptions {
         if !self.alignment.is_power_of_two()
             || !(ferry::ALIGNMENT..=MOST_ALIGNED).contains(&self.alignment)
         {
-            return Err(Error::usage(format!(
+            return Err(Error::invalid_input(format!(
                 "an alignment of {} bytes; a power of two from {} to {MOST_ALIGNED} was expected",
                 self.alignment,
                 ferry::ALIGNMENT
@@ -273,17 +279,17 @@ impl DumpOptions {
             || !self.compressions.is_empty()
             || self.alignment != ferry::ALIGNMENT
         {
-            return Err(Error::usage(format!(
+            return Err(Error::invalid_input(format!(
                 "a .{format} file is never compressed when it is written, and aligned to 64 bytes: for anything else, write a .ferry file"
             )));
         }
         if self.threshold != codec::THRESHOLD {
-            return Err(Error::usage(format!(
+            return Err(Error::invalid_input(format!(
                 "a .{format} file holds arrays alone, for which there is no threshold"
             )));
         }
         if format == Format::Npz && !self.checksums {
-            return Err(Error::usage(
+            return Err(Error::invalid_input(
                 "a .npz file has a checksum of every array, by its own rules",
             ));
         }
@@ -294,17 +300,17 @@ impl DumpOptions {
     #[cfg(target_os = "linux")]
     pub(super) fn check_filled_in_place(&self, format: Format) -> Result<()> {
         if self.compression.is_some() || !self.compressions.is_empty() {
-            return Err(Error::usage(
+            return Err(Error::invalid_input(
                 "an array that is filled where it lies cannot be compressed: convert the file after",
             ));
         }
         if self.byte_order.is_some_and(|byte_order| !byte_order.is_native()) {
             let message = "an array that is filled where it lies is in this machine's byte order: convert the file after";
-            return Err(Error::usage(message));
+            return Err(Error::invalid_input(message));
         }
         if self.order.is_some() {
             let message = "the memory order of an array that is filled where it lies is said by its shape, as `(3, 4).f()`";
-            return Err(Error::usage(message));
+            return Err(Error::invalid_input(message));
         }
         if format == Format::Npy { self.check_plain(format) } else { self.check() }
     }

@@ -5,17 +5,17 @@ use std::{borrow::Cow, collections::BTreeMap, fmt, ops::Range, path::Path, sync:
 use ndarray::Dimension;
 use serde::de::DeserializeOwned;
 
-use super::{Mapping, OpenOptions, compress::Codec, ferry, names, npy, npz, safetensors};
+use super::{MmapMode, OpenOptions, compress::Codec, ferry, names, npy, npz, safetensors};
 use crate::{
-    AnyArray, DType, Element, ElementKind, Error, Field, Order, Result, Scalar, SharedArray,
-    Source, WhyNotMapped,
+    AnyArray, DType, Error, Result, SharedArray,
+    array::{ArraySource, CopyReason, Order},
     array::{Layout, Memory, Storage},
+    bytes::map::{Buffer, FileMap},
     codec::{self, Segments},
-    dtype::Quoted,
-    map::{Buffer, FileMap},
+    dtype::{DTypeKind, Element, Field, Quoted, Scalar},
 };
 #[cfg(target_os = "linux")]
-use crate::{CopyOnWrite, map::WritableMap};
+use crate::{array::CowArray, bytes::map::WritableMap};
 
 /// The format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,7 +29,7 @@ pub enum Format {
     Npz,
     /// Named arrays behind a JSON header, as machine learning passes its models on.
     Safetensors,
-    /// Bytes without a header, described by a [`RawLayout`](crate::RawLayout).
+    /// Bytes without a header, described by a [`RawLayout`](crate::file::RawLayout).
     Raw,
 }
 
@@ -80,7 +80,7 @@ impl ArrayInfo {
             _ => {
                 let held = held.unwrap_or(0);
                 let shape = crate::array::Short(shape);
-                Err(Error::invalid(format!(
+                Err(Error::invalid_data(format!(
                     "{shape} of {} needs {nbytes} bytes from byte {offset} on, the file holds {held} there",
                     Quoted(&info.dtype.to_string())
                 )))
@@ -160,7 +160,7 @@ impl ArrayInfo {
 
     /// Bytes that the array takes in the file: [`nbytes`](Self::nbytes), unless it is compressed.
     #[must_use]
-    pub fn stored_nbytes(&self) -> u64 {
+    pub fn compressed_nbytes(&self) -> u64 {
         self.range().len() as u64
     }
 
@@ -184,21 +184,21 @@ impl ArrayInfo {
     /// Whether the array can be used as it lies in the file: not compressed, native byte order, aligned, and not `bool`. Of records the
     /// byte order alone counts: how its fields are aligned is each field's matter.
     #[must_use]
-    pub fn mappable(&self) -> bool {
-        self.why_not_mappable().is_none()
+    pub fn is_mappable(&self) -> bool {
+        self.copy_reason().is_none()
     }
 
     /// The rule by which the array cannot be used as it lies in the file; `None` where it can.
     #[must_use]
-    pub fn why_not_mappable(&self) -> Option<WhyNotMapped> {
+    pub fn copy_reason(&self) -> Option<CopyReason> {
         if self.codec().is_some() {
-            Some(WhyNotMapped::Compressed)
+            Some(CopyReason::Compressed)
         } else if self.dtype.scalar() == Some(Scalar::Bool) {
-            Some(WhyNotMapped::Bool)
+            Some(CopyReason::Bool)
         } else if !self.dtype.is_native() {
-            Some(WhyNotMapped::ForeignByteOrder)
+            Some(CopyReason::ForeignByteOrder)
         } else if self.alignment() < self.dtype.alignment() as u64 {
-            Some(WhyNotMapped::Misaligned)
+            Some(CopyReason::Misaligned)
         } else {
             None
         }
@@ -221,7 +221,7 @@ impl ArrayInfo {
             Some(_) => (at, "of what is decompressed"),
             None => (self.offset + at, "of the file"),
         };
-        Err(Error::invalid(format!(
+        Err(Error::invalid_data(format!(
             "{} {what}, and byte {at} {of} is {found}, neither 0 nor 1",
             self.title()
         )))
@@ -231,7 +231,7 @@ impl ArrayInfo {
         let whole = self.layout.len() * self.dtype.item_size();
         let length = match (&self.stored, self.deflated()) {
             (Some((_, length)), _) => *length,
-            (None, Some(member)) => member.stored_nbytes(),
+            (None, Some(member)) => member.compressed_nbytes(),
             (None, None) => whole,
         };
         self.offset..self.offset + length
@@ -248,7 +248,7 @@ impl ArrayInfo {
 
 /// Something in a file of named arrays that cannot be given as an array, and why: [`ArrayFile::unreadable`].
 #[derive(Clone, Debug)]
-pub struct Unreadable {
+pub struct UnsupportedEntry {
     name: String,
     reason: String,
     range: Range<usize>,
@@ -256,7 +256,7 @@ pub struct Unreadable {
     member: Option<npz::Member>,
 }
 
-impl Unreadable {
+impl UnsupportedEntry {
     /// What is called `name` and lies in `range` of the file, and what is wrong with it.
     pub(super) fn new(
         name: String,
@@ -287,12 +287,12 @@ impl Unreadable {
 
     /// Bytes that it takes in the file.
     #[must_use]
-    pub fn stored_nbytes(&self) -> u64 {
+    pub fn compressed_nbytes(&self) -> u64 {
         self.range.len() as u64
     }
 
     fn error(&self) -> Error {
-        Error::usage(format!("{} cannot be read: {}", Quoted(&self.name), self.reason))
+        Error::invalid_input(format!("{} cannot be read: {}", Quoted(&self.name), self.reason))
     }
 
     /// What is wrong with its bytes in `file`, or else that nobody can tell.
@@ -315,8 +315,8 @@ impl Bools {
     /// `None` where there is none.
     fn of(dtype: &DType) -> Option<Self> {
         let parts = match dtype.kind() {
-            ElementKind::Scalar(Scalar::Bool) => vec![(0, 1, None)],
-            ElementKind::Struct(fields) => {
+            DTypeKind::Scalar(Scalar::Bool) => vec![(0, 1, None)],
+            DTypeKind::Struct(fields) => {
                 let some = fields.iter().filter(|field| field.count() > 0);
                 let part = |field: &Field| {
                     let inner = Self::of(field.dtype())?;
@@ -371,7 +371,7 @@ pub struct ArrayFile {
     format: Format,
     version: Option<String>,
     arrays: Vec<ArrayInfo>,
-    unreadable: Vec<Unreadable>,
+    unreadable: Vec<UnsupportedEntry>,
     tree: Tree,
     metadata: BTreeMap<String, String>,
     /// Whether the file belongs to this program's own session.
@@ -426,7 +426,7 @@ impl ArrayFile {
         if safetensors::is_begun(start) {
             return Ok(Format::Safetensors);
         }
-        Err(Error::invalid(match start {
+        Err(Error::invalid_data(match start {
             [] => "is empty, and so of no known format".into(),
             _ => format!(
                 "begins with bytes {start:02X?}: none of .ferry, .npy, .npz and .safetensors (raw binary is opened by giving its dtype and shape)"
@@ -460,7 +460,7 @@ impl ArrayFile {
         Self { options, ..self }
     }
 
-    pub(super) fn with_unreadable(self, unreadable: Vec<Unreadable>) -> Self {
+    pub(super) fn with_unreadable(self, unreadable: Vec<UnsupportedEntry>) -> Self {
         Self { unreadable, ..self }
     }
 
@@ -501,7 +501,7 @@ impl ArrayFile {
     /// What else the file has under names, that is no array this crate can give: Python objects in a `.npz` file, or a text beside its arrays; elements
     /// of 8 bits and less in a `.safetensors` file. The rest of the file is not the worse for it, but its value as a whole cannot be had.
     #[must_use]
-    pub fn unreadable(&self) -> &[Unreadable] {
+    pub fn unsupported_entries(&self) -> &[UnsupportedEntry] {
         &self.unreadable
     }
 
@@ -515,11 +515,11 @@ impl ArrayFile {
     /// # Errors
     ///
     /// Where there are none or several, and as [`AnyArray::to_array`].
-    pub fn array<A: Element, D: Dimension>(&self) -> Result<SharedArray<A, D>> {
+    pub fn read<A: Element, D: Dimension>(&self) -> Result<SharedArray<A, D>> {
         self.check_readable()?;
         match &*self.arrays {
             [only] => self.typed(only),
-            [] => Err(Error::invalid("holds no array").at(self.path())),
+            [] => Err(Error::invalid_data("holds no array").at(self.path())),
             several => Err(names::unsaid(several).at(self.path())),
         }
     }
@@ -529,11 +529,11 @@ impl ArrayFile {
     /// # Errors
     ///
     /// Where there is none of that name or several.
-    pub fn info(&self, name: &str) -> Result<&ArrayInfo> {
+    pub fn entry(&self, name: &str) -> Result<&ArrayInfo> {
         let mut found = self.arrays.iter().filter(|info| info.name == name);
         let error = match (found.next(), found.next()) {
             (Some(info), None) => return Ok(info),
-            (Some(one), Some(other)) => Error::invalid(format!(
+            (Some(one), Some(other)) => Error::invalid_data(format!(
                 "holds several arrays called {}, at bytes {} and {}",
                 Quoted(name),
                 one.offset,
@@ -552,8 +552,8 @@ impl ArrayFile {
     /// # Errors
     ///
     /// Where there is none of that name or several, and as [`AnyArray::to_array`].
-    pub fn array_named<A: Element, D: Dimension>(&self, name: &str) -> Result<SharedArray<A, D>> {
-        self.typed(self.info(name)?)
+    pub fn read_array<A: Element, D: Dimension>(&self, name: &str) -> Result<SharedArray<A, D>> {
+        self.typed(self.entry(name)?)
     }
 
     /// The array called `name` as it lies in the file, whatever its element type; decompressed, where it is compressed.
@@ -561,8 +561,8 @@ impl ArrayFile {
     /// # Errors
     ///
     /// Where there is none of that name or several, and as the file's [`OpenOptions`] have it.
-    pub fn any(&self, name: &str) -> Result<AnyArray> {
-        self.any_of(self.info(name)?)
+    pub fn read_dyn(&self, name: &str) -> Result<AnyArray> {
+        self.read_entry(self.entry(name)?)
     }
 
     /// The array that `info` describes, one of [`arrays`](Self::arrays), as [`any`](Self::any): also where several have its name.
@@ -570,10 +570,10 @@ impl ArrayFile {
     /// # Errors
     ///
     /// Where `info` is no borrow of this file's own.
-    pub fn any_of(&self, info: &ArrayInfo) -> Result<AnyArray> {
+    pub fn read_entry(&self, info: &ArrayInfo) -> Result<AnyArray> {
         // What is said of another file may lie outside of this one.
         if !self.arrays.as_ptr_range().contains(&std::ptr::from_ref(info)) {
-            return Err(Error::usage(format!(
+            return Err(Error::invalid_input(format!(
                 "{} is described by another file's entry",
                 info.title()
             ))
@@ -589,12 +589,12 @@ impl ArrayFile {
     ///
     /// The first [`damage`](Self::damage).
     pub fn verify(&self) -> Result<()> {
-        self.damage().next().map_or(Ok(()), |(_, error)| Err(error))
+        self.check().next().map_or(Ok(()), |(_, error)| Err(error))
     }
 
     /// What is wrong with the file: with its value (no array then), where that refers to arrays that are not there, to one twice or to one of another
     /// shape; and with arrays whose bytes are not those that were written, by their checksum, or are `bool` and neither 0 nor 1, in a field too. Arrays are read as
-    /// the iterator gets on. What could not be looked at is told as well, by an error that [is no invalid data](Error::is_invalid): what is
+    /// the iterator gets on. What could not be looked at is told as well, by an error that [is no invalid data](Error::is_invalid_data): what is
     /// [`unreadable`](Self::unreadable) (no array either), and what is compressed and larger than [`OpenOptions::limit`].
     ///
     /// ```
@@ -611,13 +611,13 @@ impl ArrayFile {
     /// assert_eq!(damaged, ["0"]);
     /// # Ok::<(), ndferry::Error>(())
     /// ```
-    pub fn damage(&self) -> impl Iterator<Item = (Option<&ArrayInfo>, Error)> {
+    pub fn check(&self) -> impl Iterator<Item = (Option<&ArrayInfo>, Error)> {
         let value = std::iter::once_with(|| (None, self.check_tree()));
         let unreadable = self
             .unreadable
             .iter()
             .map(|other| (None, Err(other.check(self.map.as_ref().as_ref()))));
-        let arrays = self.arrays.iter().map(|info| (Some(info), self.check(info)));
+        let arrays = self.arrays.iter().map(|info| (Some(info), self.check_array(info)));
         value
             .chain(unreadable)
             .chain(arrays)
@@ -645,7 +645,7 @@ impl ArrayFile {
     }
 
     /// Reads an array for what is wrong with its bytes.
-    fn check(&self, info: &ArrayInfo) -> Result<()> {
+    fn check_array(&self, info: &ArrayInfo) -> Result<()> {
         if info.has_checksum() {
             self.check_sum(info)?;
         }
@@ -670,7 +670,7 @@ impl ArrayFile {
                 let message = format!(
                     "{title} cannot be verified, as was asked: the file has no checksum of it"
                 );
-                Err(Error::usage(message))
+                Err(Error::invalid_input(message))
             }
         }
     }
@@ -700,7 +700,7 @@ impl ArrayFile {
         let message = format!(
             "{what}: {nbytes} bytes when decompressed, beyond the limit of {limit}, which `OpenOptions::limit` or `--limit` raises"
         );
-        Err(Error::usage(message))
+        Err(Error::invalid_input(message))
     }
 
     /// The array that `info` describes, one of [`arrays`](Self::arrays), as one that can be written to without changing the file: a page of it is
@@ -710,7 +710,7 @@ impl ArrayFile {
     /// # use ndarray::{Ix2, array};
     /// # let folder = tempfile::tempdir().unwrap();
     /// # let path = folder.path().join("a.npy");
-    /// # ndferry::DumpOptions::new().write_npy(&path, &ndferry::SharedArray::from(array![[1.5, 2.5]]).into())?;
+    /// # ndferry::file::DumpOptions::new().write_npy(&path, &ndferry::SharedArray::from(array![[1.5, 2.5]]).into())?;
     /// let file = ndferry::open(&path)?;
     /// let mut array = file.copy_on_write::<f64, Ix2>(&file.arrays()[0])?;
     /// array[(0, 1)] = 7.0;
@@ -720,25 +720,25 @@ impl ArrayFile {
     ///
     /// # Errors
     ///
-    /// Where the array cannot be used as it lies in the file ([`ArrayInfo::why_not_mappable`]) or the file was read and not mapped: a copy of it is then what
+    /// Where the array cannot be used as it lies in the file ([`ArrayInfo::copy_reason`]) or the file was read and not mapped: a copy of it is then what
     /// [`SharedArray::to_owned`] gives. And as [`AnyArray::to_array`], and as the file's [`OpenOptions`] have it.
     #[cfg(target_os = "linux")]
     pub fn copy_on_write<A: Element, D: Dimension>(
         &self,
         info: &ArrayInfo,
-    ) -> Result<CopyOnWrite<A, D>> {
-        let made = match (info.why_not_mappable(), self.map.file()) {
+    ) -> Result<CowArray<A, D>> {
+        let made = match (info.copy_reason(), self.map.file()) {
             (None, Some(file)) => {
                 // Of this file, as it is to be given, and of this type.
-                self.any_of(info)?.to_array::<A, D>().and_then(|_| {
+                self.read_entry(info)?.to_array::<A, D>().and_then(|_| {
                     let map = WritableMap::copy_on_write(file, info.offset(), info.range().len());
                     let map = map.map_err(|error| Error::io("cannot map copy-on-write", error))?;
-                    CopyOnWrite::new(map, &info.layout, info.order, self.source(info))
+                    CowArray::new(map, &info.layout, info.order, self.source(info))
                 })
             }
             (why, _) => {
-                let why = why.unwrap_or(WhyNotMapped::Read);
-                Err(Error::usage(format!("cannot be mapped copy-on-write: {why}")))
+                let why = why.unwrap_or(CopyReason::Read);
+                Err(Error::invalid_input(format!("cannot be mapped copy-on-write: {why}")))
             }
         };
         made.map_err(|error| error.within(info.title()).at(self.path()))
@@ -777,8 +777,8 @@ impl ArrayFile {
         array.to_array().map_err(|error| error.within(info.title()).at(self.path()))
     }
 
-    fn source(&self, info: &ArrayInfo) -> Source {
-        Source {
+    fn source(&self, info: &ArrayInfo) -> ArraySource {
+        ArraySource {
             path: self.path().to_path_buf(),
             offset: info.offset(),
             byte_order: info.dtype.byte_order(),
@@ -788,8 +788,8 @@ impl ArrayFile {
     /// The array as it lies in the file.
     fn mapped(&self, info: &ArrayInfo) -> Result<AnyArray> {
         let OpenOptions { verify, mapping, .. } = self.options;
-        if let (Mapping::Required, Some(why)) = (mapping, info.why_not_mappable()) {
-            return Err(Error::usage(format!(
+        if let (MmapMode::Required, Some(why)) = (mapping, info.copy_reason()) {
+            return Err(Error::invalid_input(format!(
                 "{} cannot be mapped, which was required: {why}",
                 info.title()
             )));
@@ -801,10 +801,10 @@ impl ArrayFile {
         let source = (!self.path().as_os_str().is_empty()).then(|| self.source(info));
         let range = info.range();
         let memory = match (self.decompressed(info)?, self.map.buffer()) {
-            (Some(buffer), _) => Memory::owned(buffer, source, WhyNotMapped::Compressed),
+            (Some(buffer), _) => Memory::owned(buffer, source, CopyReason::Compressed),
             (None, Some(buffer)) => {
                 let storage = Storage::Buffer { buffer: Arc::clone(buffer), range };
-                Memory::new(storage, source, Some(WhyNotMapped::Read))
+                Memory::new(storage, source, Some(CopyReason::Read))
             }
             (None, None) => {
                 let storage =
@@ -821,7 +821,7 @@ impl Segments for ArrayFile {
         let info = usize::try_from(index).ok().and_then(|index| self.arrays.get(index));
         match info {
             Some(info) => self.mapped(info),
-            None => Err(Error::invalid(format!(
+            None => Err(Error::invalid_data(format!(
                 "the value refers to segment {index} of {}",
                 self.arrays.len()
             ))),
@@ -829,7 +829,7 @@ impl Segments for ArrayFile {
     }
 
     fn maps_alone(&self) -> bool {
-        self.options.mapping == Mapping::Required
+        self.options.mapping == MmapMode::Required
     }
 }
 

@@ -26,6 +26,6 @@ pub use convert::convert;
 pub(crate) use create::Unfilled;
 pub use dump::{DumpOptions, dump, to_writer};
 pub(crate) use ferry::{Container, Target};
-pub use file::{ArrayFile, ArrayInfo, Format, Unreadable};
-pub use open::{Mapping, OpenOptions, from_reader, from_slice, load, open};
+pub use file::{ArrayFile, ArrayInfo, Format, UnsupportedEntry};
+pub use open::{MmapMode, OpenOptions, from_reader, from_slice, load, open};
 pub use raw::RawLayout;

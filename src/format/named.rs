@@ -44,13 +44,13 @@ impl<'a> Named<'a> {
     /// The arrays of a file: the one called `array`, or all.
     pub(super) fn of_file(file: &'a ArrayFile, array: Option<&str>) -> Result<Self> {
         let infos = match array {
-            Some(name) => vec![file.info(name)?],
+            Some(name) => vec![file.entry(name)?],
             None => file.arrays().iter().collect(),
         };
         let entries = infos.iter().enumerate();
         let entries = entries
             .map(|(number, info)| {
-                Entry::new(file.plain_name(info), number, info.dtype(), info.shape())
+                Entry::new(file.unescaped_name(info), number, info.dtype(), info.shape())
             })
             .collect();
         Self::checked(entries, Box::new(move |index| file.sound(infos[index])))
@@ -64,7 +64,7 @@ impl<'a> Named<'a> {
         let mut names = HashSet::new();
         for entry in &entries {
             if !names.insert(entry.name.as_str()) {
-                return Err(Error::usage(format!(
+                return Err(Error::invalid_input(format!(
                     "two arrays are called {}: a name is for one",
                     Quoted(&entry.name)
                 )));
@@ -89,11 +89,11 @@ impl ArrayFile {
     /// ndferry::dump(&path, &std::collections::BTreeMap::from([("bias.0", array![0.5])]))?;
     /// let file = ndferry::open(&path)?;
     /// let [bias] = file.arrays() else { panic!("one array") };
-    /// assert_eq!((bias.name(), &*file.plain_name(bias)), (r"bias\.0", "bias.0"));
+    /// assert_eq!((bias.name(), &*file.unescaped_name(bias)), (r"bias\.0", "bias.0"));
     /// # Ok::<(), ndferry::Error>(())
     /// ```
     #[must_use]
-    pub fn plain_name<'a>(&self, info: &'a ArrayInfo) -> Cow<'a, str> {
+    pub fn unescaped_name<'a>(&self, info: &'a ArrayInfo) -> Cow<'a, str> {
         match self.format() {
             Format::Ferry => unescaped(info.name()),
             _ => info.name().into(),
@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(names(&["a", "", "b"]).unwrap(), ["a", "arr_1", "b"]);
         let error = names(&["arr_1", ""]).unwrap_err();
         assert!(
-            error.is_usage() && error.to_string().contains("two arrays are called `arr_1`"),
+            error.is_invalid_input() && error.to_string().contains("two arrays are called `arr_1`"),
             "{error}"
         );
     }

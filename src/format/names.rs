@@ -12,13 +12,13 @@ const TYPED: usize = 1000;
 
 /// None of `arrays` is called `name`: the nearest names are listed.
 pub(super) fn unknown(name: &str, arrays: &[ArrayInfo]) -> Error {
-    Error::usage(no_such(name, arrays.iter().map(ArrayInfo::name).collect()))
+    Error::invalid_input(no_such(name, arrays.iter().map(ArrayInfo::name).collect()))
 }
 
 /// Which of several `arrays` is meant has not been said.
 pub(super) fn unsaid(arrays: &[ArrayInfo]) -> Error {
     let names = listed(arrays.iter().map(ArrayInfo::name).collect());
-    Error::usage(format!("holds {} arrays, name one of them: {names}", arrays.len()))
+    Error::invalid_input(format!("holds {} arrays, name one of them: {names}", arrays.len()))
 }
 
 fn no_such(name: &str, mut names: Vec<&str>) -> String {

@@ -17,9 +17,11 @@ use super::{
     file::{ArrayFile, ArrayInfo, Format, Tree},
 };
 use crate::{
-    AnyArray, DType, ElementKind, Error, Order, Result, Scalar,
+    AnyArray, DType, Error, Result,
+    array::Order,
+    bytes::map::FileMap,
+    dtype::{DTypeKind, Scalar},
     dtype::{Literals, Quoted},
-    map::FileMap,
 };
 
 pub(super) const MAGIC: &[u8] = b"\x93NUMPY";
@@ -44,7 +46,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header> {
             Cow::Owned(text.iter().copied().map(char::from).collect())
         }
         Ok(text) => Cow::Borrowed(text),
-        Err(_) => return Err(Error::invalid("npy header is not text")),
+        Err(_) => return Err(Error::invalid_data("npy header is not text")),
     };
     let (dtype, order, shape) = parse(&text).map_err(|error| error.within("npy header"))?;
     Ok(Header { version, dtype, order, shape, length })
@@ -56,11 +58,11 @@ pub(super) fn extent(bytes: &[u8]) -> Result<(u8, usize, usize)> {
         return Err(cut(bytes, 10));
     }
     if !bytes.starts_with(MAGIC) {
-        return Err(Error::invalid("does not begin as a .npy file does"));
+        return Err(Error::invalid_data("does not begin as a .npy file does"));
     }
     let (major, minor) = (bytes[6], bytes[7]);
     if !matches!((major, minor), (1..=3, 0)) {
-        return Err(Error::invalid(format!(
+        return Err(Error::invalid_data(format!(
             "npy version {major}.{minor}; known are 1.0, 2.0 and 3.0"
         )));
     }
@@ -73,7 +75,10 @@ pub(super) fn extent(bytes: &[u8]) -> Result<(u8, usize, usize)> {
 }
 
 fn cut(bytes: &[u8], needed: usize) -> Error {
-    Error::invalid(format!("npy header needs {needed} bytes, there are {}: truncated", bytes.len()))
+    Error::invalid_data(format!(
+        "npy header needs {needed} bytes, there are {}: truncated",
+        bytes.len()
+    ))
 }
 
 /// What a header says.
@@ -100,10 +105,10 @@ fn parse(text: &str) -> Result<(DType, Order, Vec<usize>)> {
             "descr" => descr.replace(dtype_in(&mut text)?).is_some(),
             "fortran_order" => fortran_order.replace(bool_in(&mut text)?).is_some(),
             "shape" => shape.replace(shape_in(&mut text)?).is_some(),
-            _ => return Err(Error::invalid(format!("unknown key {}", Quoted(&key)))),
+            _ => return Err(Error::invalid_data(format!("unknown key {}", Quoted(&key)))),
         };
         if doubled {
-            return Err(Error::invalid(format!("key {} stands twice", Quoted(&key))));
+            return Err(Error::invalid_data(format!("key {} stands twice", Quoted(&key))));
         }
         if !text.accept(",") {
             text.expect("}")?;
@@ -111,7 +116,7 @@ fn parse(text: &str) -> Result<(DType, Order, Vec<usize>)> {
         }
     }
     text.end()?;
-    let missing = |key: &str| Error::invalid(format!("key `{key}` is missing"));
+    let missing = |key: &str| Error::invalid_data(format!("key `{key}` is missing"));
     Ok((
         descr.ok_or_else(|| missing("descr"))?,
         if fortran_order.ok_or_else(|| missing("fortran_order"))? { Order::F } else { Order::C },
@@ -124,7 +129,7 @@ fn dtype_in(text: &mut Literals<'_>) -> Result<DType> {
     if is_known(&dtype) {
         return Ok(dtype);
     }
-    Err(Error::invalid(format!("{} is no dtype of NumPy's", Quoted(&dtype.to_string()))))
+    Err(Error::invalid_data(format!("{} is no dtype of NumPy's", Quoted(&dtype.to_string()))))
 }
 
 fn bool_in(text: &mut Literals<'_>) -> Result<bool> {
@@ -155,8 +160,8 @@ fn shape_in(text: &mut Literals<'_>) -> Result<Vec<usize>> {
 /// Whether NumPy has a type for these elements, all fields included.
 fn is_known(dtype: &DType) -> bool {
     match dtype.kind() {
-        ElementKind::Scalar(scalar) => *scalar != Scalar::BF16,
-        ElementKind::Struct(fields) => fields.iter().all(|field| is_known(field.dtype())),
+        DTypeKind::Scalar(scalar) => *scalar != Scalar::BF16,
+        DTypeKind::Struct(fields) => fields.iter().all(|field| is_known(field.dtype())),
         _ => true,
     }
 }
@@ -173,7 +178,7 @@ fn misread(dtype: &DType) -> Option<String> {
 /// Whether NumPy's formats can hold these elements.
 pub(super) fn check_dtype(dtype: &DType) -> Result<()> {
     if let Some(field) = misread(dtype) {
-        return Err(Error::usage(format!(
+        return Err(Error::invalid_input(format!(
             "NumPy takes field {} for something else when it reads it back: write .ferry",
             Quoted(&field)
         )));
@@ -181,7 +186,7 @@ pub(super) fn check_dtype(dtype: &DType) -> Result<()> {
     if is_known(dtype) {
         return Ok(());
     }
-    Err(Error::usage(format!(
+    Err(Error::invalid_input(format!(
         "NumPy has no type for {}, and so neither .npy nor .npz: write .safetensors or .ferry",
         Quoted(&dtype.to_string())
     )))

@@ -11,14 +11,14 @@ use flate2::{Decompress, FlushDecompress, Status};
 use super::{
     DumpOptions,
     atomic::{self, cannot_write},
-    file::{ArrayFile, ArrayInfo, Format, Tree, Unreadable},
+    file::{ArrayFile, ArrayInfo, Format, Tree, UnsupportedEntry},
     named::Named,
     npy, zip,
 };
 use crate::{
     AnyArray, Error, Result,
+    bytes::map::{Buffer, FileMap},
     dtype::Quoted,
-    map::{Buffer, FileMap},
 };
 
 /// What NumPy appends to an array's name.
@@ -48,7 +48,7 @@ pub(super) fn read(map: Arc<FileMap>) -> Result<ArrayFile> {
             Ok(header) => arrays.push(array(&member, header).map_err(wrong)?),
             Err(reason) => {
                 let whole = Member::new(&member, 0);
-                unreadable.push(Unreadable::new(
+                unreadable.push(UnsupportedEntry::new(
                     member.array_name(),
                     member.data,
                     Some(whole),
@@ -58,9 +58,10 @@ pub(super) fn read(map: Arc<FileMap>) -> Result<ArrayFile> {
         }
     }
     let mut names = HashSet::with_capacity(arrays.len());
-    let mut all = arrays.iter().map(ArrayInfo::name).chain(unreadable.iter().map(Unreadable::name));
+    let mut all =
+        arrays.iter().map(ArrayInfo::name).chain(unreadable.iter().map(UnsupportedEntry::name));
     if let Some(twice) = all.find(|name| !names.insert(*name)) {
-        return Err(Error::invalid(format!("two arrays are called {}", Quoted(twice))));
+        return Err(Error::invalid_data(format!("two arrays are called {}", Quoted(twice))));
     }
     Ok(ArrayFile::new(map, Format::Npz, None, arrays, Tree::OfNamed, false)
         .with_unreadable(unreadable))
@@ -80,7 +81,7 @@ fn header(file: &[u8], member: &zip::Member) -> Result<Result<npy::Header>> {
     }
     if member.size > MOST.saturating_mul(content.len() as u64) {
         let (from, to) = (content.len(), member.size);
-        return Err(Error::invalid(format!(
+        return Err(Error::invalid_data(format!(
             "is said to inflate from {from} bytes to {to}, more than deflate can make"
         )));
     }
@@ -98,7 +99,7 @@ fn array(member: &zip::Member, header: npy::Header) -> Result<ArrayInfo> {
         ArrayInfo::checked(name, dtype, &shape, order, (data.start + header) as u64, data.end)?
     };
     if (header as u64).checked_add(info.nbytes()) != Some(size) {
-        return Err(Error::invalid(format!(
+        return Err(Error::invalid_data(format!(
             "has {size} bytes; its header has {header}, and its shape and dtype make {}",
             info.nbytes()
         )));
@@ -119,7 +120,7 @@ fn inflated_header(content: &[u8], size: u64) -> Result<Vec<u8>> {
             "its npy header is said to have {length} bytes; {} are allowed",
             (LONGEST_HEADER as u64).min(size)
         );
-        return Err(Error::invalid(message));
+        return Err(Error::invalid_data(message));
     }
     if length > start {
         header.resize(length, 0);
@@ -151,7 +152,7 @@ impl Member {
     }
 
     /// Bytes that it takes in the file.
-    pub(super) fn stored_nbytes(&self) -> usize {
+    pub(super) fn compressed_nbytes(&self) -> usize {
         self.data.len()
     }
 
@@ -186,7 +187,7 @@ impl Member {
         if found == self.crc {
             return Ok(());
         }
-        Err(Error::invalid(format!(
+        Err(Error::invalid_data(format!(
             "is damaged: its CRC-32 is {found:08x}, {:08x} was recorded",
             self.crc
         )))
@@ -212,7 +213,7 @@ impl<'a> Inflater<'a> {
         while filled < to.len() {
             match self.some(&mut to[filled..])? {
                 0 => {
-                    return Err(Error::invalid(
+                    return Err(Error::invalid_data(
                         "its deflated bytes end before its length is reached",
                     ));
                 }
@@ -226,7 +227,7 @@ impl<'a> Inflater<'a> {
     /// The CRC-32 of all bytes, of which there are no more.
     fn end(mut self) -> Result<u32> {
         if self.some(&mut [0])? != 0 || !self.ended || !self.content.is_empty() {
-            return Err(Error::invalid(
+            return Err(Error::invalid_data(
                 "its deflated bytes go on after its length is reached, or have no end",
             ));
         }
@@ -238,7 +239,8 @@ impl<'a> Inflater<'a> {
         while !self.ended {
             let before = (self.stream.total_in(), self.stream.total_out());
             let status = self.stream.decompress(self.content, to, FlushDecompress::None);
-            let status = status.map_err(|_| Error::invalid("its deflated bytes are damaged"))?;
+            let status =
+                status.map_err(|_| Error::invalid_data("its deflated bytes are damaged"))?;
             let (read, made) =
                 (self.stream.total_in() - before.0, (self.stream.total_out() - before.1) as usize);
             self.content = &self.content[read as usize..];
@@ -262,12 +264,12 @@ impl DumpOptions {
     /// # let folder = tempfile::tempdir().unwrap();
     /// # let path = folder.path().join("survey.npz");
     /// use ndarray::{Ix1, array};
-    /// use ndferry::{DumpOptions, SharedArray};
+    /// use ndferry::{file::DumpOptions, SharedArray};
     ///
     /// let (depth, flags) = (SharedArray::from(array![1.5, 2.5]), SharedArray::from(array![1u8]));
     /// DumpOptions::new().write_npz(&path, [("depth", depth.to_any()), ("flags", flags.to_any())])?;
-    /// let depth = ndferry::open(&path)?.array_named::<f64, Ix1>("depth")?;
-    /// assert_eq!((depth[1], depth.why_not_mapped()), (2.5, None));
+    /// let depth = ndferry::open(&path)?.read_array::<f64, Ix1>("depth")?;
+    /// assert_eq!((depth[1], depth.copy_reason()), (2.5, None));
     /// # Ok::<(), ndferry::Error>(())
     /// ```
     ///
@@ -293,9 +295,8 @@ impl DumpOptions {
                 let name = format!("{}{SUFFIX}", entry.name);
                 if name.contains('\0') || name.len() > u16::MAX.into() {
                     let message = "no member of a zip file can have that name: it has a zero, or more than 65531 bytes";
-                    return Err(
-                        Error::usage(message).within(format_args!("array {}", Quoted(&entry.name)))
-                    );
+                    return Err(Error::invalid_input(message)
+                        .within(format_args!("array {}", Quoted(&entry.name))));
                 }
                 let array = arrays.get(index)?;
                 let outgoing = npy::Outgoing::new(&array, self)

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::{ArrayFile, Format, RawLayout, ferry};
 use crate::{
     Error, Result,
-    map::{Buffer, FileMap},
+    bytes::map::{Buffer, FileMap},
     sys,
 };
 
@@ -20,12 +20,12 @@ use crate::{
 ///
 /// A map shows the file as it is now: whoever changes the file, this program included, changes what is read, and whoever
 /// truncates it ends this program with `SIGBUS` when the missing part is touched. Replace such files by renaming, as
-/// [`dump`](crate::dump) does, and every reader is safe; or have the file read ([`Mapping::Forbidden`]).
+/// [`dump`](crate::dump) does, and every reader is safe; or have the file read ([`MmapMode::Forbidden`]).
 ///
 /// # Errors
 ///
 /// Where the file cannot be opened, is no regular file, is of no known format, or contradicts itself: truncated, a wrong
-/// checksum, an array that reaches past its end. Raw binary is opened by [`RawLayout`](crate::RawLayout).
+/// checksum, an array that reaches past its end. Raw binary is opened by [`RawLayout`](crate::file::RawLayout).
 pub fn open(path: impl AsRef<Path>) -> Result<ArrayFile> {
     OpenOptions::new().open(path)
 }
@@ -48,8 +48,8 @@ pub fn load<T: DeserializeOwned>(path: impl AsRef<Path>) -> Result<T> {
 /// use ndarray::{Array1, array};
 ///
 /// let mut bytes = Vec::new();
-/// ndferry::to_writer(&mut bytes, &("weights", array![0.5, 0.25]))?;
-/// let (name, weights): (String, Array1<f64>) = ndferry::from_slice(&bytes)?;
+/// ndferry::file::to_writer(&mut bytes, &("weights", array![0.5, 0.25]))?;
+/// let (name, weights): (String, Array1<f64>) = ndferry::file::from_slice(&bytes)?;
 /// assert_eq!((name.as_str(), weights[1]), ("weights", 0.25));
 /// # Ok::<(), ndferry::Error>(())
 /// ```
@@ -58,7 +58,7 @@ pub fn load<T: DeserializeOwned>(path: impl AsRef<Path>) -> Result<T> {
 ///
 /// As [`load`].
 pub fn from_slice<'a, T: DeserializeOwned>(bytes: impl Into<Cow<'a, [u8]>>) -> Result<T> {
-    OpenOptions::new().bytes(bytes)?.value()
+    OpenOptions::new().open_slice(bytes)?.value()
 }
 
 /// As [`load`], of a file that comes from `reader`, which is read as [`OpenOptions::read`] says.
@@ -67,15 +67,15 @@ pub fn from_slice<'a, T: DeserializeOwned>(bytes: impl Into<Cow<'a, [u8]>>) -> R
 ///
 /// As [`load`], and where reading fails.
 pub fn from_reader<T: DeserializeOwned>(reader: impl Read) -> Result<T> {
-    OpenOptions::new().read(reader)?.value()
+    OpenOptions::new().open_reader(reader)?.value()
 }
 
 /// Whether the arrays of a file are maps of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Mapping {
+pub enum MmapMode {
     /// An array that cannot be used as it lies in the file is an error that says why, when the array is asked for.
     Required,
-    /// An array is mapped where no rule forbids it ([`WhyNotMapped`](crate::WhyNotMapped)), and copied else.
+    /// An array is mapped where no rule forbids it ([`CopyReason`](crate::array::CopyReason)), and copied else.
     #[default]
     Allowed,
     /// The whole file is read into memory when it is opened, and not mapped: what becomes of it later changes nothing.
@@ -88,17 +88,17 @@ pub enum Mapping {
 /// # use ndarray::{Ix1, array};
 /// # let folder = tempfile::tempdir().unwrap();
 /// # let path = folder.path().join("a.ferry");
-/// use ndferry::{Mapping, OpenOptions, WhyNotMapped};
+/// use ndferry::{file::{MmapMode, OpenOptions}, array::CopyReason};
 ///
 /// ndferry::dump(&path, &array![1.5, 2.5])?;
-/// let array = OpenOptions::new().verify(true).mapping(Mapping::Forbidden).open(&path)?.array::<f64, Ix1>()?;
-/// assert_eq!(array.why_not_mapped(), Some(WhyNotMapped::Read));
+/// let array = OpenOptions::new().verify(true).mapping(MmapMode::Forbidden).open(&path)?.array::<f64, Ix1>()?;
+/// assert_eq!(array.copy_reason(), Some(CopyReason::Read));
 /// # Ok::<(), ndferry::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct OpenOptions {
     pub(super) verify: bool,
-    pub(super) mapping: Mapping,
+    pub(super) mapping: MmapMode,
     pub(super) limit: u64,
     raw: Option<RawLayout>,
 }
@@ -108,7 +108,7 @@ const LIMIT: u64 = 4 << 30;
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { verify: false, mapping: Mapping::Allowed, limit: LIMIT, raw: None }
+        Self { verify: false, mapping: MmapMode::Allowed, limit: LIMIT, raw: None }
     }
 }
 
@@ -127,9 +127,9 @@ impl OpenOptions {
         self
     }
 
-    /// Whether arrays are maps of the file; [`Mapping::Allowed`] unless set.
+    /// Whether arrays are maps of the file; [`MmapMode::Allowed`] unless set.
     #[must_use]
-    pub fn mapping(mut self, mapping: Mapping) -> Self {
+    pub fn mmap_mode(mut self, mapping: MmapMode) -> Self {
         self.mapping = mapping;
         self
     }
@@ -137,7 +137,7 @@ impl OpenOptions {
     /// Bytes to which one array may be decompressed, or all those of a value; 4 GiB unless set. What an array needs its file says, and nothing beyond
     /// that is ever made of it; but a small file can say much.
     #[must_use]
-    pub fn limit(mut self, bytes: u64) -> Self {
+    pub fn max_decompressed_bytes(mut self, bytes: u64) -> Self {
         self.limit = bytes;
         self
     }
@@ -157,8 +157,8 @@ impl OpenOptions {
     pub fn open(&self, path: impl AsRef<Path>) -> Result<ArrayFile> {
         let path = path.as_ref();
         let map = match self.mapping {
-            Mapping::Required | Mapping::Allowed => FileMap::open(path)?,
-            Mapping::Forbidden => {
+            MmapMode::Required | MmapMode::Allowed => FileMap::open(path)?,
+            MmapMode::Forbidden => {
                 FileMap::read(read(path).map_err(|error| error.at(path))?, path.to_path_buf())
             }
         };
@@ -170,13 +170,15 @@ impl OpenOptions {
     /// # Errors
     ///
     /// As [`open`](Self::open); and where maps are required, because there is nothing to map.
-    pub fn bytes<'a>(&self, bytes: impl Into<Cow<'a, [u8]>>) -> Result<ArrayFile> {
+    pub fn open_slice<'a>(&self, bytes: impl Into<Cow<'a, [u8]>>) -> Result<ArrayFile> {
         let buffer = match bytes.into() {
             Cow::Borrowed(bytes) => Buffer::copy_of(bytes)?,
             Cow::Owned(bytes) => Buffer::from(bytes),
         };
-        if self.mapping == Mapping::Required {
-            return Err(Error::usage("bytes in memory cannot be mapped, which was required"));
+        if self.mapping == MmapMode::Required {
+            return Err(Error::invalid_input(
+                "bytes in memory cannot be mapped, which was required",
+            ));
         }
         self.look(FileMap::read(buffer, PathBuf::new()))
     }
@@ -187,7 +189,7 @@ impl OpenOptions {
     /// # Errors
     ///
     /// As [`bytes`](Self::bytes), and where reading fails.
-    pub fn read(&self, mut reader: impl Read) -> Result<ArrayFile> {
+    pub fn open_reader(&self, mut reader: impl Read) -> Result<ArrayFile> {
         let mut bytes = Vec::new();
         let mut up_to = |bytes: &mut Vec<u8>, length: u64| {
             let left = length.saturating_sub(bytes.len() as u64);
@@ -208,7 +210,7 @@ impl OpenOptions {
             }
         };
         up_to(&mut bytes, length)?;
-        self.bytes(bytes)
+        self.open_slice(bytes)
     }
 
     fn look(&self, map: Arc<FileMap>) -> Result<ArrayFile> {

@@ -6,13 +6,13 @@ use super::{
     OpenOptions,
     file::{ArrayFile, ArrayInfo, Format, Tree},
 };
-use crate::{DType, Order, Result, map::FileMap};
+use crate::{DType, Result, array::Order, bytes::map::FileMap};
 
 /// What raw binary holds: the layout that a file's header would tell, as NumPy's `memmap` is told it.
 ///
 /// ```no_run
 /// use ndarray::Ix3;
-/// use ndferry::{Order, RawLayout};
+/// use ndferry::{array::Order, file::RawLayout};
 ///
 /// // A NIfTI-1 volume: column-major, big-endian, after a header of 352 bytes.
 /// let layout = RawLayout::new(">i2".parse()?, [33, 41, 25]).order(Order::F).offset(352);

@@ -23,10 +23,15 @@ use super::{
     DumpOptions,
     atomic::{self, cannot_write},
     dump::for_each_block,
-    file::{ArrayFile, ArrayInfo, Format, Tree, Unreadable},
+    file::{ArrayFile, ArrayInfo, Format, Tree, UnsupportedEntry},
     named::{Entry, Named},
 };
-use crate::{AnyArray, ByteOrder, DType, Error, Order, Result, dtype::Quoted, map::FileMap};
+use crate::{
+    AnyArray, DType, Error, Result,
+    array::Order,
+    bytes::map::FileMap,
+    dtype::{ByteOrder, Quoted},
+};
 
 /// Bytes of the length before the header.
 const PREFIX: usize = 8;
@@ -68,7 +73,7 @@ pub(super) fn read(map: Arc<FileMap>) -> Result<ArrayFile> {
     let bytes: &[u8] = map.as_ref().as_ref();
     let length = LittleEndian::read_u64(bytes);
     if length > LONGEST {
-        return Err(Error::invalid(format!(
+        return Err(Error::invalid_data(format!(
             "the header is said to have {length} bytes; {LONGEST} are allowed"
         )));
     }
@@ -76,10 +81,10 @@ pub(super) fn read(map: Arc<FileMap>) -> Result<ArrayFile> {
     let Some(header) = bytes.get(PREFIX..start) else {
         let message =
             format!("the header ends at byte {start}, the file has {}: truncated", bytes.len());
-        return Err(Error::invalid(message));
+        return Err(Error::invalid_data(message));
     };
     let Header { metadata, mut tensors } = serde_json::from_slice(header).map_err(|error| {
-        Error::invalid(format!("the header is not what a safetensors header is: {error}"))
+        Error::invalid_data(format!("the header is not what a safetensors header is: {error}"))
     })?;
 
     tensors.sort_by_key(|(_, tensor)| tensor.data_offsets);
@@ -96,13 +101,13 @@ pub(super) fn read(map: Arc<FileMap>) -> Result<ArrayFile> {
             Err(reason) => {
                 let range = tensor.range(end, start, bytes.len()).map_err(wrong)?;
                 end += range.len() as u64;
-                unreadable.push(Unreadable::new(name, range, None, &reason));
+                unreadable.push(UnsupportedEntry::new(name, range, None, &reason));
             }
         }
     }
     let held = (bytes.len() - start) as u64;
     if end != held {
-        return Err(Error::invalid(format!(
+        return Err(Error::invalid_data(format!(
             "the arrays end at byte {end} of the data, which has {held} bytes"
         )));
     }
@@ -147,7 +152,7 @@ impl Tensor {
         )?;
         match end.checked_sub(begin) {
             Some(nbytes) if nbytes == info.nbytes() => Ok(info),
-            _ => Err(Error::invalid(format!(
+            _ => Err(Error::invalid_data(format!(
                 "lies from byte {begin} to {end} of the data, its shape and dtype make {} bytes",
                 info.nbytes()
             ))),
@@ -162,7 +167,7 @@ impl Tensor {
         if begin > end || end > held {
             let message =
                 format!("lies from byte {begin} to {end} of the data, which has {held} bytes");
-            return Err(Error::invalid(message));
+            return Err(Error::invalid_data(message));
         }
         Ok(start + begin as usize..start + end as usize)
     }
@@ -174,7 +179,7 @@ impl Tensor {
         }
         let fault =
             if begin < expected { "overlaps what precedes it" } else { "leaves a hole before it" };
-        Err(Error::invalid(format!(
+        Err(Error::invalid_data(format!(
             "begins at byte {begin} of the data and {fault}, which ends at byte {expected}"
         )))
     }
@@ -188,7 +193,7 @@ fn dtype(name: &str) -> Result<Result<DType>> {
     let known: Vec<_> = DTYPES.iter().map(|(known, _)| *known).collect();
     let message =
         format!("is of dtype {}; those that can be read are {}", Quoted(name), known.join(" "));
-    let error = Error::invalid(message);
+    let error = Error::invalid_data(message);
     if NARROW.contains(&name) { Ok(Err(error)) } else { Err(error) }
 }
 
@@ -271,7 +276,7 @@ impl DumpOptions {
     /// # let folder = tempfile::tempdir().unwrap();
     /// # let path = folder.path().join("model.safetensors");
     /// use ndarray::{Ix1, array};
-    /// use ndferry::{DumpOptions, SharedArray};
+    /// use ndferry::{file::DumpOptions, SharedArray};
     ///
     /// let weight = SharedArray::from(array![[1f32, 2.], [3., 4.]]).to_any();
     /// let bias = SharedArray::from(array![0.5f32]).to_any();
@@ -279,7 +284,7 @@ impl DumpOptions {
     /// DumpOptions::new().write_safetensors(&path, [("weight", weight), ("bias", bias)], &metadata)?;
     ///
     /// let file = ndferry::open(&path)?;
-    /// assert_eq!(file.array_named::<f32, Ix1>("bias")?.to_vec(), [0.5]);
+    /// assert_eq!(file.read_array::<f32, Ix1>("bias")?.to_vec(), [0.5]);
     /// assert_eq!(file.metadata()["trained on"], "the survey");
     /// # Ok::<(), ndferry::Error>(())
     /// ```
@@ -308,7 +313,7 @@ impl DumpOptions {
         self.check_plain(Format::Safetensors).map_err(|error| error.at(path))?;
         atomic::write(path, |file| {
             if self.byte_order == Some(ByteOrder::Big) || self.order == Some(Order::F) {
-                return Err(Error::usage(
+                return Err(Error::invalid_input(
                     ".safetensors is little-endian and in C order, nothing else can be asked for",
                 ));
             }
@@ -340,13 +345,13 @@ fn header<'a>(
     let mut at = 0_usize;
     for Entry { name, dtype, shape } in entries {
         if name == METADATA {
-            return Err(Error::usage(format!(
+            return Err(Error::invalid_input(format!(
                 "no array can be called `{METADATA}` in a .safetensors file"
             )));
         }
         let code = &dtype.to_string()[1..];
         let Some((known, _)) = DTYPES.iter().find(|(_, known)| *known == code) else {
-            return Err(Error::usage(format!(
+            return Err(Error::invalid_input(format!(
                 "array {}: .safetensors has no type for {}",
                 Quoted(name),
                 Quoted(&dtype.to_string())
@@ -354,7 +359,7 @@ fn header<'a>(
         };
         let nbytes = shape.iter().product::<usize>() * dtype.item_size();
         let Some(end) = nbytes.checked_add(at) else {
-            return Err(Error::usage(format!(
+            return Err(Error::invalid_input(format!(
                 "array {}: the arrays are larger than any file",
                 Quoted(name)
             )));
@@ -367,11 +372,11 @@ fn header<'a>(
     }
     let mut bytes = vec![0; PREFIX];
     serde_json::to_writer(&mut bytes, &Value::Object(header))
-        .map_err(|error| Error::invalid(format!("the header cannot be written: {error}")))?;
+        .map_err(|error| Error::invalid_data(format!("the header cannot be written: {error}")))?;
     bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), b' ');
     let length = (bytes.len() - PREFIX) as u64;
     if length > LONGEST {
-        return Err(Error::usage(format!(
+        return Err(Error::invalid_input(format!(
             "the header has {length} bytes; .safetensors allows {LONGEST}"
         )));
     }

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 
-use super::{Call, Event, Kind, Mode, Progress};
+use super::{Job, JobProgress, Kind, Mode, TaskEvent};
 
 /// How often a bar of unknown length moves.
 const TICK: Duration = Duration::from_millis(100);
 
-impl<K: Kind, M: Mode> Call<'_, K, M> {
+impl<K: Kind, M: Mode> Job<'_, K, M> {
     /// Shows a bar on stderr while the call runs, where that is a terminal: tasks done of all there are, time, failures. It stays, full or as
-    /// far as it came, when the call is over. In the place of a [`progress`](Call::progress) of one's own (feature `progress`).
+    /// far as it came, when the call is over. In the place of a [`progress`](Job::progress) of one's own (feature `progress`).
     ///
     /// ```no_run
     /// # fn main() -> ndferry::Result<()> {
@@ -28,10 +28,10 @@ impl<K: Kind, M: Mode> Call<'_, K, M> {
 }
 
 /// What moves `bar`.
-fn shown_by(bar: ProgressBar) -> impl FnMut(&Progress) {
+fn shown_by(bar: ProgressBar) -> impl FnMut(&JobProgress) {
     let bar = bar.with_finish(ProgressFinish::Abandon);
     move |progress| match progress.event {
-        Event::Begun => {
+        TaskEvent::JobStarted => {
             let template = match progress.total {
                 Some(total) => {
                     bar.set_length(total);
@@ -44,8 +44,8 @@ fn shown_by(bar: ProgressBar) -> impl FnMut(&Progress) {
             );
             bar.enable_steady_tick(TICK);
         }
-        Event::Done(_) => bar.set_position(progress.done + progress.failed),
-        Event::Failed(_) => {
+        TaskEvent::Done(_) => bar.set_position(progress.done + progress.failed),
+        TaskEvent::Failed(_) => {
             bar.set_position(progress.done + progress.failed);
             bar.set_message(format!(", {} failed", progress.failed));
         }
@@ -65,11 +65,11 @@ mod tests {
             let terminal = InMemoryTerm::new(10, 100);
             let target = ProgressDrawTarget::term_like(Box::new(terminal.clone()));
             let mut watch = shown_by(ProgressBar::with_draw_target(None, target));
-            let mut progress = Progress::begun(total);
+            let mut progress = JobProgress::begun(total);
             watch(&progress);
-            (progress.done, progress.event) = (1, Event::Done(0));
+            (progress.done, progress.event) = (1, TaskEvent::Done(0));
             watch(&progress);
-            (progress.failed, progress.event) = (1, Event::Failed(1));
+            (progress.failed, progress.event) = (1, TaskEvent::Failed(1));
             watch(&progress);
             drop(watch);
             let shown = terminal.contents();

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    Call, Output, Pool, Shared, Workers, budget,
+    Job, Pool, Shared, WorkerStdio, Workers, budget,
     fork::{self, Forked},
     launch::{self, Launch},
     message::Side,
@@ -18,7 +18,7 @@ use super::{
     tally::Tally,
     worker,
 };
-use crate::{Error, Result, Store, sys::unshared::Origin};
+use crate::{Error, Result, store::Store, sys::unshared::Origin};
 
 /// Bytes from which an array travels through the store and not inside a message: the lower end of where the two cost the same
 /// for an array that is used once, by `cargo bench --bench pool -- crossover`.
@@ -41,7 +41,7 @@ pub struct PoolBuilder {
     threshold: Option<usize>,
     store: Option<Store>,
     launch: Launch,
-    recycle_after: Option<u64>,
+    max_tasks_per_worker: Option<u64>,
     most_memory: Option<u64>,
 }
 
@@ -84,7 +84,7 @@ impl Default for PoolBuilder {
             threshold: Some(THRESHOLD),
             store: None,
             launch: Launch::default(),
-            recycle_after: None,
+            max_tasks_per_worker: None,
             most_memory: None,
         }
     }
@@ -94,7 +94,7 @@ impl PoolBuilder {
     /// What the workers run in; [processes](Backend::Processes) unless set. Calls are the same over each; what one cannot do is an error.
     ///
     /// ```
-    /// use ndferry::{Backend, Pool};
+    /// use ndferry::{pool::Backend, Pool};
     ///
     /// let pool = Pool::builder().backend(Backend::Threads).workers(2).build()?;
     /// assert_eq!(pool.map(|x: u8| x + 1, [1, 2])?, [2, 3]);
@@ -106,14 +106,14 @@ impl PoolBuilder {
     }
 
     /// Replaces a worker, between tasks, when it has done this many: for libraries that leak.
-    pub fn recycle_after(mut self, tasks: u64) -> Self {
-        self.recycle_after = Some(tasks);
+    pub fn max_tasks_per_worker(mut self, tasks: u64) -> Self {
+        self.max_tasks_per_worker = Some(tasks);
         self
     }
 
     /// Replaces a worker, between tasks, when it has more than this many bytes of memory resident, those of mapped arrays not counted. Its
     /// tasks are then sent one by one.
-    pub fn recycle_above(mut self, bytes: u64) -> Self {
+    pub fn max_worker_memory(mut self, bytes: u64) -> Self {
         self.most_memory = Some(bytes);
         self
     }
@@ -127,7 +127,7 @@ impl PoolBuilder {
 
     /// Bytes from which an array travels through the store, or as the file it is mapped from, and is mapped by the
     /// receiver; 1 MiB unless set. A smaller one travels inside the message. `None`: every array does.
-    pub fn threshold(mut self, bytes: impl Into<Option<usize>>) -> Self {
+    pub fn mmap_threshold(mut self, bytes: impl Into<Option<usize>>) -> Self {
         self.threshold = bytes.into();
         self
     }
@@ -194,15 +194,15 @@ impl PoolBuilder {
         self
     }
 
-    /// Where the standard output of the worker processes goes; [to this process's](Output::Inherit) unless set. In a test program
-    /// ([`test_entry`](Self::test_entry)): [nowhere](Output::Discard) unless set.
-    pub fn stdout(mut self, output: Output) -> Self {
+    /// Where the standard output of the worker processes goes; [to this process's](WorkerStdio::Inherit) unless set. In a test program
+    /// ([`test_entry`](Self::test_entry)): [nowhere](WorkerStdio::Discard) unless set.
+    pub fn stdout(mut self, output: WorkerStdio) -> Self {
         self.launch.stdout = Some(output);
         self
     }
 
-    /// Where the standard error of the worker processes goes; [to this process's](Output::Inherit) unless set.
-    pub fn stderr(mut self, output: Output) -> Self {
+    /// Where the standard error of the worker processes goes; [to this process's](WorkerStdio::Inherit) unless set.
+    pub fn stderr(mut self, output: WorkerStdio) -> Self {
         self.launch.stderr = Some(output);
         self
     }
@@ -217,11 +217,11 @@ impl PoolBuilder {
         if self.backend == Backend::Processes {
             self.check_start()?;
             self.launch.check()?;
-        } else if self.recycle_after.is_some()
+        } else if self.max_tasks_per_worker.is_some()
             || self.most_memory.is_some()
             || self.launch != Launch::default()
         {
-            return Err(Error::usage(
+            return Err(Error::invalid_input(
                 "recycling, environment, working directory, output and test entry are for worker processes: workers within this process \
                  have none of their own",
             ));
@@ -236,7 +236,7 @@ impl PoolBuilder {
     }
 
     /// A call whose workers are forks of this process as it is: its tasks may be closures that capture anything, by reference, also
-    /// what cannot be serialised. [`fork_map`](crate::fork_map) tells more; this is for calls with options, or other verbs.
+    /// what cannot be serialised. [`fork_map`](crate::pool::fork_map) tells more; this is for calls with options, or other verbs.
     ///
     /// Of the builder's choices, those that concern how a program is started make no sense here, nor does another
     /// [backend](PoolBuilder::backend); and [`init`](crate::init) is not needed.
@@ -257,25 +257,29 @@ impl PoolBuilder {
     /// # Errors
     ///
     /// Where other threads run in this process, a choice makes no sense, or the store cannot be opened.
-    pub fn fork<'p>(self) -> Result<Call<'p, Forked>> {
+    pub fn fork<'p>(self) -> Result<Job<'p, Forked>> {
         if self.backend != Backend::Processes || self.launch != Launch::default() {
-            return Err(Error::usage(
+            return Err(Error::invalid_input(
                 "forked workers are this process once more: there is no backend to choose for them, and no environment, working \
                  directory, output or test entry",
             ));
         }
         fork::check()?;
-        Ok(Call::new(&self.without_workers(true)?, Forked(())))
+        Ok(Job::new(&self.without_workers(true)?, Forked(())))
     }
 
     fn without_workers(self, forks: bool) -> Result<Pool> {
-        if self.recycle_after == Some(0) {
-            return Err(Error::usage("a worker recycled after 0 tasks: at least 1 is needed"));
+        if self.max_tasks_per_worker == Some(0) {
+            return Err(Error::invalid_input(
+                "a worker recycled after 0 tasks: at least 1 is needed",
+            ));
         }
         let size = match self.workers {
-            Some(0) => return Err(Error::usage("a pool of 0 workers: at least 1 is needed")),
+            Some(0) => {
+                return Err(Error::invalid_input("a pool of 0 workers: at least 1 is needed"));
+            }
             Some(workers @ 2..) if self.backend.is_serial() => {
-                return Err(Error::usage(format!(
+                return Err(Error::invalid_input(format!(
                     "a serial pool has 1 worker, {workers} were asked for"
                 )));
             }
@@ -304,7 +308,7 @@ impl PoolBuilder {
             launch: self.launch,
             granted,
             is_lodger,
-            recycle_after: self.recycle_after,
+            max_tasks_per_worker: self.max_tasks_per_worker,
             most_memory: self.most_memory,
             store,
         };
@@ -323,13 +327,13 @@ impl PoolBuilder {
     /// Whether worker processes can be started.
     fn check_start(&self) -> Result<()> {
         if self.launch.test_entry.is_none() && !worker::is_initialised() {
-            return Err(Error::usage(
+            return Err(Error::invalid_input(
                 "ndferry::init() was not called: make it the first line of main (in a test program, name a #[test] that \
                  calls it by PoolBuilder::test_entry)",
             ));
         }
         if worker::called_by().is_some() {
-            return Err(Error::usage(
+            return Err(Error::invalid_input(
                 "this process was started as a worker and makes a pool before it calls ndferry::init()",
             ));
         }
@@ -344,7 +348,7 @@ fn default_workers() -> Result<usize> {
         None => Ok(thread::available_parallelism().map_or(1, NonZero::get)),
         Some(text) => match text.to_str().and_then(|text| text.trim().parse().ok()) {
             Some(workers @ 1..) => Ok(workers),
-            _ => Err(Error::usage(format!(
+            _ => Err(Error::invalid_input(format!(
                 "the environment variable {VARIABLE} is {text:?}, a whole number from 1 on was expected"
             ))),
         },

@@ -5,21 +5,21 @@ use std::{error::Error as StdError, fmt, marker::PhantomData, panic::Location, t
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    Backend, CancelToken, Pool, Progress,
+    Backend, CancelToken, JobProgress, Pool,
     kind::{Kind, NoContext, WithContext, WithState},
     message::{Outgoing, Packer},
     mode::{FailFast, KeepGoing, Mode},
     process::Recipe,
     remote::{Gives, MayFail, Remote},
     run::{Run, Start},
-    submit::Pending,
+    submit::TaskHandle,
 };
 use crate::{Error, Result};
 
 /// A call being made up: [`Pool::with`] and [`Pool::with_init`] give its tasks something to work with, options follow, a verb runs it.
 ///
-/// Verbs are [`map`](Call::map), [`fold`](Call::fold), [`stream`](Call::stream), [`stream_unordered`](Call::stream_unordered),
-/// [`submit`](Call::submit), [`map_axis`](Call::map_axis) and [`fill_axis`](Call::fill_axis), each with a `try_` form for functions that return a `Result`.
+/// Verbs are [`map`](Job::map), [`fold`](Job::fold), [`stream`](Job::stream), [`imap_unordered`](Job::imap_unordered),
+/// [`submit`](Job::submit), [`map_axis_chunks`](Job::map_axis_chunks) and [`fill_axis_chunks`](Job::fill_axis_chunks), each with a `try_` form for functions that return a `Result`.
 ///
 /// ```
 /// # fn main() -> ndferry::Result<()> {
@@ -40,7 +40,7 @@ use crate::{Error, Result};
 /// # }
 /// ```
 #[must_use = "a call runs when it is given a verb"]
-pub struct Call<'p, K, M = FailFast> {
+pub struct Job<'p, K, M = FailFast> {
     pub(super) pool: Pool,
     pub(super) kind: K,
     pub(super) options: Options,
@@ -49,7 +49,7 @@ pub struct Call<'p, K, M = FailFast> {
 }
 
 /// Whoever wants to see the progress of a call.
-pub(super) type Watch<'p> = Box<dyn FnMut(&Progress) + 'p>;
+pub(super) type Watch<'p> = Box<dyn FnMut(&JobProgress) + 'p>;
 
 /// What was chosen for a call.
 pub(super) struct Options {
@@ -76,13 +76,13 @@ impl Options {
     /// Whether all that was chosen can be done.
     pub(super) fn check(&self, recipe: &Recipe) -> Result<()> {
         if self.timeout.is_some() && !recipe.backend.can_kill() {
-            return Err(Error::usage(
-                "a timeout needs worker processes: a task that runs in this process cannot be killed (deadline and cancel_by end \
+            return Err(Error::invalid_input(
+                "a timeout needs worker processes: a task that runs in this process cannot be killed (deadline and cancel_token end \
                  a call between its tasks)",
             ));
         }
         if self.batch == Some(0) {
-            return Err(Error::usage("batches of 0 tasks: at least 1 is needed"));
+            return Err(Error::invalid_input("batches of 0 tasks: at least 1 is needed"));
         }
         Ok(())
     }
@@ -115,7 +115,7 @@ impl Pool {
         I: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
-        self.call().map(f, items)
+        self.job().map(f, items)
     }
 
     /// As [`map`](Pool::map), for a function that returns a `Result`: an error ends the call and is reported as it was: its
@@ -135,26 +135,26 @@ impl Pool {
         R: Serialize + DeserializeOwned,
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
-        self.call().try_map(f, items)
+        self.job().try_map(f, items)
     }
 
-    /// Begins one task, without waiting for it: [`Call::submit`].
+    /// Begins one task, without waiting for it: [`Job::submit`].
     ///
     /// # Errors
     ///
-    /// As [`Call::submit`].
+    /// As [`Job::submit`].
     #[track_caller]
-    pub fn submit<I, R>(&self, f: fn(I) -> R, item: I) -> Result<Pending<R>>
+    pub fn submit<I, R>(&self, f: fn(I) -> R, item: I) -> Result<TaskHandle<R>>
     where
         I: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned + Send + 'static,
     {
-        self.call().submit(f, item)
+        self.job().submit(f, item)
     }
 
     /// A call whose tasks get their item alone; for one with options.
-    pub fn call(&self) -> Call<'_, NoContext> {
-        Call::new(self, NoContext)
+    pub fn job(&self) -> Job<'_, NoContext> {
+        Job::new(self, NoContext)
     }
 
     /// A call whose tasks get `context` besides their item. Each worker that joins the call is sent it once; its large arrays are
@@ -173,18 +173,18 @@ impl Pool {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn with<'p, C>(&'p self, context: &'p C) -> Call<'p, WithContext<'p, C>>
+    pub fn with<'p, C>(&'p self, context: &'p C) -> Job<'p, WithContext<'p, C>>
     where
         C: Serialize + DeserializeOwned + 'static,
     {
-        Call::new(self, WithContext(context))
+        Job::new(self, WithContext(context))
     }
 
     /// A call whose tasks get `&mut` state besides their item: what `build` makes of `spec`, once in each worker that joins the call. The
     /// state itself is never serialised; it may hold locks, handles, caches. A worker that replaces a dead one builds again, and so does
     /// one whose task has panicked, which may have left the state half changed.
     ///
-    /// A `build` that panics or dies ends the call with one error ([`Failure::Build`](crate::Failure::Build)), whatever was chosen about going
+    /// A `build` that panics or dies ends the call with one error ([`TaskErrorKind::Build`](crate::pool::TaskErrorKind::Build)), whatever was chosen about going
     /// on; it is not tried again.
     ///
     /// ```
@@ -210,12 +210,12 @@ impl Pool {
         &'p self,
         spec: &'p C,
         build: fn(&C) -> S,
-    ) -> Call<'p, WithState<'p, C, S, Gives>>
+    ) -> Job<'p, WithState<'p, C, S, Gives>>
     where
         C: Serialize + DeserializeOwned + 'static,
         S: 'static,
     {
-        Call::new(self, WithState { spec, build })
+        Job::new(self, WithState { spec, build })
     }
 
     /// As [`with_init`](Pool::with_init), for a `build` that returns a `Result`: its error is the call's.
@@ -223,40 +223,40 @@ impl Pool {
         &'p self,
         spec: &'p C,
         build: fn(&C) -> Result<S, E>,
-    ) -> Call<'p, WithState<'p, C, S, MayFail<E>>>
+    ) -> Job<'p, WithState<'p, C, S, MayFail<E>>>
     where
         C: Serialize + DeserializeOwned + 'static,
         S: 'static,
         E: Into<Box<dyn StdError + Send + Sync>> + 'static,
     {
-        Call::new(self, WithState { spec, build })
+        Job::new(self, WithState { spec, build })
     }
 }
 
 /// Options.
-impl<'p, K, M> Call<'p, K, M> {
+impl<'p, K, M> Job<'p, K, M> {
     /// Calls `watch` for everything that happens to a task, in the calling thread.
-    pub fn progress(mut self, watch: impl FnMut(&Progress) + 'p) -> Self {
+    pub fn progress(mut self, watch: impl FnMut(&JobProgress) + 'p) -> Self {
         self.watch = Some(Box::new(watch));
         self
     }
 
     /// Lets a task run for this long at the most, counted from its own start. One that takes longer has failed
-    /// ([`Failure::Timeout`](crate::Failure::Timeout)): its worker is killed and replaced, no other task is touched.
+    /// ([`TaskErrorKind::Timeout`](crate::pool::TaskErrorKind::Timeout)): its worker is killed and replaced, no other task is touched.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.options.timeout = Some(limit);
         self
     }
 
     /// Lets the call take this long at the most, counted from the verb. What has no result by then has failed
-    /// ([`Failure::Cancelled`](crate::Failure::Cancelled)); running tasks are killed.
+    /// ([`TaskErrorKind::Cancelled`](crate::pool::TaskErrorKind::Cancelled)); running tasks are killed.
     pub fn deadline(mut self, limit: Duration) -> Self {
         self.options.deadline = Some(limit);
         self
     }
 
-    /// Ends the call when `token` says so, as a [`deadline`](Call::deadline) does.
-    pub fn cancel_by(mut self, token: &CancelToken) -> Self {
+    /// Ends the call when `token` says so, as a [`deadline`](Job::deadline) does.
+    pub fn cancel_token(mut self, token: &CancelToken) -> Self {
         self.options.cancel = Some(token.clone());
         self
     }
@@ -268,25 +268,25 @@ impl<'p, K, M> Call<'p, K, M> {
         self
     }
 
-    /// Sends this many tasks to a worker together. Unless set, `map`, `fold` and `map_axis` send together what takes about a
+    /// Sends this many tasks to a worker together. Unless set, `map`, `fold` and `map_axis_chunks` send together what takes about a
     /// millisecond, by how long tasks have taken so far; streams send one at a time.
     ///
     /// Also in a batch a task that fails or kills its worker costs no other: results that were finished are kept, and what was
     /// not begun goes to another worker.
-    pub fn batch(mut self, tasks: usize) -> Self {
+    pub fn batch_size(mut self, tasks: usize) -> Self {
         self.options.batch = Some(tasks);
         self
     }
 
     /// Sends this many batches ahead to a worker that is still busy; 1 unless set. With 0, a worker waits for its next task while
     /// its last result travels.
-    pub fn prefetch(mut self, batches: usize) -> Self {
+    pub fn prefetch_batches(mut self, batches: usize) -> Self {
         self.options.prefetch = batches;
         self
     }
 
-    /// Overrides the pool's [threshold](crate::PoolBuilder::threshold) for this call. `None`: every array travels inside the message.
-    pub fn threshold(mut self, bytes: impl Into<Option<usize>>) -> Self {
+    /// Overrides the pool's [threshold](crate::pool::PoolBuilder::threshold) for this call. `None`: every array travels inside the message.
+    pub fn mmap_threshold(mut self, bytes: impl Into<Option<usize>>) -> Self {
         self.options.threshold = Some(bytes.into());
         self
     }
@@ -298,13 +298,13 @@ impl<'p, K, M> Call<'p, K, M> {
     }
 
     /// Does not end the call when a task fails: results become `Result<R, TaskError>`, one for each item.
-    pub fn keep_going(self) -> Call<'p, K, KeepGoing> {
+    pub fn keep_going(self) -> Job<'p, K, KeepGoing> {
         let options = Options { keep_going: true, ..self.options };
-        Call { pool: self.pool, kind: self.kind, options, watch: self.watch, mode: PhantomData }
+        Job { pool: self.pool, kind: self.kind, options, watch: self.watch, mode: PhantomData }
     }
 }
 
-impl<'p, K: Kind, M: Mode> Call<'p, K, M> {
+impl<'p, K: Kind, M: Mode> Job<'p, K, M> {
     /// Begins the call.
     pub(super) fn run(
         self,
@@ -330,7 +330,7 @@ impl<'p, K: Kind, M: Mode> Call<'p, K, M> {
     }
 }
 
-impl<'p, M: Mode> Call<'p, NoContext, M> {
+impl<'p, M: Mode> Job<'p, NoContext, M> {
     /// Begins the call as one whose tasks name their functions themselves.
     pub(crate) fn run_nodes(self, call_site: &'static Location<'static>) -> Result<Run<'p>> {
         self.run(Remote::own::<Self>(), None, call_site)
@@ -348,13 +348,13 @@ impl<'p, M: Mode> Call<'p, NoContext, M> {
     }
 }
 
-impl<'p> From<&'p Pool> for Call<'p, NoContext> {
+impl<'p> From<&'p Pool> for Job<'p, NoContext> {
     fn from(pool: &'p Pool) -> Self {
-        pool.call()
+        pool.job()
     }
 }
 
-impl<K, M> Call<'_, K, M> {
+impl<K, M> Job<'_, K, M> {
     pub(super) fn new(pool: &Pool, kind: K) -> Self {
         let options = Options {
             timeout: None,
@@ -371,8 +371,8 @@ impl<K, M> Call<'_, K, M> {
     }
 }
 
-impl<K, M> fmt::Debug for Call<'_, K, M> {
+impl<K, M> fmt::Debug for Job<'_, K, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Call on {:?}", self.pool)
+        write!(f, "Job on {:?}", self.pool)
     }
 }

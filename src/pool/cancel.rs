@@ -13,23 +13,23 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use crate::sys::unshared::Unshared;
 
-/// Ends calls from any thread, also from a signal handler's thread: every call that was [given](crate::Call::cancel_by) a clone of it ends with
+/// Ends calls from any thread, also from a signal handler's thread: every call that was [given](crate::pool::Job::cancel_token) a clone of it ends with
 /// an error, its running tasks are killed, and no further call with it begins.
 ///
 /// ```
 /// # fn main() -> ndferry::Result<()> {
 /// # ndferry::init();
 /// # let pool = ndferry::Pool::builder().workers(2).build()?;
-/// use ndferry::{CancelToken, Failure};
+/// use ndferry::{pool::{CancelToken, TaskErrorKind}};
 /// use std::{thread, time::Duration};
 ///
 /// let token = CancelToken::new();
 /// let cancelled = thread::scope(|scope| {
 ///     scope.spawn(|| token.cancel());
-///     pool.call().cancel_by(&token).map(|_: u8| thread::sleep(Duration::from_secs(600)), [1, 2])
+///     pool.call().cancel_token(&token).map(|_: u8| thread::sleep(Duration::from_secs(600)), [1, 2])
 /// });
 /// let error = cancelled.unwrap_err();
-/// assert_eq!(error.task_error().unwrap().failure(), Failure::Cancelled);
+/// assert_eq!(error.task_error().unwrap().kind(), TaskErrorKind::Cancelled);
 /// # Ok(())
 /// # }
 /// ```

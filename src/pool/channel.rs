@@ -16,7 +16,7 @@ use byteorder::{ByteOrder as _, LittleEndian};
 
 use crate::{
     AnyArray, Error, Result,
-    map::Buffer,
+    bytes::map::Buffer,
     sys::{
         socket::{self, MOST_DESCRIPTORS, Wait},
         unshared::Unshared,

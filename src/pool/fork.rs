@@ -14,7 +14,7 @@ use ndarray::{Axis, Dimension};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    Call, Pool, Shared,
+    Job, Pool, Shared,
     channel::Channel,
     gather::{gather, reduce},
     inside,
@@ -26,20 +26,21 @@ use super::{
     remote::{Gives, MayFail, Remote, Returns},
     run::{Items, Run, Start},
     staff::Lent,
-    stream::{InOrder, Stream, StreamOrder, Unordered},
-    task::{Code, Job, Own, Runner},
+    stream::{InOrder, Results, StreamOrder, Unordered},
+    task::{Code, Invocation, Own, Runner},
     verbs::blocks,
     worker::{self, Post},
 };
 use crate::{
-    AnyArray, Element, Error, Result, SharedArray,
+    AnyArray, Error, Result, SharedArray,
+    bytes::map::Page,
+    dtype::Element,
     error::Report,
-    map::Page,
     store::Member,
     sys::{self, fork::Refused},
 };
 
-/// Tasks are closures over what a forked worker has inherited: [`PoolBuilder::fork`](crate::PoolBuilder::fork).
+/// Tasks are closures over what a forked worker has inherited: [`PoolBuilder::fork`](crate::pool::PoolBuilder::fork).
 #[derive(Clone, Copy, Debug)]
 pub struct Forked(pub(super) ());
 
@@ -54,14 +55,14 @@ pub struct Forked(pub(super) ());
 /// is replaced by a new fork. What draws random numbers from an inherited state draws the same ones in each worker.
 /// [`init`](crate::init) is not needed.
 ///
-/// [`PoolBuilder::fork`](crate::PoolBuilder::fork) makes the same call with options and other verbs.
+/// [`PoolBuilder::fork`](crate::pool::PoolBuilder::fork) makes the same call with options and other verbs.
 ///
 /// ```
 /// use std::sync::Mutex;
 ///
 /// // Not serialisable, and a copy would be dear.
 /// let model = Mutex::new(vec![0.5; 1_000_000]);
-/// let sums = ndferry::fork_map(2, [10, 20], |n: usize| model.lock().unwrap()[..n].iter().sum::<f64>())?;
+/// let sums = ndferry::pool::fork_map(2, [10, 20], |n: usize| model.lock().unwrap()[..n].iter().sum::<f64>())?;
 /// assert_eq!(sums, [5.0, 10.0]);
 /// # Ok::<(), ndferry::Error>(())
 /// ```
@@ -83,13 +84,13 @@ where
     Pool::builder().workers(workers).fork()?.map(f, items)
 }
 
-/// As [`fork_map`], with results one by one while the tasks run, as [`Call::stream`](crate::Call) gives them.
+/// As [`fork_map`], with results one by one while the tasks run, as [`Job::stream`](crate::pool::Job) gives them.
 ///
 /// Workers are forked when there is something to do for them: all find the state as it is by then.
 ///
 /// ```
 /// let names = std::cell::RefCell::new(vec!["zero", "one", "two"]);
-/// let mut lengths = ndferry::fork_stream(2, 0.., |i: usize| names.borrow()[i % 3].len())?;
+/// let mut lengths = ndferry::pool::fork_imap(2, 0.., |i: usize| names.borrow()[i % 3].len())?;
 /// assert_eq!(lengths.nth(4).unwrap()?, 3);
 /// # Ok::<(), ndferry::Error>(())
 /// ```
@@ -98,27 +99,27 @@ where
 ///
 /// As [`fork_map`]; the failures of tasks are the stream's.
 #[track_caller]
-pub fn fork_stream<'f, I, R, T>(
+pub fn fork_imap<'f, I, R, T>(
     workers: usize,
     items: T,
     f: impl Fn(I) -> R + 'f,
-) -> Result<Stream<'f, T::IntoIter, R, InOrder>>
+) -> Result<Results<'f, T::IntoIter, R, InOrder>>
 where
     I: Serialize + DeserializeOwned,
     R: Serialize + DeserializeOwned,
     T: IntoIterator<Item = I>,
 {
-    Pool::builder().workers(workers).fork()?.stream(f, items)
+    Pool::builder().workers(workers).fork()?.imap(f, items)
 }
 
 /// Verbs of calls whose workers are forked, as those of other calls but for what `f` may be.
-impl<'p, M: Mode> Call<'p, Forked, M> {
-    /// Applies `f` to every item and gives the results in the items' order: plain ones, or after [`keep_going`](Call::keep_going) a
+impl<'p, M: Mode> Job<'p, Forked, M> {
+    /// Applies `f` to every item and gives the results in the items' order: plain ones, or after [`keep_going`](Job::keep_going) a
     /// `Result<R, TaskError>` for each item.
     ///
     /// # Errors
     ///
-    /// As [`fork_map`]; after [`keep_going`](Call::keep_going), only where the call as such cannot be made.
+    /// As [`fork_map`]; after [`keep_going`](Job::keep_going), only where the call as such cannot be made.
     #[track_caller]
     pub fn map<I, R>(
         self,
@@ -211,11 +212,11 @@ impl<'p, M: Mode> Call<'p, Forked, M> {
     ///
     /// Where the call cannot be made; the failures of tasks are the stream's.
     #[track_caller]
-    pub fn stream<I, R, T>(
+    pub fn imap<I, R, T>(
         self,
         f: impl Fn(I) -> R + 'p,
         items: T,
-    ) -> Result<Stream<'p, T::IntoIter, R, InOrder>>
+    ) -> Result<Results<'p, T::IntoIter, R, InOrder>>
     where
         I: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
@@ -230,11 +231,11 @@ impl<'p, M: Mode> Call<'p, Forked, M> {
     ///
     /// As `stream`.
     #[track_caller]
-    pub fn try_stream<I, R, E, T>(
+    pub fn try_imap<I, R, E, T>(
         self,
         f: impl Fn(I) -> Result<R, E> + 'p,
         items: T,
-    ) -> Result<Stream<'p, T::IntoIter, R, InOrder>>
+    ) -> Result<Results<'p, T::IntoIter, R, InOrder>>
     where
         I: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
@@ -250,11 +251,11 @@ impl<'p, M: Mode> Call<'p, Forked, M> {
     ///
     /// As `stream`.
     #[track_caller]
-    pub fn stream_unordered<I, R, T>(
+    pub fn imap_unordered<I, R, T>(
         self,
         f: impl Fn(I) -> R + 'p,
         items: T,
-    ) -> Result<Stream<'p, T::IntoIter, R, Unordered>>
+    ) -> Result<Results<'p, T::IntoIter, R, Unordered>>
     where
         I: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
@@ -263,17 +264,17 @@ impl<'p, M: Mode> Call<'p, Forked, M> {
         self.start::<T, R, Gives, _>(f, items, Location::caller())
     }
 
-    /// As `stream_unordered`, for a closure that returns a `Result`.
+    /// As `imap_unordered`, for a closure that returns a `Result`.
     ///
     /// # Errors
     ///
     /// As `stream`.
     #[track_caller]
-    pub fn try_stream_unordered<I, R, E, T>(
+    pub fn try_imap_unordered<I, R, E, T>(
         self,
         f: impl Fn(I) -> Result<R, E> + 'p,
         items: T,
-    ) -> Result<Stream<'p, T::IntoIter, R, Unordered>>
+    ) -> Result<Results<'p, T::IntoIter, R, Unordered>>
     where
         I: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
@@ -289,7 +290,7 @@ impl<'p, M: Mode> Call<'p, Forked, M> {
     ///
     /// As `map`; and where there is no such axis, `chunk` is 0, or the array has other elements or dimensions than `f` takes.
     #[track_caller]
-    pub fn map_axis<A, D, R>(
+    pub fn map_axis_chunks<A, D, R>(
         self,
         array: impl Into<AnyArray>,
         axis: Axis,
@@ -309,13 +310,13 @@ impl<'p, M: Mode> Call<'p, Forked, M> {
         )
     }
 
-    /// As `map_axis`, for a closure that returns a `Result`.
+    /// As `map_axis_chunks`, for a closure that returns a `Result`.
     ///
     /// # Errors
     ///
-    /// As `map_axis` and `try_map`.
+    /// As `map_axis_chunks` and `try_map`.
     #[track_caller]
-    pub fn try_map_axis<A, D, R, E>(
+    pub fn try_map_axis_chunks<A, D, R, E>(
         self,
         array: impl Into<AnyArray>,
         axis: Axis,
@@ -357,7 +358,7 @@ impl<'p, M: Mode> Call<'p, Forked, M> {
         f: impl Fn(T::Item) -> F::Out + 'p,
         items: T,
         call_site: &'static Location<'static>,
-    ) -> Result<Stream<'p, T::IntoIter, R, O>>
+    ) -> Result<Results<'p, T::IntoIter, R, O>>
     where
         T: IntoIterator<Item: Serialize + DeserializeOwned>,
         R: Serialize + DeserializeOwned,
@@ -366,7 +367,7 @@ impl<'p, M: Mode> Call<'p, Forked, M> {
     {
         self.options.batch.get_or_insert(1);
         let items = Items::new(items.into_iter());
-        Ok(Stream::new(self.run::<T::Item, R, F>(f, items.total, call_site)?, items))
+        Ok(Results::new(self.run::<T::Item, R, F>(f, items.total, call_site)?, items))
     }
 
     fn run<'f, I, R, F>(
@@ -383,8 +384,9 @@ impl<'p, M: Mode> Call<'p, Forked, M> {
     {
         let start =
             Start { remote: named_after(&f), context: None, call_site, total, watch: self.watch };
-        let code =
-            move |job: &mut Job<'_>| job.item().and_then(|item| job.reply(&F::outcome(f(item))?));
+        let code = move |job: &mut Invocation<'_>| {
+            job.item().and_then(|item| job.reply(&F::outcome(f(item))?))
+        };
         let run = Run::new(&self.pool.0, self.options, start)?;
         Ok(run.with_forks(Box::new(move |shared| hire(shared, &code))))
     }
@@ -401,7 +403,7 @@ pub(super) fn check() -> Result<()> {
 
 fn refused(why: Refused) -> Error {
     match why {
-        Refused::Threads(threads) => Error::usage(format!(
+        Refused::Threads(threads) => Error::invalid_input(format!(
             "cannot fork a worker: {threads} other {} in this process, and a lock held there would stay locked in the fork for \
              ever; fork before threads are started, or give workers what they need by Pool::with or Pool::with_init",
             if threads == 1 { "thread runs" } else { "threads run" }
@@ -452,9 +454,9 @@ impl Worker {
         output::keep_none();
         let inherited = &recipe.store;
         match post.join(
-            inherited.home(),
+            inherited.session_dir(),
             inherited.byte_order(),
-            inherited.is_sealed(),
+            inherited.is_memfd(),
             self.member,
         ) {
             Ok(store) => {

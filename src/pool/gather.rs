@@ -5,7 +5,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     mode::Mode,
     run::{Items, Run},
-    stream::{InOrder, Stream},
+    stream::{InOrder, Results},
 };
 use crate::{Error, Result};
 
@@ -47,7 +47,7 @@ where
     T: Iterator<Item: Serialize>,
     R: DeserializeOwned,
 {
-    let mut stream = Stream::<_, _, InOrder>::new(run, items).telling_all();
+    let mut stream = Results::<_, _, InOrder>::new(run, items).telling_all();
     let mut folded = start;
     while let Some(outcome) = stream.outcome()? {
         folded = combine(folded, M::item(outcome).map_err(Error::task)?);
@@ -56,5 +56,5 @@ where
 }
 
 fn too_many() -> Error {
-    Error::usage("more items than memory has addresses")
+    Error::invalid_input("more items than memory has addresses")
 }

@@ -14,7 +14,7 @@ use super::{
     task::{Code, Runner, Tasks},
     worker,
 };
-use crate::{Error, Result, error::Report, map::Page, sys::socket::Wait};
+use crate::{Error, Result, bytes::map::Page, error::Report, sys::socket::Wait};
 
 /// The two ends of a page in this process.
 pub(super) fn page() -> io::Result<(Arc<Page>, Notes)> {

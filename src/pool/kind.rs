@@ -10,7 +10,7 @@ use super::{
     message::Packer,
     remote::{Remote, Returns},
 };
-use crate::{Element, Result};
+use crate::{Result, dtype::Element};
 
 /// A kind of call: by it a verb knows what function it takes.
 pub trait Kind {

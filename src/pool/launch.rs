@@ -13,7 +13,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{output::Output, worker::MARK};
+use super::{output::WorkerStdio, worker::MARK};
 use crate::{Error, Result, sys};
 
 /// The variables by which libraries with threads of their own are told how many to start.
@@ -59,8 +59,8 @@ pub(super) struct Launch {
     /// Variables to be set, or to be taken out.
     pub(super) environment: BTreeMap<OsString, Option<OsString>>,
     pub(super) folder: Option<PathBuf>,
-    pub(super) stdout: Option<Output>,
-    pub(super) stderr: Option<Output>,
+    pub(super) stdout: Option<WorkerStdio>,
+    pub(super) stderr: Option<WorkerStdio>,
 }
 
 impl Launch {
@@ -73,17 +73,17 @@ impl Launch {
         for (name, value) in &self.environment {
             let has = |text: &OsStr, byte: u8| text.as_bytes().contains(&byte);
             if name.is_empty() || has(name, b'=') || has(name, 0) {
-                return Err(Error::usage(format!(
+                return Err(Error::invalid_input(format!(
                     "a worker cannot have an environment variable named {name:?}"
                 )));
             }
             if value.as_ref().is_some_and(|value| has(value, 0)) {
-                return Err(Error::usage(format!(
+                return Err(Error::invalid_input(format!(
                     "a worker's environment variable {name:?} has a zero byte in it"
                 )));
             }
             if name == MARK {
-                return Err(Error::usage(format!(
+                return Err(Error::invalid_input(format!(
                     "the environment variable {MARK} is what makes a process a worker"
                 )));
             }
@@ -96,7 +96,8 @@ impl Launch {
         match std::fs::metadata(&*folder) {
             Ok(found) if found.is_dir() => Ok(()),
             Ok(_) => {
-                Err(Error::usage("the workers' working directory is no directory").at(&*folder))
+                Err(Error::invalid_input("the workers' working directory is no directory")
+                    .at(&*folder))
             }
             Err(error) => Err(Error::io("workers cannot work in", error).at(&*folder)),
         }
@@ -108,9 +109,10 @@ impl Launch {
     }
 
     /// Where standard output and standard error go.
-    pub(super) fn output(&self) -> [Output; 2] {
+    pub(super) fn output(&self) -> [WorkerStdio; 2] {
         // What the test harness of a worker prints is of no use, so in a test program nothing is seen there unless asked for.
-        let unsaid = if self.test_entry.is_some() { Output::Discard } else { Output::Inherit };
+        let unsaid =
+            if self.test_entry.is_some() { WorkerStdio::Discard } else { WorkerStdio::Inherit };
         [self.stdout.unwrap_or(unsaid), self.stderr.unwrap_or_default()]
     }
 

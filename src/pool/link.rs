@@ -4,8 +4,8 @@ use std::io;
 
 use super::channel::{Frame, Head, Payload};
 use crate::{
+    bytes::map::Page,
     error::{Report, Said},
-    map::Page,
     sys::socket::Wait,
 };
 

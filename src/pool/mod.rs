@@ -1,6 +1,6 @@
 //! A pool of worker processes: what a call sends, where it runs, and what comes of it.
 //!
-//! Large arrays do not travel: they lie in the [`store`](crate::Store) or in the user's file, and workers map them.
+//! Large arrays do not travel: they lie in the [`store`](crate::store::Store) or in the user's file, and workers map them.
 //!
 //! Invariants: a worker has one task at a time, so a death has one victim; a payload that cannot be read concerns its own task
 //! only; nothing is printed; a worker ends when its parent does.
@@ -49,30 +49,31 @@ use std::{
     time::Duration,
 };
 
+pub use crate::error::{TaskError, TaskErrorKind};
 pub use builder::{Backend, PoolBuilder};
-pub use call::Call;
+pub use call::Job;
 pub use cancel::CancelToken;
-pub use fork::{Forked, fork_map, fork_stream};
+pub use fork::{Forked, fork_imap, fork_map};
 use inside::Thread;
 pub use kind::{Kind, NoContext, WithContext, WithState};
 use link::Link;
 pub(crate) use message::{Entry, Packer};
 pub use mode::{FailFast, KeepGoing, Mode};
-pub use output::Output;
+pub use output::WorkerStdio;
 use process::{Process, Recipe};
-pub use progress::{Event, Progress};
+pub use progress::{JobProgress, TaskEvent};
 pub(crate) use remote::Remote;
 pub use remote::{Arguments, Gives, MayFail, Returns};
 pub(crate) use run::{Reading, Work};
 use staff::Lent;
-pub use stream::{InOrder, Stream, StreamOrder, Unordered};
-pub use submit::Pending;
+pub use stream::{InOrder, Results, StreamOrder, Unordered};
 use submit::Submitted;
-pub use tally::PoolReport;
+pub use submit::TaskHandle;
+pub use tally::PoolMetrics;
 use tally::Tally;
 pub use worker::init;
 
-use crate::{Error, Result, Store, sys::unshared::Origin, trace};
+use crate::{Error, Result, store::Store, sys::unshared::Origin, trace};
 
 /// Worker processes that stay up between calls.
 ///
@@ -137,7 +138,7 @@ impl Pool {
     ///
     /// A pool that is made within a task has those for which there were process slots free, of as many as the machine has cores (or
     /// `NDFERRY_WORKERS` says, or the outermost pool has workers); it waits for none. With none it has one: the process that made it,
-    /// which runs the tasks itself, or waits for a process that does where a [timeout](Call::timeout) or a choice of the builder needs
+    /// which runs the tasks itself, or waits for a process that does where a [timeout](Job::timeout) or a choice of the builder needs
     /// one. Slots come back when a pool or its worker ends.
     ///
     /// ```
@@ -167,7 +168,7 @@ impl Pool {
     /// # }
     /// ```
     #[must_use]
-    pub fn report(&self) -> PoolReport {
+    pub fn metrics(&self) -> PoolMetrics {
         self.0.tally.report()
     }
 
@@ -199,7 +200,7 @@ impl Shared {
         if self.origin.is_here() {
             return Ok(());
         }
-        Err(Error::usage(
+        Err(Error::invalid_input(
             "the pool belongs to the process that this one was forked from: build one here, in the task that needs it",
         ))
     }
@@ -292,7 +293,7 @@ impl Shared {
         !workers.idle.is_empty() || workers.alive < self.size
     }
 
-    /// Call number `call` is over: workers that were part of it let go of what they have for it.
+    /// Job number `call` is over: workers that were part of it let go of what they have for it.
     fn end(&self, call: u64) {
         self.lock()
             .idle

@@ -1,6 +1,6 @@
 //! What becomes of a call when one of its tasks fails.
 
-use crate::TaskError;
+use crate::pool::TaskError;
 
 /// Whether a call ends with the first failure.
 pub trait Mode {
@@ -15,7 +15,7 @@ pub trait Mode {
 #[derive(Clone, Copy, Debug)]
 pub struct FailFast;
 
-/// Every item has a result or an error of its own: [`Call::keep_going`](crate::Call::keep_going).
+/// Every item has a result or an error of its own: [`Job::keep_going`](crate::pool::Job::keep_going).
 #[derive(Clone, Copy, Debug)]
 pub struct KeepGoing;
 

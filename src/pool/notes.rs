@@ -11,8 +11,8 @@ use std::sync::atomic::{
 
 use super::output::Own;
 use crate::{
+    bytes::map::Page,
     error::{Report, Said},
-    map::Page,
     sys::clock,
 };
 

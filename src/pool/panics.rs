@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::notes;
-use crate::{error::Report, map::Page};
+use crate::{bytes::map::Page, error::Report};
 
 /// Causes of an error that are told: more are a circle.
 const MOST_CAUSES: usize = 64;

@@ -23,9 +23,10 @@ use super::{
     worker::{self, Hello},
 };
 use crate::{
-    ByteOrder, Error, Result,
+    Error, Result,
+    bytes::map::Page,
+    dtype::ByteOrder,
     error::{Report, Said},
-    map::Page,
     store::{Member, Store},
     sys::{self, process::Life, socket::Wait},
 };
@@ -44,7 +45,7 @@ pub(super) struct Recipe {
     /// Whether there was none for it: what it runs, it runs in the slot of the process that made it.
     pub(super) is_lodger: bool,
     /// Tasks after which, and bytes above which, a worker is replaced.
-    pub(super) recycle_after: Option<u64>,
+    pub(super) max_tasks_per_worker: Option<u64>,
     pub(super) most_memory: Option<u64>,
     pub(super) store: Store,
 }
@@ -52,7 +53,7 @@ pub(super) struct Recipe {
 impl Recipe {
     /// Whether a choice was made that only a worker process can keep.
     pub(super) fn needs_processes(&self) -> bool {
-        self.recycle_after.is_some() || self.most_memory.is_some() || !self.launch.is_plain()
+        self.max_tasks_per_worker.is_some() || self.most_memory.is_some() || !self.launch.is_plain()
     }
 }
 
@@ -157,10 +158,10 @@ impl Process {
         let (output, files) = streams.told()?;
         let hello = Hello {
             member: self.member.0,
-            home: recipe.store.home().as_os_str().as_bytes().to_vec(),
+            home: recipe.store.session_dir().as_os_str().as_bytes().to_vec(),
             first: worker::first_process(&recipe.store),
             big_endian_store: recipe.store.byte_order() == ByteOrder::Big,
-            sealed_store: recipe.store.is_sealed(),
+            sealed_store: recipe.store.is_memfd(),
             threshold: recipe.threshold,
             executable: sys::process::executable_identity()?,
             output,

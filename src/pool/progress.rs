@@ -3,9 +3,9 @@
 /// Something that happened in a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Event {
+pub enum TaskEvent {
     /// The call begins.
-    Begun,
+    JobStarted,
     /// The item at this index was taken for a worker.
     Queued(u64),
     /// The task at this index is next in a worker, or runs.
@@ -23,9 +23,9 @@ pub enum Event {
 /// At every moment `done + failed ≤ started ≤ queued`, and `queued ≤ total` where that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Progress {
+pub struct JobProgress {
     /// What has just happened.
-    pub event: Event,
+    pub event: TaskEvent,
     /// Tasks taken from the items.
     pub queued: u64,
     /// Tasks that were next in a worker, each counted once.
@@ -37,22 +37,22 @@ pub struct Progress {
     /// Tasks there will be, where the items tell.
     pub total: Option<u64>,
     /// Bytes of arrays in items, results and context that went by reference, each time they did.
-    pub mapped: u64,
+    pub bytes_mapped: u64,
     /// Bytes that travelled inside messages.
-    pub copied: u64,
+    pub bytes_copied: u64,
 }
 
-impl Progress {
+impl JobProgress {
     pub(super) fn begun(total: Option<u64>) -> Self {
         Self {
-            event: Event::Begun,
+            event: TaskEvent::JobStarted,
             queued: 0,
             started: 0,
             done: 0,
             failed: 0,
             total,
-            mapped: 0,
-            copied: 0,
+            bytes_mapped: 0,
+            bytes_copied: 0,
         }
     }
 }

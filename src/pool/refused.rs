@@ -112,7 +112,7 @@
 //!
 //! ```no_run
 //! let mut sum = 0;
-//! for result in ndferry::fork_map(2, 0..3, |x: u64| x)? {
+//! for result in ndferry::pool::fork_map(2, 0..3, |x: u64| x)? {
 //!     sum += result;
 //! }
 //! # Ok::<(), ndferry::Error>(())
@@ -120,7 +120,7 @@
 //!
 //! ```compile_fail,E0594
 //! let mut sum = 0;
-//! ndferry::fork_map(2, 0..3, |x: u64| sum += x)?;
+//! ndferry::pool::fork_map(2, 0..3, |x: u64| sum += x)?;
 //! # Ok::<(), ndferry::Error>(())
 //! ```
 //!
@@ -129,13 +129,13 @@
 //! ```no_run
 //! struct Item(u8);
 //! let items = [Item(1)];
-//! ndferry::fork_map(2, 0..items.len(), |i: usize| items[i].0)?;
+//! ndferry::pool::fork_map(2, 0..items.len(), |i: usize| items[i].0)?;
 //! # Ok::<(), ndferry::Error>(())
 //! ```
 //!
 //! ```compile_fail,E0277
 //! struct Item(u8);
 //! let items = [Item(1)];
-//! ndferry::fork_map(2, items, |item: Item| item.0)?;
+//! ndferry::pool::fork_map(2, items, |item: Item| item.0)?;
 //! # Ok::<(), ndferry::Error>(())
 //! ```

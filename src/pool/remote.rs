@@ -12,15 +12,16 @@ use bytemuck::Pod;
 use ndarray::{ArrayRef, Dimension};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{panics::describe, task::Job};
+use super::{panics::describe, task::Invocation};
 use crate::{
-    Element, Error, Result,
+    Error, Result,
+    dtype::Element,
     error::Report,
     sys::{clock, process::Text},
 };
 
 /// What a worker calls to run a task: gets the job, and calls the user's function with what it decodes from it.
-pub(super) type Trampoline = fn(&mut Job<'_>) -> Result<(), Report>;
+pub(super) type Trampoline = fn(&mut Invocation<'_>) -> Result<(), Report>;
 
 /// A trampoline and the functions it is to call, as offsets in the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,11 +36,14 @@ pub struct Remote {
 
 /// What a function returns: `R` itself ([`Gives`]) or a `Result` ([`MayFail`]).
 pub trait Returns<R> {
+    /// The function's return type.
     type Out;
 
+    #[doc(hidden)]
     fn outcome(out: Self::Out) -> Result<R, Report>;
 }
 
+/// The function returns its result as it is.
 pub struct Gives;
 
 impl<R> Returns<R> for Gives {
@@ -50,6 +54,7 @@ impl<R> Returns<R> for Gives {
     }
 }
 
+/// The function returns a `Result`.
 pub struct MayFail<E>(PhantomData<E>);
 
 impl<R, E: Into<Box<dyn StdError + Send + Sync>>> Returns<R> for MayFail<E> {
@@ -64,7 +69,7 @@ impl Remote {
     fn new(trampoline: Trampoline, function: *const (), build: Option<*const ()>) -> Result<Self> {
         let offset = |what: &str, address: *const ()| {
             Text::own().offset(address.addr()).map(|offset| offset as u64).ok_or_else(|| {
-                Error::usage(format!(
+                Error::invalid_input(format!(
                     "the {what} does not lie in the program itself but in a library it loads, where a worker cannot find it"
                 ))
             })
@@ -295,7 +300,7 @@ macro_rules! function {
     }};
 }
 
-fn run_plain<I, R, T>(job: &mut Job<'_>) -> Result<(), Report>
+fn run_plain<I, R, T>(job: &mut Invocation<'_>) -> Result<(), Report>
 where
     I: DeserializeOwned,
     R: Serialize,
@@ -306,7 +311,7 @@ where
     job.reply(&T::outcome(function(item))?)
 }
 
-fn run_with<C, I, R, T>(job: &mut Job<'_>) -> Result<(), Report>
+fn run_with<C, I, R, T>(job: &mut Invocation<'_>) -> Result<(), Report>
 where
     C: DeserializeOwned + 'static,
     I: DeserializeOwned,
@@ -319,7 +324,7 @@ where
     job.reply(&T::outcome(function(&context, item))?)
 }
 
-fn run_init<C, S, I, R, B, T>(job: &mut Job<'_>) -> Result<(), Report>
+fn run_init<C, S, I, R, B, T>(job: &mut Invocation<'_>) -> Result<(), Report>
 where
     C: DeserializeOwned + 'static,
     S: 'static,
@@ -336,7 +341,7 @@ where
     job.reply(&outcome)
 }
 
-fn run_fill<A, D, R, T>(job: &mut Job<'_>) -> Result<(), Report>
+fn run_fill<A, D, R, T>(job: &mut Invocation<'_>) -> Result<(), Report>
 where
     A: Element + Pod,
     D: Dimension,
@@ -351,7 +356,7 @@ where
     job.reply(&T::outcome(out)?)
 }
 
-fn run_fill_with<C, A, D, R, T>(job: &mut Job<'_>) -> Result<(), Report>
+fn run_fill_with<C, A, D, R, T>(job: &mut Invocation<'_>) -> Result<(), Report>
 where
     C: DeserializeOwned + 'static,
     A: Element + Pod,
@@ -367,7 +372,7 @@ where
     job.reply(&T::outcome(out)?)
 }
 
-fn run_fill_init<C, S, A, D, R, B, T>(job: &mut Job<'_>) -> Result<(), Report>
+fn run_fill_init<C, S, A, D, R, B, T>(job: &mut Invocation<'_>) -> Result<(), Report>
 where
     C: DeserializeOwned + 'static,
     S: 'static,
@@ -386,7 +391,7 @@ where
 }
 
 /// Beside what the function gives goes how long it took, in nanoseconds.
-fn run_node<A, R, T>(job: &mut Job<'_>) -> Result<(), Report>
+fn run_node<A, R, T>(job: &mut Invocation<'_>) -> Result<(), Report>
 where
     A: Arguments,
     R: Serialize,

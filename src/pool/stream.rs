@@ -5,13 +5,13 @@ use std::{collections::BTreeMap, fmt, marker::PhantomData};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::run::{Items, Run};
-use crate::{Error, Result, TaskError};
+use crate::{Error, Result, pool::TaskError};
 
-/// The results of a call, one by one: [`Call::stream`](crate::Call::stream).
+/// The results of a call, one by one: [`Job::stream`](crate::pool::Job::stream).
 ///
 /// Dropping it ends the call: running tasks are killed, their workers replaced.
 #[must_use = "a stream works while it is asked for results"]
-pub struct Stream<'p, T: Iterator, R, O> {
+pub struct Results<'p, T: Iterator, R, O> {
     run: Option<Run<'p>>,
     items: Items<T>,
     /// What was decided and not yet given away.
@@ -66,7 +66,7 @@ impl StreamOrder for Unordered {
     }
 }
 
-impl<'p, T, R, O> Stream<'p, T, R, O>
+impl<'p, T, R, O> Results<'p, T, R, O>
 where
     T: Iterator<Item: Serialize>,
     R: DeserializeOwned,
@@ -137,7 +137,7 @@ where
     }
 }
 
-impl<T, R, O> Iterator for Stream<'_, T, R, O>
+impl<T, R, O> Iterator for Results<'_, T, R, O>
 where
     T: Iterator<Item: Serialize>,
     R: DeserializeOwned,
@@ -157,8 +157,8 @@ where
     }
 }
 
-impl<T: Iterator, R, O> fmt::Debug for Stream<'_, T, R, O> {
+impl<T: Iterator, R, O> fmt::Debug for Results<'_, T, R, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Stream({} results given)", self.given)
+        write!(f, "Results({} results given)", self.given)
     }
 }

@@ -24,13 +24,13 @@ use super::{
     run::{Items, Run, Start},
     staff::{Chunk, Hand, Lent, Member},
 };
-use crate::{Error, Result, TaskError};
+use crate::{Error, Result, pool::TaskError};
 
-/// A task that was [submitted](crate::Call::submit): it runs, and its result can be waited for.
+/// A task that was [submitted](crate::pool::Job::submit): it runs, and its result can be waited for.
 ///
 /// Dropping it cancels the task.
 #[must_use = "dropping it cancels the task"]
-pub struct Pending<R> {
+pub struct TaskHandle<R> {
     slot: Arc<Slot<R>>,
     shared: Arc<Shared>,
     cancel: CancelToken,
@@ -75,13 +75,13 @@ trait Promote: Send + Sync {
     fn promote(self: Arc<Self>, shared: &Arc<Shared>);
 }
 
-impl<R: DeserializeOwned + Send + 'static> Pending<R> {
+impl<R: DeserializeOwned + Send + 'static> TaskHandle<R> {
     /// Waits for the result.
     ///
     /// # Errors
     ///
     /// As [`Pool::try_map`](crate::Pool::try_map).
-    pub fn wait(self) -> Result<R> {
+    pub fn join(self) -> Result<R> {
         let mut state = self.slot.lock();
         loop {
             match mem::replace(&mut *state, State::Driven) {
@@ -108,8 +108,8 @@ impl<R: DeserializeOwned + Send + 'static> Pending<R> {
     ///
     /// # Errors
     ///
-    /// As [`wait`](Pending::wait).
-    pub fn wait_timeout(self, limit: Duration) -> Result<std::result::Result<R, Self>> {
+    /// As [`wait`](TaskHandle::wait).
+    pub fn join_timeout(self, limit: Duration) -> Result<std::result::Result<R, Self>> {
         let until = Instant::now().checked_add(limit);
         Arc::clone(&self.slot).promote(&self.shared);
         let mut state = self.slot.lock();
@@ -138,7 +138,7 @@ impl<R: DeserializeOwned + Send + 'static> Pending<R> {
         }
     }
 
-    /// Whether there is a result, so that [`wait`](Pending::wait) returns at once.
+    /// Whether there is a result, so that [`wait`](TaskHandle::wait) returns at once.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         Arc::clone(&self.slot).promote(&self.shared);
@@ -146,14 +146,14 @@ impl<R: DeserializeOwned + Send + 'static> Pending<R> {
     }
 
     /// Cancels the task: if it has no result yet, it is killed, and waiting for it is an error
-    /// ([`Failure::Cancelled`](crate::Failure::Cancelled)).
+    /// ([`TaskErrorKind::Cancelled`](crate::pool::TaskErrorKind::Cancelled)).
     pub fn cancel(&self) {
         self.cancel.cancel();
         Arc::clone(&self.slot).promote(&self.shared);
     }
 }
 
-impl<R> Drop for Pending<R> {
+impl<R> Drop for TaskHandle<R> {
     fn drop(&mut self) {
         self.cancel.cancel();
         let state = mem::replace(&mut *self.slot.lock(), State::Taken);
@@ -166,10 +166,10 @@ impl<R> Drop for Pending<R> {
     }
 }
 
-impl<R> fmt::Debug for Pending<R> {
+impl<R> fmt::Debug for TaskHandle<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let done = matches!(*self.slot.lock(), State::Done(_));
-        f.debug_struct("Pending").field("done", &done).finish_non_exhaustive()
+        f.debug_struct("TaskHandle").field("done", &done).finish_non_exhaustive()
     }
 }
 
@@ -223,7 +223,7 @@ pub(super) fn submit<R: DeserializeOwned + Send + 'static>(
     context: Option<Outgoing>,
     item: &impl Serialize,
     call_site: &'static Location<'static>,
-) -> Result<Pending<R>> {
+) -> Result<TaskHandle<R>> {
     options.check(&shared.recipe)?;
     shared.check_origin()?;
     // What has to be seen to while it runs cannot be left unwatched.
@@ -256,7 +256,7 @@ pub(super) fn submit<R: DeserializeOwned + Send + 'static>(
             shared.queue(Box::new(move |pool| slot.finish(drive_here(pool, seed, None))))?;
         }
     }
-    Ok(Pending { slot, shared: Arc::clone(shared), cancel })
+    Ok(TaskHandle { slot, shared: Arc::clone(shared), cancel })
 }
 
 /// Gives the task to a worker.
@@ -282,7 +282,7 @@ fn drive_here<R: DeserializeOwned>(
 ) -> Result<R> {
     let driven = panic::catch_unwind(AssertUnwindSafe(|| drive(shared, seed, begun)));
     driven.unwrap_or_else(|_| {
-        Err(Error::invalid("the result of a submitted task panicked while it was read"))
+        Err(Error::invalid_data("the result of a submitted task panicked while it was read"))
     })
 }
 
@@ -303,7 +303,7 @@ fn drive<R: DeserializeOwned>(
     while decided.is_empty() && run.step(&mut none, u64::MAX, &mut decided)? {}
     match decided.pop() {
         Some((_, outcome)) => outcome.map_err(Error::task),
-        None => Err(Error::invalid("a submitted task has come to no end")),
+        None => Err(Error::invalid_data("a submitted task has come to no end")),
     }
 }
 

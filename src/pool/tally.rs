@@ -8,40 +8,40 @@ use std::{
 /// What a pool has done since it was built: see [`Pool::report`](crate::Pool::report).
 ///
 /// Times are sums over all tasks. A long `queued` beside a short `running` says that tasks wait for workers: more workers or a smaller
-/// [`prefetch`](crate::Call::prefetch) help; a long `sending` says that what is sent is large or costly to encode; many bytes `copied` say that
-/// arrays travel as something else than a [`SharedArray`](crate::SharedArray), or below the [threshold](crate::PoolBuilder::threshold).
+/// [`prefetch`](crate::pool::Job::prefetch) help; a long `sending` says that what is sent is large or costly to encode; many bytes `copied` say that
+/// arrays travel as something else than a [`SharedArray`](crate::SharedArray), or below the [threshold](crate::pool::PoolBuilder::threshold).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct PoolReport {
+pub struct PoolMetrics {
     /// Calls made.
-    pub calls: u64,
+    pub jobs: u64,
     /// Tasks that have a result.
-    pub done: u64,
+    pub tasks_completed: u64,
     /// Tasks that have failed for good.
-    pub failed: u64,
+    pub tasks_failed: u64,
     /// Times a task was tried again.
-    pub retried: u64,
+    pub tasks_retried: u64,
     /// Messages that tasks went to workers in.
-    pub batches: u64,
+    pub batches_sent: u64,
     /// Workers started, those that replaced others included.
-    pub started: u64,
+    pub workers_started: u64,
     /// Workers that died, or were killed because of their task.
-    pub lost: u64,
-    /// Workers that ended because their [time had come](crate::PoolBuilder::recycle_after).
-    pub recycled: u64,
+    pub workers_lost: u64,
+    /// Workers that ended because their [time had come](crate::pool::PoolBuilder::max_tasks_per_worker).
+    pub workers_recycled: u64,
     /// Bytes of arrays that went by reference.
-    pub mapped: u64,
+    pub bytes_mapped: u64,
     /// Bytes that travelled inside messages.
-    pub copied: u64,
+    pub bytes_copied: u64,
     /// From when a message was sent until its results were back, without the time its tasks ran.
-    pub queued: Duration,
+    pub time_queued: Duration,
     /// Time spent on encoding and sending items.
-    pub sending: Duration,
+    pub time_sending: Duration,
     /// Time that tasks ran, with decoding their items and encoding their results.
-    pub running: Duration,
+    pub time_running: Duration,
 }
 
-/// The numbers of a [`PoolReport`], counted by many threads.
+/// The numbers of a [`PoolMetrics`], counted by many threads.
 #[derive(Default)]
 pub(super) struct Tally {
     pub(super) calls: Count,
@@ -81,21 +81,21 @@ impl Count {
 }
 
 impl Tally {
-    pub(super) fn report(&self) -> PoolReport {
-        PoolReport {
-            calls: self.calls.get(),
-            done: self.done.get(),
-            failed: self.failed.get(),
-            retried: self.retried.get(),
-            batches: self.batches.get(),
-            started: self.started.get(),
-            lost: self.lost.get(),
-            recycled: self.recycled.get(),
-            mapped: self.mapped.get(),
-            copied: self.copied.get(),
-            queued: self.queued.time(),
-            sending: self.sending.time(),
-            running: self.running.time(),
+    pub(super) fn report(&self) -> PoolMetrics {
+        PoolMetrics {
+            jobs: self.calls.get(),
+            tasks_completed: self.done.get(),
+            tasks_failed: self.failed.get(),
+            tasks_retried: self.retried.get(),
+            batches_sent: self.batches.get(),
+            workers_started: self.started.get(),
+            workers_lost: self.lost.get(),
+            workers_recycled: self.recycled.get(),
+            bytes_mapped: self.mapped.get(),
+            bytes_copied: self.copied.get(),
+            time_queued: self.queued.time(),
+            time_sending: self.sending.time(),
+            time_running: self.running.time(),
         }
     }
 }

@@ -18,8 +18,9 @@ use super::{
     panics, remote,
 };
 use crate::{
-    Element, Error, Result,
+    Error, Result,
     array::KeptMut,
+    dtype::Element,
     error::Report,
     store::{Output, Part, Store},
     sys::clock,
@@ -69,7 +70,7 @@ pub(super) enum Code<'f> {
 }
 
 /// The code of every task of a forked worker.
-pub(super) type Own<'f> = dyn Fn(&mut Job<'_>) -> Result<(), Report> + 'f;
+pub(super) type Own<'f> = dyn Fn(&mut Invocation<'_>) -> Result<(), Report> + 'f;
 
 impl Runner {
     pub(super) fn new(store: &Store, threshold: Option<usize>, side: Side, notes: Notes) -> Self {
@@ -156,7 +157,7 @@ impl Runner {
             Code::Own(own) => own,
         };
         let mut job =
-            Job { runner: self, items, at, index, call: tasks.head.call, function, build };
+            Invocation { runner: self, items, at, index, call: tasks.head.call, function, build };
         // A task that unwinds leaves behind nothing that another one sees: its context is shared read-only, its item is its own, and
         // its state is dropped. What code of a worker's own has captured, it may have left half changed: there is no other task.
         let ran = panics::catch(AssertUnwindSafe(|| run(&mut job)));
@@ -223,7 +224,7 @@ impl Runner {
 }
 
 /// One task, from the side of the code that runs it.
-pub(super) struct Job<'r> {
+pub(super) struct Invocation<'r> {
     runner: &'r mut Runner,
     items: &'r Incoming,
     at: usize,
@@ -233,7 +234,7 @@ pub(super) struct Job<'r> {
     build: u64,
 }
 
-impl Job<'_> {
+impl Invocation<'_> {
     /// The user's function, as an offset in the program.
     pub(super) fn function(&self) -> u64 {
         self.function

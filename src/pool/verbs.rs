@@ -7,25 +7,25 @@ use ndarray::{Axis, Dimension};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    Call,
+    Job,
     gather::{gather, reduce},
     kind::Kind,
     mode::Mode,
     remote::{Gives, MayFail, Remote},
     run::Items,
-    stream::{InOrder, Stream, StreamOrder, Unordered},
-    submit::{self, Pending},
+    stream::{InOrder, Results, StreamOrder, Unordered},
+    submit::{self, TaskHandle},
 };
-use crate::{AnyArray, Element, Error, Result, SharedArray, SharedArrayMut};
+use crate::{AnyArray, Error, Result, SharedArray, dtype::Element, store::SharedArrayMut};
 
 /// Verbs. Functions are `fn(I) -> R` after [`Pool::call`](crate::Pool::call), `fn(&C, I) -> R` after [`Pool::with`](crate::Pool::with), `fn(&mut S, I) -> R` after [`Pool::with_init`](crate::Pool::with_init).
-impl<'p, K: Kind, M: Mode> Call<'p, K, M> {
-    /// Applies `f` to every item and gives the results in the items' order: plain ones, or after [`keep_going`](Call::keep_going) a
+impl<'p, K: Kind, M: Mode> Job<'p, K, M> {
+    /// Applies `f` to every item and gives the results in the items' order: plain ones, or after [`keep_going`](Job::keep_going) a
     /// `Result<R, TaskError>` for each item.
     ///
     /// # Errors
     ///
-    /// As [`Pool::map`](crate::Pool::map); after [`keep_going`](Call::keep_going), only where the call as such cannot be made.
+    /// As [`Pool::map`](crate::Pool::map); after [`keep_going`](Job::keep_going), only where the call as such cannot be made.
     #[track_caller]
     pub fn map<I, R>(
         self,
@@ -40,7 +40,7 @@ impl<'p, K: Kind, M: Mode> Call<'p, K, M> {
         self.collect(remote, items, Location::caller())
     }
 
-    /// As [`map`](Call::map), for a function that returns a `Result`.
+    /// As [`map`](Job::map), for a function that returns a `Result`.
     ///
     /// # Errors
     ///
@@ -74,7 +74,7 @@ impl<'p, K: Kind, M: Mode> Call<'p, K, M> {
     ///
     /// # Errors
     ///
-    /// As [`map`](Call::map).
+    /// As [`map`](Job::map).
     #[track_caller]
     pub fn fold<I, R, A>(
         self,
@@ -91,11 +91,11 @@ impl<'p, K: Kind, M: Mode> Call<'p, K, M> {
         self.reduce(remote, items, start, combine, Location::caller())
     }
 
-    /// As [`fold`](Call::fold), for a function that returns a `Result`.
+    /// As [`fold`](Job::fold), for a function that returns a `Result`.
     ///
     /// # Errors
     ///
-    /// As [`try_map`](Call::try_map).
+    /// As [`try_map`](Job::try_map).
     #[track_caller]
     pub fn try_fold<I, R, E, A>(
         self,
@@ -116,10 +116,10 @@ impl<'p, K: Kind, M: Mode> Call<'p, K, M> {
     /// The results one by one, in the items' order, while the tasks run; items are taken as they are needed, so there may be
     /// infinitely many. Dropping the stream ends the call.
     ///
-    /// Work goes on while the stream is asked for results: what workers [have been sent ahead](Call::prefetch) they do meanwhile, no more. Until
+    /// Work goes on while the stream is asked for results: what workers [have been sent ahead](Job::prefetch) they do meanwhile, no more. Until
     /// one result was taken, at most workers × (prefetch + 1) batches of items are.
     ///
-    /// The first failure ends the stream, or after [`keep_going`](Call::keep_going) takes the place of its result.
+    /// The first failure ends the stream, or after [`keep_going`](Job::keep_going) takes the place of its result.
     ///
     /// ```
     /// # fn main() -> ndferry::Result<()> {
@@ -136,11 +136,11 @@ impl<'p, K: Kind, M: Mode> Call<'p, K, M> {
     ///
     /// Where the call cannot be made; the failures of tasks are the stream's.
     #[track_caller]
-    pub fn stream<I, R, T>(
+    pub fn imap<I, R, T>(
         self,
         f: K::Task<I, R>,
         items: T,
-    ) -> Result<Stream<'p, T::IntoIter, R, InOrder>>
+    ) -> Result<Results<'p, T::IntoIter, R, InOrder>>
     where
         I: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
@@ -150,17 +150,17 @@ impl<'p, K: Kind, M: Mode> Call<'p, K, M> {
         self.start(remote, items, Location::caller())
     }
 
-    /// As [`stream`](Call::stream), for a function that returns a `Result`.
+    /// As [`stream`](Job::stream), for a function that returns a `Result`.
     ///
     /// # Errors
     ///
-    /// As [`stream`](Call::stream).
+    /// As [`stream`](Job::stream).
     #[track_caller]
-    pub fn try_stream<I, R, E, T>(
+    pub fn try_imap<I, R, E, T>(
         self,
         f: K::Task<I, Result<R, E>>,
         items: T,
-    ) -> Result<Stream<'p, T::IntoIter, R, InOrder>>
+    ) -> Result<Results<'p, T::IntoIter, R, InOrder>>
     where
         I: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
@@ -171,17 +171,17 @@ impl<'p, K: Kind, M: Mode> Call<'p, K, M> {
         self.start(remote, items, Location::caller())
     }
 
-    /// As [`stream`](Call::stream), with results in the order in which they come, each with the index of its item.
+    /// As [`stream`](Job::stream), with results in the order in which they come, each with the index of its item.
     ///
     /// # Errors
     ///
-    /// As [`stream`](Call::stream).
+    /// As [`stream`](Job::stream).
     #[track_caller]
-    pub fn stream_unordered<I, R, T>(
+    pub fn imap_unordered<I, R, T>(
         self,
         f: K::Task<I, R>,
         items: T,
-    ) -> Result<Stream<'p, T::IntoIter, R, Unordered>>
+    ) -> Result<Results<'p, T::IntoIter, R, Unordered>>
     where
         I: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
@@ -191,17 +191,17 @@ impl<'p, K: Kind, M: Mode> Call<'p, K, M> {
         self.start(remote, items, Location::caller())
     }
 
-    /// As [`stream_unordered`](Call::stream_unordered), for a function that returns a `Result`.
+    /// As [`imap_unordered`](Job::imap_unordered), for a function that returns a `Result`.
     ///
     /// # Errors
     ///
-    /// As [`stream`](Call::stream).
+    /// As [`stream`](Job::stream).
     #[track_caller]
-    pub fn try_stream_unordered<I, R, E, T>(
+    pub fn try_imap_unordered<I, R, E, T>(
         self,
         f: K::Task<I, Result<R, E>>,
         items: T,
-    ) -> Result<Stream<'p, T::IntoIter, R, Unordered>>
+    ) -> Result<Results<'p, T::IntoIter, R, Unordered>>
     where
         I: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
@@ -230,9 +230,9 @@ impl<'p, K: Kind, M: Mode> Call<'p, K, M> {
     /// # Errors
     ///
     /// Where the item or the context cannot be encoded, or the call not be made; the failure of the task is
-    /// [`Pending::wait`]'s.
+    /// [`TaskHandle::wait`]'s.
     #[track_caller]
-    pub fn submit<I, R>(self, f: K::Task<I, R>, item: I) -> Result<Pending<R>>
+    pub fn submit<I, R>(self, f: K::Task<I, R>, item: I) -> Result<TaskHandle<R>>
     where
         I: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned + Send + 'static,
@@ -241,13 +241,13 @@ impl<'p, K: Kind, M: Mode> Call<'p, K, M> {
         self.begin(remote, &item, Location::caller())
     }
 
-    /// As [`submit`](Call::submit), for a function that returns a `Result`.
+    /// As [`submit`](Job::submit), for a function that returns a `Result`.
     ///
     /// # Errors
     ///
-    /// As [`submit`](Call::submit).
+    /// As [`submit`](Job::submit).
     #[track_caller]
-    pub fn try_submit<I, R, E>(self, f: K::Task<I, Result<R, E>>, item: I) -> Result<Pending<R>>
+    pub fn try_submit<I, R, E>(self, f: K::Task<I, Result<R, E>>, item: I) -> Result<TaskHandle<R>>
     where
         I: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned + Send + 'static,
@@ -260,7 +260,7 @@ impl<'p, K: Kind, M: Mode> Call<'p, K, M> {
     /// Applies `f` to blocks of `array`, `chunk` indices of `axis` each (the last may be shorter), and gives the results in the
     /// blocks' order. Nothing of the array is copied to cut it up.
     ///
-    /// A file's array ([`ArrayFile::any`](crate::ArrayFile::any)) of either byte order is mapped by every worker, which swaps the block at hand:
+    /// A file's array ([`ArrayFile::any`](crate::file::ArrayFile::any)) of either byte order is mapped by every worker, which swaps the block at hand:
     /// files larger than memory work.
     ///
     /// ```
@@ -271,7 +271,7 @@ impl<'p, K: Kind, M: Mode> Call<'p, K, M> {
     /// use ndferry::SharedArray;
     ///
     /// let table = SharedArray::from(Array2::from_shape_fn((100, 3), |(row, _)| row as f64));
-    /// let sums = pool.call().map_axis(&table, Axis(0), 40, |rows: SharedArray<f64, Ix2>| rows.sum())?;
+    /// let sums = pool.call().map_axis_chunks(&table, Axis(0), 40, |rows: SharedArray<f64, Ix2>| rows.sum())?;
     /// assert_eq!(sums, [2340.0, 7140.0, 5370.0]);
     /// # Ok(())
     /// # }
@@ -279,9 +279,9 @@ impl<'p, K: Kind, M: Mode> Call<'p, K, M> {
     ///
     /// # Errors
     ///
-    /// As [`map`](Call::map); and where there is no such axis, `chunk` is 0, or the array has other elements or dimensions than `f` takes.
+    /// As [`map`](Job::map); and where there is no such axis, `chunk` is 0, or the array has other elements or dimensions than `f` takes.
     #[track_caller]
-    pub fn map_axis<A, D, R>(
+    pub fn map_axis_chunks<A, D, R>(
         self,
         array: impl Into<AnyArray>,
         axis: Axis,
@@ -299,13 +299,13 @@ impl<'p, K: Kind, M: Mode> Call<'p, K, M> {
         self.collect(remote, blocks, Location::caller())
     }
 
-    /// As [`map_axis`](Call::map_axis), for a function that returns a `Result`.
+    /// As [`map_axis_chunks`](Job::map_axis_chunks), for a function that returns a `Result`.
     ///
     /// # Errors
     ///
-    /// As [`map_axis`](Call::map_axis) and [`try_map`](Call::try_map).
+    /// As [`map_axis_chunks`](Job::map_axis_chunks) and [`try_map`](Job::try_map).
     #[track_caller]
-    pub fn try_map_axis<A, D, R, E>(
+    pub fn try_map_axis_chunks<A, D, R, E>(
         self,
         array: impl Into<AnyArray>,
         axis: Axis,
@@ -344,7 +344,7 @@ impl<'p, K: Kind, M: Mode> Call<'p, K, M> {
     /// }
     ///
     /// let mut table = pool.store().zeros::<f64, _>((1000, 3))?;
-    /// pool.call().fill_axis(&mut table, Axis(0), 64, number)?;
+    /// pool.call().fill_axis_chunks(&mut table, Axis(0), 64, number)?;
     /// assert_eq!(table[(700, 2)], 700.0);
     /// let table = table.freeze()?; // to be shared with further tasks
     /// # Ok(())
@@ -353,9 +353,9 @@ impl<'p, K: Kind, M: Mode> Call<'p, K, M> {
     ///
     /// # Errors
     ///
-    /// As [`map`](Call::map); and where there is no such axis, or `chunk` is 0.
+    /// As [`map`](Job::map); and where there is no such axis, or `chunk` is 0.
     #[track_caller]
-    pub fn fill_axis<A, D, R>(
+    pub fn fill_axis_chunks<A, D, R>(
         self,
         array: &mut SharedArrayMut<A, D>,
         axis: Axis,
@@ -371,13 +371,13 @@ impl<'p, K: Kind, M: Mode> Call<'p, K, M> {
         self.fill(remote, array, axis, chunk, Location::caller())
     }
 
-    /// As [`fill_axis`](Call::fill_axis), for a function that returns a `Result`.
+    /// As [`fill_axis_chunks`](Job::fill_axis_chunks), for a function that returns a `Result`.
     ///
     /// # Errors
     ///
-    /// As [`fill_axis`](Call::fill_axis) and [`try_map`](Call::try_map).
+    /// As [`fill_axis_chunks`](Job::fill_axis_chunks) and [`try_map`](Job::try_map).
     #[track_caller]
-    pub fn try_fill_axis<A, D, R, E>(
+    pub fn try_fill_axis_chunks<A, D, R, E>(
         self,
         array: &mut SharedArrayMut<A, D>,
         axis: Axis,
@@ -402,14 +402,14 @@ pub(super) fn blocks(
     chunk: usize,
 ) -> Result<impl ExactSizeIterator<Item = AnyArray>> {
     let Some(&length) = array.shape().get(axis.0) else {
-        return Err(Error::usage(format!(
+        return Err(Error::invalid_input(format!(
             "there is no axis {} in shape {:?}",
             axis.0,
             array.shape()
         )));
     };
     if chunk == 0 {
-        return Err(Error::usage("blocks of 0 indices: at least 1 is needed"));
+        return Err(Error::invalid_input("blocks of 0 indices: at least 1 is needed"));
     }
     let block = move |number: usize| {
         let start = number * chunk;
@@ -419,7 +419,7 @@ pub(super) fn blocks(
     Ok((0..length.div_ceil(chunk)).map(block))
 }
 
-impl<'p, K: Kind, M: Mode> Call<'p, K, M> {
+impl<'p, K: Kind, M: Mode> Job<'p, K, M> {
     fn fill<A: Element + Pod, D: Dimension, R: DeserializeOwned>(
         self,
         remote: Result<Remote>,
@@ -461,7 +461,7 @@ impl<'p, K: Kind, M: Mode> Call<'p, K, M> {
         remote: Result<Remote>,
         items: T,
         call_site: &'static Location<'static>,
-    ) -> Result<Stream<'p, T::IntoIter, R, O>>
+    ) -> Result<Results<'p, T::IntoIter, R, O>>
     where
         T: IntoIterator<Item: Serialize>,
         R: DeserializeOwned,
@@ -470,7 +470,7 @@ impl<'p, K: Kind, M: Mode> Call<'p, K, M> {
         self.options.batch.get_or_insert(1);
         let items = Items::new(items.into_iter());
         let run = self.run(remote?, items.total, call_site)?;
-        Ok(Stream::new(run, items))
+        Ok(Results::new(run, items))
     }
 
     fn begin<R: DeserializeOwned + Send + 'static>(
@@ -478,9 +478,9 @@ impl<'p, K: Kind, M: Mode> Call<'p, K, M> {
         remote: Result<Remote>,
         item: &impl Serialize,
         call_site: &'static Location<'static>,
-    ) -> Result<Pending<R>> {
+    ) -> Result<TaskHandle<R>> {
         if self.watch.is_some() {
-            return Err(Error::usage(
+            return Err(Error::invalid_input(
                 "a submitted task has no progress to tell: it is done or not",
             ));
         }

@@ -29,9 +29,10 @@ use super::{
     task::{Code, Runner},
 };
 use crate::{
-    ByteOrder, Error, Result,
+    Error, Result,
+    bytes::map::Page,
+    dtype::ByteOrder,
     error::Report,
-    map::Page,
     store::{self, Member, Store},
     sys::{self, unshared::Unshared},
 };
@@ -70,7 +71,7 @@ const LINGER: Duration = Duration::from_secs(2);
 /// }
 /// ```
 ///
-/// Under `cargo test` there is no `main` to write it in: see [`PoolBuilder::test_entry`](crate::PoolBuilder::test_entry).
+/// Under `cargo test` there is no `main` to write it in: see [`PoolBuilder::test_entry`](crate::pool::PoolBuilder::test_entry).
 pub fn init() {
     INITIALISED.store(true, Ordering::Relaxed);
     let Some(parent) = called_by() else {
@@ -238,8 +239,9 @@ fn clean_up_after(parent: u32) {
 /// The process that began the session of `store`: this one, or where this is a worker, perhaps another.
 pub(super) fn first_process(store: &Store) -> u32 {
     let post = POST.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let outer = post
-        .filter(|post| post.session.get().is_some_and(|session| session.home() == store.home()));
+    let outer = post.filter(|post| {
+        post.session.get().is_some_and(|session| session.session_dir() == store.session_dir())
+    });
     outer.map_or_else(std::process::id, |post| {
         post.first.get().and_then(Option::as_ref).map_or(post.parent, |(first, _)| *first)
     })
@@ -260,16 +262,16 @@ fn greet_and_serve(channel: &mut Channel, post: &Post) -> io::Result<()> {
 
 fn greeted(hello: Frame, post: &Post) -> Result<Runner> {
     let told: Hello = serde_json::from_slice(hello.payload.as_ref())
-        .map_err(|error| Error::invalid(format!("the parent's first message: {error}")))?;
+        .map_err(|error| Error::invalid_data(format!("the parent's first message: {error}")))?;
     let own = sys::process::executable_identity()
         .map_err(|error| Error::io("cannot open", error).at(sys::process::OWN_EXECUTABLE))?;
     if own != told.executable {
-        return Err(Error::invalid("the worker runs another executable than its parent"));
+        return Err(Error::invalid_data("the worker runs another executable than its parent"));
     }
     let mut descriptors = hello.descriptors.into_iter();
     let page = descriptors
         .next()
-        .ok_or_else(|| Error::invalid("the page shared with the parent did not come along"))?;
+        .ok_or_else(|| Error::invalid_data("the page shared with the parent did not come along"))?;
     let page = Page::of(page.into())
         .map_err(|error| Error::io("cannot map the page shared with the parent", error))?;
     let own = page.as_fd().try_clone_to_owned().and_then(|page| Page::of(page.into()));
@@ -277,7 +279,7 @@ fn greeted(hello: Frame, post: &Post) -> Result<Runner> {
         .map_err(|error| Error::io("cannot map the page shared with the parent", error))?;
     match (descriptors.next(), descriptors.next()) {
         (Some(slots), Some(own)) => budget::join(slots, own),
-        _ => return Err(Error::invalid("the process slots did not come along")),
+        _ => return Err(Error::invalid_data("the process slots did not come along")),
     }
     post.look_after(told.first);
     let output = output::Own::new(&told.output, &mut descriptors)

@@ -8,7 +8,7 @@ use super::{
     Store,
     attached::{self, Role},
 };
-use crate::{Error, Result, map::Words};
+use crate::{Error, Result, bytes::map::Words};
 
 /// 64-bit atomic integers in memory that a program and the workers of its pools share: counters, flags, progress.
 ///
@@ -21,13 +21,13 @@ use crate::{Error, Result, map::Words};
 /// ```
 /// use std::sync::atomic::Ordering::Relaxed;
 ///
-/// use ndferry::{Atomics, Pool};
+/// use ndferry::{store::SharedAtomics, Pool};
 ///
 /// fn main() -> ndferry::Result<()> {
 ///     ndferry::init();
 ///     let pool = Pool::builder().workers(2).build()?;
 ///     let shared = pool.store().atomics(2)?;
-///     let count_up_to_a_stop = |shared: &Atomics, number: i64| {
+///     let count_up_to_a_stop = |shared: &SharedAtomics, number: i64| {
 ///         if shared[1].load(Relaxed) == 0 {
 ///             shared[0].fetch_add(number, Relaxed);
 ///         }
@@ -44,7 +44,7 @@ use crate::{Error, Result, map::Words};
 /// As between threads, an [`Ordering`](std::sync::atomic::Ordering) says what else is seen with a change. What a task did
 /// is seen by whoever has its result.
 #[derive(Clone)]
-pub struct Atomics(Arc<Shared>);
+pub struct SharedAtomics(Arc<Shared>);
 
 struct Shared {
     words: Words,
@@ -59,16 +59,16 @@ impl Store {
     /// # Errors
     ///
     /// Where there is no memory for them, or this process may open no more files.
-    pub fn atomics(&self, length: usize) -> Result<Atomics> {
+    pub fn atomics(&self, length: usize) -> Result<SharedAtomics> {
         let nbytes = (length as u64).checked_mul(size_of::<AtomicI64>() as u64);
         let nbytes = nbytes.ok_or_else(|| {
-            Error::usage(format!("{length} atomics are more than memory can address"))
+            Error::invalid_input(format!("{length} atomics are more than memory can address"))
         })?;
-        Atomics::of(self.0.memory().create(nbytes)?.fix_length()?)
+        SharedAtomics::of(self.0.memory().create(nbytes)?.fix_length()?)
     }
 }
 
-impl Atomics {
+impl SharedAtomics {
     fn of(file: Arc<File>) -> Result<Self> {
         let words =
             Words::of(&file).map_err(|error| Error::io("cannot map shared atomics", error))?;
@@ -76,7 +76,7 @@ impl Atomics {
     }
 }
 
-impl Deref for Atomics {
+impl Deref for SharedAtomics {
     type Target = [AtomicI64];
 
     fn deref(&self) -> &[AtomicI64] {
@@ -84,14 +84,14 @@ impl Deref for Atomics {
     }
 }
 
-impl fmt::Debug for Atomics {
+impl fmt::Debug for SharedAtomics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Atomics").field(&&**self).finish()
     }
 }
 
 /// As a reference, in what goes to a task or comes from one; an error in any other place.
-impl Serialize for Atomics {
+impl Serialize for SharedAtomics {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let number = attached::attach(Role::Atomics, &self.0.file);
         let number = number.ok_or_else(|| ser::Error::custom(ELSEWHERE))?;
@@ -100,7 +100,7 @@ impl Serialize for Atomics {
 }
 
 /// From what goes to a task or comes from one; an error in any other place.
-impl<'de> Deserialize<'de> for Atomics {
+impl<'de> Deserialize<'de> for SharedAtomics {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(rename = "Atomics")]

@@ -15,10 +15,13 @@ use super::{
     share::{Draft, Placed, Segment, Writing, note, open_again},
 };
 use crate::{
-    AnyArray, DType, DumpOptions, Element, Error, Order, Result, SharedArray,
+    AnyArray, DType, Error, Result, SharedArray,
+    array::Order,
     array::{KeptMut, Layout, Memory, Storage},
+    bytes::map::{FileMap, WritableMap},
+    dtype::Element,
+    file::DumpOptions,
     format::Unfilled,
-    map::{FileMap, WritableMap},
 };
 
 /// An array in a store, or in a file, that is still to be filled: made by [`Store::zeros`] or [`create`], filled in place, [frozen](Self::freeze) into a
@@ -102,7 +105,7 @@ impl Store {
     ///
     /// ```
     /// use ndarray::ShapeBuilder;
-    /// use ndferry::Store;
+    /// use ndferry::store::Store;
     ///
     /// let store = Store::new()?;
     /// let mut counts = store.zeros::<u32, _>((2, 3).f())?;
@@ -130,7 +133,7 @@ impl Store {
     /// As [`zeros`](Store::zeros) and [`SharedArrayMut::freeze`]; `f` is called in any order.
     ///
     /// ```
-    /// use ndferry::Store;
+    /// use ndferry::store::Store;
     ///
     /// let store = Store::new()?;
     /// let table = store.from_shape_fn((3, 4), |(i, j)| (10 * i + j) as f64)?;
@@ -172,7 +175,7 @@ impl Store {
 }
 
 /// An array of zeros (`false`, for `bool`) in what will be the file at `path`, a `.npy` or `.ferry` file by its extension: to be filled, by slices or by
-/// the tasks of a pool ([`Call::fill_axis`](crate::Call::fill_axis)), larger than memory too, and put in place by
+/// the tasks of a pool ([`Call::fill_axis_chunks`](crate::pool::Job::fill_axis_chunks)), larger than memory too, and put in place by
 /// [`freeze`](SharedArrayMut::freeze). Until then what is at `path` stays as it is. Dropped before, it leaves nothing behind.
 ///
 /// In C order, or in F order where the shape says so: `(rows, columns).f()`. Its byte order is the machine's. Its space is reserved, so

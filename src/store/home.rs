@@ -48,7 +48,7 @@ impl Home {
         }
         let message =
             format!("{ATTEMPTS} new sessions were swept away before they could be locked");
-        Err(Error::invalid(message).at(Private::path_of_user(place)))
+        Err(Error::invalid_data(message).at(Private::path_of_user(place)))
     }
 
     fn lock_new(user: &Private, id: SessionId) -> Result<Option<(Private, SessionLock)>> {
@@ -66,8 +66,8 @@ impl Home {
 
     /// Enters the home of a session that another process has begun.
     pub(super) fn join(path: &Path) -> Result<(Self, SessionLock)> {
-        let ended = || Error::invalid("the session has ended").at(path);
-        let foreign = || Error::invalid("is not the home of a session").at(path);
+        let ended = || Error::invalid_data("the session has ended").at(path);
+        let foreign = || Error::invalid_data("is not the home of a session").at(path);
         let id = path.file_name().and_then(SessionId::of_home).ok_or_else(foreign)?;
         let place = path.ancestors().nth(2).ok_or_else(foreign)?;
         let user = Private::of_user(place)?.ok_or_else(ended)?;

@@ -31,7 +31,7 @@ use std::{
     time::Duration,
 };
 
-pub use atomics::Atomics;
+pub use atomics::SharedAtomics;
 pub(crate) use attached::{Attached, Role, incoming, outgoing};
 pub use born::{SharedArrayMut, create};
 pub(crate) use file::TempFile;
@@ -39,9 +39,9 @@ pub(crate) use name::Member;
 pub(crate) use output::{Output, Part};
 pub(crate) use share::{Lies, Placed, Segment, Writing, note};
 pub use sweep::{FileReport, SessionReport, Sweep, Sweeper, sweep};
-pub use usage::{RootUsage, Usage};
+pub use usage::{RootUsage, StoreUsage};
 
-use crate::{ByteOrder, Error, Result};
+use crate::{Error, Result, dtype::ByteOrder};
 use place::Places;
 use session::Session;
 
@@ -49,7 +49,7 @@ use session::Session;
 ///
 /// Clones are the same store. When the last is dropped, everything is removed: files, directories, registry. When the
 /// program is killed, its workers do that; when they are killed too, whoever next opens a store, or
-/// [`sweep`](crate::sweep()), does.
+/// [`sweep`](crate::store::sweep()), does.
 ///
 /// # Where
 ///
@@ -71,12 +71,12 @@ use session::Session;
 ///
 /// With the environment variable `NDFERRY_KEEP` set to `1`, a store that is opened does not sweep what dead sessions have left, and its own session
 /// is kept when it dies: when its process ends without dropping the store, by a signal or by [`std::process::exit`]. Workers then remove nothing, and neither
-/// does any program that opens a store later, with or without the variable, until a sweep is asked for: by [`sweep`](crate::sweep()) or `ndferry sweep`.
+/// does any program that opens a store later, with or without the variable, until a sweep is asked for: by [`sweep`](crate::store::sweep()) or `ndferry sweep`.
 /// Meanwhile `ndferry sweep --dry-run` says where the files are, and `ndferry info` what is in them. A store that is dropped removes everything all the same, and
 /// files go as early as ever while the session lives. A value other than `0` and `1` is an error.
 ///
 /// ```
-/// use ndferry::Store;
+/// use ndferry::store::Store;
 ///
 /// let store = Store::new()?;
 /// let home = store.home().to_path_buf();
@@ -104,7 +104,7 @@ static OUTER: Mutex<Option<Arc<Session>>> = Mutex::new(None);
 /// Chooses how a [`Store`] is to be.
 ///
 /// ```
-/// use ndferry::{ByteOrder, Store};
+/// use ndferry::{dtype::ByteOrder, store::Store};
 ///
 /// let store = Store::builder().byte_order(ByteOrder::Big).build()?;
 /// assert_eq!(store.byte_order(), ByteOrder::Big);
@@ -138,7 +138,7 @@ impl Store {
     /// (`ulimit -n`), a store of ordinary files holds more.
     ///
     /// ```
-    /// use ndferry::Store;
+    /// use ndferry::store::Store;
     ///
     /// let store = Store::sealed()?;
     /// assert!(store.is_sealed());
@@ -148,8 +148,8 @@ impl Store {
     /// # Errors
     ///
     /// As [`new`](Store::new): the session has a home all the same.
-    pub fn sealed() -> Result<Self> {
-        Self::builder().sealed().build()
+    pub fn memfd() -> Result<Self> {
+        Self::builder().memfd().build()
     }
 
     /// Opens a store otherwise than [`new`](Store::new) does.
@@ -160,7 +160,7 @@ impl Store {
 
     /// Whether its files are sealed memory: see [`sealed`](Store::sealed).
     #[must_use]
-    pub fn is_sealed(&self) -> bool {
+    pub fn is_memfd(&self) -> bool {
         self.1.sealed
     }
 
@@ -172,7 +172,7 @@ impl Store {
 
     /// The directory that holds the session's lock and registry: absolute, without symbolic links.
     #[must_use]
-    pub fn home(&self) -> &Path {
+    pub fn session_dir(&self) -> &Path {
         self.0.home().path()
     }
 
@@ -194,14 +194,14 @@ impl Store {
     /// # Errors
     ///
     /// Where the registry cannot be read.
-    pub fn usage(&self) -> Result<Usage> {
+    pub fn usage(&self) -> Result<StoreUsage> {
         self.0.usage()
     }
 
     /// The number of the session, another for each manner of writing: what was written in one is not known in another.
     pub(crate) fn id(&self) -> u64 {
         let manner =
-            u64::from(self.is_sealed()) << 1 | u64::from(self.byte_order() == ByteOrder::Big);
+            u64::from(self.is_memfd()) << 1 | u64::from(self.byte_order() == ByteOrder::Big);
         self.0.home().id().number().wrapping_add(manner)
     }
 
@@ -296,14 +296,14 @@ impl StoreBuilder {
     /// Puts arrays into sealed memory files: see [`Store::sealed`].
     ///
     /// ```
-    /// use ndferry::{ByteOrder, Store};
+    /// use ndferry::{dtype::ByteOrder, store::Store};
     ///
     /// let store = Store::builder().byte_order(ByteOrder::Big).sealed().build()?;
     /// assert!(store.is_sealed());
     /// # Ok::<(), ndferry::Error>(())
     /// ```
     #[must_use]
-    pub fn sealed(mut self) -> Self {
+    pub fn memfd(mut self) -> Self {
         self.sealed = true;
         self
     }
@@ -316,7 +316,7 @@ impl StoreBuilder {
     /// store, which puts nothing there.
     pub fn build(self) -> Result<Store> {
         if self.sealed && self.roots.is_some() {
-            return Err(Error::usage(
+            return Err(Error::invalid_input(
                 "a sealed store has its files in memory: it takes no roots to put files in",
             ));
         }
@@ -349,8 +349,10 @@ fn check(roots: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let checked = place::distinct(checked.collect::<Result<Vec<_>>>()?);
     match checked.len() {
         1..=session::MOST_ROOTS => Ok(checked),
-        0 => Err(Error::usage("a store needs a root to put its files in, and none was named")),
-        many => Err(Error::usage(format!(
+        0 => Err(Error::invalid_input(
+            "a store needs a root to put its files in, and none was named",
+        )),
+        many => Err(Error::invalid_input(format!(
             "a store has at most {} roots, and {many} were named",
             session::MOST_ROOTS
         ))),
@@ -360,9 +362,9 @@ fn check(roots: &[PathBuf]) -> Result<Vec<PathBuf>> {
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store")
-            .field("home", &self.home())
+            .field("home", &self.session_dir())
             .field("byte_order", &self.byte_order())
-            .field("sealed", &self.is_sealed())
+            .field("sealed", &self.is_memfd())
             .finish()
     }
 }

@@ -21,7 +21,12 @@ use super::{
     SharedArrayMut,
     attached::{self, Role},
 };
-use crate::{DType, Element, Error, Order, Result, array::KeptMut, map::WritableMap};
+use crate::{
+    DType, Error, Result,
+    array::{KeptMut, Order},
+    bytes::map::WritableMap,
+    dtype::Element,
+};
 
 /// The parts of a lent array that are still to be given out: each once, in the order of the axis.
 pub(crate) struct Parts<'a> {
@@ -65,15 +70,18 @@ impl<A: Element + Pod, D: Dimension> SharedArrayMut<A, D> {
     pub(crate) fn lend(&mut self, axis: usize, chunk: usize) -> Result<Parts<'_>> {
         let axes = self.shape();
         let Some(&length) = axes.get(axis) else {
-            return Err(Error::usage(format!("axis {axis} of an array with {} axes", axes.len())));
+            return Err(Error::invalid_input(format!(
+                "axis {axis} of an array with {} axes",
+                axes.len()
+            )));
         };
         if chunk == 0 {
-            return Err(Error::usage("an array cannot be filled in parts of length 0"));
+            return Err(Error::invalid_input("an array cannot be filled in parts of length 0"));
         }
         let (file, offset) = self.place()?;
         let Some(layout) = self.layout()? else {
             let message = "an array whose axes were turned or cut cannot be filled in parts: turn them back, or freeze it";
-            return Err(Error::usage(message));
+            return Err(Error::invalid_input(message));
         };
         let order = layout.order().unwrap_or(Order::C);
         let shape =
@@ -116,7 +124,7 @@ impl Output {
         let length = shape.get(*axis).copied().unwrap_or(0);
         match part.0.checked_mul(*chunk) {
             Some(start) if start < length => Ok(start..length.min(start.saturating_add(*chunk))),
-            _ => Err(Error::invalid(format!(
+            _ => Err(Error::invalid_data(format!(
                 "part {} of an axis of {length} in parts of {chunk}",
                 part.0
             ))),
@@ -131,15 +139,16 @@ impl Output {
     pub(crate) fn open<A: Element + Pod, D: Dimension>(&self, part: Part) -> Result<KeptMut<A, D>> {
         let Shape { dtype, offset, shape, order, axis, .. } = &self.shape;
         if *dtype != DType::of::<A>() {
-            return Err(Error::invalid(format!(
+            return Err(Error::invalid_data(format!(
                 "an output of dtype {dtype}, {} was asked for",
                 DType::of::<A>()
             )));
         }
         KeptMut::of_part(shape, *order, *axis, self.range(&part)?, |bytes| {
             let offset = offset.checked_add(bytes.start as u64);
-            let offset = offset
-                .ok_or_else(|| Error::invalid("an output that lies beyond what a file can hold"))?;
+            let offset = offset.ok_or_else(|| {
+                Error::invalid_data("an output that lies beyond what a file can hold")
+            })?;
             let map = WritableMap::of(&self.file, offset, bytes.len());
             map.map_err(|error| Error::io("cannot map a part of the output", error))
         })
@@ -170,7 +179,7 @@ mod tests {
     use ndarray::{Array3, Axis, Ix1, Ix3, ShapeBuilder};
 
     use super::*;
-    use crate::Store;
+    use crate::store::Store;
 
     /// What arrives of something sent to a task.
     fn sent<T: Serialize + de::DeserializeOwned>(value: &T) -> T {
@@ -184,7 +193,7 @@ mod tests {
 
     #[test]
     fn parts_filled_all_at_once_make_the_whole() {
-        let (dim, stores) = ((5, 4, 7), [Store::new().unwrap(), Store::sealed().unwrap()]);
+        let (dim, stores) = ((5, 4, 7), [Store::new().unwrap(), Store::memfd().unwrap()]);
         let expected = Array3::from_shape_fn(dim, number);
         for (store, f_order, axis, chunk) in cases(&stores, [1, 2, 3, 7, 100]) {
             let mut array = store.zeros::<f64, _>(dim.set_f(f_order)).unwrap();

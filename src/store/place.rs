@@ -126,7 +126,7 @@ pub(super) fn keep() -> Result<bool> {
     match text.as_bytes() {
         b"1" => Ok(true),
         b"0" | b"" => Ok(false),
-        _ => Err(Error::usage(format!(
+        _ => Err(Error::invalid_input(format!(
             "the environment variable {VARIABLE} is {text:?}, 0 or 1 was expected"
         ))),
     }
@@ -156,7 +156,7 @@ pub(super) fn find_or_make(path: &Path) -> Result<PathBuf> {
         Ok(()) | Err(Errno::EXIST) => {}
         Err(error) => return Err(Error::io("cannot make the directory", error).at(path)),
     }
-    find(path)?.ok_or_else(|| Error::invalid("was made, and is gone again").at(path))
+    find(path)?.ok_or_else(|| Error::invalid_data("was made, and is gone again").at(path))
 }
 
 /// The same; `None` where there is none.
@@ -167,13 +167,14 @@ fn find(path: &Path) -> Result<Option<PathBuf>> {
         Err(error) => return Err(Error::io("cannot find the directory", error).at(path)),
     };
     if !found.is_dir() {
-        return Err(Error::invalid("is not a directory").at(path));
+        return Err(Error::invalid_data("is not a directory").at(path));
     }
     // A journal has one line for each.
     if found.as_os_str().as_bytes().contains(&b'\n') {
-        return Err(
-            Error::usage("cannot hold temp files: its path has a line break in it").at(path)
-        );
+        return Err(Error::invalid_input(
+            "cannot hold temp files: its path has a line break in it",
+        )
+        .at(path));
     }
     Ok(Some(found))
 }
@@ -261,7 +262,7 @@ impl Private {
                 let kind =
                     fs::symlink_metadata(&path).map(|found| sys::file::describe(found.file_type()));
                 let kind = kind.unwrap_or("something else");
-                return Err(Error::invalid(format!(
+                return Err(Error::invalid_data(format!(
                     "is {kind}, not a directory of this user; it is left alone"
                 ))
                 .at(path));
@@ -274,12 +275,12 @@ impl Private {
         if found.owner != user {
             let message =
                 format!("belongs to user {}, not to user {user}; it is left alone", found.owner);
-            return Err(Error::invalid(message).at(path));
+            return Err(Error::invalid_data(message).at(path));
         }
         if found.mode != 0o700 {
             let message =
                 format!("has mode {:04o}, where 0700 was expected; it is left alone", found.mode);
-            return Err(Error::invalid(message).at(path));
+            return Err(Error::invalid_data(message).at(path));
         }
         Ok(Some(Self { dir, path }))
     }

@@ -53,7 +53,7 @@ impl<'a> Remains<'a> {
         let journal = journal::contents(&home.dir)
             .map_err(|error| Error::io("cannot read", error).at(&path))?;
         if journal.foreign {
-            return Err(Error::invalid(
+            return Err(Error::invalid_data(
                 "was written by another version of ndferry, which can sweep it",
             )
             .at(path));

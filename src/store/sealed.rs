@@ -155,7 +155,9 @@ impl SealedFile {
     pub(super) fn file(&self) -> Result<Arc<File>> {
         let files = self.files.upgrade();
         let file = files.and_then(|files| files.own().get(&self.number).cloned());
-        file.ok_or_else(|| Error::usage("the store has gone, and this file with it").at(&self.path))
+        file.ok_or_else(|| {
+            Error::invalid_input("the store has gone, and this file with it").at(&self.path)
+        })
     }
 }
 
@@ -218,14 +220,14 @@ mod tests {
         drop(one);
         assert_eq!(files.own().len(), 1);
         drop(files);
-        assert!(other.file().unwrap_err().is_usage());
+        assert!(other.file().unwrap_err().is_invalid_input());
     }
 
     #[test]
     fn sealing_waits_for_maps_that_are_going() {
         let files = Arc::new(MemoryFiles::new(7));
         let file = files.create(4096).unwrap();
-        let mut map = crate::map::WritableMap::of(file.file(), 0, 4096).unwrap();
+        let mut map = crate::bytes::map::WritableMap::of(file.file(), 0, 4096).unwrap();
         map.bytes().fill(3);
         let refused = memfd::seal(file.file(), Seals::Content);
         assert_eq!(refused, Err(Errno::BUSY));

@@ -25,7 +25,7 @@ use super::{
     root::Root,
     sealed::MemoryFiles,
     sweep,
-    usage::Usage,
+    usage::StoreUsage,
 };
 use crate::{
     Error, Result,
@@ -87,7 +87,7 @@ impl Session {
             }
         }
         let nowhere =
-            || Error::usage("there is no directory for temp files: set NDFERRY_DIR to one");
+            || Error::invalid_input("there is no directory for temp files: set NDFERRY_DIR to one");
         Err(refused.unwrap_or_else(nowhere))
     }
 
@@ -170,8 +170,8 @@ impl Session {
     }
 
     /// The bytes that are registered, and that were.
-    pub(super) fn usage(&self) -> Result<Usage> {
-        Ok(Usage::of(&self.contents()?, self.roots.iter().map(Root::path)))
+    pub(super) fn usage(&self) -> Result<StoreUsage> {
+        Ok(StoreUsage::of(&self.contents()?, self.roots.iter().map(Root::path)))
     }
 
     fn contents(&self) -> Result<Contents> {
@@ -280,7 +280,7 @@ impl Session {
 
     /// Takes over a file that another process of the session has handed over.
     pub(super) fn adopt(self: &Arc<Self>, path: &Path) -> Result<TempFile> {
-        let foreign = || Error::invalid("is not a temp file of this session").at(path);
+        let foreign = || Error::invalid_data("is not a temp file of this session").at(path);
         let entry = self.entry(path).ok_or_else(foreign)?;
         let _membership = self.membership()?;
         let dir = self.roots[usize::from(entry.root)].dir()?;
@@ -404,13 +404,13 @@ impl Session {
         if !self.origin.is_here() {
             let message =
                 "the store belongs to the process that this one was forked from: open one here";
-            return Err(Error::usage(message).at(self.home.path()));
+            return Err(Error::invalid_input(message).at(self.home.path()));
         }
         let membership = self.membership.read().unwrap_or_else(PoisonError::into_inner);
         if membership.is_none() {
             let message =
                 "the session has ended: its files are gone, and there will be no new ones";
-            return Err(Error::usage(message).at(self.home.path()));
+            return Err(Error::invalid_input(message).at(self.home.path()));
         }
         Ok(membership)
     }
@@ -475,7 +475,7 @@ fn of_all(mut refused: Vec<Error>) -> Error {
     let is_full = |error: &Error| error.io_kind() == Some(io::ErrorKind::StorageFull);
     let full = refused.iter().rposition(is_full).map(|index| refused.remove(index));
     let Some(first) = full.or_else(|| refused.pop()) else {
-        return Error::invalid("the registry names no root to put files in");
+        return Error::invalid_data("the registry names no root to put files in");
     };
     if refused.is_empty() {
         return first;

@@ -12,9 +12,12 @@ use super::{
     sealed::{MemoryFile, SealedFile},
 };
 use crate::{
-    AnyArray, DType, DumpOptions, Error, Order, Result, Scalar,
+    AnyArray, DType, Error, Result,
+    array::Order,
     array::{Layout, Memory, Note},
     codec::{self, Sink},
+    dtype::Scalar,
+    file::DumpOptions,
     format::{Container, Target},
 };
 
@@ -97,7 +100,7 @@ impl Placed {
 impl Draft {
     /// An empty place for `nbytes` bytes, all of them reserved.
     fn new(store: &Store, nbytes: u64) -> Result<Self> {
-        if store.is_sealed() {
+        if store.is_memfd() {
             store.0.memory().create(nbytes).map(Self::Memory)
         } else {
             store.create(nbytes).map(Self::Temp)
@@ -111,7 +114,7 @@ impl Draft {
         nbytes: u64,
         mut write: impl FnMut(&File, &Path) -> Result<T>,
     ) -> Result<(Self, T)> {
-        if store.is_sealed() {
+        if store.is_memfd() {
             let (file, written) =
                 store.0.memory().fill(nbytes, |file| write(file.file(), file.path()))?;
             Ok((Self::Memory(file), written))

@@ -22,13 +22,13 @@ use crate::{Error, Result, trace};
 ///
 /// A session that some process still belongs to is never touched, nor another user's, nor anything behind a symbolic
 /// link; and where the file system has no locks, nothing is, because there the living cannot be told from the dead.
-/// Opening a [`Store`](crate::Store) sweeps by itself, but for sessions that were opened with `NDFERRY_KEEP=1`.
+/// Opening a [`Store`](crate::store::Store) sweeps by itself, but for sessions that were opened with `NDFERRY_KEEP=1`.
 ///
 /// Looked at are `NDFERRY_DIR`, the system's temp directory and `/dev/shm`, as they are for this process, and the other
 /// roots of the sessions found there.
 ///
 /// ```
-/// let swept = ndferry::sweep()?;
+/// let swept = ndferry::store::sweep()?;
 /// println!("{} dead sessions, {} bytes", swept.dead.len(), swept.nbytes());
 /// for failure in &swept.failures {
 ///     eprintln!("{failure}");

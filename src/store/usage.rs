@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 
 use super::contents::Contents;
 
-/// The bytes of a session's temp files, those of its workers included: see [`Store::usage`](crate::Store::usage).
+/// The bytes of a session's temp files, those of its workers included: see [`Store::usage`](crate::store::Store::usage).
 ///
 /// A file counts with the bytes it was made for, from the moment it is named in the registry until after it is gone. So the
 /// peak is never less than what there was, and has in it what a root could not hold after all. What has no name is not
-/// counted: the files of a [`sealed`](crate::Store::sealed) store, [atomics](crate::Store::atomics). Nor are the user's own
+/// counted: the files of a [`sealed`](crate::store::Store::sealed) store, [atomics](crate::store::Store::atomics). Nor are the user's own
 /// files, which arrays may be maps of.
 ///
 /// ```
-/// let store = ndferry::Store::new()?;
+/// let store = ndferry::store::Store::new()?;
 /// let usage = store.usage()?;
 /// assert_eq!((usage.live, usage.peak), (0, 0));
 /// for root in &usage.roots {
@@ -25,7 +25,7 @@ use super::contents::Contents;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Usage {
+pub struct StoreUsage {
     /// Bytes there are now.
     pub live: u64,
     /// The most bytes there were at one time, in all roots together.
@@ -48,7 +48,7 @@ pub struct RootUsage {
     pub peak: u64,
 }
 
-impl Usage {
+impl StoreUsage {
     /// What `contents` says of the roots whose directories are `paths`.
     pub(super) fn of<'p>(contents: &Contents, paths: impl Iterator<Item = &'p Path>) -> Self {
         let root = |(number, path): (u8, &Path)| {

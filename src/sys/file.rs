@@ -26,7 +26,7 @@ pub(crate) fn open_regular(path: &Path) -> Result<File> {
     if kind.is_file() {
         Ok(file)
     } else {
-        Err(Error::invalid(format!("is {}, not a regular file", describe(kind))).at(path))
+        Err(Error::invalid_data(format!("is {}, not a regular file", describe(kind))).at(path))
     }
 }
 

@@ -3,11 +3,9 @@
 
 #[path = "../common/actor.rs"]
 mod actor;
-mod files;
 #[path = "../common/forge.rs"]
 mod forge;
 mod links;
-mod npy;
 mod places;
 #[path = "../common/processes.rs"]
 mod processes;

@@ -8,7 +8,11 @@ use std::{
     process::Command,
 };
 
-use ndferry::{DumpOptions, Mapping, OpenOptions, RawLayout, SharedArray, ndarray::Ix1};
+use ndferry::{
+    SharedArray,
+    file::{DumpOptions, MmapMode, OpenOptions, RawLayout},
+    ndarray::Ix1,
+};
 
 use crate::{
     actor::{Actor, emulated, role, say, wait_to_be_told},
@@ -82,7 +86,7 @@ fn what_is_no_file_is_not_replaced_by_one() {
         let path = folder.path().join(name);
         let refused = |what: &str| {
             let error = write(&path).unwrap_err();
-            assert!(error.is_invalid() && error.to_string().contains(what), "{name}: {error}");
+            assert!(error.is_invalid_data() && error.to_string().contains(what), "{name}: {error}");
         };
         fs::create_dir(&path).unwrap();
         refused("directory");
@@ -117,8 +121,8 @@ fn what_is_no_file_is_refused_and_never_waited_for() {
         (Path::new("/proc/self/mem"), ""),
         (Path::new("/proc/self/status"), ""),
     ] {
-        for mapping in [Mapping::Allowed, Mapping::Required, Mapping::Forbidden] {
-            let options = || OpenOptions::new().mapping(mapping);
+        for mapping in [MmapMode::Allowed, MmapMode::Required, MmapMode::Forbidden] {
+            let options = || OpenOptions::new().mmap_mode(mapping);
             for error in
                 [options().open(path).unwrap_err(), options().raw(raw()).open(path).unwrap_err()]
             {
@@ -134,10 +138,10 @@ const TARGET: &str = "NDFERRY_TEST_TARGET";
 #[test]
 fn an_actor() {
     let Some(role) = role() else { return };
-    let mapping = if role == "forbidden" { Mapping::Forbidden } else { Mapping::Allowed };
+    let mapping = if role == "forbidden" { MmapMode::Forbidden } else { MmapMode::Allowed };
     let path = env::var_os(TARGET).unwrap();
     let array =
-        OpenOptions::new().mapping(mapping).open(path).unwrap().array::<f64, Ix1>().unwrap();
+        OpenOptions::new().mmap_mode(mapping).open(path).unwrap().read::<f64, Ix1>().unwrap();
     say(array.len());
     wait_to_be_told();
     say(array.sum());

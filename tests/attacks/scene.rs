@@ -14,7 +14,7 @@ use std::{
     process::Command,
 };
 
-use ndferry::{Pool, SharedArray, Store, ndarray::Ix1};
+use ndferry::{Pool, SharedArray, ndarray::Ix1, store::Store};
 
 use crate::actor::{self, Actor, say, skipped, wait_to_be_told};
 
@@ -185,7 +185,7 @@ fn an_actor() {
         // Has a session with a worker and a file, says where, and lives until told otherwise.
         "session" => {
             let store = open();
-            say(store.home().display());
+            say(store.session_dir().display());
             let pool =
                 Pool::builder().workers(1).test_entry("worker").store(&store).build().unwrap();
             let shared = SharedArray::from(vec![1.0; 1 << 18]);
@@ -207,7 +207,7 @@ fn an_actor() {
         // Makes files whenever it is told to, in the program and in its worker, and says where.
         "late" => {
             let store = open();
-            say(store.home().display());
+            say(store.session_dir().display());
             let pool =
                 Pool::builder().workers(1).test_entry("worker").store(&store).build().unwrap();
             loop {
@@ -233,7 +233,7 @@ fn an_actor() {
         }
         // Says what a sweep has to say.
         "sweep" => {
-            let swept = ndferry::sweep().unwrap();
+            let swept = ndferry::store::sweep().unwrap();
             say(format!(
                 "{} dead, {} alive, {:?}",
                 swept.dead.len(),
@@ -249,7 +249,7 @@ fn an_actor() {
                 let store = open();
                 let pool = Pool::builder()
                     .workers(1)
-                    .threshold(0)
+                    .mmap_threshold(0)
                     .test_entry("worker")
                     .store(&store)
                     .build()

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use ndferry::{AnyArray, ByteOrder, Order, ndarray::IxDyn};
+use ndferry::{AnyArray, array::Order, dtype::ByteOrder, ndarray::IxDyn};
 
 /// One file of `fixtures/npy` and what NumPy says of it.
 #[derive(serde::Deserialize)]

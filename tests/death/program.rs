@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use ndferry::{Pool, SharedArray, Store, ndarray::Ix1};
+use ndferry::{Pool, SharedArray, ndarray::Ix1, store::Store};
 
 use crate::{
     actor::{role, say, wait_to_be_told},
@@ -49,7 +49,7 @@ fn an_actor() {
 }
 
 fn pool() -> Pool {
-    Pool::builder().workers(2).threshold(1000).test_entry("worker").build().unwrap()
+    Pool::builder().workers(2).mmap_threshold(1000).test_entry("worker").build().unwrap()
 }
 
 /// Goes on with what a program does until it is told how to end.

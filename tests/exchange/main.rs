@@ -14,7 +14,12 @@ use std::{
     process::Command,
 };
 
-use ndferry::{AnyArray, ByteOrder, Compression, DType, DumpOptions, Order, Scalar};
+use ndferry::{
+    AnyArray, DType,
+    array::Order,
+    dtype::{ByteOrder, Scalar},
+    file::{Compression, DumpOptions},
+};
 use serde_json::Value as Json;
 use value::Value;
 
@@ -94,7 +99,7 @@ fn passengers() -> BTreeMap<String, Passenger> {
     {
         let name = described["name"].as_str().unwrap();
         let elements: Vec<String> = serde_json::from_value(described["elements"].clone()).unwrap();
-        let array = file.any(name).unwrap();
+        let array = file.read_dyn(name).unwrap();
         enter(
             &format!("{name}.big"),
             array.in_byte_order(ByteOrder::Big).unwrap(),
@@ -107,7 +112,7 @@ fn passengers() -> BTreeMap<String, Passenger> {
 }
 
 fn open(npy: &Path) -> AnyArray {
-    ndferry::open(npy).unwrap().any("").unwrap()
+    ndferry::open(npy).unwrap().read_dyn("").unwrap()
 }
 
 fn numpy_has(dtype: &DType) -> bool {
@@ -256,7 +261,7 @@ fn read(folder: &Path) {
         // What nobody asked for a byte order has that of the machine it was written on.
         let expected =
             if name == "value.ferry" { &writer } else { name.split('.').nth(1).unwrap() };
-        let shared = file.info("shared").unwrap();
+        let shared = file.entry("shared").unwrap();
         assert_eq!(shared.dtype().byte_order().unwrap().to_string(), expected, "{name}");
     }
 }

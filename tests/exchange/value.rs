@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, fmt};
 
 use half::{bf16, f16};
 use ndferry::{
-    AnyArray, Order, SharedArray,
+    AnyArray, SharedArray,
+    array::Order,
     ndarray::{Array1, Array2, Array3, Ix1, Ix2, ShapeBuilder, array},
 };
 use num_complex::Complex;

@@ -16,7 +16,7 @@ pub fn flip<T: PartialEq + std::fmt::Debug>(
     path: &Path,
     whole: &[u8],
     bytes: usize,
-    read: impl Fn(&ndferry::ArrayFile) -> ndferry::Result<T>,
+    read: impl Fn(&ndferry::file::ArrayFile) -> ndferry::Result<T>,
 ) -> (usize, usize) {
     write(path, whole);
     let expected = read(&ndferry::open(path).unwrap()).unwrap();
@@ -31,7 +31,7 @@ pub fn flip<T: PartialEq + std::fmt::Debug>(
                 same += 1;
             }
             Err(error) => {
-                assert!(error.is_invalid(), "bit {bit} of byte {byte}: {error}");
+                assert!(error.is_invalid_data(), "bit {bit} of byte {byte}: {error}");
                 refused += 1;
             }
         }
@@ -106,7 +106,7 @@ fn a_cut_npy_is_an_error_and_a_longer_one_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.npy");
     let array: ndferry::AnyArray = ndferry::SharedArray::from(Array2::<u16>::zeros((3, 5))).into();
-    ndferry::DumpOptions::new().write_npy(&path, &array).unwrap();
+    ndferry::file::DumpOptions::new().write_npy(&path, &array).unwrap();
     let whole = std::fs::read(&path).unwrap();
     for length in 0..whole.len() {
         write(&path, &whole[..length]);
@@ -143,6 +143,6 @@ fn a_value_of_another_type_is_an_error_that_says_where() {
     let message = error.to_string();
     assert!(message.starts_with(&format!("{}: element 0: ", path.display())), "{message}");
     assert!(message.contains("(f64), f32 was asked for"), "{message}");
-    let error = ndferry::open(&path).unwrap().array::<f64, ndferry::ndarray::Ix2>().unwrap_err();
+    let error = ndferry::open(&path).unwrap().read::<f64, ndferry::ndarray::Ix2>().unwrap_err();
     assert!(error.to_string().contains("holds 2 arrays, name one of them: `0`, `2`"), "{error}");
 }

@@ -2,8 +2,10 @@
 #![cfg(all(feature = "zstd", feature = "lz4"))]
 
 use ndferry::{
-    AnyArray, ByteOrder, Compression, DumpOptions, Mapping, OpenOptions, Order, SharedArray,
-    WhyNotMapped,
+    AnyArray, SharedArray,
+    array::{CopyReason, Order},
+    dtype::ByteOrder,
+    file::{Compression, DumpOptions, MmapMode, OpenOptions},
     ndarray::{Array1, Array2, Ix1, Ix2},
 };
 use serde::{Deserialize, Serialize};
@@ -58,20 +60,19 @@ fn compressed_values_come_back_with_every_codec_and_order() {
             for info in file.arrays() {
                 assert_eq!(info.codec(), Some(codec), "{}", info.name());
                 assert!(
-                    info.stored_nbytes() < info.nbytes() || info.nbytes() == 0,
+                    info.compressed_nbytes() < info.nbytes() || info.nbytes() == 0,
                     "{}",
                     info.name()
                 );
                 assert_eq!(
-                    (info.mappable(), info.why_not_mappable()),
-                    (false, Some(WhyNotMapped::Compressed))
+                    (info.is_mappable(), info.copy_reason()),
+                    (false, Some(CopyReason::Compressed))
                 );
             }
-            let weight = file.array_named::<f64, Ix2>("weight").unwrap();
+            let weight = file.read_array::<f64, Ix2>("weight").unwrap();
             let native = byte_order.is_native();
-            let why =
-                if native { WhyNotMapped::Compressed } else { WhyNotMapped::ForeignByteOrder };
-            assert_eq!((weight.why_not_mapped(), weight.strides()), (Some(why), &[1, 200][..]));
+            let why = if native { CopyReason::Compressed } else { CopyReason::ForeignByteOrder };
+            assert_eq!((weight.copy_reason(), weight.strides()), (Some(why), &[1, 200][..]));
             assert_eq!(weight.source().unwrap().byte_order(), Some(byte_order));
         }
     }
@@ -86,11 +87,11 @@ fn every_fixture_keeps_its_bits_when_compressed_and_decompressed() {
         let options = DumpOptions::new().compress(Compression::Lz4);
         ndferry::convert(&ndferry::open(fixture.path()).unwrap(), None, &packed, &options).unwrap();
         let file = ndferry::open(&packed).unwrap();
-        assert_eq!(bits(&file.any("").unwrap()), fixture.elements, "{}", fixture.file);
+        assert_eq!(bits(&file.read_dyn("").unwrap()), fixture.elements, "{}", fixture.file);
         ndferry::convert(&file, None, &plain, &DumpOptions::new()).unwrap();
         let file = ndferry::open(&plain).unwrap();
         assert_eq!(file.arrays()[0].codec(), None);
-        assert_eq!(bits(&file.any("").unwrap()), fixture.elements, "{}", fixture.file);
+        assert_eq!(bits(&file.read_dyn("").unwrap()), fixture.elements, "{}", fixture.file);
     }
 }
 
@@ -107,17 +108,17 @@ fn each_array_has_its_own_compression() {
         .dump(&path, &model())
         .unwrap();
     let file = ndferry::open(&path).unwrap();
-    let codec = |name: &str| file.info(name).unwrap().codec();
+    let codec = |name: &str| file.entry(name).unwrap().codec();
     assert_eq!(
         (codec("weight"), codec("numbers"), codec("plain")),
         (None, Some("lz4"), Some("zstd"))
     );
-    assert_eq!(file.array_named::<f64, Ix2>("weight").unwrap().why_not_mapped(), None);
+    assert_eq!(file.read_array::<f64, Ix2>("weight").unwrap().copy_reason(), None);
     assert_eq!(file.value::<Model>().unwrap(), model());
 
     let before = std::fs::read(&path).unwrap();
     let error = options.compress_array("wieght", None).dump(&path, &model()).unwrap_err();
-    assert!(error.is_usage() && error.message().contains("no array `wieght`"), "{error}");
+    assert!(error.is_invalid_input() && error.message().contains("no array `wieght`"), "{error}");
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 
@@ -127,13 +128,13 @@ fn asking_to_map_a_compressed_array_is_an_error_that_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.ferry");
     DumpOptions::new().compress(Compression::Lz4).dump(&path, &model()).unwrap();
-    let file = OpenOptions::new().mapping(Mapping::Required).open(&path).unwrap();
-    let error = file.array_named::<f64, Ix2>("weight").unwrap_err();
-    assert!(error.is_usage(), "{error}");
+    let file = OpenOptions::new().mmap_mode(MmapMode::Required).open(&path).unwrap();
+    let error = file.read_array::<f64, Ix2>("weight").unwrap_err();
+    assert!(error.is_invalid_input(), "{error}");
     let expected =
         "array `weight` cannot be mapped, which was required: the array is compressed in the file";
     assert_eq!(error.message(), expected);
-    assert!(file.any("weight").is_err() && file.value::<Model>().is_err());
+    assert!(file.read_dyn("weight").is_err() && file.value::<Model>().is_err());
 }
 
 // F2
@@ -145,9 +146,9 @@ fn a_flipped_bit_of_a_compressed_array_is_found() {
         DumpOptions::new().compress(compression).dump(&path, &model().numbers).unwrap();
         let mut bytes = std::fs::read(&path).unwrap();
         let info = ndferry::open(&path).unwrap().arrays()[0].clone();
-        for at in info.offset()..info.offset() + info.stored_nbytes() {
+        for at in info.offset()..info.offset() + info.compressed_nbytes() {
             bytes[at as usize] ^= 4;
-            let file = OpenOptions::new().bytes(&bytes).unwrap();
+            let file = OpenOptions::new().open_slice(&bytes).unwrap();
             assert!(file.verify().unwrap_err().to_string().contains("is damaged"));
             // Without a look at the checksum it may be anything, but no harm.
             let _ = file.value::<Vec<u16>>();
@@ -168,7 +169,7 @@ fn what_a_header_says_of_a_compressed_array_is_not_believed() {
             .unwrap();
         let open = |change: &dyn Fn(&mut Json)| {
             OpenOptions::new()
-                .bytes(forge::changed(&bytes, |header| change(&mut header["segments"][0])))
+                .open_slice(forge::changed(&bytes, |header| change(&mut header["segments"][0])))
         };
         assert_eq!(open(&|_| {}).unwrap().value::<Vec<u8>>().unwrap(), [7; 10_000]);
         for change in [
@@ -188,13 +189,13 @@ fn what_a_header_says_of_a_compressed_array_is_not_believed() {
                 segment["shape"] = json!([length]);
                 segment["nbytes"] = json!(length);
             });
-            let error = file.unwrap().array::<u8, Ix1>().unwrap_err().to_string();
+            let error = file.unwrap().read::<u8, Ix1>().unwrap_err().to_string();
             assert!(error.starts_with("the array: cannot be decompressed"), "{error}");
         }
         let other = if compression == Compression::Lz4 { "zstd" } else { "lz4" };
         let file = open(&|segment| segment["codec"] = json!(other)).unwrap();
         assert!(
-            file.any("")
+            file.read_dyn("")
                 .unwrap_err()
                 .message()
                 .contains(&format!("cannot be decompressed ({other}, "))
@@ -212,8 +213,8 @@ fn a_compressed_array_is_one_frame_and_nothing_else() {
             .checksums(false)
             .to_writer(&mut bytes, &vec![7_u8; 10_000])
             .unwrap();
-        let info = OpenOptions::new().bytes(&bytes).unwrap().arrays()[0].clone();
-        let frame = bytes[info.offset() as usize..][..info.stored_nbytes() as usize].to_vec();
+        let info = OpenOptions::new().open_slice(&bytes).unwrap().arrays()[0].clone();
+        let frame = bytes[info.offset() as usize..][..info.compressed_nbytes() as usize].to_vec();
         let skippable = [&[0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0][..], b"abc"].concat();
         for (title, stored, length) in [
             ("twice", [&*frame, &*frame].concat(), 20_000),
@@ -227,9 +228,9 @@ fn a_compressed_array_is_one_frame_and_nothing_else() {
                 stored.len()
             );
             let file = OpenOptions::new()
-                .bytes(forge::container(&[0xd4, 1, 0], &segment, &stored))
+                .open_slice(forge::container(&[0xd4, 1, 0], &segment, &stored))
                 .unwrap();
-            let error = file.any("").expect_err(title).to_string();
+            let error = file.read_dyn("").expect_err(title).to_string();
             assert!(error.contains("cannot be decompressed"), "{title}, {codec}: {error}");
         }
     }
@@ -241,12 +242,12 @@ fn nothing_is_decompressed_beyond_the_limit() {
     let mut bytes = Vec::new();
     let value = [vec![7_u8; 10_000], vec![8; 10_000]];
     DumpOptions::new().compress(Compression::Zstd(3)).to_writer(&mut bytes, &value).unwrap();
-    let open = |limit| OpenOptions::new().limit(limit).bytes(&bytes).unwrap();
+    let open = |limit| OpenOptions::new().max_decompressed_bytes(limit).open_slice(&bytes).unwrap();
     assert_eq!(open(20_000).value::<[Vec<u8>; 2]>().unwrap(), value);
-    assert!(open(10_000).any("0").is_ok());
-    for error in [open(9_999).any("1").unwrap_err(), open(9_999).verify().unwrap_err()] {
+    assert!(open(10_000).read_dyn("0").is_ok());
+    for error in [open(9_999).read_dyn("1").unwrap_err(), open(9_999).verify().unwrap_err()] {
         assert!(
-            error.is_usage() && error.message().contains("beyond the limit of 9999"),
+            error.is_invalid_input() && error.message().contains("beyond the limit of 9999"),
             "{error}"
         );
     }
@@ -256,8 +257,8 @@ fn nothing_is_decompressed_beyond_the_limit() {
         header["segments"][0]["shape"] = json!([1_u64 << 50]);
         header["segments"][0]["nbytes"] = json!(1_u64 << 50);
     });
-    let file = OpenOptions::new().bytes(huge).unwrap();
-    assert!(file.any("0").unwrap_err().message().contains("beyond the limit of 4294967296"));
+    let file = OpenOptions::new().open_slice(huge).unwrap();
+    assert!(file.read_dyn("0").unwrap_err().message().contains("beyond the limit of 4294967296"));
 }
 
 // F5
@@ -296,7 +297,7 @@ fn options_that_cannot_be_are_errors_that_say_so_and_nothing_is_written() {
         let refused =
             [options.dump(path("a.ferry"), &model()), options.to_writer(Vec::new(), &model())];
         for error in refused.map(Result::unwrap_err) {
-            assert!(error.is_usage() && error.message().contains(reason), "{error}");
+            assert!(error.is_invalid_input() && error.message().contains(reason), "{error}");
         }
     }
     let array: AnyArray = model().weight.into();
@@ -307,7 +308,7 @@ fn options_that_cannot_be_are_errors_that_say_so_and_nothing_is_written() {
     ] {
         let error = options.order(Order::C).write_npy(path("a.npy"), &array).unwrap_err();
         assert!(
-            error.is_usage() && error.message().contains("a .npy file is never compressed"),
+            error.is_invalid_input() && error.message().contains("a .npy file is never compressed"),
             "{error}"
         );
     }

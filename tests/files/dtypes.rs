@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use ndferry::{
-    AnyArray, ByteOrder, DType, DumpOptions, ElementKind, Order, SharedArray, TimeUnit,
-    WhyNotMapped,
+    AnyArray, DType, SharedArray,
+    array::{CopyReason, Order},
+    dtype::{ByteOrder, DTypeKind, TimeUnit},
+    file::DumpOptions,
     ndarray::{Ix1, Ix2, Ix3, IxDyn},
 };
 use serde_json::{Value, json};
@@ -38,7 +40,7 @@ impl Fixture {
     }
 
     pub fn any(&self) -> AnyArray {
-        ndferry::open(self.path()).unwrap().any("").unwrap()
+        ndferry::open(self.path()).unwrap().read_dyn("").unwrap()
     }
 }
 
@@ -62,14 +64,17 @@ fn part(array: &AnyArray, path: &str) -> AnyArray {
 /// The values of an array without fields, as fixtures have them.
 fn values(array: &AnyArray) -> Vec<Value> {
     match array.dtype().kind() {
-        ElementKind::Scalar(_) => bits(array).into_iter().map(Value::from).collect(),
-        ElementKind::Text(_) | ElementKind::Bytes(_) => {
-            array.texts().unwrap().map(|text| Value::from(text.unwrap())).collect()
+        DTypeKind::Scalar(_) => bits(array).into_iter().map(Value::from).collect(),
+        DTypeKind::Text(_) | DTypeKind::Bytes(_) => {
+            array.strings().unwrap().map(|text| Value::from(text.unwrap())).collect()
         }
-        ElementKind::DateTime(_) | ElementKind::TimeDelta(_) => {
-            array.counts::<IxDyn>().unwrap().iter().map(|&count| Value::from(count)).collect()
-        }
-        ElementKind::Void(_) => {
+        DTypeKind::DateTime(_) | DTypeKind::TimeDelta(_) => array
+            .timestamps_i64::<IxDyn>()
+            .unwrap()
+            .iter()
+            .map(|&count| Value::from(count))
+            .collect(),
+        DTypeKind::Void(_) => {
             let hex =
                 |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
             array.byte_strings().unwrap().map(|bytes| Value::from(hex(bytes))).collect()
@@ -152,7 +157,7 @@ fn every_dtype_goes_through_both_formats_in_all_orders() {
                     file.verify().unwrap();
                     let info = &file.arrays()[0];
                     assert_eq!((info.dtype(), info.order()), (&dtype, order), "{what}");
-                    assert_values(&file.any("").unwrap(), &fixture, &what);
+                    assert_values(&file.read_dyn("").unwrap(), &fixture, &what);
                     let loaded: AnyArray = ndferry::load(path).unwrap();
                     assert_values(&loaded, &fixture, &what);
                     assert_eq!(loaded == any, !has_nan(&any, &fixture), "{what}");
@@ -173,7 +178,7 @@ fn every_dtype_goes_through_both_formats_in_all_orders() {
 fn swapping_goes_field_by_field_and_keeps_the_source() {
     for fixture in fixtures() {
         let any = fixture.any();
-        assert_eq!(any.why_not_mapped(), None, "{}", fixture.file);
+        assert_eq!(any.copy_reason(), None, "{}", fixture.file);
         for byte_order in [ByteOrder::Little, ByteOrder::Big] {
             let swapped = any.in_byte_order(byte_order).unwrap();
             assert_eq!(
@@ -184,8 +189,8 @@ fn swapping_goes_field_by_field_and_keeps_the_source() {
             );
             let same = swapped.dtype() == any.dtype();
             assert_eq!(
-                swapped.why_not_mapped(),
-                (!same).then_some(WhyNotMapped::ForeignByteOrder),
+                swapped.copy_reason(),
+                (!same).then_some(CopyReason::ForeignByteOrder),
                 "{}",
                 fixture.file
             );
@@ -198,34 +203,34 @@ fn swapping_goes_field_by_field_and_keeps_the_source() {
 fn records(name: &str) -> AnyArray {
     let order = if cfg!(target_endian = "big") { "big" } else { "little" };
     let path = folder().join("dtypes").join(format!("{name}_{order}.npy"));
-    ndferry::open(path).unwrap().any("").unwrap()
+    ndferry::open(path).unwrap().read_dyn("").unwrap()
 }
 
 // B2
 #[test]
 fn a_field_is_a_view_where_it_can_be_and_says_why_where_not() {
     let why = |name: &str, field: &str| match field {
-        "x" => {
-            records(name).field(field).unwrap().to_array::<f64, IxDyn>().unwrap().why_not_mapped()
-        }
+        "x" => records(name).field(field).unwrap().to_array::<f64, IxDyn>().unwrap().copy_reason(),
         "last" => {
-            records(name).field(field).unwrap().to_array::<i16, IxDyn>().unwrap().why_not_mapped()
+            records(name).field(field).unwrap().to_array::<i16, IxDyn>().unwrap().copy_reason()
         }
         "flag" => {
-            records(name).field(field).unwrap().to_array::<bool, IxDyn>().unwrap().why_not_mapped()
+            records(name).field(field).unwrap().to_array::<bool, IxDyn>().unwrap().copy_reason()
         }
-        "at" => records(name).field(field).unwrap().counts::<IxDyn>().unwrap().why_not_mapped(),
+        "at" => {
+            records(name).field(field).unwrap().timestamps_i64::<IxDyn>().unwrap().copy_reason()
+        }
         other => panic!("{other}"),
     };
     for (name, field, expected) in [
         ("aligned", "x", None),
         ("aligned", "last", None),
         ("aligned", "at", None),
-        ("aligned", "flag", Some(WhyNotMapped::Bool)),
+        ("aligned", "flag", Some(CopyReason::Bool)),
         // Records of 77 bytes.
-        ("flat", "x", Some(WhyNotMapped::Distance)),
-        ("flat", "last", Some(WhyNotMapped::Distance)),
-        ("flat_0d", "x", Some(WhyNotMapped::Misaligned)),
+        ("flat", "x", Some(CopyReason::Distance)),
+        ("flat", "last", Some(CopyReason::Distance)),
+        ("flat_0d", "x", Some(CopyReason::Misaligned)),
     ] {
         assert_eq!(why(name, field), expected, "{field} of {name}");
     }
@@ -254,13 +259,13 @@ fn distances_that_are_never_stepped_do_not_forbid_a_view() {
     };
     let ((first, again), (three, _)) = (a(1), a(3));
     assert_eq!((first.as_ptr(), first[(0, 0)]), (again.as_ptr(), 0x0707_0707));
-    assert_eq!(three.why_not_mapped(), Some(WhyNotMapped::Distance));
+    assert_eq!(three.copy_reason(), Some(CopyReason::Distance));
     assert_eq!(three.column(0).to_vec(), [0x0707_0707; 3]);
 }
 
 #[test]
 fn fields_of_records_know_the_byte_order_they_were_recorded_in() {
-    let mixed = ndferry::open(folder().join("dtypes/mixed.npy")).unwrap().any("").unwrap();
+    let mixed = ndferry::open(folder().join("dtypes/mixed.npy")).unwrap().read_dyn("").unwrap();
     for (field, byte_order) in
         [("a", ByteOrder::Little), ("b", ByteOrder::Big), ("c.d", ByteOrder::Big)]
     {
@@ -274,7 +279,7 @@ fn fields_of_records_know_the_byte_order_they_were_recorded_in() {
     let foreign = if cfg!(target_endian = "big") { "a" } else { "b" };
     let native = mixed.in_byte_order(ByteOrder::NATIVE).unwrap().field(foreign).unwrap();
     assert!(native.dtype().is_native());
-    assert_eq!(native.why_not_mapped(), Some(WhyNotMapped::ForeignByteOrder));
+    assert_eq!(native.copy_reason(), Some(CopyReason::ForeignByteOrder));
 }
 
 // B5
@@ -286,7 +291,7 @@ fn records_are_cut_and_turned_without_a_copy() {
         let any = fixture.any();
         let (rows, columns) = (fixture.shape[0], fixture.shape[1]);
         let turned = any.reversed_axes();
-        assert_eq!((turned.shape(), turned.why_not_mapped()), (&[columns, rows][..], None));
+        assert_eq!((turned.shape(), turned.copy_reason()), (&[columns, rows][..], None));
         let cut =
             turned.slice_axis(0, columns - 1..columns).unwrap().slice_axis(1, 0..rows).unwrap();
         for expected in &fixture.parts {
@@ -341,8 +346,8 @@ fn what_is_asked_of_the_wrong_elements_is_an_error_that_names_them() {
     for (error, reason) in [
         (flat.field("y").err(), "has no field `y`; there are `flag`, `id`, `x`"),
         (flat.field("x.y").err(), "holds f64, which have no field `y`"),
-        (flat.texts().err(), "holds structs of 11 fields"),
-        (code.counts::<Ix1>().err(), "holds strings of 5 bytes (|S5), not times"),
+        (flat.strings().err(), "holds structs of 11 fields"),
+        (code.timestamps_i64::<Ix1>().err(), "holds strings of 5 bytes (|S5), not times"),
         (
             code.to_array::<u8, Ix1>().err(),
             "holds elements of dtype |S5 (strings of 5 bytes), u8 was asked for",
@@ -365,12 +370,12 @@ fn what_is_no_text_is_an_error_of_its_own() {
     };
     let bytes = of("|S2", 3, b"a\0\xff\xfe\0b");
     let texts: Vec<_> =
-        bytes.texts().unwrap().map(|text| text.map_err(|error| error.to_string())).collect();
+        bytes.strings().unwrap().map(|text| text.map_err(|error| error.to_string())).collect();
     assert_eq!((texts[0].as_deref(), texts[2].as_deref()), (Ok("a"), Ok("\0b")));
     assert!(texts[1].as_ref().unwrap_err().contains("element 1 is not text"), "{texts:?}");
     let surrogate = of(">U1", 2, &[0, 0, 0xd8, 0, 0, 0, 0, 65]);
     let texts: Vec<_> =
-        surrogate.texts().unwrap().map(|text| text.map_err(|error| error.to_string())).collect();
+        surrogate.strings().unwrap().map(|text| text.map_err(|error| error.to_string())).collect();
     assert_eq!(texts[0].as_ref().unwrap_err(), "element 0 is not text: 0xd800 is no character");
     assert_eq!(texts[1].as_deref(), Ok("A"));
 }
@@ -412,7 +417,7 @@ fn records_stand_in_a_value_beside_other_arrays() {
     );
     ndferry::dump(&path, &value).unwrap();
     let file = ndferry::open(&path).unwrap();
-    let names: Vec<_> = file.arrays().iter().map(ndferry::ArrayInfo::name).collect();
+    let names: Vec<_> = file.arrays().iter().map(ndferry::file::ArrayInfo::name).collect();
     assert_eq!(names, ["0", "2", "3.0"]);
     let (flat, text, numbers, cut): (AnyArray, String, SharedArray<f64, Ix1>, Vec<AnyArray>) =
         file.value().unwrap();
@@ -438,7 +443,7 @@ fn containers_written_before_are_read_for_ever() {
             ndferry::load(folder().join("ferry").join(format!("{name}.ferry"))).unwrap();
         let npy = ndferry::open(folder().join("dtypes").join(format!("{name}.npy")))
             .unwrap()
-            .any("")
+            .read_dyn("")
             .unwrap();
         assert_eq!(ferry.dtype(), npy.dtype(), "{name}");
         for fixture in fixtures().iter().filter(|fixture| fixture.file == format!("{name}.npy")) {
@@ -495,13 +500,13 @@ fn a_header_changed_anywhere_is_an_error_or_an_array_that_can_be_gone_through() 
                 continue;
             };
             read += 1;
-            let any = file.any("").unwrap();
-            let native = any.in_byte_order(ndferry::ByteOrder::NATIVE).unwrap();
+            let any = file.read_dyn("").unwrap();
+            let native = any.in_byte_order(ndferry::dtype::ByteOrder::NATIVE).unwrap();
             assert_eq!(native.nbytes(), any.nbytes());
             for field in any.dtype().fields().into_iter().flat_map(|fields| fields.iter()) {
                 let _ = any
                     .field(&field.step())
-                    .map(|part| (part.texts().map(Iterator::count).ok(), part == part.clone()));
+                    .map(|part| (part.strings().map(Iterator::count).ok(), part == part.clone()));
             }
             let again = path.with_extension("again.npy");
             DumpOptions::new().order(Order::F).write_npy(&again, &any).unwrap();
@@ -532,7 +537,10 @@ fn records_that_numpy_would_misread_are_not_written_for_it() {
         for written in [new().write_npy(&npy, &any), new().write_npz(&npz, [("a", &any)])] {
             assert_eq!(written.is_ok(), reads, "{dtype}");
             if let Err(error) = written {
-                assert!(error.is_usage() && error.to_string().contains("write .ferry"), "{error}");
+                assert!(
+                    error.is_invalid_input() && error.to_string().contains("write .ferry"),
+                    "{error}"
+                );
             }
         }
         ndferry::dump(folder.path().join("a.ferry"), &any).unwrap();

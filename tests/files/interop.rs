@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, path::Path, process::Command};
 
 use ndferry::{
-    AnyArray, ByteOrder, DumpOptions, Order, SharedArray,
+    AnyArray, SharedArray,
+    array::Order,
+    dtype::ByteOrder,
+    file::DumpOptions,
     ndarray::{Array2, Array3, IxDyn, ShapeBuilder, s},
 };
 
@@ -56,8 +59,8 @@ fn an_independent_reader_reads_what_we_write() {
         #[cfg(all(feature = "zstd", feature = "lz4"))]
         let options = match byte_order {
             ByteOrder::Little => options
-                .compress_array("0", ndferry::Compression::Zstd(3))
-                .compress_array("2", ndferry::Compression::Lz4),
+                .compress_array("0", ndferry::file::Compression::Zstd(3))
+                .compress_array("2", ndferry::file::Compression::Lz4),
             ByteOrder::Big => options,
         };
         options.dump(&path, &value).unwrap();
@@ -124,7 +127,7 @@ fn numpy_reads_what_we_write() {
     let folder = tempfile::tempdir().unwrap();
     let mut names = Vec::new();
     for fixture in fixtures() {
-        let any = ndferry::open(fixture.path()).unwrap().any("").unwrap();
+        let any = ndferry::open(fixture.path()).unwrap().read_dyn("").unwrap();
         for byte_order in [ByteOrder::Little, ByteOrder::Big] {
             let name = folder.path().join(format!("{byte_order}-{}", fixture.file));
             DumpOptions::new().byte_order(byte_order).write_npy(&name, &any).unwrap();
@@ -294,7 +297,7 @@ fn numpy_reads_every_dtype_that_we_write_and_we_what_it_writes() {
         dtypes::fixtures().into_iter().map(|fixture| fixture.path().to_str().unwrap().to_owned());
     let mut pairs = Vec::new();
     for (at, theirs) in random.chain(fixed).enumerate() {
-        let any = ndferry::open(&theirs).unwrap().any("").unwrap();
+        let any = ndferry::open(&theirs).unwrap().read_dyn("").unwrap();
         for (name, byte_order) in
             [("", None), ("<", Some(ByteOrder::Little)), (">", Some(ByteOrder::Big))]
         {

@@ -11,7 +11,8 @@ use std::{
 };
 
 use ndferry::{
-    AnyArray, DumpOptions, SharedArray,
+    AnyArray, SharedArray,
+    file::DumpOptions,
     ndarray::{Array1, Ix1},
 };
 
@@ -72,7 +73,7 @@ fn an_actor() {
 fn number(path: &Path) -> f64 {
     let file = ndferry::open(path).unwrap();
     file.verify().unwrap();
-    let array = file.array::<f64, Ix1>().unwrap();
+    let array = file.read::<f64, Ix1>().unwrap();
     let whole = array.iter().enumerate().all(|(at, &element)| element == array[0] + fraction(at));
     assert!(whole, "{}: parts of two", path.display());
     array[0]

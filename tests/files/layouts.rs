@@ -1,7 +1,8 @@
 //! Every layout an array can have goes through a file.
 
 use ndferry::{
-    AnyArray, Order, SharedArray, WhyNotMapped,
+    AnyArray, SharedArray,
+    array::{CopyReason, Order},
     ndarray::{Array, Array2, Array3, Axis, Ix1, Ix2, IxDyn, ShapeBuilder, s},
 };
 
@@ -43,9 +44,9 @@ fn arrays_of_every_layout_round_trip_and_keep_their_order() {
         ndferry::dump(&path, &array).unwrap();
         let file = ndferry::open(&path).unwrap();
         assert_eq!(file.arrays()[0].order(), order, "{name}");
-        let back = file.array::<f32, IxDyn>().unwrap();
+        let back = file.read::<f32, IxDyn>().unwrap();
         assert_eq!(back, array, "{name}");
-        assert_eq!(back.why_not_mapped(), None, "{name}");
+        assert_eq!(back.copy_reason(), None, "{name}");
         assert_eq!(
             ndferry::load::<Array<f32, IxDyn>>(&path).unwrap(),
             *array,
@@ -75,7 +76,7 @@ fn a_map_lies_in_the_file_and_costs_no_memory_of_its_own() {
     let path = folder.path().join("a.ferry");
     ndferry::dump(&path, &Array2::<f64>::ones((1000, 100).f())).unwrap();
     let file = ndferry::open(&path).unwrap();
-    let (one, other) = (file.array::<f64, Ix2>().unwrap(), file.array::<f64, Ix2>().unwrap());
+    let (one, other) = (file.read::<f64, Ix2>().unwrap(), file.read::<f64, Ix2>().unwrap());
     assert_eq!(one.as_ptr(), other.as_ptr(), "two arrays over one map");
     assert_eq!(one.as_ptr().addr() % 4096, 0);
 }
@@ -93,7 +94,7 @@ fn every_segment_is_aligned_whatever_its_neighbours() {
     for info in file.arrays() {
         let wanted = if info.nbytes() >= 65_536 { 4096 } else { 64 };
         assert!(info.alignment() >= wanted, "{} at {}", info.name(), info.offset());
-        assert_eq!(file.array_named::<u8, Ix1>(info.name()).unwrap().len() as u64, info.nbytes());
+        assert_eq!(file.read_array::<u8, Ix1>(info.name()).unwrap().len() as u64, info.nbytes());
     }
 }
 
@@ -105,10 +106,10 @@ fn a_misaligned_array_is_copied_and_says_so() {
     bytes.extend((0..10).flat_map(|i| f64::from(i).to_ne_bytes()));
     std::fs::write(&path, bytes).unwrap();
     let dtype = ndferry::DType::of::<f64>();
-    let file = ndferry::RawLayout::new(dtype, [10]).offset(3).open(&path).unwrap();
-    assert!(!file.arrays()[0].mappable());
-    let array = file.array::<f64, Ix1>().unwrap();
-    assert_eq!(array.why_not_mapped(), Some(WhyNotMapped::Misaligned));
+    let file = ndferry::file::RawLayout::new(dtype, [10]).offset(3).open(&path).unwrap();
+    assert!(!file.arrays()[0].is_mappable());
+    let array = file.read::<f64, Ix1>().unwrap();
+    assert_eq!(array.copy_reason(), Some(CopyReason::Misaligned));
     assert_eq!(array.sum(), 45.0);
     assert_eq!(array.source().unwrap().offset(), 3);
 }
@@ -120,16 +121,21 @@ fn a_slice_of_a_foreign_file_is_swapped_alone() {
     let path = folder.path().join("a.npy");
     let all: AnyArray =
         SharedArray::from(Array2::from_shape_fn((50, 40), |(i, j)| (i * 40 + j) as i32)).into();
-    let foreign = ndferry::ByteOrder::NATIVE.opposite();
+    let foreign = ndferry::dtype::ByteOrder::NATIVE.opposite();
     for order in [Order::C, Order::F] {
-        ndferry::DumpOptions::new()
+        ndferry::file::DumpOptions::new()
             .byte_order(foreign)
             .order(order)
             .write_npy(&path, &all)
             .unwrap();
         let file = ndferry::open(&path).unwrap();
-        let part =
-            file.any("").unwrap().slice_axis(0, 10..13).unwrap().slice_axis(1, 39..40).unwrap();
+        let part = file
+            .read_dyn("")
+            .unwrap()
+            .slice_axis(0, 10..13)
+            .unwrap()
+            .slice_axis(1, 39..40)
+            .unwrap();
         let part = part.to_array::<i32, Ix2>().unwrap();
         assert_eq!(part.iter().copied().collect::<Vec<_>>(), [439, 479, 519]);
         assert_eq!(part.source().unwrap().byte_order(), Some(foreign));
@@ -141,12 +147,10 @@ fn a_bool_that_is_neither_true_nor_false_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.raw");
     std::fs::write(&path, [0, 1, 2]).unwrap();
-    let layout = |length: usize| ndferry::RawLayout::new(ndferry::DType::of::<bool>(), [length]);
-    assert_eq!(
-        layout(2).open(&path).unwrap().array::<bool, Ix1>().unwrap().to_vec(),
-        [false, true]
-    );
-    let error = layout(3).open(&path).unwrap().array::<bool, Ix1>().unwrap_err().to_string();
+    let layout =
+        |length: usize| ndferry::file::RawLayout::new(ndferry::DType::of::<bool>(), [length]);
+    assert_eq!(layout(2).open(&path).unwrap().read::<bool, Ix1>().unwrap().to_vec(), [false, true]);
+    let error = layout(3).open(&path).unwrap().read::<bool, Ix1>().unwrap_err().to_string();
     assert!(error.contains("neither 0 nor 1"), "{error}");
 }
 
@@ -161,8 +165,9 @@ fn a_bool_in_a_field_is_verified_wherever_it_stands() {
     for (at, wrong) in (0..22).map(|at| (at, [2, 3, 6, 8, 10].contains(&(at % 11)))) {
         let mut bytes = vec![1; 22];
         bytes[at] = 2;
-        let raw = ndferry::OpenOptions::new().raw(ndferry::RawLayout::new(dtype.clone(), [2]));
-        let verified = raw.bytes(bytes).unwrap().verify();
+        let raw = ndferry::file::OpenOptions::new()
+            .raw(ndferry::file::RawLayout::new(dtype.clone(), [2]));
+        let verified = raw.open_slice(bytes).unwrap().verify();
         assert_eq!(verified.is_err(), wrong, "byte {at}");
         if let Err(error) = verified {
             assert!(

@@ -21,7 +21,10 @@ mod sources;
 
 use common::{bits, fixtures, folder};
 use ndferry::{
-    AnyArray, ByteOrder, DumpOptions, Order, RawLayout, SharedArray, WhyNotMapped,
+    AnyArray, SharedArray,
+    array::{CopyReason, Order},
+    dtype::ByteOrder,
+    file::{DumpOptions, RawLayout},
     ndarray::{Ix3, IxDyn},
 };
 
@@ -48,7 +51,7 @@ fn every_fixture_reads_as_numpy_wrote_it() {
         );
         let [major, minor] = fixture.npy_version;
         assert_eq!(file.version().unwrap(), format!("{major}.{minor}"), "{}", fixture.file);
-        assert_eq!(bits(&file.any("").unwrap()), fixture.elements, "{}", fixture.file);
+        assert_eq!(bits(&file.read_dyn("").unwrap()), fixture.elements, "{}", fixture.file);
     }
 }
 
@@ -58,21 +61,21 @@ fn a_native_array_is_a_map_and_any_other_says_why_not_and_keeps_its_source() {
     for fixture in fixtures() {
         let file = ndferry::open(fixture.path()).unwrap();
         let info = &file.arrays()[0];
-        let any = file.any("").unwrap();
-        assert_eq!(any.why_not_mapped(), None, "{}: as recorded it is a map", fixture.file);
+        let any = file.read_dyn("").unwrap();
+        assert_eq!(any.copy_reason(), None, "{}: as recorded it is a map", fixture.file);
         macro_rules! check {
             ($($type:ty => $code:literal),*) => {$(
                 if &fixture.dtype[1..] == $code {
                     let array = any.to_array::<$type, IxDyn>().unwrap();
                     let rule = if fixture.dtype == "|b1" {
-                        Some(WhyNotMapped::Bool)
+                        Some(CopyReason::Bool)
                     } else if info.dtype().is_native() {
                         None
                     } else {
-                        Some(WhyNotMapped::ForeignByteOrder)
+                        Some(CopyReason::ForeignByteOrder)
                     };
-                    assert_eq!(array.why_not_mapped(), rule, "{}", fixture.file);
-                    assert_eq!(info.mappable(), rule.is_none(), "{}", fixture.file);
+                    assert_eq!(array.copy_reason(), rule, "{}", fixture.file);
+                    assert_eq!(info.is_mappable(), rule.is_none(), "{}", fixture.file);
                     let copy = array.subview(|view| view.reversed_axes());
                     drop(array);
                     let source = copy.source().unwrap();
@@ -92,7 +95,7 @@ fn a_native_array_is_a_map_and_any_other_says_why_not_and_keeps_its_source() {
 fn every_fixture_goes_through_both_formats_in_both_byte_orders_and_memory_orders() {
     let folder = tempfile::tempdir().unwrap();
     for fixture in fixtures() {
-        let any = ndferry::open(fixture.path()).unwrap().any("").unwrap();
+        let any = ndferry::open(fixture.path()).unwrap().read_dyn("").unwrap();
         for byte_order in [ByteOrder::Little, ByteOrder::Big] {
             for order in [Order::C, Order::F] {
                 let options = DumpOptions::new().byte_order(byte_order).order(order);
@@ -107,7 +110,7 @@ fn every_fixture_goes_through_both_formats_in_both_byte_orders_and_memory_orders
                     assert_eq!(info.dtype(), &any.dtype().with_byte_order(byte_order), "{what}");
                     assert_eq!((info.shape(), info.order()), (&*fixture.shape, order), "{what}");
                     assert!(info.alignment() >= 64, "{what}");
-                    assert_eq!(bits(&file.any("").unwrap()), fixture.elements, "{what}");
+                    assert_eq!(bits(&file.read_dyn("").unwrap()), fixture.elements, "{what}");
                     let loaded: AnyArray = ndferry::load(path).unwrap();
                     assert_eq!(bits(&loaded), fixture.elements, "{what}");
                 }
@@ -123,7 +126,7 @@ fn the_real_volume_reads_as_it_was_measured() {
             .unwrap();
     let layout = RawLayout::new(">i2".parse().unwrap(), [33, 41, 25]).order(Order::F).offset(352);
     let file = layout.open(folder().join("nifti/anatomical.nii")).unwrap();
-    let volume: SharedArray<i16, Ix3> = file.array().unwrap();
+    let volume: SharedArray<i16, Ix3> = file.read().unwrap();
     let stats = &expected["stats"];
     assert_eq!(i64::from(*volume.iter().min().unwrap()), stats["min"].as_i64().unwrap());
     assert_eq!(i64::from(*volume.iter().max().unwrap()), stats["max"].as_i64().unwrap());
@@ -154,7 +157,7 @@ fn conversion_keeps_a_value_and_may_replace_its_own_input() {
     assert!(
         ndferry::convert(&file, None, folder.path().join("a.txt"), &DumpOptions::new())
             .unwrap_err()
-            .is_usage()
+            .is_invalid_input()
     );
 }
 
@@ -183,7 +186,7 @@ fn what_is_damaged_is_not_converted() {
                 let error =
                     ndferry::convert(&file, one, path(out), &DumpOptions::new()).unwrap_err();
                 assert!(
-                    error.is_invalid() && error.path() == Some(&path(name)),
+                    error.is_invalid_data() && error.path() == Some(&path(name)),
                     "{name} to {out}: {error}"
                 );
                 assert!(!path(out).exists(), "{name} to {out}");

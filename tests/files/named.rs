@@ -7,8 +7,10 @@ use std::{
 
 use half::bf16;
 use ndferry::{
-    AnyArray, ArrayFile, ByteOrder, DType, DumpOptions, Field, OpenOptions, Order, SharedArray,
-    WhyNotMapped,
+    AnyArray, DType, SharedArray,
+    array::{CopyReason, Order},
+    dtype::{ByteOrder, Field},
+    file::{ArrayFile, DumpOptions, OpenOptions},
     ndarray::{Array2, Ix2, IxDyn, array},
 };
 
@@ -61,8 +63,8 @@ pub type Content = BTreeMap<String, (Vec<usize>, Vec<String>)>;
 /// What a file holds, verified.
 pub fn content(file: &ArrayFile) -> ndferry::Result<Content> {
     file.verify()?;
-    let content = |info: &ndferry::ArrayInfo| {
-        Ok((info.name().to_owned(), (info.shape().to_vec(), bits(&file.any(info.name())?))))
+    let content = |info: &ndferry::file::ArrayInfo| {
+        Ok((info.name().to_owned(), (info.shape().to_vec(), bits(&file.read_dyn(info.name())?))))
     };
     file.arrays().iter().map(content).collect()
 }
@@ -89,7 +91,7 @@ fn every_array_reads_as_its_library_wrote_it() {
                 assert_eq!(info.codec().is_some(), fixture.deflated, "{title}");
                 assert_eq!(info.dtype().to_string(), array.dtype, "{title}");
                 assert_eq!((info.shape(), info.order()), (&*array.shape, array.order), "{title}");
-                assert_eq!(bits(&file.any(&array.name).unwrap()), array.elements, "{title}");
+                assert_eq!(bits(&file.read_dyn(&array.name).unwrap()), array.elements, "{title}");
             }
         }
     }
@@ -158,8 +160,8 @@ fn a_file_of_named_arrays_is_a_map_or_a_struct() {
         assert_eq!((layer.weight.to_owned(), layer.bias), (weight, bias));
         let error = ndferry::load::<SharedArray<f32, Ix2>>(&path).unwrap_err().to_string();
         assert!(error.contains(": read as a map from names to arrays: "), "{error}");
-        if ndferry::ByteOrder::NATIVE == ndferry::ByteOrder::Little {
-            assert_eq!(layer.weight.why_not_mapped(), None, "{format}");
+        if ndferry::dtype::ByteOrder::NATIVE == ndferry::dtype::ByteOrder::Little {
+            assert_eq!(layer.weight.copy_reason(), None, "{format}");
         }
     }
 }
@@ -182,7 +184,7 @@ fn a_name_is_for_one_array_and_one_array_may_do_without() {
         ndferry::convert(&ndferry::open(&ferry).unwrap(), None, &path, &DumpOptions::new())
             .unwrap();
         assert_eq!(
-            ndferry::open(&path).unwrap().array_named::<f32, Ix2>("arr_0").unwrap()[(0, 0)],
+            ndferry::open(&path).unwrap().read_array::<f32, Ix2>("arr_0").unwrap()[(0, 0)],
             1.0
         );
 
@@ -223,7 +225,7 @@ fn npz_takes_every_dtype_of_numpy_and_safetensors_says_which_it_has_not() {
             // A member is the .npy file that is written of the array, alone.
             let [plain, member] = [path("plain.npy"), path("member.npy")];
             options.write_npy(&plain, &array).unwrap();
-            DumpOptions::new().write_npy(&member, &file.any("a").unwrap()).unwrap();
+            DumpOptions::new().write_npy(&member, &file.read_dyn("a").unwrap()).unwrap();
             assert_eq!(
                 std::fs::read(member).unwrap(),
                 std::fs::read(plain).unwrap(),
@@ -240,7 +242,7 @@ fn npz_takes_every_dtype_of_numpy_and_safetensors_says_which_it_has_not() {
             let error = error.unwrap_err();
             let reason = "array `a`: .safetensors has no type for `";
             assert!(
-                error.is_usage() && error.to_string().contains(reason),
+                error.is_invalid_input() && error.to_string().contains(reason),
                 "{}: {error}",
                 fixture.file
             );
@@ -266,13 +268,13 @@ fn bf16_goes_into_no_file_of_numpys_not_even_in_a_field() {
         ndferry::create::<bf16, _>(path("a.npy"), 3).map(drop).unwrap_err(),
     ] {
         assert!(
-            error.is_usage() && error.to_string().contains("NumPy has no type for `"),
+            error.is_invalid_input() && error.to_string().contains("NumPy has no type for `"),
             "{error}"
         );
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     options.dump(path("a.ferry"), &records).unwrap();
-    let back = ndferry::open(path("a.ferry")).unwrap().any("").unwrap();
+    let back = ndferry::open(path("a.ferry")).unwrap().read_dyn("").unwrap();
     assert_eq!(bits(&back.field("inner.weight").unwrap()), ["0000"]);
 }
 
@@ -299,7 +301,7 @@ fn what_is_for_containers_is_refused_elsewhere() {
                 _ => options.write_safetensors(&path, [("a", &array)], &BTreeMap::new()),
             };
             let error = written.unwrap_err();
-            assert!(error.is_usage() && error.path() == Some(&path), "{error}");
+            assert!(error.is_invalid_input() && error.path() == Some(&path), "{error}");
             assert!(
                 error.to_string().contains(&format!("a .{format} file"))
                     && error.to_string().contains(reason),
@@ -317,25 +319,27 @@ fn arrays_are_verified_when_they_are_asked_for_where_the_format_has_a_checksum()
     let verified = |path: &Path| OpenOptions::new().verify(true).open(path).unwrap();
     for file in ["stored.npz", "deflated.npz"] {
         let file = verified(&folder().join("npz").join(file));
-        assert!(file.arrays().iter().all(|info| info.has_checksum() && file.any_of(info).is_ok()));
+        assert!(
+            file.arrays().iter().all(|info| info.has_checksum() && file.read_entry(info).is_ok())
+        );
     }
     let path = scratch.path().join("a.npz");
     write(&path, &[("a", any(array![[1.0]])), ("b", any(array![[2.0]]))]);
-    let at = ndferry::open(&path).unwrap().info("b").unwrap().offset() as usize;
+    let at = ndferry::open(&path).unwrap().entry("b").unwrap().offset() as usize;
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[at] ^= 1;
     let damaged = scratch.path().join("damaged.npz");
     std::fs::write(&damaged, bytes).unwrap();
     let file = verified(&damaged);
-    assert!(file.any("a").is_ok());
-    let error = file.any("b").unwrap_err().to_string();
+    assert!(file.read_dyn("a").is_ok());
+    let error = file.read_dyn("b").unwrap_err().to_string();
     assert!(error.contains("array `b`: is damaged: its CRC-32 is "), "{error}");
-    assert_eq!(file.damage().filter_map(|(info, _)| Some(info?.name())).collect::<Vec<_>>(), ["b"]);
+    assert_eq!(file.check().filter_map(|(info, _)| Some(info?.name())).collect::<Vec<_>>(), ["b"]);
 
     let error = verified(&folder().join("safetensors/numpy.safetensors"));
-    let error = error.any_of(&error.arrays()[0]).unwrap_err();
+    let error = error.read_entry(&error.arrays()[0]).unwrap_err();
     assert!(
-        error.is_usage() && error.to_string().contains("the file has no checksum of it"),
+        error.is_invalid_input() && error.to_string().contains("the file has no checksum of it"),
         "{error}"
     );
 }
@@ -348,15 +352,21 @@ fn what_lies_native_and_aligned_is_a_map() {
             let file = ndferry::open(&path).unwrap();
             for info in file.arrays().iter().filter(|info| info.dtype().to_string().ends_with("f8"))
             {
-                let array = file.array_named::<f64, IxDyn>(info.name()).unwrap();
+                let array = file.read_array::<f64, IxDyn>(info.name()).unwrap();
                 let expected = match info {
-                    _ if !info.dtype().is_native() => Some(WhyNotMapped::ForeignByteOrder),
-                    _ if info.codec().is_some() => Some(WhyNotMapped::Compressed),
-                    _ if info.alignment() < 8 => Some(WhyNotMapped::Misaligned),
+                    _ if !info.dtype().is_native() => Some(CopyReason::ForeignByteOrder),
+                    _ if info.codec().is_some() => Some(CopyReason::Compressed),
+                    _ if info.alignment() < 8 => Some(CopyReason::Misaligned),
                     _ => None,
                 };
-                assert_eq!(array.why_not_mapped(), expected, "{} {}", fixture.file, info.name());
-                assert_eq!(info.mappable(), expected.is_none(), "{} {}", fixture.file, info.name());
+                assert_eq!(array.copy_reason(), expected, "{} {}", fixture.file, info.name());
+                assert_eq!(
+                    info.is_mappable(),
+                    expected.is_none(),
+                    "{} {}",
+                    fixture.file,
+                    info.name()
+                );
                 assert_eq!(array.source().unwrap().offset(), info.offset());
             }
         }
@@ -399,9 +409,9 @@ fn no_file_however_scrambled_makes_a_reader_panic() {
             crate::broken::write(&path, &bytes);
             let read = ndferry::open(&path).and_then(|file| {
                 file.verify()?;
-                file.arrays().iter().try_for_each(|info| file.any(info.name()).map(drop))
+                file.arrays().iter().try_for_each(|info| file.read_dyn(info.name()).map(drop))
             });
-            refused += usize::from(read.is_err_and(|error| error.is_invalid()));
+            refused += usize::from(read.is_err_and(|error| error.is_invalid_data()));
         }
         assert!(refused > 500, "{refused} of 1000 refused");
     }

@@ -3,8 +3,10 @@
 use std::{collections::BTreeMap, path::Path};
 
 use ndferry::{
-    AnyArray, ArrayFile, ArrayInfo, ByteOrder, DumpOptions, OpenOptions, Order, SharedArray,
-    WhyNotMapped,
+    AnyArray, SharedArray,
+    array::{CopyReason, Order},
+    dtype::ByteOrder,
+    file::{ArrayFile, ArrayInfo, DumpOptions, OpenOptions},
     ndarray::{Array2, Ix1, Ix2, ShapeBuilder},
 };
 
@@ -51,10 +53,10 @@ fn what_is_written_is_mapped_aligned_and_as_it_was() {
                 assert_eq!(info.dtype(), &array.dtype().with_byte_order(byte_order), "{name}");
                 assert_eq!(info.order(), order.or(array.order()).unwrap(), "{name}");
                 assert!(info.alignment() >= 64 && info.codec().is_none(), "{info:?}");
-                assert_eq!(bits(&file.any(name).unwrap()), bits(array), "{name}");
+                assert_eq!(bits(&file.read_dyn(name).unwrap()), bits(array), "{name}");
             }
-            let matrix = file.array_named::<f64, Ix2>("matrix").unwrap();
-            assert_eq!(matrix.why_not_mapped().is_none(), byte_order == ByteOrder::NATIVE);
+            let matrix = file.read_array::<f64, Ix2>("matrix").unwrap();
+            assert_eq!(matrix.copy_reason().is_none(), byte_order == ByteOrder::NATIVE);
             options.write_npz(&again, sample()).unwrap();
             assert_eq!(
                 std::fs::read(&path).unwrap(),
@@ -85,7 +87,7 @@ fn what_the_format_cannot_hold_is_refused_and_an_old_file_stays() {
         (options.dump(&path, &vec![1.0]), "write_npz"),
     ] {
         let error = written.unwrap_err();
-        assert!(error.is_usage() && error.path() == Some(&path), "{error}");
+        assert!(error.is_invalid_input() && error.path() == Some(&path), "{error}");
         assert!(error.to_string().contains(reason), "{reason}: {error}");
         assert_eq!(std::fs::read(&path).unwrap(), b"old", "{reason}");
     }
@@ -106,7 +108,7 @@ fn what_other_zip_writers_do_is_read() {
         );
         file.verify().unwrap();
         for name in names {
-            assert_eq!(file.array_named::<u8, Ix1>(name).unwrap().to_vec(), [1, 2, 3], "{title}");
+            assert_eq!(file.read_array::<u8, Ix1>(name).unwrap().to_vec(), [1, 2, 3], "{title}");
         }
     };
     let member = |name: &str| Member::new(name, &[1, 2, 3]);
@@ -301,7 +303,7 @@ fn a_zip_file_that_says_two_things_or_too_much_is_refused() {
             Ok(file) => panic!("{title}: {file:?}"),
             Err(error) => error,
         };
-        assert!(error.is_invalid() && error.path() == Some(&path), "{title}: {error}");
+        assert!(error.is_invalid_data() && error.path() == Some(&path), "{title}: {error}");
         let message = error.to_string();
         assert!(message.contains(reason) && message.len() < 400, "{title}: {message}");
     }
@@ -381,7 +383,7 @@ fn a_long_end_is_believed_where_it_agrees_with_the_short_one() {
         ("another disk", zip(&changed(16, 1), &elsewhere), "one of several parts"),
     ] {
         let error = open(&path, &bytes).map(|file| panic!("{title}: {file:?}")).unwrap_err();
-        assert!(error.is_invalid() && error.to_string().contains(reason), "{title}: {error}");
+        assert!(error.is_invalid_data() && error.to_string().contains(reason), "{title}: {error}");
     }
 }
 
@@ -395,24 +397,25 @@ fn a_bomb_is_refused_before_memory_is_taken_for_it() {
     let file = zip(&[zeros()]);
     assert!(file.len() < 4096);
     std::fs::write(&path, &file).unwrap();
-    let limited = |bytes: u64| OpenOptions::new().limit(bytes).open(&path).unwrap();
-    let array = limited(1 << 20).array::<u8, Ix1>().unwrap();
-    assert_eq!((array.len(), array.why_not_mapped()), (1 << 20, Some(WhyNotMapped::Compressed)));
-    let error = limited((1 << 20) - 1).array::<u8, Ix1>().unwrap_err();
+    let limited =
+        |bytes: u64| OpenOptions::new().max_decompressed_bytes(bytes).open(&path).unwrap();
+    let array = limited(1 << 20).read::<u8, Ix1>().unwrap();
+    assert_eq!((array.len(), array.copy_reason()), (1 << 20, Some(CopyReason::Compressed)));
+    let error = limited((1 << 20) - 1).read::<u8, Ix1>().unwrap_err();
     assert!(
-        error.is_usage() && error.to_string().contains("beyond the limit of 1048575"),
+        error.is_invalid_input() && error.to_string().contains("beyond the limit of 1048575"),
         "{error}"
     );
     assert!(limited(0).verify().is_ok(), "verifying keeps nothing");
     // Those of a value count together.
     let pair = [zeros(), Member { name: b"b.npy".into(), ..zeros() }];
     std::fs::write(&path, zip(&pair)).unwrap();
-    assert!(limited(1 << 20).array_named::<u8, Ix1>("b").is_ok());
+    assert!(limited(1 << 20).read_array::<u8, Ix1>("b").is_ok());
     let value = |bytes: u64| limited(bytes).value::<BTreeMap<String, AnyArray>>();
     assert_eq!(value(2 << 20).unwrap().len(), 2);
     let error = value((2 << 20) - 1).unwrap_err();
     assert!(
-        error.is_usage()
+        error.is_invalid_input()
             && error.to_string().contains("compressed arrays of the value: 2097152 bytes"),
         "{error}"
     );
@@ -421,7 +424,7 @@ fn a_bomb_is_refused_before_memory_is_taken_for_it() {
     let huge = Member { size: 2_000_000_000, ..zeros() };
     let error = open(&path, &zip(&[huge])).unwrap_err();
     assert!(
-        error.is_invalid() && error.to_string().contains("more than deflate can make"),
+        error.is_invalid_data() && error.to_string().contains("more than deflate can make"),
         "{error}"
     );
 
@@ -434,8 +437,8 @@ fn a_bomb_is_refused_before_memory_is_taken_for_it() {
         let content = [&*header, format!("{text:117}\n").as_bytes(), &large[128..]].concat();
         let lying = Member { crc: crc32fast::hash(&content), content, ..zeros() }.deflated();
         let file = open(&path, &zip(&[Member { size: 128 + said, ..lying }])).unwrap();
-        for error in [file.verify().unwrap_err(), file.array::<u8, Ix1>().unwrap_err()] {
-            assert!(error.is_invalid() && error.to_string().contains(reason), "{error}");
+        for error in [file.verify().unwrap_err(), file.read::<u8, Ix1>().unwrap_err()] {
+            assert!(error.is_invalid_data() && error.to_string().contains(reason), "{error}");
         }
     }
 
@@ -445,7 +448,7 @@ fn a_bomb_is_refused_before_memory_is_taken_for_it() {
             .concat();
     let long = Member { content: header, size: 1 << 30, ..zeros() }.deflated();
     let file = open(&path, &zip(&[Member { size: 2_000_000, ..long }])).unwrap();
-    let reason = file.unreadable()[0].reason();
+    let reason = file.unsupported_entries()[0].reason();
     assert!(
         reason.contains("npy header is said to have 1073741836 bytes; 1048576 are"),
         "{reason}"
@@ -479,22 +482,22 @@ fn a_member_that_is_no_array_does_not_keep_others_from_being_read() {
         let file = open(&path, &zip(&members)).unwrap();
         let names = file.arrays().iter().map(ArrayInfo::name).collect::<Vec<_>>();
         assert_eq!(names, ["a", "sub/b"], "{title}");
-        assert_eq!(file.array_named::<u8, Ix1>("a").unwrap().to_vec(), [1, 2, 3], "{title}");
-        let [unreadable] = file.unreadable() else { panic!("{title}") };
+        assert_eq!(file.read_array::<u8, Ix1>("a").unwrap().to_vec(), [1, 2, 3], "{title}");
+        let [unreadable] = file.unsupported_entries() else { panic!("{title}") };
         assert_eq!(
-            (unreadable.name(), unreadable.stored_nbytes()),
+            (unreadable.name(), unreadable.compressed_nbytes()),
             ("other", members[1].content.len() as u64)
         );
         assert!(unreadable.reason().contains(reason), "{title}: {}", unreadable.reason());
         // What would take it with the rest is refused, and says why.
         let out = folder.path().join("out.npz");
         for error in [
-            file.any("other").unwrap_err(),
+            file.read_dyn("other").unwrap_err(),
             file.value::<BTreeMap<String, AnyArray>>().unwrap_err(),
             ndferry::convert(&file, None, &out, &DumpOptions::new()).unwrap_err(),
             file.verify().unwrap_err(),
         ] {
-            assert!(error.is_usage() && error.path() == Some(&path), "{title}: {error}");
+            assert!(error.is_invalid_input() && error.path() == Some(&path), "{title}: {error}");
             assert!(
                 error.message().contains("`other` cannot be read: ")
                     && error.message().contains(reason),
@@ -507,7 +510,7 @@ fn a_member_that_is_no_array_does_not_keep_others_from_being_read() {
         bytes[unreadable.offset() as usize + 2] ^= 8;
         let damaged = open(&path, &bytes).unwrap().verify().unwrap_err();
         assert!(
-            damaged.is_invalid() && damaged.message().contains("`other`: "),
+            damaged.is_invalid_data() && damaged.message().contains("`other`: "),
             "{title}: {damaged}"
         );
     }
@@ -523,7 +526,7 @@ fn a_file_cut_anywhere_is_an_error() {
     for whole in [std::fs::read(&path).unwrap(), deflated] {
         for length in 0..whole.len() {
             let error = open(&path, &whole[..length]).unwrap_err();
-            assert!(error.is_invalid(), "cut to {length} bytes: {error}");
+            assert!(error.is_invalid_data(), "cut to {length} bytes: {error}");
         }
     }
 }
@@ -559,5 +562,5 @@ fn a_file_of_many_arrays_is_one_map() {
     DumpOptions::new().write_npz(&path, names).unwrap();
     let file = ndferry::open(&path).unwrap();
     assert_eq!(file.arrays().len(), 20_000);
-    assert_eq!(file.array_named::<u8, Ix1>("layer.19999").unwrap()[0], 7);
+    assert_eq!(file.read_array::<u8, Ix1>("layer.19999").unwrap()[0], 7);
 }

@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, path::Path};
 
 use ndferry::{
-    AnyArray, ByteOrder, DType, DumpOptions, Order, SharedArray,
+    AnyArray, DType, SharedArray,
+    array::Order,
+    dtype::ByteOrder,
+    file::DumpOptions,
     ndarray::{Array2, Ix1, Ix2, ShapeBuilder},
 };
 
@@ -18,7 +21,7 @@ fn file(header: &str, data: usize) -> Vec<u8> {
     forge::safetensors(header, &vec![0; data])
 }
 
-fn open(path: &Path, bytes: &[u8]) -> ndferry::Result<ndferry::ArrayFile> {
+fn open(path: &Path, bytes: &[u8]) -> ndferry::Result<ndferry::file::ArrayFile> {
     write(path, bytes);
     ndferry::open(path)
 }
@@ -59,10 +62,10 @@ fn what_is_written_is_little_endian_in_c_order_and_aligned() {
         assert_eq!(info.offset() % info.dtype().item_size() as u64, 0, "{info:?}");
     }
     for (name, array) in sample() {
-        assert_eq!(bits(&file.any(name).unwrap()), bits(&array), "{name}");
+        assert_eq!(bits(&file.read_dyn(name).unwrap()), bits(&array), "{name}");
     }
-    let matrix = file.array_named::<f64, Ix2>("matrix").unwrap();
-    assert_eq!(matrix.why_not_mapped().is_none(), ByteOrder::NATIVE == ByteOrder::Little);
+    let matrix = file.read_array::<f64, Ix2>("matrix").unwrap();
+    assert_eq!(matrix.copy_reason().is_none(), ByteOrder::NATIVE == ByteOrder::Little);
 
     let again = folder.path().join("b.safetensors");
     DumpOptions::new().write_safetensors(&again, sample(), &metadata).unwrap();
@@ -98,7 +101,7 @@ fn what_the_format_cannot_hold_is_refused_and_an_old_file_stays() {
         (new().dump(&path, &vec![1.0]), "write_safetensors"),
     ] {
         let error = written.unwrap_err();
-        assert!(error.is_usage() && error.path() == Some(&path), "{error}");
+        assert!(error.is_invalid_input() && error.path() == Some(&path), "{error}");
         assert!(error.to_string().contains(reason), "{reason}: {error}");
         assert_eq!(std::fs::read(&path).unwrap(), b"old", "{reason}");
     }
@@ -184,7 +187,7 @@ fn a_header_that_breaks_a_rule_is_refused_with_the_rule() {
         (format!("{{\"a\":{}1{}}}", "[".repeat(60_000), "]".repeat(60_000)), 4, "header"),
     ] {
         let error = open(&path, &file(&header, data)).unwrap_err();
-        assert!(error.is_invalid() && error.path() == Some(&path), "{error}");
+        assert!(error.is_invalid_data() && error.path() == Some(&path), "{error}");
         let message = error.to_string();
         assert!(message.contains(reason) && message.len() < 600, "{reason}: {message}");
     }
@@ -224,11 +227,11 @@ fn arrays_of_narrow_floats_do_not_keep_others_from_being_read() {
             bytes + 2
         );
         let opened = open(&path, &file(&header, bytes as usize + 2)).unwrap();
-        assert_eq!(opened.array_named::<u8, Ix1>("a").unwrap().to_vec(), [0, 0], "{dtype}");
-        let [unreadable] = opened.unreadable() else { panic!("{dtype}") };
-        assert_eq!((unreadable.name(), unreadable.stored_nbytes()), ("n", bytes));
+        assert_eq!(opened.read_array::<u8, Ix1>("a").unwrap().to_vec(), [0, 0], "{dtype}");
+        let [unreadable] = opened.unsupported_entries() else { panic!("{dtype}") };
+        assert_eq!((unreadable.name(), unreadable.compressed_nbytes()), ("n", bytes));
         assert_eq!(unreadable.offset() + bytes, opened.arrays()[0].offset());
-        let error = opened.any("n").unwrap_err().to_string();
+        let error = opened.read_dyn("n").unwrap_err().to_string();
         assert!(error.contains(&format!("`n` cannot be read: is of dtype `{dtype}`")), "{error}");
     }
 }
@@ -242,9 +245,9 @@ fn a_file_cut_anywhere_or_longer_is_an_error() {
     let whole = std::fs::read(&path).unwrap();
     for length in 0..whole.len() {
         let error = open(&path, &whole[..length]).unwrap_err();
-        assert!(error.is_invalid(), "cut to {length} bytes: {error}");
+        assert!(error.is_invalid_data(), "cut to {length} bytes: {error}");
     }
-    assert!(open(&path, &[&*whole, &[0]].concat()).unwrap_err().is_invalid());
+    assert!(open(&path, &[&*whole, &[0]].concat()).unwrap_err().is_invalid_data());
 }
 
 // F2: the format has no checksums, so a changed letter is another name, and an axis beside an empty one may have any length.
@@ -254,7 +257,7 @@ fn a_flipped_bit_of_the_header_is_an_error_or_changes_no_element() {
     let path = folder.path().join("a.safetensors");
     DumpOptions::new().write_safetensors(&path, sample(), &BTreeMap::new()).unwrap();
     let whole = std::fs::read(&path).unwrap();
-    let arrays = |file: &ndferry::ArrayFile| {
+    let arrays = |file: &ndferry::file::ArrayFile| {
         let arrays = file.arrays().iter().filter(|info| info.nbytes() > 0);
         Ok(arrays
             .map(|info| (info.dtype().clone(), info.shape().to_vec(), info.offset()))
@@ -272,8 +275,8 @@ fn an_array_that_is_not_aligned_is_copied() {
     let header = r#"{"a":{"dtype":"F64","shape":[2],"data_offsets":[0,16]}}"#;
     let opened = open(&path, &file(&format!("{header}{}", " ".repeat(3)), 16)).unwrap();
     assert_ne!(opened.arrays()[0].alignment(), 8);
-    let array = opened.array::<f64, Ix1>().unwrap();
-    assert!(array.why_not_mapped().is_some());
+    let array = opened.read::<f64, Ix1>().unwrap();
+    assert!(array.copy_reason().is_some());
     assert_eq!(array.to_vec(), [0.0; 2]);
     assert_eq!(opened.arrays()[0].dtype(), &"<f8".parse::<DType>().unwrap());
 }
@@ -288,5 +291,5 @@ fn a_file_of_many_arrays_is_one_map() {
     DumpOptions::new().write_safetensors(&path, names, &BTreeMap::new()).unwrap();
     let file = ndferry::open(&path).unwrap();
     assert_eq!(file.arrays().len(), 20_000);
-    assert_eq!(file.array_named::<u8, Ix1>("layer.19999").unwrap()[0], 7);
+    assert_eq!(file.read_array::<u8, Ix1>("layer.19999").unwrap()[0], 7);
 }

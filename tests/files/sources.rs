@@ -3,10 +3,11 @@
 use std::io::{self, Read, Write};
 
 use ndferry::{
-    ByteOrder, DType, DumpOptions, Mapping, OpenOptions, Order, RawLayout, SharedArray,
-    WhyNotMapped, from_reader, from_slice,
+    DType, SharedArray,
+    array::{CopyReason, Order},
+    dtype::ByteOrder,
+    file::{DumpOptions, MmapMode, OpenOptions, RawLayout, from_reader, from_slice, to_writer},
     ndarray::{Array1, Array2, Ix1, Ix2, ShapeBuilder, array},
-    to_writer,
 };
 use serde::{Deserialize, Serialize};
 
@@ -65,15 +66,15 @@ fn what_goes_to_a_writer_is_the_file_and_comes_back_from_everywhere() {
 fn arrays_of_bytes_in_memory_are_parts_of_them_and_have_no_source() {
     let mut bytes = Vec::new();
     to_writer(&mut bytes, &value()).unwrap();
-    let file = OpenOptions::new().bytes(bytes).unwrap();
+    let file = OpenOptions::new().open_slice(bytes).unwrap();
     assert_eq!(file.path().as_os_str(), "");
     let (one, other) =
-        (file.array_named::<f64, Ix2>("1").unwrap(), file.array_named::<f64, Ix2>("1").unwrap());
+        (file.read_array::<f64, Ix2>("1").unwrap(), file.read_array::<f64, Ix2>("1").unwrap());
     assert_eq!(one.as_ptr(), other.as_ptr());
-    assert_eq!((one.why_not_mapped(), one.source()), (Some(WhyNotMapped::Read), None));
+    assert_eq!((one.copy_reason(), one.source()), (Some(CopyReason::Read), None));
     drop(file);
     assert_eq!(one, value().1);
-    let error = OpenOptions::new().bytes(&b"rubbish"[..]).unwrap_err().to_string();
+    let error = OpenOptions::new().open_slice(&b"rubbish"[..]).unwrap_err().to_string();
     assert!(error.starts_with("begins with bytes"), "{error}");
 }
 
@@ -83,10 +84,10 @@ fn bytes_are_checked_as_files_are() {
     let mut bytes = Vec::new();
     to_writer(&mut bytes, &(array![1.5, 2.5], "tree")).unwrap();
     for length in 0..bytes.len() {
-        assert!(OpenOptions::new().bytes(&bytes[..length]).is_err(), "cut to {length} bytes");
+        assert!(OpenOptions::new().open_slice(&bytes[..length]).is_err(), "cut to {length} bytes");
     }
     bytes[64] ^= 1;
-    let file = OpenOptions::new().bytes(&bytes).unwrap();
+    let file = OpenOptions::new().open_slice(&bytes).unwrap();
     let error = file.verify().unwrap_err().to_string();
     assert!(error.starts_with("array `0` is damaged: "), "{error}");
 }
@@ -123,14 +124,14 @@ fn a_writer_that_fails_and_a_value_that_changes_are_errors() {
 fn a_required_map_is_one_or_an_error_that_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.ferry");
-    let required = OpenOptions::new().mapping(Mapping::Required);
+    let required = OpenOptions::new().mmap_mode(MmapMode::Required);
     let refused = |value: &dyn Fn(&DumpOptions), reason: &str| {
         value(&DumpOptions::new().byte_order(ByteOrder::NATIVE.opposite()));
         let file = required.open(&path).unwrap();
-        for error in [file.any("").unwrap_err(), file.array::<u8, Ix1>().unwrap_err()] {
+        for error in [file.read_dyn("").unwrap_err(), file.read::<u8, Ix1>().unwrap_err()] {
             let start =
                 format!("{}: the array cannot be mapped, which was required: ", path.display());
-            assert!(error.is_usage() && error.to_string().starts_with(&start), "{error}");
+            assert!(error.is_invalid_input() && error.to_string().starts_with(&start), "{error}");
             assert!(error.to_string().contains(reason), "{error}");
         }
     };
@@ -139,10 +140,10 @@ fn a_required_map_is_one_or_an_error_that_says_why() {
     assert!(required.open(&path).unwrap().value::<SharedArray<bool, Ix1>>().is_err());
 
     ndferry::dump(&path, &array![1.5]).unwrap();
-    assert_eq!(required.open(&path).unwrap().array::<f64, Ix1>().unwrap().why_not_mapped(), None);
-    assert!(required.bytes(std::fs::read(&path).unwrap()).unwrap_err().is_usage());
+    assert_eq!(required.open(&path).unwrap().read::<f64, Ix1>().unwrap().copy_reason(), None);
+    assert!(required.open_slice(std::fs::read(&path).unwrap()).unwrap_err().is_invalid_input());
     let raw = required.raw(RawLayout::new(DType::of::<u16>(), [3]).offset(1)).open(&path).unwrap();
-    assert!(raw.array::<u16, Ix1>().unwrap_err().to_string().contains("alignment"));
+    assert!(raw.read::<u16, Ix1>().unwrap_err().to_string().contains("alignment"));
 }
 
 #[test]
@@ -150,13 +151,10 @@ fn a_forbidden_map_keeps_what_the_file_held() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.ferry");
     ndferry::dump(&path, &array![1.5, 2.5]).unwrap();
-    let file = OpenOptions::new().mapping(Mapping::Forbidden).open(&path).unwrap();
+    let file = OpenOptions::new().mmap_mode(MmapMode::Forbidden).open(&path).unwrap();
     std::fs::File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
-    let array = file.array::<f64, Ix1>().unwrap();
-    assert_eq!(
-        (array.to_vec(), array.why_not_mapped()),
-        (vec![1.5, 2.5], Some(WhyNotMapped::Read))
-    );
+    let array = file.read::<f64, Ix1>().unwrap();
+    assert_eq!((array.to_vec(), array.copy_reason()), (vec![1.5, 2.5], Some(CopyReason::Read)));
     assert_eq!(array.source().unwrap().path(), path);
 }
 
@@ -169,27 +167,27 @@ fn an_array_is_verified_when_it_is_asked_for_and_has_a_checksum_then() {
     ndferry::dump(&path, &(array![1.5], array![2.5])).unwrap();
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[64] ^= 1;
-    for file in [verifying.bytes(&bytes).unwrap(), verifying.open(&path).unwrap()] {
+    for file in [verifying.open_slice(&bytes).unwrap(), verifying.open(&path).unwrap()] {
         let damaged = file.path().as_os_str().is_empty();
-        assert_eq!(file.any("0").is_err(), damaged);
-        assert_eq!(file.array_named::<f64, Ix1>("1").unwrap()[0], 2.5);
+        assert_eq!(file.read_dyn("0").is_err(), damaged);
+        assert_eq!(file.read_array::<f64, Ix1>("1").unwrap()[0], 2.5);
         assert_eq!(file.value::<[SharedArray<f64, Ix1>; 2]>().is_err(), damaged);
     }
     DumpOptions::new().checksums(false).dump(&path, &array![1.5]).unwrap();
-    let error = verifying.open(&path).unwrap().any("").unwrap_err();
-    assert!(error.is_usage() && error.message().contains("no checksum"), "{error}");
+    let error = verifying.open(&path).unwrap().read_dyn("").unwrap_err();
+    assert!(error.is_invalid_input() && error.message().contains("no checksum"), "{error}");
 }
 
 #[test]
 fn raw_bytes_are_what_they_are_said_to_be_wherever_they_come_from() {
     let bytes: Vec<u8> = (0..13).collect();
     let layout = RawLayout::new(">u2".parse().unwrap(), [2, 3]).order(Order::F).offset(1);
-    let file = OpenOptions::new().raw(layout.clone()).read(&*bytes).unwrap();
+    let file = OpenOptions::new().raw(layout.clone()).open_reader(&*bytes).unwrap();
     assert_eq!(
-        *file.array::<u16, Ix2>().unwrap(),
+        *file.read::<u16, Ix2>().unwrap(),
         array![[0x0102, 0x0506, 0x090a], [0x0304, 0x0708, 0x0b0c]]
     );
-    assert!(OpenOptions::new().raw(layout).bytes(&bytes[..12]).is_err());
+    assert!(OpenOptions::new().raw(layout).open_slice(&bytes[..12]).is_err());
 }
 
 // F9
@@ -208,14 +206,17 @@ fn a_required_map_is_an_error_where_serde_buffers_the_array() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.ferry");
     let array = || SharedArray::from(vec![1.5; 1000]);
-    let required = || OpenOptions::new().mapping(Mapping::Required).open(&path).unwrap();
+    let required = || OpenOptions::new().mmap_mode(MmapMode::Required).open(&path).unwrap();
     let refused = |error: ndferry::Error| {
-        assert!(error.is_usage() && error.to_string().contains("a map was required"), "{error}");
+        assert!(
+            error.is_invalid_input() && error.to_string().contains("a map was required"),
+            "{error}"
+        );
     };
     ndferry::dump(&path, &Tagged::One { array: array() }).unwrap();
     refused(required().value::<Tagged>().unwrap_err());
     let Tagged::One { array: copy } = ndferry::load(&path).unwrap();
-    assert_eq!(copy.why_not_mapped(), Some(WhyNotMapped::InMemory));
+    assert_eq!(copy.copy_reason(), Some(CopyReason::InMemory));
     ndferry::dump(&path, &Untagged::One { array: array(), list: vec![2.5; 1000] }).unwrap();
     refused(required().value::<Untagged>().unwrap_err());
     // What is no shared array is a copy by its type, whatever is required.
@@ -266,13 +267,16 @@ fn what_serde_buffers_or_looks_like_an_array_is_sound_and_converted() {
 // F1
 #[test]
 fn a_reader_without_end_is_read_no_further_than_its_start_says() {
-    let error = ndferry::from_reader::<Value>(io::repeat(0)).unwrap_err();
-    assert!(error.is_invalid() && error.to_string().contains("none of .ferry"), "{error}");
+    let error = ndferry::file::from_reader::<Value>(io::repeat(0)).unwrap_err();
+    assert!(error.is_invalid_data() && error.to_string().contains("none of .ferry"), "{error}");
     let mut bytes = Vec::new();
-    ndferry::to_writer(&mut bytes, &value()).unwrap();
-    assert_eq!(ndferry::from_reader::<Value>(&*bytes).unwrap(), value());
-    let error = ndferry::from_reader::<Value>(bytes.chain(io::repeat(0))).unwrap_err();
+    ndferry::file::to_writer(&mut bytes, &value()).unwrap();
+    assert_eq!(ndferry::file::from_reader::<Value>(&*bytes).unwrap(), value());
+    let error = ndferry::file::from_reader::<Value>(bytes.chain(io::repeat(0))).unwrap_err();
     assert!(error.to_string().contains("appended to"), "{error}");
     let raw = OpenOptions::new().raw(RawLayout::new("<u2".parse().unwrap(), [3]).offset(1));
-    assert_eq!(raw.read(io::repeat(1)).unwrap().array::<u16, Ix1>().unwrap().to_vec(), [0x0101; 3]);
+    assert_eq!(
+        raw.open_reader(io::repeat(1)).unwrap().read::<u16, Ix1>().unwrap().to_vec(),
+        [0x0101; 3]
+    );
 }

@@ -19,7 +19,7 @@ fn several_collects_of_one_expand_are_joined_downstream_and_nothing_is_done_twic
     let mut flow = Flow::new();
     let count = flow.input::<i64>("count");
     let list = flow.node("list", count, |count| (1..=*count).collect::<Vec<_>>());
-    let x = flow.expand("x", list);
+    let x = flow.fan_out("x", list);
     let squared = flow.node("squared", x, square);
     let halved = flow.node("halved", squared, |x| *x as f64 / 2.0);
     let squares = flow.collect("squares", squared);
@@ -69,10 +69,10 @@ fn fan_outs_of_every_shape_keep_their_order() {
     let outer = flow.input::<Vec<i64>>("outer");
     let weight = flow.input_or("weight", 10_i64);
     // Ragged: element x has x elements.
-    let x = flow.expand("x", outer);
+    let x = flow.fan_out("x", outer);
     let scaled = flow.node("scaled", (x, weight), |x, weight| x * weight);
     let inner = flow.node("inner", x, |x| (0..*x).collect::<Vec<_>>());
-    let y = flow.expand("y", inner);
+    let y = flow.fan_out("y", inner);
     // One per element of the inner, with one per element of the outer and one for all beside it.
     let z: Handle<i64, Each<Each>> =
         flow.node("z", (y, scaled, weight), |y, scaled, weight| scaled + y + 1000 * weight);
@@ -83,10 +83,10 @@ fn fan_outs_of_every_shape_keep_their_order() {
     // Straight into a collect.
     let same = flow.collect("same", x);
     // A second fan-out, from what the first gave, and a third beside it.
-    let again = flow.expand("again", sums);
+    let again = flow.fan_out("again", sums);
     let negated = flow.node("negated", again, |x| -x);
     let negatives = flow.collect("negatives", negated);
-    let beside = flow.expand("beside", outer);
+    let beside = flow.fan_out("beside", outer);
     let pairs =
         flow.node("pairs", (beside, negatives), |x, negatives: &Vec<i64>| (*x, negatives.len()));
 
@@ -113,7 +113,7 @@ fn what_is_per_element_may_need_what_all_elements_give() {
     let _dog = Watchdog::new("normalised");
     let mut flow = Flow::new();
     let range = flow.input::<std::ops::Range<i64>>("range");
-    let x = flow.expand("x", range);
+    let x = flow.fan_out("x", range);
     let squared = flow.node("squared", x, square);
     let largest = flow.fold("largest", squared, 0, |largest, x| largest.max(*x));
     let share = flow.node("share", (squared, largest), |x, largest| *x as f64 / *largest as f64);
@@ -131,7 +131,7 @@ fn fan_outs_may_each_need_what_the_other_gives() {
     let _dog = Watchdog::new("mutual");
     let mut flow = Flow::new();
     let range = flow.input_or("range", 0..50_i64);
-    let [x, y] = ["x", "y"].map(|name| flow.expand(name, range));
+    let [x, y] = ["x", "y"].map(|name| flow.fan_out(name, range));
     let [one, other] =
         [("one", x), ("other", y)].map(|(name, each)| flow.node(name, each, |x| x + 1));
     let [ones, others] = [("ones", one), ("others", other)]
@@ -140,12 +140,12 @@ fn fan_outs_may_each_need_what_the_other_gives() {
     let back = flow.node("back", (other, ones), |other, ones| other - ones);
     // One that waits for itself by way of another, also where nothing of that is computed.
     let list = flow.collect("list", one);
-    let z = flow.expand("z", list);
+    let z = flow.fan_out("z", list);
     let third = flow.node("third", z, |z| *z);
     let thirds = flow.collect("thirds", third);
     let around = flow.node("around", (x, thirds), |x, thirds: &Vec<i64>| x + thirds[0]);
     for pool in pools() {
-        let on = || flow.on(pool.call().batch(1).prefetch(0));
+        let on = || flow.on(pool.job().batch_size(1).prefetch_batches(0));
         let expected: Vec<_> = (1..=50).map(|x| x - 1275).collect();
         assert_eq!(on().get((crossed, back)).unwrap(), (expected.clone(), expected));
         assert_eq!(on().get(around).unwrap(), (1..=50).collect::<Vec<_>>());
@@ -176,12 +176,12 @@ fn values_that_are_set_take_the_place_of_what_would_give_them() {
     let _dog = Watchdog::new("set");
     let mut flow = Flow::new();
     let list = flow.input::<Vec<i64>>("list");
-    let x = flow.expand("x", list);
+    let x = flow.fan_out("x", list);
     let squared = flow.node("squared", x, square);
     let squares = flow.collect("squares", squared);
     let total = flow.node("total", squares, |squares| sum(squares));
     let inner = flow.node("inner", squared, |x| vec![*x, *x]);
-    let y = flow.expand("y", inner);
+    let y = flow.fan_out("y", inner);
     let next = flow.node("next", y, |y| y + 1);
     let nexts = flow.collect("nexts", next);
     let items = vec![1, 2, 3];
@@ -211,16 +211,16 @@ fn what_types_cannot_say_is_found_before_anything_runs() {
     let mut flow = Flow::new();
     let list = flow.input::<Vec<i64>>("list");
     let other = flow.input::<Vec<i64>>("other");
-    let x = flow.expand("x", list);
-    let y = flow.expand("y", other);
+    let x = flow.fan_out("x", list);
+    let y = flow.fan_out("y", other);
     flow.check().unwrap();
     let missing = flow.on(&pools()[2]).get((x, y)).unwrap_err();
-    assert!(missing.is_usage(), "{missing}");
+    assert!(missing.is_invalid_input(), "{missing}");
     assert!(missing.to_string().contains("\"list\", \"other\""), "{missing}");
 
     let mut joined = Flow::new();
     let [list, other] = ["list", "other"].map(|name| joined.input::<Vec<i64>>(name));
-    let [a, b] = [("a", list), ("b", other)].map(|(name, list)| joined.expand(name, list));
+    let [a, b] = [("a", list), ("b", other)].map(|(name, list)| joined.fan_out(name, list));
     let sum = joined.node("sum", (a, b), |a, b| a + b);
     let error = joined
         .on(&pools()[2])
@@ -261,12 +261,12 @@ fn values_set_for_another_number_of_elements_are_refused() {
     let _dog = Watchdog::new("lengths");
     let mut flow = Flow::new();
     let list = flow.input::<Vec<i64>>("list");
-    let x = flow.expand("x", list);
+    let x = flow.fan_out("x", list);
     let one = flow.node("one", x, square);
     let two = flow.node("two", x, square);
     let both = flow.node("both", (one, two), |one, two| one + two);
     let inner = flow.node("inner", x, |x| vec![*x]);
-    let y = flow.expand("y", inner);
+    let y = flow.fan_out("y", inner);
     let z = flow.node("z", y, square);
     for pool in pools() {
         let on = || flow.on(&pool).set(list, vec![1, 2, 3]);
@@ -291,7 +291,7 @@ fn values_set_for_another_number_of_elements_are_refused() {
             (on().set(z, vec![vec![1]; 4]).get(z).unwrap_err(), ["\"z\"", "\"x\""]),
         ];
         for (error, parts) in cases {
-            assert!(error.is_usage(), "{error}");
+            assert!(error.is_invalid_input(), "{error}");
             let text = error.to_string();
             assert!(parts.iter().all(|part| text.contains(part)), "{text}");
         }

@@ -10,7 +10,10 @@ mod specs;
 mod values;
 
 use common::Watchdog;
-use ndferry::{Backend, Pool, PoolBuilder};
+use ndferry::{
+    Pool,
+    pool::{Backend, PoolBuilder},
+};
 
 /// What a worker of this test program runs.
 #[test]

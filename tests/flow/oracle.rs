@@ -2,8 +2,9 @@
 //! element, one per element of a fan-out in a fan-out; and each may be lost.
 
 use ndferry::{
-    Backend, Pool,
+    Pool,
     flow::{Each, Flow, Handle, NodeState, Run},
+    pool::Backend,
 };
 
 use crate::{Watchdog, pool};
@@ -232,8 +233,8 @@ fn add(flow: &mut Flow, name: &str, made: &Made, handles: &[Any]) -> Any {
             other => unreachable!("{other:?}"),
         },
         Made::Expand(x) => match handles[x] {
-            Any::List(x) => Any::Each(flow.expand(name, x)),
-            Any::Lists(x) => Any::EachEach(flow.expand(name, x)),
+            Any::List(x) => Any::Each(flow.fan_out(name, x)),
+            Any::Lists(x) => Any::EachEach(flow.fan_out(name, x)),
             other => unreachable!("{other:?}"),
         },
         Made::Collect(x) => match handles[x] {
@@ -297,7 +298,7 @@ fn random(chance: &mut Chance) -> (Flow, Vec<Made>, Vec<Any>) {
     (flow, made, handles)
 }
 
-fn set<'r, M: ndferry::Mode>(run: Run<'r, M>, handle: Any, shape: &Shape) -> Run<'r, M> {
+fn set<'r, M: ndferry::pool::Mode>(run: Run<'r, M>, handle: Any, shape: &Shape) -> Run<'r, M> {
     match (handle, shape) {
         (Any::One(x), Shape::One(Some(value))) => run.set(x, *value),
         (Any::List(x), Shape::List(Some(values))) => run.set(x, values.clone()),
@@ -337,9 +338,10 @@ fn try_graph(seed: u64, pool: &Pool) {
     };
     let changed = change(&mut chance, &made, &all(None));
     let expected = all(changed.as_ref());
-    let call = pool.call().keep_going();
+    let call = pool.job().keep_going();
     // With few elements at a time, what waits for elements that are not there yet would wait for ever.
-    let mut run = flow.on(if seed % 2 == 0 { call } else { call.batch(1).prefetch(0) });
+    let mut run =
+        flow.on(if seed % 2 == 0 { call } else { call.batch_size(1).prefetch_batches(0) });
     for (at, made) in made.iter().enumerate() {
         if let Made::Input(shape) = made {
             run = set(run, handles[at], shape);

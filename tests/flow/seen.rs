@@ -11,7 +11,7 @@ use crate::{Watchdog, pools};
 fn the_picture_has_the_nodes_the_edges_and_what_is_inside_of_a_fan_out() {
     let mut flow = Flow::new();
     let list = flow.input::<Vec<i64>>("list \"a\"");
-    let x = flow.expand("x", list);
+    let x = flow.fan_out("x", list);
     let squared = flow.node("squared", x, |x| x * x);
     let squares = flow.collect("squares", squared);
     flow.node("unused", squares, Vec::len);
@@ -49,16 +49,16 @@ fn a_report_has_the_state_and_time_of_each_node_and_element() {
     let mut flow = Flow::new();
     let list = flow.input::<Vec<u64>>("list");
     let unused = flow.node("unused", list, Vec::len);
-    let x = flow.expand("x", list);
+    let x = flow.fan_out("x", list);
     let inner = flow.node("inner", x, |x| (0..*x).collect::<Vec<_>>());
-    let y = flow.expand("y", inner);
+    let y = flow.fan_out("y", inner);
     let slow = flow.try_node("slow", y, |y: &u64| {
         std::thread::sleep(Duration::from_millis(20));
         if *y < 2 { Ok(*y) } else { Err("two") }
     });
     let rest = flow.collect("rest", slow);
     for pool in pools() {
-        let ran = flow.on(pool.call().keep_going()).set(list, vec![1, 3]).run(rest).unwrap();
+        let ran = flow.on(pool.job().keep_going()).set(list, vec![1, 3]).run(rest).unwrap();
         let states: Vec<_> = ran.report.nodes.iter().map(|node| node.state).collect();
         use NodeState::{Done, Failed, Given, NotNeeded};
         assert_eq!(states, [Given, NotNeeded, Done, Done, Done, Failed, Failed]);

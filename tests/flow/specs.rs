@@ -48,7 +48,7 @@ fn rows(config: &Config) -> ndferry::Result<Flow> {
     let mut flow = Flow::new();
     let inner = flow.input_or("inner", spec("metrics", "metrics", config.clone()));
     let table = flow.input::<Vec<Vec<f64>>>("table");
-    let row = flow.expand("row", table);
+    let row = flow.fan_out("row", table);
     let measured = flow.try_node("measured", (inner, row), |spec, row: &Vec<f64>| {
         within::<_, Vec<f64>>(spec, "values", row.clone())
     });
@@ -61,7 +61,7 @@ fn tables(config: &Config) -> ndferry::Result<Flow> {
     let mut flow = Flow::new();
     let inner = flow.input_or("inner", spec("rows", "all", config.clone()));
     let list = flow.input::<Vec<Vec<Vec<f64>>>>("tables");
-    let table = flow.expand("table", list);
+    let table = flow.fan_out("table", list);
     let measured = flow.try_node("measured", (inner, table), |spec, table: &Vec<Vec<f64>>| {
         within::<_, Vec<Vec<f64>>>(spec, "table", table.clone())
     });
@@ -123,7 +123,7 @@ fn nodes_are_collected_by_names_from_a_configuration() {
     // Per element, too.
     let mut flow = Flow::new();
     let list = flow.input::<Vec<i64>>("list");
-    let x = flow.expand("x", list);
+    let x = flow.fan_out("x", list);
     flow.node("less", x, |x| x - 1);
     flow.node("more", x, |x| x + 1);
     let both = flow.group::<i64, Each>("both", ["more", "less"]);
@@ -146,7 +146,7 @@ fn names_that_there_are_not_are_answered_by_those_that_are_close() {
     for (text, said) in cases {
         let spec: FlowSpec = serde_json::from_str(text).unwrap();
         let error = flows().build(&spec).unwrap_err();
-        assert!(error.is_usage() && error.to_string().contains(said), "{text}: {error}");
+        assert!(error.is_invalid_input() && error.to_string().contains(said), "{text}: {error}");
     }
     assert!(serde_json::from_str::<FlowSpec>(r#"{"flow": "a", "confg": {}}"#).is_err());
     let mut flow = Flow::new();

@@ -74,7 +74,7 @@ fn a_value_goes_when_its_last_step_has_it_and_lies_in_the_store_once() {
     let mut flow = Flow::new();
     let large = flow.input::<Large>("large");
     let range = flow.input_or("range", 0..100_usize);
-    let index = flow.expand("index", range);
+    let index = flow.fan_out("index", range);
     let element = flow.node("element", (large, index), |x, index: &usize| x[*index]);
     let again =
         flow.node("again", (element, large, index), |element, x, index| element + x[*index]);
@@ -137,7 +137,7 @@ fn elements_are_taken_no_further_ahead_than_workers_are() {
     let _dog = Watchdog::new("streaming");
     let mut flow = Flow::new();
     let records = flow.input::<Records>("records");
-    let record = flow.expand("record", records);
+    let record = flow.fan_out("record", records);
     let read = flow.node("read", record, |(folder, record)| {
         fs::write(folder.join(record.to_string()), "").unwrap();
         *record
@@ -151,7 +151,7 @@ fn elements_are_taken_no_further_ahead_than_workers_are() {
     let given = Records { folder: here.path().into(), count: 500 };
     let pool = pool();
     assert_eq!(
-        flow.on(pool.call().batch(1)).set(records, given).get(sum).unwrap(),
+        flow.on(pool.job().batch_size(1)).set(records, given).get(sum).unwrap(),
         (1..=500).sum::<u64>()
     );
     // Two workers, with one task each and one sent ahead; four times as many may be done out of turn, and wait to be folded.
@@ -166,14 +166,14 @@ fn what_is_sent_for_an_element_does_not_grow_with_the_graph() {
     let bytes = |nodes: usize| {
         let mut flow = Flow::new();
         let list = flow.input::<Vec<u64>>("list");
-        let x = flow.expand("x", list);
+        let x = flow.fan_out("x", list);
         for number in 0..nodes {
             flow.node(&format!("beside{number}"), x, |x| x + 1);
         }
         let y = flow.node("y", x, |x| x + 1);
         let pool = pool();
         flow.on(&pool).set(list, (0..100).collect()).get(y).unwrap();
-        pool.report().copied
+        pool.metrics().bytes_copied
     };
     let (small, large) = (bytes(0), bytes(3000));
     // How long each took goes along: a number, in as many bytes as it needs.

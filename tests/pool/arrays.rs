@@ -1,7 +1,10 @@
 //! Arrays between parent and workers: every path gives the same values, and large ones are mapped.
 
 use ndferry::{
-    AnyArray, ByteOrder, DumpOptions, Order, SharedArray, WhyNotMapped,
+    AnyArray, SharedArray,
+    array::{CopyReason, Order},
+    dtype::ByteOrder,
+    file::DumpOptions,
     ndarray::{Array2, Ix1, Ix2, s},
 };
 
@@ -31,10 +34,10 @@ fn a_big_endian_array_has_the_same_values_on_every_path() {
             .write_npy(&path, &SharedArray::from(original.clone()).into())
             .unwrap();
         let file = ndferry::open(&path).unwrap();
-        let from_file: Table = file.array().unwrap();
-        let as_recorded: AnyArray = file.any("").unwrap();
+        let from_file: Table = file.read().unwrap();
+        let as_recorded: AnyArray = file.read_dyn("").unwrap();
         for (byte_order, pool) in pools() {
-            let sealed = pool.store().is_sealed();
+            let sealed = pool.store().is_memfd();
             let what = format!("{rows} rows, store {byte_order}, sealed: {sealed}");
             for shared in [SharedArray::from(original.clone()), from_file.clone()] {
                 assert_eq!(
@@ -96,20 +99,20 @@ fn large_arrays_arrive_mapped_and_keep_their_source() {
     for foreign in [false, true] {
         let byte_order = if foreign { ByteOrder::NATIVE.opposite() } else { ByteOrder::NATIVE };
         DumpOptions::new().byte_order(byte_order).write_npy(&path, &any).unwrap();
-        let from_file: Table = ndferry::open(&path).unwrap().array().unwrap();
+        let from_file: Table = ndferry::open(&path).unwrap().read().unwrap();
         for (store_order, pool) in pools() {
             let told = pool.with(&from_file).map(
                 |table, _: u8| {
                     let source = table.source().unwrap();
                     let path = source.path().to_str().unwrap().to_owned();
                     let big = source.byte_order() == Some(ByteOrder::Big);
-                    (path, source.offset(), big, table.why_not_mapped().map(|why| why.to_string()))
+                    (path, source.offset(), big, table.copy_reason().map(|why| why.to_string()))
                 },
                 [0, 1],
             );
             // A native file is mapped as it is; a foreign one lies in the store, in the store's byte order.
             let rule = (foreign && !store_order.is_native())
-                .then(|| WhyNotMapped::ForeignByteOrder.to_string());
+                .then(|| CopyReason::ForeignByteOrder.to_string());
             let expected =
                 (path.to_str().unwrap().to_owned(), 128, byte_order == ByteOrder::Big, rule);
             assert_eq!(
@@ -119,7 +122,7 @@ fn large_arrays_arrive_mapped_and_keep_their_source() {
             );
             let result: Vec<Table> =
                 pool.map(|rows| SharedArray::from(table(rows)), [50_000]).unwrap();
-            assert_eq!(result[0].why_not_mapped().is_none(), store_order.is_native());
+            assert_eq!(result[0].copy_reason().is_none(), store_order.is_native());
         }
     }
 }
@@ -143,13 +146,13 @@ fn one_array_in_many_tasks_is_one_file_that_every_worker_maps() {
     let _dog = Watchdog::new("one file");
     let pool = pool();
     let shared = SharedArray::from(table(100_000));
-    let home = pool.store().home().file_name().unwrap().to_str().unwrap();
+    let home = pool.store().session_dir().file_name().unwrap().to_str().unwrap();
     let session = home.rsplit('-').next().unwrap().to_owned();
     let mut most = 0;
     let items = (0..200)
         .map(|i| (shared.subview(|view| view.slice_move(s![i..50_000 + i, ..])), session.clone()));
     let seen = pool
-        .call()
+        .job()
         .progress(|_| most = most.max(pool.store().files().unwrap().len()))
         .map(
             |(table, session): (Table, String)| {
@@ -179,7 +182,7 @@ fn a_users_file_travels_open_even_when_its_name_has_gone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("gone.npy");
     DumpOptions::new().write_npy(&path, &SharedArray::from(table(50_000)).into()).unwrap();
-    let from_file: Table = ndferry::open(&path).unwrap().array().unwrap();
+    let from_file: Table = ndferry::open(&path).unwrap().read().unwrap();
     std::fs::remove_file(&path).unwrap();
     let pool = pool();
     let seen = pool
@@ -192,13 +195,13 @@ fn a_users_file_travels_open_even_when_its_name_has_gone() {
 #[test]
 fn every_temp_file_is_a_container_that_can_be_opened() {
     let _dog = Watchdog::new("container");
-    for (byte_order, pool) in pools().into_iter().filter(|(_, pool)| !pool.store().is_sealed()) {
+    for (byte_order, pool) in pools().into_iter().filter(|(_, pool)| !pool.store().is_memfd()) {
         let shared = SharedArray::from(table(50_000));
         pool.with(&shared).map(sum_of_column, [0]).unwrap();
         let files = pool.store().files().unwrap();
         let file = ndferry::open(&files[0]).unwrap();
         assert_eq!(file.arrays()[0].dtype().byte_order(), Some(byte_order));
-        assert_eq!((files.len(), file.array::<f64, Ix2>().unwrap()), (1, shared));
+        assert_eq!((files.len(), file.read::<f64, Ix2>().unwrap()), (1, shared));
     }
 }
 
@@ -221,14 +224,14 @@ fn a_changed_array_is_seen_changed_in_the_next_call() {
 #[test]
 fn a_threshold_decides_what_is_mapped() {
     let _dog = Watchdog::new("threshold");
-    let why = |array: SharedArray<f64, Ix1>| array.why_not_mapped().map(|why| format!("{why:?}"));
+    let why = |array: SharedArray<f64, Ix1>| array.copy_reason().map(|why| format!("{why:?}"));
     for (threshold, length, mapped) in [
         (Some(800), 100, true),
         (Some(801), 100, false),
         (Some(0), 1, true),
         (None, 1_000_000, false),
     ] {
-        let pool = builder().threshold(threshold).build().unwrap();
+        let pool = builder().mmap_threshold(threshold).build().unwrap();
         let seen = pool.map(why, [SharedArray::from(vec![1.5; length])]).unwrap();
         assert_eq!(
             seen[0].is_none(),
@@ -267,7 +270,7 @@ fn every_layout_and_type_travels() {
         base.subview(|view| view.slice_move(s![3..4, 7..8])),
     ];
     for threshold in [Some(0), None] {
-        let pool = builder().threshold(threshold).build().unwrap();
+        let pool = builder().mmap_threshold(threshold).build().unwrap();
         let back = pool.map(|view: SharedArray<u16, Ix2>| view, views.clone()).unwrap();
         assert_eq!(back, views);
         let flags = SharedArray::from(vec![true, false, true]);
@@ -304,12 +307,10 @@ fn records_and_their_fields_have_the_same_values_on_every_path() {
         let made = stars(count);
         let sum = f64::from(count) * f64::from(count - 1) / 2.0;
         DumpOptions::new().byte_order(ByteOrder::Big).write_npy(&path, &made).unwrap();
-        let from_file = ndferry::open(&path).unwrap().any("").unwrap();
+        let from_file = ndferry::open(&path).unwrap().read_dyn("").unwrap();
         for (byte_order, pool) in pools() {
-            let what = format!(
-                "{count} records, store {byte_order}, sealed: {}",
-                pool.store().is_sealed()
-            );
+            let what =
+                format!("{count} records, store {byte_order}, sealed: {}", pool.store().is_memfd());
             for records in [&made, &from_file, &made.in_byte_order(ByteOrder::NATIVE).unwrap()] {
                 // The fields of one memory in any order, the whole between them.
                 let (ids, masses) = (records.field("id").unwrap(), records.field("mass").unwrap());
@@ -358,7 +359,7 @@ fn records_and_their_fields_have_the_same_values_on_every_path() {
             }
         }
     }
-    for backend in [ndferry::Backend::Threads, ndferry::Backend::Serial] {
+    for backend in [ndferry::pool::Backend::Threads, ndferry::pool::Backend::Serial] {
         let pool = ndferry::Pool::builder().backend(backend).workers(1).build().unwrap();
         let ids = stars(1000).field("id").unwrap();
         assert_eq!(pool.with(&ids).map(|ids, ()| last_id(ids), [()]).unwrap(), [999]);

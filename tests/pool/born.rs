@@ -14,7 +14,7 @@ use crate::{
 /// What every file of the pool's session, named or not, has in its path.
 fn session(pool: &ndferry::Pool) -> String {
     pool.store()
-        .home()
+        .session_dir()
         .file_name()
         .unwrap()
         .to_str()
@@ -30,7 +30,7 @@ fn session(pool: &ndferry::Pool) -> String {
 fn an_array_born_in_the_store_is_sent_without_a_copy() {
     let _dog = Watchdog::new("born");
     for (byte_order, pool) in pools() {
-        let what = format!("store {byte_order}, sealed: {}", pool.store().is_sealed());
+        let what = format!("store {byte_order}, sealed: {}", pool.store().is_memfd());
         let expected =
             Array2::from_shape_fn((70_000, 3), |(i, j)| (i as f64).sqrt() * (j as f64 + 0.5));
         let mut table = pool.store().zeros::<f64, _>(expected.dim()).unwrap();
@@ -38,15 +38,15 @@ fn an_array_born_in_the_store_is_sent_without_a_copy() {
         let table: Table = table.freeze().unwrap();
         let (session, files) = (session(&pool), pool.store().files().unwrap());
         assert_eq!(
-            (files.len(), table.why_not_mapped()),
-            (usize::from(!pool.store().is_sealed()), None),
+            (files.len(), table.copy_reason()),
+            (usize::from(!pool.store().is_memfd()), None),
             "{what}"
         );
         let own = mapped_files(&session);
         assert_eq!(own.len(), 1, "{what}");
 
         let seen = |(table, session): &(Table, String), column| {
-            (sum_of_column(table, column), table.why_not_mapped().is_none(), mapped_files(session))
+            (sum_of_column(table, column), table.copy_reason().is_none(), mapped_files(session))
         };
         let sums = pool.with(&(table.clone(), session.clone())).map(seen, 0..3).unwrap();
         for (column, (sum, mapped, maps)) in sums.into_iter().enumerate() {
@@ -77,9 +77,9 @@ fn an_array_born_in_the_store_is_sent_without_a_copy() {
 #[test]
 fn a_threshold_holds_for_what_is_born_in_the_store_too() {
     let _dog = Watchdog::new("born threshold");
-    let pool = builder().threshold(None).build().unwrap();
+    let pool = builder().mmap_threshold(None).build().unwrap();
     let table = pool.store().from_shape_fn((70_000, 3), |(i, _)| i as f64).unwrap();
-    let why = |table: Table| format!("{:?}", table.why_not_mapped().unwrap());
+    let why = |table: Table| format!("{:?}", table.copy_reason().unwrap());
     assert_eq!(pool.map(why, [table]).unwrap(), ["Inline"]);
 }
 
@@ -93,8 +93,8 @@ fn an_array_of_another_store_is_sent_all_the_same() {
             let files = pool.store().files().unwrap().len();
             assert_eq!(pool.with(&table).map(sum_of_column, [1]).unwrap(), [table.column(1).sum()]);
             let written = pool.store().files().unwrap().len() - files;
-            let lies_elsewhere = !std::ptr::eq(pool, other) && !other.store().is_sealed();
-            assert_eq!(written, usize::from(lies_elsewhere && !pool.store().is_sealed()));
+            let lies_elsewhere = !std::ptr::eq(pool, other) && !other.store().is_memfd();
+            assert_eq!(written, usize::from(lies_elsewhere && !pool.store().is_memfd()));
         }
     }
 }

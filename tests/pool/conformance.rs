@@ -10,8 +10,11 @@ use std::{
 };
 
 use ndferry::{
-    Backend, ByteOrder, CancelToken, Event, Failure, Pool, Progress, SharedArray, Store, TaskError,
+    Pool, SharedArray,
+    dtype::ByteOrder,
     ndarray::{Array2, Axis, Ix1, Ix2},
+    pool::{Backend, CancelToken, JobProgress, TaskError, TaskErrorKind, TaskEvent},
+    store::Store,
 };
 
 use crate::{
@@ -78,8 +81,8 @@ fn try_state_times(factor: &mut Cell<u32>, x: u32) -> Result<u32, Unlucky> {
 }
 
 /// A result or a failure, so that it can be compared.
-fn plain(outcome: Result<u32, TaskError>) -> Result<u32, (u64, Failure)> {
-    outcome.map_err(|error| (error.index(), error.failure()))
+fn plain(outcome: Result<u32, TaskError>) -> Result<u32, (u64, TaskErrorKind)> {
+    outcome.map_err(|error| (error.index(), error.kind()))
 }
 
 fn push<T>(mut list: Vec<T>, outcome: T) -> Vec<T> {
@@ -92,18 +95,18 @@ fn push<T>(mut list: Vec<T>, outcome: T) -> Vec<T> {
 macro_rules! check_verbs {
     ($what:expr, $call:expr, $function:expr, $try_function:expr, $items:expr) => {{
         let (what, items): (&str, Vec<u32>) = ($what, $items);
-        let expected = |failure: Failure| -> Vec<Result<u32, (u64, Failure)>> {
+        let expected = |failure: TaskErrorKind| -> Vec<Result<u32, (u64, TaskErrorKind)>> {
             let outcome = |(at, x): (usize, &u32)| {
                 if *x == UNLUCKY { Err((at as u64, failure)) } else { Ok(3 * x) }
             };
             items.iter().enumerate().map(outcome).collect()
         };
         // Every item has its outcome.
-        let (panics, errors) = (expected(Failure::Panic), expected(Failure::Error));
+        let (panics, errors) = (expected(TaskErrorKind::Panic), expected(TaskErrorKind::Error));
         let all = |outcomes: Vec<Result<u32, TaskError>>| {
             outcomes.into_iter().map(plain).collect::<Vec<_>>()
         };
-        let sorted = |outcomes: Vec<(u64, Result<u32, (u64, Failure)>)>| {
+        let sorted = |outcomes: Vec<(u64, Result<u32, (u64, TaskErrorKind)>)>| {
             let mut outcomes = outcomes;
             outcomes.sort_by_key(|(index, _)| *index);
             assert!(
@@ -119,7 +122,7 @@ macro_rules! check_verbs {
             Ok((index, result)) => (index, Ok(result)),
             Err(error) => {
                 let error = error.into_task_error().unwrap();
-                (error.index(), Err((error.index(), error.failure())))
+                (error.index(), Err((error.index(), error.kind())))
             }
         };
         assert_eq!(
@@ -137,22 +140,22 @@ macro_rules! check_verbs {
         let folded =
             $call.keep_going().try_fold($try_function, items.clone(), Vec::new(), push).unwrap();
         assert_eq!(all(folded), errors, "try_fold, {what}");
-        let stream = $call.keep_going().stream($function, items.clone()).unwrap();
+        let stream = $call.keep_going().imap($function, items.clone()).unwrap();
         assert_eq!(stream.map(told).collect::<Vec<_>>(), panics, "stream, {what}");
-        let stream = $call.keep_going().try_stream($try_function, items.clone()).unwrap();
-        assert_eq!(stream.map(told).collect::<Vec<_>>(), errors, "try_stream, {what}");
-        let stream = $call.keep_going().stream_unordered($function, items.clone()).unwrap();
-        assert_eq!(sorted(stream.map(told_with).collect()), panics, "stream_unordered, {what}");
-        let stream = $call.keep_going().try_stream_unordered($try_function, items.clone()).unwrap();
-        assert_eq!(sorted(stream.map(told_with).collect()), errors, "try_stream_unordered, {what}");
+        let stream = $call.keep_going().try_imap($try_function, items.clone()).unwrap();
+        assert_eq!(stream.map(told).collect::<Vec<_>>(), errors, "try_imap, {what}");
+        let stream = $call.keep_going().imap_unordered($function, items.clone()).unwrap();
+        assert_eq!(sorted(stream.map(told_with).collect()), panics, "imap_unordered, {what}");
+        let stream = $call.keep_going().try_imap_unordered($try_function, items.clone()).unwrap();
+        assert_eq!(sorted(stream.map(told_with).collect()), errors, "try_imap_unordered, {what}");
         for (at, item) in items.iter().take(2).enumerate() {
-            let one = told($call.submit($function, *item).unwrap().wait());
+            let one = told($call.submit($function, *item).unwrap().join());
             assert_eq!(
                 one.map_err(|(_, failure)| (at as u64, failure)),
                 panics[at],
                 "submit, {what}"
             );
-            let one = told($call.try_submit($try_function, *item).unwrap().wait());
+            let one = told($call.try_submit($try_function, *item).unwrap().join());
             assert_eq!(
                 one.map_err(|(_, failure)| (at as u64, failure)),
                 errors[at],
@@ -160,12 +163,12 @@ macro_rules! check_verbs {
             );
         }
         // Everything is there, or the one failure is told.
-        let whole = |outcomes: &[Result<u32, (u64, Failure)>]| {
+        let whole = |outcomes: &[Result<u32, (u64, TaskErrorKind)>]| {
             outcomes.iter().copied().collect::<Result<Vec<_>, _>>()
         };
         let either = |outcome: ndferry::Result<Vec<u32>>| {
             outcome.map_err(|error| {
-                error.into_task_error().map(|error| (error.index(), error.failure())).unwrap()
+                error.into_task_error().map(|error| (error.index(), error.kind())).unwrap()
             })
         };
         assert_eq!(
@@ -182,27 +185,27 @@ macro_rules! check_verbs {
         assert_eq!(either(folded), whole(&panics), "fold, failing fast, {what}");
         let folded = $call.try_fold($try_function, items.clone(), Vec::new(), push);
         assert_eq!(either(folded), whole(&errors), "try_fold, failing fast, {what}");
-        let stream = $call.stream($function, items.clone()).unwrap();
+        let stream = $call.imap($function, items.clone()).unwrap();
         assert_eq!(either(stream.collect()), whole(&panics), "stream, failing fast, {what}");
-        let stream = $call.try_stream($try_function, items.clone()).unwrap();
-        assert_eq!(either(stream.collect()), whole(&errors), "try_stream, failing fast, {what}");
+        let stream = $call.try_imap($try_function, items.clone()).unwrap();
+        assert_eq!(either(stream.collect()), whole(&errors), "try_imap, failing fast, {what}");
         let by_index = |outcome: ndferry::Result<Vec<(u64, u32)>>| {
             either(outcome.map(|mut results| {
                 results.sort_unstable();
                 results.into_iter().map(|(_, result)| result).collect()
             }))
         };
-        let stream = $call.stream_unordered($function, items.clone()).unwrap();
+        let stream = $call.imap_unordered($function, items.clone()).unwrap();
         assert_eq!(
             by_index(stream.collect()),
             whole(&panics),
-            "stream_unordered, failing fast, {what}"
+            "imap_unordered, failing fast, {what}"
         );
-        let stream = $call.try_stream_unordered($try_function, items.clone()).unwrap();
+        let stream = $call.try_imap_unordered($try_function, items.clone()).unwrap();
         assert_eq!(
             by_index(stream.collect()),
             whole(&errors),
-            "try_stream_unordered, failing fast, {what}"
+            "try_imap_unordered, failing fast, {what}"
         );
     }};
 }
@@ -216,7 +219,7 @@ fn every_verb_kind_and_mode_has_an_outcome_for_every_item_in_order() {
             [vec![], (0..12).collect::<Vec<_>>(), vec![4, UNLUCKY, 5, 6, 7, 8], vec![UNLUCKY]]
         {
             let what = format!("{name}, {} items", items.len());
-            check_verbs!(&what, pool.call(), thrice, try_thrice, items.clone());
+            check_verbs!(&what, pool.job(), thrice, try_thrice, items.clone());
             check_verbs!(&what, pool.with(&3), times, try_times, items.clone());
             check_verbs!(
                 &what,
@@ -241,19 +244,19 @@ fn options_change_how_and_never_what() {
                 for threshold in [None, Some(0), Some(1 << 20)] {
                     let call = || {
                         let call = pool
-                            .call()
-                            .prefetch(prefetch)
-                            .threshold(threshold)
+                            .job()
+                            .prefetch_batches(prefetch)
+                            .mmap_threshold(threshold)
                             .retries(2)
                             .label("rows");
-                        if let Some(batch) = batch { call.batch(batch) } else { call }
+                        if let Some(batch) = batch { call.batch_size(batch) } else { call }
                     };
                     let row = |x: u32| vec![f64::from(x); 40];
                     let what = format!(
                         "{name}, batch {batch:?}, prefetch {prefetch}, threshold {threshold:?}"
                     );
                     assert_eq!(call().map(row, 0..100).unwrap(), expected, "{what}");
-                    let stream = call().stream(row, 0..100).unwrap();
+                    let stream = call().imap(row, 0..100).unwrap();
                     assert_eq!(stream.collect::<Result<Vec<_>, _>>().unwrap(), expected, "{what}");
                 }
             }
@@ -297,8 +300,8 @@ fn arrays_arrive_as_context_spec_item_and_result() {
             assert_eq!(*one[0], &base * 2.0, "{name}, {rows} rows");
             let chunk = rows.div_ceil(4);
             let blocks = pool
-                .call()
-                .map_axis(&shared, Axis(0), chunk, |block: SharedArray<f64, Ix2>| block)
+                .job()
+                .map_axis_chunks(&shared, Axis(0), chunk, |block: SharedArray<f64, Ix2>| block)
                 .unwrap();
             let mut at = 0;
             for block in blocks {
@@ -313,8 +316,11 @@ fn arrays_arrive_as_context_spec_item_and_result() {
             let scaled = |factor: &f64, column: SharedArray<f64, Ix2>| -> Result<f64, Unlucky> {
                 Ok(factor * column.sum())
             };
-            let scaled =
-                pool.with(&2.0).keep_going().try_map_axis(&shared, Axis(1), 1, scaled).unwrap();
+            let scaled = pool
+                .with(&2.0)
+                .keep_going()
+                .try_map_axis_chunks(&shared, Axis(1), 1, scaled)
+                .unwrap();
             for (column, sum) in scaled.into_iter().enumerate() {
                 assert_eq!(sum.unwrap(), 2.0 * base.column(column).sum(), "{name}, {rows} rows");
             }
@@ -331,13 +337,13 @@ fn an_error_tells_all_that_is_known() {
     for (name, pool) in backends() {
         let own = name.contains("Threads") || name.contains("Serial");
         for label in [None, Some("the plates")] {
-            let call = pool.call().retries(1).keep_going();
+            let call = pool.job().retries(1).keep_going();
             let call = if let Some(label) = label { call.label(label) } else { call };
             let (outcomes, line) = (call.try_map(try_thrice, [1, UNLUCKY, 2]).unwrap(), line!());
             let error = outcomes.into_iter().nth(1).unwrap().unwrap_err();
             assert_eq!(
-                (error.failure(), error.index(), error.attempt()),
-                (Failure::Error, 1, 2),
+                (error.kind(), error.index(), error.attempt()),
+                (TaskErrorKind::Error, 1, 2),
                 "{name}"
             );
             assert_eq!(error.message(), "13 brings no luck", "{name}");
@@ -375,7 +381,7 @@ fn an_error_tells_all_that_is_known() {
         };
         let error = pool.map(slow, [0]).unwrap_err().into_task_error().unwrap();
         assert!(error.elapsed() >= Duration::from_millis(30), "{name}: {:?}", error.elapsed());
-        assert_eq!((error.failure(), error.message()), (Failure::Panic, "too late"), "{name}");
+        assert_eq!((error.kind(), error.message()), (TaskErrorKind::Panic, "too late"), "{name}");
         assert!(error.location().unwrap().contains("conformance.rs:"), "{name}");
         assert!(error.backtrace().unwrap().contains("conformance"), "{name}");
     }
@@ -401,8 +407,13 @@ fn what_fails_is_tried_as_often_as_asked_for_and_nothing_else_twice() {
         for batch in [1, 4] {
             let ledger = Ledger::new();
             let items = (0..12u32).map(|index| (ledger.path(), index, 1 + index as usize % 4));
-            let outcomes =
-                pool.call().retries(2).batch(batch).keep_going().try_map(stubborn, items).unwrap();
+            let outcomes = pool
+                .job()
+                .retries(2)
+                .batch_size(batch)
+                .keep_going()
+                .try_map(stubborn, items)
+                .unwrap();
             for (index, outcome) in (0..12u32).zip(outcomes) {
                 let needed = 1 + index as usize % 4;
                 assert_eq!(ledger.count(index), needed.min(3), "{name}, task {index}");
@@ -412,7 +423,7 @@ fn what_fails_is_tried_as_often_as_asked_for_and_nothing_else_twice() {
                 }
             }
         }
-        assert!(pool.report().retried > 0, "{name}");
+        assert!(pool.metrics().tasks_retried > 0, "{name}");
     }
 }
 
@@ -434,32 +445,32 @@ fn a_token_cancels_from_another_thread() {
         // Without an end: only the token ends it.
         let error = std::thread::scope(|scope| {
             scope.spawn(|| cancel(&ledger));
-            pool.with(&path).cancel_by(&token).map(brief, 0..).unwrap_err()
+            pool.with(&path).cancel_token(&token).map(brief, 0..).unwrap_err()
         });
         let error = error.into_task_error().unwrap();
         assert_eq!(
-            (error.failure(), error.message()),
-            (Failure::Cancelled, "the call was cancelled"),
+            (error.kind(), error.message()),
+            (TaskErrorKind::Cancelled, "the call was cancelled"),
             "{name}"
         );
         // One that has cancelled goes on doing so: nothing is begun.
         let before = ledger.lines().len();
-        let outcomes = pool.with(&path).cancel_by(&token).keep_going().map(brief, 0..5).unwrap();
+        let outcomes = pool.with(&path).cancel_token(&token).keep_going().map(brief, 0..5).unwrap();
         assert_eq!(outcomes.len(), 5, "{name}");
         for (index, outcome) in outcomes.into_iter().enumerate() {
             let error = outcome.unwrap_err();
             assert_eq!(
-                (error.index(), error.failure()),
-                (index as u64, Failure::Cancelled),
+                (error.index(), error.kind()),
+                (index as u64, TaskErrorKind::Cancelled),
                 "{name}"
             );
         }
-        let folded = pool.with(&path).cancel_by(&token).keep_going().fold(
+        let folded = pool.with(&path).cancel_token(&token).keep_going().fold(
             brief,
             0..5,
             0,
             |count, outcome| {
-                assert_eq!(outcome.unwrap_err().failure(), Failure::Cancelled);
+                assert_eq!(outcome.unwrap_err().kind(), TaskErrorKind::Cancelled);
                 count + 1
             },
         );
@@ -480,11 +491,11 @@ fn a_call_ends_at_its_deadline_and_keeps_what_it_has() {
         };
         let limit = Duration::from_millis(200);
         let error =
-            pool.call().deadline(limit).map(brief, 0..).unwrap_err().into_task_error().unwrap();
-        assert_eq!(error.failure(), Failure::Cancelled, "{name}");
+            pool.job().deadline(limit).map(brief, 0..).unwrap_err().into_task_error().unwrap();
+        assert_eq!(error.kind(), TaskErrorKind::Cancelled, "{name}");
         assert!(error.message().contains("200ms"), "{name}: {}", error.message());
         let count = 2_000;
-        let outcomes = pool.call().deadline(limit).keep_going().map(brief, 0..count).unwrap();
+        let outcomes = pool.job().deadline(limit).keep_going().map(brief, 0..count).unwrap();
         assert_eq!(outcomes.len(), count as usize, "{name}");
         let mut failed = 0;
         for (index, outcome) in (0..count).zip(outcomes) {
@@ -492,8 +503,8 @@ fn a_call_ends_at_its_deadline_and_keeps_what_it_has() {
                 Ok(result) => assert_eq!(result, index, "{name}"),
                 Err(error) => {
                     assert_eq!(
-                        (error.index(), error.failure()),
-                        (u64::from(index), Failure::Cancelled),
+                        (error.index(), error.kind()),
+                        (u64::from(index), TaskErrorKind::Cancelled),
                         "{name}"
                     );
                     failed += 1;
@@ -501,7 +512,7 @@ fn a_call_ends_at_its_deadline_and_keeps_what_it_has() {
             }
         }
         assert!(failed > 0, "{name}: {count} tasks of 2 ms take longer");
-        let generous = pool.call().deadline(Duration::from_secs(3600)).map(thrice, [1, 2]);
+        let generous = pool.job().deadline(Duration::from_secs(3600)).map(thrice, [1, 2]);
         assert_eq!(generous.unwrap(), [3, 6], "{name}");
     }
 }
@@ -529,7 +540,7 @@ fn calls_from_several_threads_have_each_their_own_results() {
                         let stream = pool
                             .with_init(&base, cell)
                             .keep_going()
-                            .stream(state_times, 0..20)
+                            .imap(state_times, 0..20)
                             .unwrap();
                         for (x, outcome) in stream.enumerate() {
                             assert_eq!(
@@ -561,7 +572,7 @@ fn a_call_gets_a_worker_while_another_has_work_for_all() {
                         std::thread::sleep(Duration::from_millis(20));
                         x
                     };
-                    let call = long.call().cancel_by(&cancel).prefetch(prefetch);
+                    let call = long.job().cancel_token(&cancel).prefetch_batches(prefetch);
                     let watched =
                         call.progress(|progress| tell.send(progress.done).unwrap_or_default());
                     assert!(watched.map(brief, 0..).is_err());
@@ -575,28 +586,28 @@ fn a_call_gets_a_worker_while_another_has_work_for_all() {
 }
 
 /// How often each kind of event was told.
-fn events(seen: &[Progress]) -> [usize; 6] {
+fn events(seen: &[JobProgress]) -> [usize; 6] {
     let count =
-        |kind: fn(&Event) -> bool| seen.iter().filter(|progress| kind(&progress.event)).count();
+        |kind: fn(&TaskEvent) -> bool| seen.iter().filter(|progress| kind(&progress.event)).count();
     [
-        count(|event| matches!(event, Event::Begun)),
-        count(|event| matches!(event, Event::Queued(_))),
-        count(|event| matches!(event, Event::Started(_))),
-        count(|event| matches!(event, Event::Done(_))),
-        count(|event| matches!(event, Event::Retried(_))),
-        count(|event| matches!(event, Event::Failed(_))),
+        count(|event| matches!(event, TaskEvent::JobStarted)),
+        count(|event| matches!(event, TaskEvent::Queued(_))),
+        count(|event| matches!(event, TaskEvent::Started(_))),
+        count(|event| matches!(event, TaskEvent::Done(_))),
+        count(|event| matches!(event, TaskEvent::Retried(_))),
+        count(|event| matches!(event, TaskEvent::Failed(_))),
     ]
 }
 
 /// Every state a call was seen in is one it may be in.
-pub fn check_progress(seen: &[Progress], what: &str) {
+pub fn check_progress(seen: &[JobProgress], what: &str) {
     for progress in seen {
-        let Progress { queued, started, done, failed, total, .. } = *progress;
+        let JobProgress { queued, started, done, failed, total, .. } = *progress;
         assert!(done + failed <= started && started <= queued, "{what}: {progress:?}");
         assert!(total.is_none_or(|total| queued <= total), "{what}: {progress:?}");
     }
     for pair in seen.windows(2) {
-        let counts = |progress: &Progress| {
+        let counts = |progress: &JobProgress| {
             [progress.queued, progress.started, progress.done, progress.failed]
         };
         assert!(
@@ -616,7 +627,8 @@ fn progress_is_the_same_over_everything() {
         for (batch, prefetch) in [(1, 1), (5, 0), (5, 3)] {
             let what = format!("{name}, batch {batch}, prefetch {prefetch}");
             let mut seen = Vec::new();
-            let call = pool.call().retries(1).batch(batch).prefetch(prefetch).keep_going();
+            let call =
+                pool.job().retries(1).batch_size(batch).prefetch_batches(prefetch).keep_going();
             let outcomes =
                 call.progress(|progress| seen.push(*progress)).map(thrice, 0..20).unwrap();
             assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 19, "{what}");
@@ -631,8 +643,8 @@ fn progress_is_the_same_over_everything() {
             );
             // What says nothing about its length has no total.
             let mut seen = Vec::new();
-            let stream = pool.call().progress(|progress| seen.push(*progress));
-            let endless = stream.stream(|x: u32| x, (0..).filter(|x| x % 2 == 0)).unwrap();
+            let stream = pool.job().progress(|progress| seen.push(*progress));
+            let endless = stream.imap(|x: u32| x, (0..).filter(|x| x % 2 == 0)).unwrap();
             assert_eq!(
                 endless.take(3).collect::<Result<Vec<_>, _>>().unwrap(),
                 [0, 2, 4],
@@ -653,11 +665,11 @@ fn a_panic_of_the_calls_own_code_passes_and_the_pool_goes_on() {
         let items = || (0..10).inspect(|x| assert_ne!(*x, 6, "an item that panics"));
         assert!(panics(&|| drop(pool.map(thrice, items()))), "{name}: items");
         assert!(
-            panics(&|| drop(pool.call().progress(|_| panic!("progress")).map(thrice, [1]))),
+            panics(&|| drop(pool.job().progress(|_| panic!("progress")).map(thrice, [1]))),
             "{name}: progress"
         );
         let combine = |_: u32, _: u32| panic!("combining");
-        assert!(panics(&|| drop(pool.call().fold(thrice, [1], 0, combine))), "{name}: fold");
+        assert!(panics(&|| drop(pool.job().fold(thrice, [1], 0, combine))), "{name}: fold");
         assert_eq!(pool.map(thrice, 0..10).unwrap().len(), 10, "{name}");
         assert!(pool.store().files().unwrap().is_empty(), "{name}");
     }
@@ -710,22 +722,26 @@ fn whatever_panics_on_the_way_the_first_failure_is_told() {
             let fails =
                 |outcome: ndferry::Result<()>| outcome.unwrap_err().into_task_error().unwrap();
             let error = fails(pool.try_map(|_: u32| Err::<(), _>(Bomb), [1]).map(drop));
-            assert_eq!(error.failure(), Failure::Error, "{what}");
+            assert_eq!(error.kind(), TaskErrorKind::Error, "{what}");
             assert!(error.type_name().unwrap().ends_with("Bomb"), "{what}");
             let error =
                 fails(pool.map(|_: u32| -> u32 { std::panic::panic_any(Bomb) }, [1]).map(drop));
-            assert_eq!(error.failure(), Failure::Panic, "{what}");
+            assert_eq!(error.kind(), TaskErrorKind::Panic, "{what}");
             assert!(error.location().unwrap().contains("conformance.rs"), "{what}");
             // State that panics when it is dropped: after the call, and with a task's panic.
             let used = pool.with_init(&0, armed).map(|state, x: u32| state.0 + x, [1, 2]);
             assert_eq!(used.unwrap(), [1, 2], "{what}");
             let broken = |_: &mut Armed, x: u32| -> u32 { panic!("task {x}") };
             let error = fails(pool.with_init(&0, armed).map(broken, [7]).map(drop));
-            assert_eq!((error.failure(), error.message()), (Failure::Panic, "task 7"), "{what}");
+            assert_eq!((error.kind(), error.message()), (TaskErrorKind::Panic, "task 7"), "{what}");
             // An item that panics when the task is through with it is that task's panic.
             let error =
                 fails(pool.map(|text: (u32, Bombed)| text.0, [(1, Bombed(true))]).map(drop));
-            assert_eq!((error.failure(), error.message()), (Failure::Panic, "an item"), "{what}");
+            assert_eq!(
+                (error.kind(), error.message()),
+                (TaskErrorKind::Panic, "an item"),
+                "{what}"
+            );
             assert_eq!(pool.map(thrice, [1, 2]).unwrap(), [3, 6], "{what}: the pool goes on");
         }
         assert!(pool.store().files().unwrap().is_empty(), "{name}");
@@ -772,40 +788,56 @@ fn a_serialisable_error_comes_back_as_itself() {
 fn what_a_backend_cannot_do_is_an_error_before_anything_is_done() {
     for backend in [Backend::Threads, Backend::Serial] {
         let plain = || Pool::builder().backend(backend).workers(1);
-        for refused in
-            [plain().recycle_after(3), plain().recycle_above(1 << 30), plain().test_entry("worker")]
-        {
+        for refused in [
+            plain().max_tasks_per_worker(3),
+            plain().max_worker_memory(1 << 30),
+            plain().test_entry("worker"),
+        ] {
             let error = refused.build().unwrap_err();
-            assert!(error.is_usage() && error.to_string().contains("worker processes"), "{error}");
+            assert!(
+                error.is_invalid_input() && error.to_string().contains("worker processes"),
+                "{error}"
+            );
         }
         let pool = plain().build().unwrap();
-        let error = pool.call().timeout(Duration::from_secs(1)).map(thrice, [1]).unwrap_err();
-        assert!(error.is_usage() && error.to_string().contains("cannot be killed"), "{error}");
-        let error = pool.call().timeout(Duration::from_secs(1)).submit(thrice, 1).unwrap_err();
-        assert!(error.is_usage(), "{error}");
+        let error = pool.job().timeout(Duration::from_secs(1)).map(thrice, [1]).unwrap_err();
         assert!(
-            pool.call()
+            error.is_invalid_input() && error.to_string().contains("cannot be killed"),
+            "{error}"
+        );
+        let error = pool.job().timeout(Duration::from_secs(1)).submit(thrice, 1).unwrap_err();
+        assert!(error.is_invalid_input(), "{error}");
+        assert!(
+            pool.job()
                 .timeout(Duration::from_secs(1))
-                .stream(thrice, [1])
-                .is_err_and(|error| error.is_usage())
+                .imap(thrice, [1])
+                .is_err_and(|error| error.is_invalid_input())
         );
     }
-    assert!(Pool::builder().backend(Backend::Serial).workers(2).build().unwrap_err().is_usage());
-    assert!(builder().recycle_after(0).build().unwrap_err().is_usage());
+    assert!(
+        Pool::builder().backend(Backend::Serial).workers(2).build().unwrap_err().is_invalid_input()
+    );
+    assert!(builder().max_tasks_per_worker(0).build().unwrap_err().is_invalid_input());
     for (name, pool) in backends() {
-        assert!(pool.call().batch(0).map(thrice, [1]).unwrap_err().is_usage(), "{name}");
+        assert!(
+            pool.job().batch_size(0).map(thrice, [1]).unwrap_err().is_invalid_input(),
+            "{name}"
+        );
         let array = SharedArray::from(vec![1.0, 2.0]);
         let sum = |block: SharedArray<f64, Ix1>| block.sum();
         assert!(
-            pool.call().map_axis(&array, Axis(1), 1, sum).unwrap_err().is_usage(),
+            pool.job().map_axis_chunks(&array, Axis(1), 1, sum).unwrap_err().is_invalid_input(),
             "{name}: no such axis"
         );
         assert!(
-            pool.call().map_axis(&array, Axis(0), 0, sum).unwrap_err().is_usage(),
+            pool.job().map_axis_chunks(&array, Axis(0), 0, sum).unwrap_err().is_invalid_input(),
             "{name}: empty blocks"
         );
         let wrong = |block: SharedArray<f32, Ix1>| block.sum();
-        assert!(pool.call().map_axis(&array, Axis(0), 1, wrong).is_err(), "{name}: other elements");
+        assert!(
+            pool.job().map_axis_chunks(&array, Axis(0), 1, wrong).is_err(),
+            "{name}: other elements"
+        );
     }
 }
 
@@ -822,7 +854,8 @@ fn a_result_is_there_before_the_next_task_of_its_worker_has_ended() {
                 index
             };
             let what = format!("{name}, batch {batch}");
-            let mut stream = pool.call().batch(batch).prefetch(5).stream(wait, items).unwrap();
+            let mut stream =
+                pool.job().batch_size(batch).prefetch_batches(5).imap(wait, items).unwrap();
             assert_eq!(stream.next().unwrap().unwrap(), 0, "{what}");
             raise(flags[1].as_ref().unwrap());
             assert_eq!(stream.map(Result::unwrap).collect::<Vec<_>>(), [1, 2], "{what}");

@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt, time::Duration};
 
-use ndferry::{Failure, TaskError};
+use ndferry::pool::{TaskError, TaskErrorKind};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpid, kill_process, waitid};
 
 use crate::{Watchdog, pool};
@@ -72,8 +72,8 @@ fn an_error_arrives_with_type_message_and_causes() {
     );
     let task = error.task_error().unwrap();
     assert_eq!(
-        (task.failure(), task.index(), task.message()),
-        (Failure::Error, 3, "no data for the plate")
+        (task.kind(), task.index(), task.message()),
+        (TaskErrorKind::Error, 3, "no data for the plate")
     );
     assert!(task.type_name().unwrap().ends_with("errors::NoData"));
     assert!(task.task().ends_with("errors::read_plate"), "{}", task.task());
@@ -89,8 +89,8 @@ fn a_panic_arrives_with_message_location_and_backtrace() {
     let _dog = Watchdog::new("panic");
     let task = fails(&["", "panic"]);
     assert_eq!(
-        (task.failure(), task.index(), task.message()),
-        (Failure::Panic, 1, "plate 7 is broken")
+        (task.kind(), task.index(), task.message()),
+        (TaskErrorKind::Panic, 1, "plate 7 is broken")
     );
     assert!(task.location().unwrap().contains("tests/pool/errors.rs:"), "{:?}", task.location());
     assert!(task.backtrace().unwrap().contains("fate"), "{:?}", task.backtrace());
@@ -109,7 +109,7 @@ fn a_dead_worker_is_an_error_that_names_its_end() {
         ("overflow", Some(6), None, "killed by"),
     ] {
         let task = fails(&["", "", what, ""]);
-        assert_eq!((task.failure(), task.index()), (Failure::Died, 2), "{what}");
+        assert_eq!((task.kind(), task.index()), (TaskErrorKind::WorkerDied, 2), "{what}");
         assert_eq!((task.signal(), task.exit_code()), (signal, code), "{what}");
         assert!(task.to_string().contains(words), "{task}");
     }
@@ -122,7 +122,7 @@ fn the_first_failure_does_not_wait_for_those_beside_it() {
     let pool = pool();
     let items = ["sleep", "panic"].map(String::from);
     let error = pool.map(fate, items).unwrap_err();
-    assert_eq!(error.task_error().unwrap().failure(), Failure::Panic);
+    assert_eq!(error.task_error().unwrap().kind(), TaskErrorKind::Panic);
     let pids = pool.map(fate, vec![String::new(); 4]).unwrap();
     assert!(
         pids.iter().all(|&pid| pid != error.task_error().unwrap().worker() || pid > 0),
@@ -247,16 +247,22 @@ fn what_cannot_be_passed_fails_its_own_index_with_its_own_words() {
     let task = |error: ndferry::Error| error.into_task_error().unwrap();
     let argument = task(pool.map(|_: Unsayable| (), [Unsayable]).unwrap_err());
     assert_eq!(
-        (argument.failure(), argument.message()),
-        (Failure::Argument, "this cannot be said")
+        (argument.kind(), argument.message()),
+        (TaskErrorKind::EncodeArgument, "this cannot be said")
     );
     let argument = task(pool.map(|_: Unheard| (), [Unheard]).unwrap_err());
-    assert_eq!(argument.failure(), Failure::Argument);
+    assert_eq!(argument.kind(), TaskErrorKind::EncodeArgument);
     assert!(argument.message().ends_with("this cannot be heard"), "{argument}");
     let result = task(pool.map(|_: u8| Unsayable, [0]).unwrap_err());
-    assert_eq!((result.failure(), result.message()), (Failure::Result, "this cannot be said"));
+    assert_eq!(
+        (result.kind(), result.message()),
+        (TaskErrorKind::EncodeResult, "this cannot be said")
+    );
     let result = task(pool.map(|_: u8| Unheard, [0]).unwrap_err());
-    assert_eq!((result.failure(), result.message()), (Failure::Result, "this cannot be heard"));
+    assert_eq!(
+        (result.kind(), result.message()),
+        (TaskErrorKind::EncodeResult, "this cannot be heard")
+    );
     let context = pool.with(&Unsayable).map(|_, _: u8| (), [0]).unwrap_err().to_string();
     assert!(context.contains("the context cannot be sent: this cannot be said"), "{context}");
     let context = task(pool.with(&Unheard).map(|_, _: u8| (), [0]).unwrap_err());
@@ -284,7 +290,7 @@ fn an_error_that_cannot_be_printed_is_still_told() {
     let _dog = Watchdog::new("unprintable");
     let error = pool().try_map(|_: u8| Err::<(), _>(Unprintable), [0]).unwrap_err();
     let task = error.task_error().unwrap();
-    assert_eq!(task.failure(), Failure::Error);
+    assert_eq!(task.kind(), TaskErrorKind::Error);
     assert!(task.type_name().unwrap().ends_with("Unprintable"));
 }
 

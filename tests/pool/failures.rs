@@ -7,7 +7,11 @@ use std::{
     time::Duration,
 };
 
-use ndferry::{CancelToken, Failure, Pool, SharedArray, TaskError, ndarray::Ix1};
+use ndferry::{
+    Pool, SharedArray,
+    ndarray::Ix1,
+    pool::{CancelToken, TaskError, TaskErrorKind},
+};
 use rustix::process::{
     Pid, Signal, getpid, kill_process, test_kill_process, test_kill_process_group,
 };
@@ -79,8 +83,8 @@ fn check_end(error: &TaskError, (how, signal, code): (&str, Option<i32>, Option<
     // A debugger of memory, or another libc, may end a stack overflow by another signal.
     let signal = if how == "overflow" { error.signal() } else { signal };
     assert_eq!(
-        (error.failure(), error.signal(), error.exit_code()),
-        (Failure::Died, signal, code),
+        (error.kind(), error.signal(), error.exit_code()),
+        (TaskErrorKind::WorkerDied, signal, code),
         "{how}: {error}"
     );
     assert!(error.signal().is_some() || code.is_some(), "{how}: {error}");
@@ -94,8 +98,8 @@ fn one_death_in_twenty_tasks_costs_one_result() {
     for death in DEATHS {
         for (batch, prefetch) in [(None, 1), (Some(1), 3), (Some(5), 1), (Some(20), 0)] {
             let call = || {
-                let call = pool.call().prefetch(prefetch);
-                if let Some(batch) = batch { call.batch(batch) } else { call }
+                let call = pool.job().prefetch_batches(prefetch);
+                if let Some(batch) = batch { call.batch_size(batch) } else { call }
             };
             let what = format!("{}, batch {batch:?}, prefetch {prefetch}", death.0);
             let ledger = Ledger::new();
@@ -137,9 +141,9 @@ fn a_task_that_kills_its_worker_each_time_is_given_up() {
         for batch in [1, 20] {
             let ledger = Ledger::new();
             let outcomes = pool
-                .call()
+                .job()
                 .retries(3)
-                .batch(batch)
+                .batch_size(batch)
                 .keep_going()
                 .map(work, one_of_twenty(&ledger, how))
                 .unwrap();
@@ -192,11 +196,11 @@ fn a_task_that_takes_too_long_fails_in_its_own_place_and_takes_no_other_worker()
         let pause = |index| if index == 2 { None } else { Some(limit / 5) };
         let items = (0..12).map(|index| (ledger.path(), index, pause(index)));
         let call = pool
-            .call()
+            .job()
             .timeout(limit)
             .retries(retries)
-            .batch(batch)
-            .prefetch(prefetch)
+            .batch_size(batch)
+            .prefetch_batches(prefetch)
             .keep_going();
         let mut seen = Vec::new();
         let outcomes = call.progress(|progress| seen.push(*progress)).map(linger, items).unwrap();
@@ -207,8 +211,8 @@ fn a_task_that_takes_too_long_fails_in_its_own_place_and_takes_no_other_worker()
             if index == 2 {
                 let error = outcome.unwrap_err();
                 assert_eq!(
-                    (error.failure(), error.index()),
-                    (Failure::Timeout, 2),
+                    (error.kind(), error.index()),
+                    (TaskErrorKind::Timeout, 2),
                     "{what}: {error}"
                 );
                 assert_eq!(
@@ -248,10 +252,10 @@ fn the_time_of_a_task_is_its_own() {
     }
     let limit = Duration::from_millis(800);
     let cold = builder().workers(1).build().unwrap();
-    let call = cold.with_init(&limit, slowly).timeout(limit).batch(8);
+    let call = cold.with_init(&limit, slowly).timeout(limit).batch_size(8);
     assert_eq!(call.map(rest, 0..8).unwrap(), (0..8).collect::<Vec<_>>());
     let brief = limit / 10;
-    let call = cold.with_init(&brief, slowly).timeout(limit).prefetch(40);
+    let call = cold.with_init(&brief, slowly).timeout(limit).prefetch_batches(40);
     assert_eq!(call.map(rest, 0..40).unwrap(), (0..40).collect::<Vec<_>>());
 }
 
@@ -262,9 +266,9 @@ fn hung_tasks_end_with_their_call() {
     for batch in [1, 3] {
         let ledger = Ledger::new();
         let items = || (0..10).map(|index| (ledger.path(), index, None));
-        let call = || pool.call().batch(batch).deadline(Duration::from_millis(500));
+        let call = || pool.job().batch_size(batch).deadline(Duration::from_millis(500));
         let error = call().map(linger, items()).unwrap_err().into_task_error().unwrap();
-        assert_eq!(error.failure(), Failure::Cancelled, "{error}");
+        assert_eq!(error.kind(), TaskErrorKind::Cancelled, "{error}");
         let outcomes = call().keep_going().map(linger, items()).unwrap();
         let told: Vec<_> =
             outcomes.into_iter().map(|outcome| outcome.unwrap_err().index()).collect();
@@ -286,26 +290,26 @@ fn a_call_is_cancelled_while_it_waits_for_a_worker_of_another() {
         let items = [(ledger.path(), 0, None)];
         let long = token.clone();
         let waiting = CancelToken::new();
-        scope.spawn(move || other.call().cancel_by(&long).map(linger, items).unwrap_err());
+        scope.spawn(move || other.job().cancel_token(&long).map(linger, items).unwrap_err());
         crate::eventually("the worker is taken", || !ledger.lines().is_empty());
         let (tell, told) = mpsc::channel();
         let (cancel, calls) = (waiting.clone(), pool.clone());
         scope.spawn(move || {
             let outcomes =
-                calls.call().cancel_by(&cancel).keep_going().map(|x: u32| x, [1, 2, 3]).unwrap();
+                calls.job().cancel_token(&cancel).keep_going().map(|x: u32| x, [1, 2, 3]).unwrap();
             tell.send(outcomes).unwrap();
         });
         waiting.cancel();
         let outcomes = told.recv().unwrap();
         assert_eq!(outcomes.len(), 3);
         assert!(
-            outcomes
-                .iter()
-                .all(|outcome| outcome.as_ref().is_err_and(|e| e.failure() == Failure::Cancelled))
+            outcomes.iter().all(|outcome| outcome
+                .as_ref()
+                .is_err_and(|e| e.kind() == TaskErrorKind::Cancelled))
         );
         let late =
-            pool.call().deadline(Duration::from_millis(100)).map(|x: u32| x, [1]).unwrap_err();
-        assert_eq!(late.task_error().unwrap().failure(), Failure::Cancelled);
+            pool.job().deadline(Duration::from_millis(100)).map(|x: u32| x, [1]).unwrap_err();
+        assert_eq!(late.task_error().unwrap().kind(), TaskErrorKind::Cancelled);
         token.cancel();
     });
     assert_eq!(pool.map(|x: u32| x, [5]).unwrap(), [5]);
@@ -348,7 +352,7 @@ fn state_is_built_once_in_each_worker_and_again_for_one_that_was_lost() {
             let spec = (ledger.path(), String::new());
             let fate = |index| if index == 30 { fatal.to_string() } else { String::new() };
             let items = (0..100u32).map(|index| (index, fate(index)));
-            let call = pool.try_with_init(&spec, build).batch(batch).keep_going();
+            let call = pool.try_with_init(&spec, build).batch_size(batch).keep_going();
             let outcomes = call.map(use_state, items).unwrap();
             let lost = outcomes.iter().filter(|outcome| outcome.is_err()).count();
             assert_eq!(lost, usize::from(!fatal.is_empty()), "{fatal}");
@@ -375,11 +379,11 @@ fn state_that_cannot_be_built_is_one_error_and_nothing_is_tried_again() {
         for (batch, retries) in [(1, 0), (10, 5)] {
             let (ledger, pool) = (Ledger::new(), pool());
             let spec = (ledger.path(), how.to_string());
-            let call = || pool.try_with_init(&spec, build).batch(batch).retries(retries);
+            let call = || pool.try_with_init(&spec, build).batch_size(batch).retries(retries);
             let items = || (0..50u32).map(|index| (index, String::new()));
             let check = |error: ndferry::Error| {
                 let error = error.into_task_error().unwrap();
-                assert_eq!(error.failure(), Failure::Build, "{how}: {error}");
+                assert_eq!(error.kind(), TaskErrorKind::Build, "{how}: {error}");
                 match how {
                     "error" | "panic" => assert_eq!(error.message(), "no state today"),
                     _ => assert!(error.signal().or(error.exit_code()).is_some(), "{how}: {error}"),
@@ -416,7 +420,7 @@ fn the_first_failure_is_told_while_others_hang_beside_and_behind_it() {
             let pool = builder().workers(workers).build().unwrap();
             let items = ["", how, "hang", "hang", "hang", "hang"].map(String::from);
             let what = format!("{how}, {workers} workers, batch {batch}, prefetch {prefetch}");
-            let call = || pool.call().batch(batch).prefetch(prefetch);
+            let call = || pool.job().batch_size(batch).prefetch_batches(prefetch);
             let error = call()
                 .try_map(fate, (0..).zip(items.clone()))
                 .unwrap_err()
@@ -424,7 +428,7 @@ fn the_first_failure_is_told_while_others_hang_beside_and_behind_it() {
                 .unwrap();
             assert_eq!(error.index(), 1, "{what}: {error}");
             // As an outcome of its own it does not wait either.
-            let mut stream = call().keep_going().try_stream(fate, (0..).zip(items)).unwrap();
+            let mut stream = call().keep_going().try_imap(fate, (0..).zip(items)).unwrap();
             assert_eq!(stream.next().unwrap().unwrap(), 0, "{what}");
             assert_eq!(
                 stream.next().unwrap().unwrap_err().task_error().unwrap().index(),
@@ -451,25 +455,30 @@ fn distinct(mut ids: Vec<u32>) -> usize {
 fn a_worker_is_replaced_after_as_many_tasks_as_asked_for() {
     let _dog = Watchdog::new("recycled");
     for (after, batch, prefetch) in [(1, 1, 1), (3, 1, 3), (5, 100, 1)] {
-        let pool = builder().recycle_after(after).build().unwrap();
+        let pool = builder().max_tasks_per_worker(after).build().unwrap();
         for _ in 0..2 {
-            let ids = pool.call().batch(batch).prefetch(prefetch).map(id, 0..20).unwrap();
+            let ids =
+                pool.job().batch_size(batch).prefetch_batches(prefetch).map(id, 0..20).unwrap();
             for worker in &ids {
                 let served = ids.iter().filter(|id| *id == worker).count();
                 assert!(served as u64 <= after, "{served} tasks, {after} at most");
             }
             assert!(distinct(ids) >= 20 / after as usize);
         }
-        let report = pool.report();
-        assert_eq!((report.done, report.failed, report.lost), (40, 0, 0), "{report:?}");
-        assert!(report.recycled + 2 >= 40 / after, "{report:?}");
+        let report = pool.metrics();
+        assert_eq!(
+            (report.tasks_completed, report.tasks_failed, report.workers_lost),
+            (40, 0, 0),
+            "{report:?}"
+        );
+        assert!(report.workers_recycled + 2 >= 40 / after, "{report:?}");
     }
 }
 
 #[test]
 fn recycling_and_several_callers_and_retries_go_together() {
     let _dog = Watchdog::new("recycled and shared");
-    let pool = builder().recycle_after(2).build().unwrap();
+    let pool = builder().max_tasks_per_worker(2).build().unwrap();
     std::thread::scope(|scope| {
         for thread in 0..4u32 {
             let pool = pool.clone();
@@ -477,9 +486,9 @@ fn recycling_and_several_callers_and_retries_go_together() {
                 for round in 0..6 {
                     let ledger = Ledger::new();
                     let outcomes = pool
-                        .call()
+                        .job()
                         .retries(1)
-                        .batch(3)
+                        .batch_size(3)
                         .keep_going()
                         .map(work, one_of_twenty(&ledger, "kill"))
                         .unwrap();
@@ -503,7 +512,7 @@ fn a_worker_that_has_grown_is_replaced_between_tasks() {
         std::mem::forget(std::hint::black_box(vec![1u8; megabytes << 20]));
         std::process::id()
     }
-    let pool = builder().workers(1).recycle_above(150 << 20).build().unwrap();
+    let pool = builder().workers(1).max_worker_memory(150 << 20).build().unwrap();
     let ids = pool.map(leak, [1, 1, 300, 1, 1, 300, 1]).unwrap();
     let changes = ids.windows(2).map(|pair| pair[0] != pair[1]).collect::<Vec<_>>();
     assert_eq!(changes, [false, false, true, false, false, true], "{ids:?}");
@@ -527,7 +536,7 @@ fn tasks_that_wait_behind_slow_ones_go_to_idle_workers() {
         std::process::id()
     };
     let mut seen = Vec::new();
-    let call = pool.call().progress(|progress| seen.push(*progress));
+    let call = pool.job().progress(|progress| seen.push(*progress));
     let ids = call.map(work, (0..1000).map(|_| false).chain((0..20).map(|_| true))).unwrap();
     check_progress(&seen, "recall");
     for worker in &ids[1000..] {
@@ -537,7 +546,8 @@ fn tasks_that_wait_behind_slow_ones_go_to_idle_workers() {
     // A batch whose first task is slow is shared out when that has ended.
     let (ledger, mut seen) = (Ledger::new(), Vec::new());
     let items = (0..30).map(|index| (ledger.path(), index, Some(Duration::from_millis(20))));
-    let call = pool.call().batch(10).prefetch(2).progress(|progress| seen.push(*progress));
+    let call =
+        pool.job().batch_size(10).prefetch_batches(2).progress(|progress| seen.push(*progress));
     assert_eq!(call.map(linger, items).unwrap(), (0..30).collect::<Vec<_>>());
     check_progress(&seen, "recall of batches");
     assert_eq!(ledger.lines().len(), 30, "each once");
@@ -563,11 +573,11 @@ fn what_a_task_has_started_ends_with_its_worker() {
             std::thread::sleep(Duration::from_secs(1000));
         };
         let error = pool
-            .call()
+            .job()
             .timeout(Duration::from_secs(1))
             .map(fate, [(ledger.path(), how.into())])
             .unwrap_err();
-        let hung = error.task_error().unwrap().failure() == Failure::Timeout;
+        let hung = error.task_error().unwrap().kind() == TaskErrorKind::Timeout;
         assert_eq!(hung, how == "hang", "{error}");
         let line = &ledger.lines()[0];
         let (worker, _) = line.split_once(' ').unwrap();
@@ -598,7 +608,7 @@ fn a_worker_killed_from_outside_costs_the_task_it_ran() {
                     .unwrap();
                 raise(&flag);
             });
-            pool.call().batch(batch).keep_going().map(hold, items).unwrap()
+            pool.job().batch_size(batch).keep_going().map(hold, items).unwrap()
         });
         for (index, outcome) in (0..10).zip(outcomes) {
             assert_eq!(

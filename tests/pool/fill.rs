@@ -3,8 +3,10 @@
 use std::{path::PathBuf, time::Duration};
 
 use ndferry::{
-    Backend, Failure, Pool, SharedArray, Store,
+    Pool, SharedArray,
     ndarray::{Array3, ArrayRef, Axis, Ix1, Ix3, ShapeBuilder},
+    pool::{Backend, TaskErrorKind},
+    store::Store,
 };
 
 use crate::{Watchdog, builder};
@@ -13,7 +15,7 @@ use crate::{Watchdog, builder};
 fn everywhere() -> Vec<Pool> {
     let inside = |backend| Pool::builder().backend(backend);
     let builders = [builder(), inside(Backend::Threads).workers(2), inside(Backend::Serial)];
-    let stores = || [Store::new().unwrap(), Store::sealed().unwrap()];
+    let stores = || [Store::new().unwrap(), Store::memfd().unwrap()];
     builders
         .iter()
         .flat_map(|builder| stores().map(|store| builder.clone().store(&store).build().unwrap()))
@@ -49,7 +51,7 @@ fn tasks_fill_a_file_in_place_and_it_is_published_whole() {
             let path = folder.path().join(name);
             let mut array = ndferry::create::<f64, _>(&path, (9, 4, 5)).unwrap();
             assert_eq!(
-                pool.call().fill_axis(&mut array, Axis(0), 2, fill_rows).unwrap(),
+                pool.job().fill_axis_chunks(&mut array, Axis(0), 2, fill_rows).unwrap(),
                 [2, 2, 2, 2, 1]
             );
             assert!(!path.exists());
@@ -57,7 +59,7 @@ fn tasks_fill_a_file_in_place_and_it_is_published_whole() {
             assert_eq!((&*array, array.source().unwrap().path()), (&*expected, &*path));
             let file = ndferry::open(&path).unwrap();
             file.verify().unwrap();
-            assert_eq!(*file.array::<f64, Ix3>().unwrap(), expected);
+            assert_eq!(*file.read::<f64, Ix3>().unwrap(), expected);
             // The file itself is what workers are sent.
             let files = pool.store().files().unwrap();
             let sum = pool
@@ -80,7 +82,7 @@ fn tasks_fill_an_array_in_place_along_any_axis() {
             let mut array = pool.store().zeros::<f64, _>((9, 4, 5).set_f(f_order)).unwrap();
             let files = pool.store().files().unwrap();
             let lengths =
-                pool.with(&axis).fill_axis(&mut array, Axis(axis), 2, fill_along).unwrap();
+                pool.with(&axis).fill_axis_chunks(&mut array, Axis(axis), 2, fill_along).unwrap();
             assert_eq!(lengths.iter().sum::<usize>(), array.len_of(Axis(axis)));
             assert_eq!(*array, expected, "{pool:?}, axis {axis}");
             assert_eq!(
@@ -89,13 +91,16 @@ fn tasks_fill_an_array_in_place_along_any_axis() {
                 "nothing was written but the array itself"
             );
             // What was filled can be filled further, and then be shared.
-            pool.with(&axis).fill_axis(&mut array, Axis(axis), 3, fill_along).unwrap();
+            pool.with(&axis).fill_axis_chunks(&mut array, Axis(axis), 3, fill_along).unwrap();
             assert_eq!(*array.freeze().unwrap(), &expected * 2.0);
         }
         let mut array = pool.store().zeros::<f64, _>((9, 4, 5)).unwrap();
-        assert_eq!(pool.call().fill_axis(&mut array, Axis(0), 4, fill_rows).unwrap(), [4, 4, 1]);
+        assert_eq!(
+            pool.job().fill_axis_chunks(&mut array, Axis(0), 4, fill_rows).unwrap(),
+            [4, 4, 1]
+        );
         assert_eq!(*array, expected);
-        let counted = pool.with_init(&10i64, |start| *start).fill_axis(
+        let counted = pool.with_init(&10i64, |start| *start).fill_axis_chunks(
             &mut pool.store().zeros::<i64, _>(6).unwrap(),
             Axis(0),
             6,
@@ -115,14 +120,14 @@ fn what_cannot_be_parted_is_refused_and_nothing_is_nothing_to_fill() {
         let mut array = pool.store().zeros::<f64, _>((3, 4, 5)).unwrap();
         for (axis, chunk) in [(3, 1), (0, 0)] {
             assert!(
-                pool.call()
-                    .fill_axis(&mut array, Axis(axis), chunk, fill_rows)
+                pool.job()
+                    .fill_axis_chunks(&mut array, Axis(axis), chunk, fill_rows)
                     .unwrap_err()
-                    .is_usage()
+                    .is_invalid_input()
             );
         }
         let mut empty = pool.store().zeros::<f64, _>((3, 0, 5)).unwrap();
-        assert!(pool.call().fill_axis(&mut empty, Axis(0), 1, fill_rows).unwrap().is_empty());
+        assert!(pool.job().fill_axis_chunks(&mut empty, Axis(0), 1, fill_rows).unwrap().is_empty());
     }
 }
 
@@ -143,9 +148,13 @@ fn a_part_whose_worker_died_is_filled_by_another() {
     let (pool, folder) = (builder().build().unwrap(), tempfile::tempdir().unwrap());
     let mut array = pool.store().zeros::<u64, _>(100).unwrap();
     let folder = folder.path().to_path_buf();
-    pool.with(&folder).retries(1).batch(3).fill_axis(&mut array, Axis(0), 10, die_once).unwrap();
+    pool.with(&folder)
+        .retries(1)
+        .batch_size(3)
+        .fill_axis_chunks(&mut array, Axis(0), 10, die_once)
+        .unwrap();
     assert!(array.iter().enumerate().all(|(at, element)| *element == at as u64));
-    let outcomes = pool.call().keep_going().fill_axis(
+    let outcomes = pool.job().keep_going().fill_axis_chunks(
         &mut array,
         Axis(0),
         50,
@@ -157,7 +166,7 @@ fn a_part_whose_worker_died_is_filled_by_another() {
         },
     );
     let outcomes = outcomes.unwrap();
-    assert_eq!(outcomes[0].as_ref().unwrap_err().failure(), Failure::Died);
+    assert_eq!(outcomes[0].as_ref().unwrap_err().kind(), TaskErrorKind::WorkerDied);
     assert!(outcomes[1].is_ok());
     assert_eq!(array.iter().sum::<u64>(), (0..50).sum::<u64>() + 50);
 }
@@ -178,8 +187,8 @@ fn when_the_call_returns_nobody_writes_any_more() {
     let _dog = Watchdog::new("let go");
     let pool = builder().build().unwrap();
     let mut array = pool.store().zeros::<u64, _>(20_000).unwrap();
-    for call in [pool.call(), pool.call().deadline(Duration::from_millis(100))] {
-        call.fill_axis(&mut array, Axis(0), 10_000, write_for_ever).unwrap_err();
+    for call in [pool.job(), pool.job().deadline(Duration::from_millis(100))] {
+        call.fill_axis_chunks(&mut array, Axis(0), 10_000, write_for_ever).unwrap_err();
         array.fill(7);
         std::thread::sleep(Duration::from_millis(50));
         assert!(array.iter().all(|element| *element == 7));

@@ -7,7 +7,11 @@ use std::{
     time::Duration,
 };
 
-use ndferry::{SessionReport, SharedArray, Store, Sweeper, ndarray::Ix1};
+use ndferry::{
+    SharedArray,
+    ndarray::Ix1,
+    store::{SessionReport, Store, Sweeper},
+};
 
 use crate::{Watchdog, builder, eventually, marked};
 
@@ -52,17 +56,17 @@ impl Program {
 fn a_program() {
     match std::env::var(ROLE).as_deref() {
         Ok("opens a store") => match Store::new() {
-            Ok(store) => println!("program: {}", store.home().display()),
+            Ok(store) => println!("program: {}", store.session_dir().display()),
             Err(error) => println!("program: {error}"),
         },
         Ok("looks") => {
             let told = Sweeper::new().dry_run(true).sweep().unwrap();
             println!("program: {} alive, {} dead", here(&told.alive), here(&told.dead));
         }
-        Ok("sweeps") => println!("program: {} dead", here(&ndferry::sweep().unwrap().dead)),
+        Ok("sweeps") => println!("program: {} dead", here(&ndferry::store::sweep().unwrap().dead)),
         Ok(role) => {
             let pool = builder().build().unwrap();
-            println!("program: {}", pool.store().home().display());
+            println!("program: {}", pool.store().session_dir().display());
             let shared = SharedArray::from(vec![1.0; 1_000_000]);
             let sums = pool.with(&shared).map(sum, 0..2).unwrap();
             assert_eq!(sums, [1e6, 1e6]);
@@ -109,7 +113,7 @@ fn what_a_killed_program_has_left_stays_until_a_sweep_is_asked_for() {
         eventually("the session is dead", || {
             Program::start("looks", &folder, "").says() == "0 alive, 1 dead"
         });
-        let array: SharedArray<f64, Ix1> = ndferry::open(&file).unwrap().array().unwrap();
+        let array: SharedArray<f64, Ix1> = ndferry::open(&file).unwrap().read().unwrap();
         assert_eq!(array.sum(), 1e6);
         // Who opens a store next, with the variable or without.
         for keep in ["1", "0"] {

@@ -27,7 +27,12 @@ mod submit;
 use std::time::Duration;
 
 use common::Watchdog;
-use ndferry::{ByteOrder, Event, Pool, PoolBuilder, Progress, Store};
+use ndferry::{
+    Pool,
+    dtype::ByteOrder,
+    pool::{JobProgress, PoolBuilder, TaskEvent},
+    store::Store,
+};
 
 /// What a worker of this test program runs.
 #[test]
@@ -48,7 +53,7 @@ fn pools() -> Vec<(ByteOrder, Pool)> {
     let mut pools = Vec::new();
     for byte_order in [ByteOrder::Little, ByteOrder::Big] {
         let store = Store::builder().byte_order(byte_order);
-        for store in [store.clone(), store.sealed()] {
+        for store in [store.clone(), store.memfd()] {
             pools.push((byte_order, builder().store(&store.build().unwrap()).build().unwrap()));
         }
     }
@@ -173,8 +178,10 @@ fn a_call_within_a_call_of_the_same_pool_is_an_error_and_no_deadlock() {
     let _dog = Watchdog::new("within");
     let pool = pool();
     let mut refused = Vec::new();
-    pool.call()
-        .progress(|_| refused.push(pool.map(double, [1]).is_err_and(|error| error.is_usage())))
+    pool.job()
+        .progress(|_| {
+            refused.push(pool.map(double, [1]).is_err_and(|error| error.is_invalid_input()))
+        })
         .map(double, [1])
         .unwrap();
     assert_eq!(refused, [true; 4], "begun, queued, started, done");
@@ -203,17 +210,17 @@ fn a_pool_within_a_task_works() {
 fn progress_goes_from_nothing_to_all() {
     let _dog = Watchdog::new("progress");
     let mut seen = Vec::new();
-    pool().call().progress(|progress| seen.push(*progress)).map(double, 0..5).unwrap();
-    assert_eq!(seen[0].event, Event::Begun);
+    pool().job().progress(|progress| seen.push(*progress)).map(double, 0..5).unwrap();
+    assert_eq!(seen[0].event, TaskEvent::JobStarted);
     for (kind, matches) in [
-        ("queued", (|event| matches!(event, Event::Queued(_))) as fn(Event) -> bool),
-        ("started", |event| matches!(event, Event::Started(_))),
-        ("done", |event| matches!(event, Event::Done(_))),
+        ("queued", (|event| matches!(event, TaskEvent::Queued(_))) as fn(TaskEvent) -> bool),
+        ("started", |event| matches!(event, TaskEvent::Started(_))),
+        ("done", |event| matches!(event, TaskEvent::Done(_))),
     ] {
         assert_eq!(seen.iter().filter(|progress| matches(progress.event)).count(), 5, "{kind}");
     }
     for progress in &seen {
-        let Progress { queued, started, done, failed, total, .. } = *progress;
+        let JobProgress { queued, started, done, failed, total, .. } = *progress;
         assert!(done + failed <= started && started <= queued && queued <= 5, "{progress:?}");
         assert_eq!(total, Some(5));
     }
@@ -222,7 +229,7 @@ fn progress_goes_from_nothing_to_all() {
 
 #[test]
 fn a_builder_refuses_what_makes_no_sense() {
-    assert!(builder().workers(0).build().unwrap_err().is_usage());
+    assert!(builder().workers(0).build().unwrap_err().is_invalid_input());
     let error = Pool::builder()
         .workers(1)
         .test_entry("no_such_test")

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use ndferry::{Atomics, SharedArray, ndarray::Ix1};
+use ndferry::{SharedArray, ndarray::Ix1, store::SharedAtomics};
 
 use crate::{Watchdog, pools};
 
@@ -10,7 +10,7 @@ const WORKERS: i64 = 2;
 const ELEMENTS: usize = 32 << 20;
 
 /// Waits until all workers are here.
-fn meet(here: &Atomics, at: usize) {
+fn meet(here: &SharedAtomics, at: usize) {
     here[at].fetch_add(1, Ordering::SeqCst);
     while here[at].load(Ordering::SeqCst) < WORKERS {
         std::thread::yield_now();
@@ -24,7 +24,7 @@ fn proportional() -> u64 {
     1024 * line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap()
 }
 
-type Context = (SharedArray<f64, Ix1>, Atomics);
+type Context = (SharedArray<f64, Ix1>, SharedAtomics);
 
 fn weigh((array, here): &Context, _: u8) -> u64 {
     let before = proportional();
@@ -46,12 +46,12 @@ fn a_large_context_is_in_memory_once_however_many_workers_there_are() {
     let nbytes = 8 * ELEMENTS as u64;
     let mapping = pools()
         .into_iter()
-        .filter(|(_, pool)| pool.store().byte_order() == ndferry::ByteOrder::NATIVE);
+        .filter(|(_, pool)| pool.store().byte_order() == ndferry::dtype::ByteOrder::NATIVE);
     for (_, pool) in mapping {
         let context = (SharedArray::from(vec![1.0; ELEMENTS]), pool.store().atomics(2).unwrap());
         let grown: u64 =
-            pool.with(&context).batch(1).map(weigh, 0..WORKERS as u8).unwrap().iter().sum();
-        let what = format!("{grown} bytes for {nbytes}, sealed: {}", pool.store().is_sealed());
+            pool.with(&context).batch_size(1).map(weigh, 0..WORKERS as u8).unwrap().iter().sum();
+        let what = format!("{grown} bytes for {nbytes}, sealed: {}", pool.store().is_memfd());
         assert!(grown < nbytes + nbytes / 10, "{what}");
         assert!(grown > nbytes / 2, "it was read: {what}");
     }

@@ -8,8 +8,10 @@ use std::{
 };
 
 use ndferry::{
-    Failure, Pool, SharedArray, Store,
+    Pool, SharedArray,
     ndarray::{Array1, Ix1},
+    pool::TaskErrorKind,
+    store::Store,
 };
 
 use crate::{Watchdog, builder, eventually, marked, pools};
@@ -115,7 +117,8 @@ fn granted() {
     // A pool in a task of a pool of threads is one of many as well.
     drop(pool);
     let _all = builder().workers(4).build().unwrap();
-    let threads = Pool::builder().backend(ndferry::Backend::Threads).workers(2).build().unwrap();
+    let threads =
+        Pool::builder().backend(ndferry::pool::Backend::Threads).workers(2).build().unwrap();
     println!("told: {:?}", threads.try_map(size, [0, 0]).unwrap());
 }
 
@@ -152,7 +155,7 @@ fn killed() {
             [()],
         );
         let error = error.unwrap_err();
-        assert_eq!(error.task_error().unwrap().failure(), Failure::Died, "{error}");
+        assert_eq!(error.task_error().unwrap().kind(), TaskErrorKind::WorkerDied, "{error}");
     }
 }
 
@@ -253,12 +256,12 @@ fn lodger() {
     let outcome = pool.try_map(
         |_: ()| {
             let inner = inner(2)?;
-            let call = inner.call().timeout(Duration::from_millis(100)).keep_going();
+            let call = inner.job().timeout(Duration::from_millis(100)).keep_going();
             let mut ended = call.map(
                 |seconds: u64| std::thread::sleep(Duration::from_secs(seconds)),
                 [0, 1000, 0],
             )?;
-            let failure = ended.remove(1).unwrap_err().failure();
+            let failure = ended.remove(1).unwrap_err().kind();
             Ok::<_, ndferry::Error>(format!(
                 "{} {failure:?} {}",
                 inner.workers(),
@@ -300,9 +303,10 @@ fn what_a_killed_task_had_in_its_stores_goes_with_it() {
 fn stores() {
     let store = Store::new().unwrap();
     let pool = builder().workers(1).store(&store).build().unwrap();
-    let home =
-        pool.try_map(|_: ()| Store::new().map(|store| store.home().to_path_buf()), [()]).unwrap();
-    println!("told: {}", home[0] == store.home());
+    let home = pool
+        .try_map(|_: ()| Store::new().map(|store| store.session_dir().to_path_buf()), [()])
+        .unwrap();
+    println!("told: {}", home[0] == store.session_dir());
     let error = pool.try_map(
         |_: ()| {
             let own = Store::new()?;

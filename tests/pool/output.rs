@@ -6,7 +6,10 @@ use std::{
     process::Command,
 };
 
-use ndferry::{Backend, Failure, Output, Pool};
+use ndferry::{
+    Pool,
+    pool::{Backend, TaskErrorKind, WorkerStdio},
+};
 
 use crate::{Watchdog, builder};
 
@@ -62,7 +65,7 @@ fn lines_are_passed_on_with_worker_and_task_in_front() {
 #[test]
 #[ignore = "a part of lines_are_passed_on_with_worker_and_task_in_front"]
 fn prefixed() {
-    let pool = builder().stdout(Output::Prefix).stderr(Output::Prefix).build().unwrap();
+    let pool = builder().stdout(WorkerStdio::Prefix).stderr(WorkerStdio::Prefix).build().unwrap();
     // Somebody who prints and waits for tasks at once is no deadlock.
     let _printing = std::io::stdout().lock();
     assert_eq!(pool.map(say, 0..1000).unwrap().len(), 1000);
@@ -86,8 +89,8 @@ fn what_a_worker_had_written_when_it_died_is_passed_on() {
 #[test]
 #[ignore = "a part of what_a_worker_had_written_when_it_died_is_passed_on"]
 fn dying() {
-    let pool = builder().stderr(Output::Prefix).build().unwrap();
-    let ended = pool.call().keep_going().map(
+    let pool = builder().stderr(WorkerStdio::Prefix).build().unwrap();
+    let ended = pool.job().keep_going().map(
         |_: u32| -> u32 {
             for i in 0..500 {
                 eprintln!("much {i}");
@@ -108,8 +111,8 @@ fn what_a_failing_task_said_is_part_of_its_error() {
         return;
     }
     let _dog = Watchdog::new("capture");
-    let pool = builder().stdout(Output::Capture).stderr(Output::Capture).build().unwrap();
-    let told = pool.call().keep_going().try_map(
+    let pool = builder().stdout(WorkerStdio::Capture).stderr(WorkerStdio::Capture).build().unwrap();
+    let told = pool.job().keep_going().try_map(
         |x: u32| {
             say(x);
             match x % 5 {
@@ -141,7 +144,7 @@ fn what_a_failing_task_said_is_part_of_its_error() {
 #[test]
 fn of_a_task_that_says_much_the_end_is_kept_and_no_more() {
     let _dog = Watchdog::new("much");
-    let pool = builder().workers(1).stderr(Output::Capture).build().unwrap();
+    let pool = builder().workers(1).stderr(WorkerStdio::Capture).build().unwrap();
     let before = pool.map(|_: ()| std::process::id(), [()]).unwrap()[0];
     let error = pool
         .map(
@@ -179,12 +182,12 @@ fn what_a_worker_that_never_was_one_said_is_told() {
     let pool = Pool::builder()
         .workers(1)
         .test_entry("output::no_worker")
-        .stderr(Output::Capture)
+        .stderr(WorkerStdio::Capture)
         .build()
         .unwrap();
     let error = pool.map(|x: u8| x, [1]).unwrap_err();
     let error = error.task_error().unwrap();
-    assert_eq!((error.failure(), error.stderr()), (Failure::Start, Some("not me\n")));
+    assert_eq!((error.kind(), error.stderr()), (TaskErrorKind::Start, Some("not me\n")));
 }
 
 #[test]
@@ -209,8 +212,8 @@ fn output_can_be_thrown_away_and_is_not_touched_unless_asked_for() {
 #[ignore = "a part of output_can_be_thrown_away_and_is_not_touched_unless_asked_for"]
 fn untouched() {
     builder().build().unwrap().map(say, [1]).unwrap();
-    builder().stderr(Output::Discard).build().unwrap().map(say, [2]).unwrap();
-    builder().stdout(Output::Inherit).build().unwrap().map(say, [3]).unwrap();
+    builder().stderr(WorkerStdio::Discard).build().unwrap().map(say, [2]).unwrap();
+    builder().stdout(WorkerStdio::Inherit).build().unwrap().map(say, [3]).unwrap();
 }
 
 #[test]
@@ -218,7 +221,7 @@ fn a_pool_whose_workers_write_somewhere_ends_although_somebody_holds_their_outpu
     let _dog = Watchdog::new("held output");
     let (reader, writer) = rustix::pipe::pipe().unwrap();
     let (mut told, mut tell) = (std::fs::File::from(reader), std::fs::File::from(writer));
-    let pool = builder().workers(1).stderr(Output::Prefix).build().unwrap();
+    let pool = builder().workers(1).stderr(WorkerStdio::Prefix).build().unwrap();
     // In a group of its own it outlives its worker, with the worker's standard error.
     let left = pool
         .map(
@@ -245,13 +248,13 @@ fn what_a_backend_has_not_is_an_error() {
     for backend in [Backend::Threads, Backend::Serial] {
         let pool = || Pool::builder().backend(backend);
         for builder in [
-            pool().stderr(Output::Capture),
-            pool().stdout(Output::Inherit),
+            pool().stderr(WorkerStdio::Capture),
+            pool().stdout(WorkerStdio::Inherit),
             pool().env("A", "b"),
             pool().env_remove("A"),
             pool().current_dir("/"),
         ] {
-            assert!(builder.build().unwrap_err().is_usage());
+            assert!(builder.build().unwrap_err().is_invalid_input());
         }
     }
 }

@@ -49,7 +49,7 @@ fn an_item_goes_when_its_task_is_done() {
     assert_eq!(live(&pool), 0);
 
     let pool = builder().build().unwrap();
-    assert_eq!(pool.call().prefetch(0).map(first, (0..60).map(item)).unwrap(), expected);
+    assert_eq!(pool.job().prefetch_batches(0).map(first, (0..60).map(item)).unwrap(), expected);
     assert_peak(&pool, FILE - (16 << 10), 2);
     assert_eq!(live(&pool), 0);
 }
@@ -59,13 +59,13 @@ fn an_item_goes_when_its_task_is_done() {
 fn an_item_of_a_stream_goes_when_its_task_is_done() {
     let _dog = Watchdog::new("items of a stream");
     let pool = builder().build().unwrap();
-    for (i, result) in pool.call().stream(first, (0..60).map(item)).unwrap().enumerate() {
+    for (i, result) in pool.job().imap(first, (0..60).map(item)).unwrap().enumerate() {
         assert_eq!(result.unwrap(), i as f64);
     }
     assert_peak(&pool, FILE - (16 << 10), IN_FLIGHT);
     assert_eq!(live(&pool), 0);
     // Also when nobody waits for the end.
-    let mut stream = pool.call().stream_unordered(first, (0..).map(item)).unwrap();
+    let mut stream = pool.job().imap_unordered(first, (0..).map(item)).unwrap();
     assert!(stream.next().unwrap().is_ok());
     drop(stream);
     assert_eq!(live(&pool), 0);
@@ -77,7 +77,7 @@ fn an_item_of_a_stream_goes_when_its_task_is_done() {
 fn a_result_goes_when_it_is_dropped() {
     let _dog = Watchdog::new("results");
     let pool = builder().build().unwrap();
-    for result in pool.call().stream(item, 0..60).unwrap() {
+    for result in pool.job().imap(item, 0..60).unwrap() {
         assert_eq!(result.unwrap().len(), LENGTH);
     }
     // Those in flight, and the one at hand.

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::MetadataExt, process::Command};
 
-use ndferry::{Pool, SharedArray, Store, ndarray::s};
+use ndferry::{Pool, SharedArray, ndarray::s, store::Store};
 
 use crate::{
     Watchdog,
@@ -11,12 +11,12 @@ use crate::{
 };
 
 fn pool() -> Pool {
-    builder().store(&Store::sealed().unwrap()).build().unwrap()
+    builder().store(&Store::memfd().unwrap()).build().unwrap()
 }
 
 /// What every memory file of the pool's session is called.
 pub(crate) fn name(pool: &Pool) -> String {
-    let home = pool.store().home().file_name().unwrap().to_str().unwrap();
+    let home = pool.store().session_dir().file_name().unwrap().to_str().unwrap();
     format!("memfd:ndferry-{}", home.rsplit('-').next().unwrap())
 }
 
@@ -80,7 +80,7 @@ fn results_arrive_mapped_and_are_sent_on_as_they_are() {
     let name = name(&pool);
     let mut tables: Vec<Table> =
         pool.map(|rows| SharedArray::from(table(rows)), [50_000, 60_000]).unwrap();
-    assert!(tables.iter().all(|table| table.why_not_mapped().is_none()));
+    assert!(tables.iter().all(|table| table.copy_reason().is_none()));
     let before = mapped_files(&name);
     assert_eq!(before.len(), 2);
     let back: Vec<Table> = pool.map(|table: Table| table, tables.clone()).unwrap();
@@ -162,7 +162,8 @@ fn too_many_arrays_for_the_open_files_a_process_may_have_is_an_error_that_says_s
 #[test]
 #[ignore = "a part of too_many_arrays_for_the_open_files_a_process_may_have_is_an_error_that_says_so"]
 fn share_sixty_arrays() {
-    let pool = builder().workers(1).store(&Store::sealed().unwrap()).threshold(0).build().unwrap();
+    let pool =
+        builder().workers(1).store(&Store::memfd().unwrap()).mmap_threshold(0).build().unwrap();
     let arrays: Vec<_> = (0..60).map(|i| SharedArray::from(vec![i; 3])).collect();
     println!("{}", pool.with(&arrays).map(|arrays, i: usize| arrays[i][0], [0]).unwrap_err());
     drop(arrays);

@@ -111,7 +111,7 @@ fn reads() {
     let pool = builder().build().unwrap();
     let lines = std::iter::once(first).chain(std::io::stdin().lines().map_while(Result::ok));
     let squares = pool
-        .call()
+        .job()
         .keep_going()
         .try_map(|line: String| line.parse::<u32>().map(|x| x * x), lines)
         .unwrap();

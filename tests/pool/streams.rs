@@ -3,8 +3,9 @@
 use std::{cell::Cell, path::PathBuf, time::Duration};
 
 use ndferry::{
-    CancelToken, Failure, Pool, SharedArray,
+    Pool, SharedArray,
     ndarray::{Array2, Ix2},
+    pool::{CancelToken, TaskErrorKind},
 };
 use rustix::process::{Pid, test_kill_process};
 
@@ -29,14 +30,14 @@ fn no_more_items_are_taken_than_workers_can_have() {
         for prefetch in [0, 1, 3] {
             for batch in [None, Some(1), Some(4)] {
                 let call = || {
-                    let call = pool.call().prefetch(prefetch);
-                    if let Some(batch) = batch { call.batch(batch) } else { call }
+                    let call = pool.job().prefetch_batches(prefetch);
+                    if let Some(batch) = batch { call.batch_size(batch) } else { call }
                 };
                 let most = pool.workers() * (prefetch + 1) * batch.unwrap_or(1);
                 let what = format!("{name}, prefetch {prefetch}, batch {batch:?}: {most} at most");
                 let pulled = Cell::new(0);
                 let items = || (0..).inspect(|_| pulled.set(pulled.get() + 1));
-                let mut stream = call().stream(same, items()).unwrap();
+                let mut stream = call().imap(same, items()).unwrap();
                 assert_eq!(pulled.get(), 0, "{what}");
                 assert_eq!(stream.next().unwrap().unwrap(), 0, "{what}");
                 assert!((1..=most).contains(&pulled.get()), "{what}, {} were taken", pulled.get());
@@ -51,7 +52,7 @@ fn no_more_items_are_taken_than_workers_can_have() {
                 }
                 drop(stream);
                 pulled.set(0);
-                let mut stream = call().stream_unordered(same, items()).unwrap();
+                let mut stream = call().imap_unordered(same, items()).unwrap();
                 stream.next().unwrap().unwrap();
                 assert!(
                     (1..=most).contains(&pulled.get()),
@@ -76,14 +77,14 @@ fn what_is_ready_first_comes_first_unless_order_is_wanted() {
     for (name, pool) in backends().into_iter().filter(|(_, pool)| pool.workers() > 1) {
         let ledger = Ledger::new();
         let items = || (0..6).map(|index| (ledger.flag("go on"), index));
-        let mut stream = pool.call().prefetch(0).stream_unordered(hold, items()).unwrap();
+        let mut stream = pool.job().prefetch_batches(0).imap_unordered(hold, items()).unwrap();
         for expected in 1..6 {
             assert_eq!(stream.next().unwrap().unwrap(), (expected.into(), expected), "{name}");
         }
         raise(&ledger.flag("go on"));
         assert_eq!(stream.next().unwrap().unwrap(), (0, 0), "{name}");
         assert!(stream.next().is_none(), "{name}");
-        let stream = pool.call().stream(hold, items()).unwrap();
+        let stream = pool.job().imap(hold, items()).unwrap();
         assert_eq!(
             stream.map(Result::unwrap).collect::<Vec<_>>(),
             (0..6).collect::<Vec<_>>(),
@@ -111,7 +112,7 @@ fn dropping_a_stream_ends_its_tasks_and_no_other() {
             index
         };
         let items = (0..).map(|index| (ledger.path(), index));
-        let mut stream = pool.call().batch(batch).stream(work, items).unwrap();
+        let mut stream = pool.job().batch_size(batch).imap(work, items).unwrap();
         assert_eq!(stream.next().unwrap().unwrap(), 0);
         crate::eventually("all workers are at it", || ledger.lines().len() >= 4);
         drop(stream);
@@ -134,11 +135,11 @@ fn a_stream_dropped_at_any_point_leaves_nothing() {
         for taken in 0..6 {
             let items = (0..).map(|_| SharedArray::from(Array2::from_elem((50_000, 3), 1.0)));
             let more = |table: SharedArray<f64, Ix2>| SharedArray::from(&*table * 2.0);
-            let stream = pool.call().threshold(1 << 10).stream(more, items).unwrap();
+            let stream = pool.job().mmap_threshold(1 << 10).imap(more, items).unwrap();
             let sums: Vec<_> = stream.take(taken).map(|table| table.unwrap().sum()).collect();
             assert_eq!(sums, vec![300_000.0; taken], "{name}");
             assert!(pool.store().files().unwrap().is_empty(), "{name}, {taken} taken");
-            let stream = pool.call().stream_unordered(table, [10, 200_000, 20]).unwrap();
+            let stream = pool.job().imap_unordered(table, [10, 200_000, 20]).unwrap();
             assert_eq!(stream.take(taken).filter(Result::is_ok).count(), taken.min(3), "{name}");
             assert!(pool.store().files().unwrap().is_empty(), "{name}, {taken} taken, unordered");
         }
@@ -154,9 +155,9 @@ fn a_failure_ends_a_stream_or_takes_a_place_in_it() {
     let _dog = Watchdog::new("failure");
     for (name, pool) in backends() {
         let mut stream = pool
-            .call()
-            .prefetch(0)
-            .try_stream(odd, (1..).step_by(2).take(3).chain([4, 7]))
+            .job()
+            .prefetch_batches(0)
+            .try_imap(odd, (1..).step_by(2).take(3).chain([4, 7]))
             .unwrap();
         let mut given = Vec::new();
         let error = loop {
@@ -168,7 +169,7 @@ fn a_failure_ends_a_stream_or_takes_a_place_in_it() {
         assert!([1, 3, 5].starts_with(&given), "{name}: {given:?}");
         assert_eq!((error.index(), error.message()), (3, "4 is even"), "{name}");
         assert!(stream.next().is_none() && stream.next().is_none(), "{name}");
-        let stream = pool.call().keep_going().try_stream(odd, 0..).unwrap();
+        let stream = pool.job().keep_going().try_imap(odd, 0..).unwrap();
         for (index, outcome) in stream.take(20).enumerate() {
             match outcome {
                 Ok(result) => assert_eq!((result, index % 2), (index as u32, 1), "{name}"),
@@ -185,15 +186,15 @@ fn a_cancelled_stream_says_so_once_and_ends() {
     let _dog = Watchdog::new("cancelled");
     for (name, pool) in backends() {
         let token = CancelToken::new();
-        let mut stream = pool.call().cancel_by(&token).stream(same, 0..).unwrap();
+        let mut stream = pool.job().cancel_token(&token).imap(same, 0..).unwrap();
         assert_eq!(stream.next().unwrap().unwrap(), 0, "{name}");
         token.cancel();
         let error = stream.find_map(Result::err).unwrap().into_task_error().unwrap();
-        assert_eq!(error.failure(), Failure::Cancelled, "{name}");
+        assert_eq!(error.kind(), TaskErrorKind::Cancelled, "{name}");
         assert!(stream.next().is_none(), "{name}");
         // What was taken is told of, and of what was not, the first.
         let token = CancelToken::new();
-        let mut stream = pool.call().cancel_by(&token).keep_going().stream(same, 0..).unwrap();
+        let mut stream = pool.job().cancel_token(&token).keep_going().imap(same, 0..).unwrap();
         assert_eq!(stream.next().unwrap().unwrap(), 0, "{name}");
         token.cancel();
         let rest: Vec<_> = stream.by_ref().collect();
@@ -222,15 +223,15 @@ fn a_stream_whose_state_cannot_be_built_says_so_once_and_ends() {
     }
     let check = |name: &str, pool: &Pool| {
         let call = || pool.try_with_init(&0, build).keep_going();
-        let outcomes: Vec<_> = call().stream(use_it, 0..).unwrap().take(10).collect();
+        let outcomes: Vec<_> = call().imap(use_it, 0..).unwrap().take(10).collect();
         assert_eq!(outcomes.len(), 1, "{name}: {outcomes:?}");
         let error = outcomes.into_iter().next().unwrap().unwrap_err().into_task_error().unwrap();
         assert_eq!(
-            (error.failure(), error.message()),
-            (Failure::Build, "no state today"),
+            (error.kind(), error.message()),
+            (TaskErrorKind::Build, "no state today"),
             "{name}"
         );
-        assert_eq!(call().stream_unordered(use_it, 0..5).unwrap().count(), 1, "{name}");
+        assert_eq!(call().imap_unordered(use_it, 0..5).unwrap().count(), 1, "{name}");
         assert!(call().map(use_it, 0..5).is_err(), "{name}");
         assert!(call().fold(use_it, 0..5, (), |(), _| ()).is_err(), "{name}");
     };
@@ -242,7 +243,7 @@ fn a_fold_over_any_number_of_items_keeps_none() {
     let _dog = Watchdog::new("fold");
     for (name, pool) in backends() {
         let count = if crate::common::emulated() { 2_000 } else { 20_000 };
-        let last = pool.call().fold(same, 0..count, 0, |next, x| {
+        let last = pool.job().fold(same, 0..count, 0, |next, x| {
             assert_eq!(next, x, "{name}: in order");
             next + 1
         });

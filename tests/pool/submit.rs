@@ -5,7 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ndferry::{Backend, CancelToken, Failure, Pool, SharedArray, ndarray::Ix1};
+use ndferry::{
+    Pool, SharedArray,
+    ndarray::Ix1,
+    pool::{Backend, CancelToken, TaskErrorKind},
+};
 
 use crate::{Watchdog, double, eventually, pool};
 
@@ -33,8 +37,8 @@ fn a_task_is_begun_before_it_is_waited_for() {
     let (pool, folder) = (pool(), tempfile::tempdir().unwrap());
     let pending = pool.submit(touch, flag(&folder, "a")).unwrap();
     shows(&flag(&folder, "a"));
-    pending.wait().unwrap();
-    assert_eq!(pool.submit(double, 21).unwrap().wait().unwrap(), 42);
+    pending.join().unwrap();
+    assert_eq!(pool.submit(double, 21).unwrap().join().unwrap(), 42);
 }
 
 #[test]
@@ -44,10 +48,10 @@ fn more_tasks_than_workers_run_without_being_waited_for_and_in_their_order() {
     let pending: Vec<_> =
         (0..20).map(|i| pool.submit(touch, flag(&folder, &i.to_string())).unwrap()).collect();
     shows(&flag(&folder, "19"));
-    pending.into_iter().for_each(|pending| pending.wait().unwrap());
+    pending.into_iter().for_each(|pending| pending.join().unwrap());
     let doubled: Vec<_> = (0..50).map(|i| pool.submit(double, i).unwrap()).collect();
     let doubled: Vec<_> =
-        doubled.into_iter().rev().map(|pending| pending.wait().unwrap()).collect();
+        doubled.into_iter().rev().map(|pending| pending.join().unwrap()).collect();
     assert_eq!(doubled, (0..50).rev().map(double).collect::<Vec<_>>());
 }
 
@@ -58,7 +62,7 @@ fn a_worker_whose_result_nobody_has_asked_for_works_for_others() {
     let pending: Vec<_> = (0..2).map(|i| pool.submit(double, i).unwrap()).collect();
     assert_eq!(pool.map(double, 0..10).unwrap(), (0..10).map(double).collect::<Vec<_>>());
     assert_eq!(
-        pending.into_iter().map(|pending| pending.wait().unwrap()).collect::<Vec<_>>(),
+        pending.into_iter().map(|pending| pending.join().unwrap()).collect::<Vec<_>>(),
         [0, 2]
     );
 }
@@ -69,16 +73,16 @@ fn failures_are_told_when_the_task_is_waited_for() {
     let pool = pool();
     let panicked = pool.submit(|x: u8| assert_eq!(x, 0, "not zero"), 1).unwrap();
     let parsed = pool
-        .call()
+        .job()
         .label("parse")
         .try_submit(|text: String| text.parse::<i32>(), "x".into())
         .unwrap();
-    let died = pool.call().retries(1).submit(|()| std::process::abort(), ()).unwrap();
+    let died = pool.job().retries(1).submit(|()| std::process::abort(), ()).unwrap();
     let failures =
-        [panicked.wait(), parsed.wait().map(drop), died.wait()].map(|result| result.unwrap_err());
+        [panicked.join(), parsed.join().map(drop), died.join()].map(|result| result.unwrap_err());
     let [panicked, parsed, died] = failures.each_ref().map(|error| error.task_error().unwrap());
     assert!(panicked.message().contains("not zero"), "{panicked}");
-    assert_eq!((parsed.failure(), parsed.task()), (Failure::Error, "parse"));
+    assert_eq!((parsed.kind(), parsed.task()), (TaskErrorKind::Error, "parse"));
     assert_eq!((died.signal(), died.attempt()), (Some(6), 2));
     assert_eq!(pool.map(double, [1]).unwrap(), [2]);
 }
@@ -88,11 +92,11 @@ fn waiting_can_be_given_up_and_taken_up_again() {
     let _dog = Watchdog::new("timeout");
     let (pool, folder) = (pool(), tempfile::tempdir().unwrap());
     let pending = pool.submit(wait_for, flag(&folder, "go")).unwrap();
-    let pending = pending.wait_timeout(Duration::from_millis(10)).unwrap().unwrap_err();
+    let pending = pending.join_timeout(Duration::from_millis(10)).unwrap().unwrap_err();
     assert!(!pending.is_finished());
     touch(flag(&folder, "go"));
     eventually("it is finished", || pending.is_finished());
-    pending.wait_timeout(Duration::MAX).unwrap().unwrap();
+    pending.join_timeout(Duration::MAX).unwrap().unwrap();
 }
 
 // P3
@@ -101,13 +105,13 @@ fn a_task_that_takes_too_long_ends_although_nobody_waits() {
     let _dog = Watchdog::new("overdue");
     let (pool, folder) = (pool(), tempfile::tempdir().unwrap());
     let pending = pool
-        .call()
+        .job()
         .timeout(Duration::from_millis(50))
         .submit(wait_for, flag(&folder, "never"))
         .unwrap();
     eventually("it is over", || pending.is_finished());
-    let error = pending.wait().unwrap_err();
-    assert_eq!(error.task_error().unwrap().failure(), Failure::Timeout, "{error}");
+    let error = pending.join().unwrap_err();
+    assert_eq!(error.task_error().unwrap().kind(), TaskErrorKind::Timeout, "{error}");
 }
 
 #[test]
@@ -115,7 +119,7 @@ fn a_cancelled_or_dropped_task_is_killed_and_its_worker_replaced() {
     let _dog = Watchdog::new("cancel");
     let (pool, folder) = (pool(), tempfile::tempdir().unwrap());
     for retries in [0, 1] {
-        let call = || pool.call().retries(retries);
+        let call = || pool.job().retries(retries);
         let pending = call().submit(wait_for, flag(&folder, "never")).unwrap();
         drop(call().submit(wait_for, flag(&folder, "never")).unwrap());
         let queued = call().submit(wait_for, flag(&folder, "never")).unwrap();
@@ -123,19 +127,19 @@ fn a_cancelled_or_dropped_task_is_killed_and_its_worker_replaced() {
         queued.cancel();
         for cancelled in [pending, queued] {
             let began = Instant::now();
-            let error = cancelled.wait().unwrap_err();
-            assert_eq!(error.task_error().unwrap().failure(), Failure::Cancelled, "{error}");
+            let error = cancelled.join().unwrap_err();
+            assert_eq!(error.task_error().unwrap().kind(), TaskErrorKind::Cancelled, "{error}");
             assert!(began.elapsed() < Duration::from_secs(60));
         }
         assert_eq!(pool.map(double, 0..4).unwrap(), [0, 2, 4, 6]);
     }
     let token = CancelToken::new();
     let tasks: Vec<_> = (0..3)
-        .map(|_| pool.call().cancel_by(&token).submit(wait_for, flag(&folder, "never")).unwrap())
+        .map(|_| pool.job().cancel_token(&token).submit(wait_for, flag(&folder, "never")).unwrap())
         .collect();
     token.cancel();
     for task in tasks {
-        assert_eq!(task.wait().unwrap_err().task_error().unwrap().failure(), Failure::Cancelled);
+        assert_eq!(task.join().unwrap_err().task_error().unwrap().kind(), TaskErrorKind::Cancelled);
     }
 }
 
@@ -153,7 +157,7 @@ fn a_submitted_task_gets_its_context_and_state_over_every_backend() {
                     .unwrap()
             })
             .collect();
-        let sums: Vec<_> = sums.into_iter().map(|sum| sum.wait().unwrap()).collect();
+        let sums: Vec<_> = sums.into_iter().map(|sum| sum.join().unwrap()).collect();
         assert_eq!(sums, [131_072.0, 131_073.0, 131_074.0], "{pool:?}");
         let counted = pool.with_init(&7u32, |start| *start).submit(
             |count, more: u32| {
@@ -162,6 +166,6 @@ fn a_submitted_task_gets_its_context_and_state_over_every_backend() {
             },
             5,
         );
-        assert_eq!(counted.unwrap().wait().unwrap(), 12);
+        assert_eq!(counted.unwrap().join().unwrap(), 12);
     }
 }

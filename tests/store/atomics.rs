@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use ndferry::{Atomics, Store};
+use ndferry::store::{SharedAtomics, Store};
 
 #[test]
 fn clones_are_the_same_integers_and_any_number_can_be_had() {
@@ -18,7 +18,7 @@ fn clones_are_the_same_integers_and_any_number_can_be_had() {
     }
     let error = store.atomics(usize::MAX).unwrap_err();
     assert!(
-        error.is_usage() && error.to_string().contains("more than memory can address"),
+        error.is_invalid_input() && error.to_string().contains("more than memory can address"),
         "{error}"
     );
     let error = store.atomics(1 << 48).unwrap_err().to_string();
@@ -37,6 +37,6 @@ fn no_file_can_hold_atomics() {
     assert!(!path.exists());
     assert_eq!(serde_json::to_string(&atomics).unwrap_err().to_string(), expected);
     ndferry::dump(&path, &0).unwrap();
-    let error = ndferry::load::<Atomics>(&path).unwrap_err().to_string();
+    let error = ndferry::load::<SharedAtomics>(&path).unwrap_err().to_string();
     assert!(error.contains(expected), "{error}");
 }

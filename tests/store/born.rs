@@ -3,8 +3,11 @@
 use std::{fs, process::Command, process::Stdio};
 
 use ndferry::{
-    ByteOrder, Order, SharedArray, Store,
+    SharedArray,
+    array::Order,
+    dtype::ByteOrder,
     ndarray::{Array, Array2, ArrayD, ArrayRef, Axis, Dimension, Ix2, IxDyn, ShapeBuilder, s},
+    store::Store,
 };
 
 use crate::{
@@ -17,7 +20,7 @@ fn stores() -> Vec<Store> {
     let mut stores = Vec::new();
     for byte_order in [ByteOrder::Little, ByteOrder::Big] {
         let store = Store::builder().byte_order(byte_order);
-        stores.extend([store.clone(), store.sealed()].map(|store| store.build().unwrap()));
+        stores.extend([store.clone(), store.memfd()].map(|store| store.build().unwrap()));
     }
     stores
 }
@@ -32,7 +35,16 @@ fn writable_maps(part: &str) -> Vec<String> {
 }
 
 fn session(store: &Store) -> String {
-    store.home().file_name().unwrap().to_str().unwrap().rsplit('-').next().unwrap().to_owned()
+    store
+        .session_dir()
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .rsplit('-')
+        .next()
+        .unwrap()
+        .to_owned()
 }
 
 macro_rules! every_type {
@@ -53,7 +65,7 @@ macro_rules! every_type {
                     let zeros = zeros.freeze().unwrap();
                     let made = store.from_shape_fn(shape(), make).unwrap();
                     for array in [&zeros, &made] {
-                        assert_eq!((&**array, array.why_not_mapped()), (&*expected, None), "{what}");
+                        assert_eq!((&**array, array.copy_reason()), (&*expected, None), "{what}");
                         if !array.is_empty() {
                             assert_eq!(array.strides(), expected.strides(), "{what}");
                         }
@@ -93,7 +105,7 @@ fn the_file_is_a_container_from_the_start_and_goes_with_the_array() {
             (info.shape(), info.order(), info.dtype().is_native()),
             (&[300, 50][..], Order::F, true)
         );
-        assert_eq!(file.array::<f64, IxDyn>().unwrap()[[2, 49]], 1.5);
+        assert_eq!(file.read::<f64, IxDyn>().unwrap()[[2, 49]], 1.5);
         drop(file);
         let table = table.freeze().unwrap();
         assert_eq!(store.files().unwrap(), std::slice::from_ref(path));
@@ -162,7 +174,7 @@ fn axes_that_were_turned_or_cut_while_it_was_filled_stay_so() {
 fn an_array_outlives_its_store() {
     for store in stores() {
         let mut table = store.zeros::<u16, _>((100, 1000)).unwrap();
-        let home = store.home().to_owned();
+        let home = store.session_dir().to_owned();
         drop(store);
         assert!(!home.exists());
         table.fill(3);
@@ -177,7 +189,7 @@ fn what_there_is_no_room_for_is_an_error_before_anything_is_written() {
     for store in stores() {
         let error = store.zeros::<u8, _>(1 << 50).unwrap_err();
         assert_eq!(error.io_kind(), Some(std::io::ErrorKind::StorageFull), "{error}");
-        assert!(error.to_string().contains("bytes are free") || store.is_sealed(), "{error}");
+        assert!(error.to_string().contains("bytes are free") || store.is_memfd(), "{error}");
         let error = store.zeros::<f64, _>((usize::MAX, 2)).unwrap_err().to_string();
         assert!(error.contains("larger than memory can address"), "{error}");
         assert!(store.files().unwrap().is_empty());

@@ -3,7 +3,10 @@
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
 use ndferry::{
-    ByteOrder, Compression, DumpOptions, Mapping, OpenOptions, Order, SharedArray, WhyNotMapped,
+    SharedArray,
+    array::{CopyReason, Order},
+    dtype::ByteOrder,
+    file::{Compression, DumpOptions, MmapMode, OpenOptions},
     ndarray::{Array, ArrayD, Axis, Dimension, Ix1, Ix2, IxDyn, ShapeBuilder, array},
 };
 
@@ -38,7 +41,7 @@ macro_rules! every_type {
 
                     let file = ndferry::open(&path).unwrap();
                     file.verify().unwrap();
-                    assert_eq!(*file.array::<$type, IxDyn>().unwrap(), expected, "{what}");
+                    assert_eq!(*file.read::<$type, IxDyn>().unwrap(), expected, "{what}");
                     assert_eq!(ndferry::load::<ArrayD<$type>>(&path).unwrap(), expected, "{what}");
                     let written = folder.path().join("written").with_extension(&name[2..]);
                     let options = DumpOptions::new();
@@ -78,7 +81,7 @@ fn what_was_there_stays_until_the_array_is_frozen_and_when_it_is_dropped() {
         drop(array);
         assert_eq!((fs::read(&path).unwrap(), names(folder.path()).len()), (b"old".to_vec(), 1));
         let array = ndferry::create::<u32, _>(&path, (100, 100)).unwrap().freeze().unwrap();
-        assert_eq!((array.sum(), array.why_not_mapped()), (0, None));
+        assert_eq!((array.sum(), array.copy_reason()), (0, None));
         assert_eq!(names(folder.path()), [name]);
         fs::remove_file(&path).unwrap();
     }
@@ -98,7 +101,7 @@ fn space_is_reserved_and_what_does_not_fit_is_an_error() {
         assert!(error.is_io() && error.message().starts_with("cannot reserve "), "{error}");
         assert_eq!(error.path().unwrap(), folder.path().join(name));
     }
-    assert!(ndferry::create::<u64, _>(&path, (usize::MAX, 2)).unwrap_err().is_invalid());
+    assert!(ndferry::create::<u64, _>(&path, (usize::MAX, 2)).unwrap_err().is_invalid_data());
     assert!(ndferry::create::<u64, _>(folder.path().join("no/a.npy"), 3).unwrap_err().is_io());
     assert_eq!(names(folder.path()), [""; 0]);
 }
@@ -123,7 +126,7 @@ fn options_hold_or_are_errors_that_say_why_not() {
         ("a.ferry", new().order(Order::F), "said by its shape"),
     ] {
         let error = options.create::<f32, _>(path(name), 3).unwrap_err();
-        assert!(error.is_usage() && error.message().contains(reason), "{error}");
+        assert!(error.is_invalid_input() && error.message().contains(reason), "{error}");
         assert_eq!(error.path().unwrap(), path(name));
     }
     assert_eq!(names(folder.path()), [""; 0]);
@@ -186,26 +189,26 @@ fn a_copy_on_write_array_costs_the_pages_that_are_written_to() {
 fn what_cannot_be_mapped_cannot_be_copied_on_write() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.ferry");
-    let refused = |options: &OpenOptions, why: WhyNotMapped| {
+    let refused = |options: &OpenOptions, why: CopyReason| {
         let file = options.open(&path).unwrap();
         let error = file.copy_on_write::<f64, Ix1>(&file.arrays()[0]).unwrap_err();
         assert!(
-            error.is_usage() && error.message().ends_with(&format!("copy-on-write: {why}")),
+            error.is_invalid_input() && error.message().ends_with(&format!("copy-on-write: {why}")),
             "{error}"
         );
     };
     let open = OpenOptions::new();
     let value = array![1.5, 2.5];
     DumpOptions::new().byte_order(ByteOrder::NATIVE.opposite()).dump(&path, &value).unwrap();
-    refused(&open, WhyNotMapped::ForeignByteOrder);
+    refused(&open, CopyReason::ForeignByteOrder);
     ndferry::dump(&path, &array![true]).unwrap();
-    refused(&open, WhyNotMapped::Bool);
+    refused(&open, CopyReason::Bool);
     if cfg!(feature = "lz4") {
         DumpOptions::new().compress(Compression::Lz4).dump(&path, &value).unwrap();
-        refused(&open, WhyNotMapped::Compressed);
+        refused(&open, CopyReason::Compressed);
     }
     ndferry::dump(&path, &value).unwrap();
-    refused(&open.clone().mapping(Mapping::Forbidden), WhyNotMapped::Read);
+    refused(&open.clone().mmap_mode(MmapMode::Forbidden), CopyReason::Read);
     let file = ndferry::open(&path).unwrap();
     assert!(
         file.copy_on_write::<f32, Ix1>(&file.arrays()[0])
@@ -220,5 +223,5 @@ fn what_cannot_be_mapped_cannot_be_copied_on_write() {
             .contains("2 were asked for")
     );
     let other = ndferry::open(&path).unwrap();
-    assert!(file.copy_on_write::<f64, Ix1>(&other.arrays()[0]).unwrap_err().is_usage());
+    assert!(file.copy_on_write::<f64, Ix1>(&other.arrays()[0]).unwrap_err().is_invalid_input());
 }

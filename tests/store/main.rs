@@ -24,7 +24,10 @@ use std::{
 };
 
 use actor::{Actor, role, say, wait_to_be_told};
-use ndferry::{ByteOrder, SessionReport, Store, Sweep, Sweeper};
+use ndferry::{
+    dtype::ByteOrder,
+    store::{SessionReport, Store, Sweep, Sweeper},
+};
 
 /// What a worker of this test program runs.
 #[test]
@@ -51,19 +54,19 @@ fn an_actor() {
         "open" => {
             let store = Store::new();
             match &store {
-                Ok(store) => say(store.home().display()),
+                Ok(store) => say(store.session_dir().display()),
                 Err(error) => say(error),
             }
             wait_to_be_told();
         }
         "dry run" => say(told(Sweeper::new().dry_run(true).sweep())),
-        "sweep" => say(told(ndferry::sweep())),
+        "sweep" => say(told(ndferry::store::sweep())),
         "share" => surroundings::share(),
         // Opens and drops.
         "restless" => {
             for _ in 0..200 {
                 let store = Store::new().unwrap();
-                assert!(store.home().join("lock").exists());
+                assert!(store.session_dir().join("lock").exists());
             }
             say("done");
         }
@@ -225,7 +228,7 @@ fn the_roots_of_a_store_are_checked_when_it_is_built() {
     let error = Store::builder().roots(many).build().unwrap_err();
     assert!(error.to_string().contains("at most 256 roots, and 257 were named"), "{error}");
     let store = Store::builder().roots([&place, &place]).build().unwrap();
-    assert!(!store.home().starts_with(&place));
+    assert!(!store.session_dir().starts_with(&place));
 }
 
 #[test]
@@ -234,7 +237,7 @@ fn a_store_lives_as_long_as_its_last_clone() {
     let store = Store::builder().byte_order(ByteOrder::Big).build().unwrap();
     check(&store);
     let clone = store.clone();
-    let home = store.home().to_owned();
+    let home = store.session_dir().to_owned();
     drop(store);
     assert!(home.exists());
     assert_eq!(clone.byte_order(), ByteOrder::Big);

@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use ndferry::{ByteOrder, Store};
+use ndferry::{dtype::ByteOrder, store::Store};
 
 use crate::{
     actor::{say, skipped},
@@ -16,11 +16,11 @@ use crate::{
 #[test]
 fn a_sealed_store_is_a_choice_like_the_others() {
     let plain = Store::new().unwrap();
-    let sealed = Store::sealed().unwrap();
-    let both = Store::builder().sealed().byte_order(ByteOrder::Big).build().unwrap();
-    assert_eq!([&plain, &sealed, &both].map(Store::is_sealed), [false, true, true]);
+    let sealed = Store::memfd().unwrap();
+    let both = Store::builder().memfd().byte_order(ByteOrder::Big).build().unwrap();
+    assert_eq!([&plain, &sealed, &both].map(Store::is_memfd), [false, true, true]);
     assert_eq!((sealed.byte_order(), both.byte_order()), (ByteOrder::NATIVE, ByteOrder::Big));
-    let home = sealed.home().to_owned();
+    let home = sealed.session_dir().to_owned();
     assert!(home.join("lock").exists(), "a session like any other");
     drop(sealed);
     assert!(!home.exists());
@@ -29,8 +29,8 @@ fn a_sealed_store_is_a_choice_like_the_others() {
 #[test]
 fn a_sealed_store_takes_no_roots() {
     let root = tempfile::tempdir().unwrap();
-    let error = Store::builder().sealed().roots([root.path()]).build().unwrap_err();
-    assert!(error.is_usage() && error.to_string().contains("it takes no roots"), "{error}");
+    let error = Store::builder().memfd().roots([root.path()]).build().unwrap_err();
+    assert!(error.is_invalid_input() && error.to_string().contains("it takes no roots"), "{error}");
     assert!(fs::read_dir(root.path()).unwrap().next().is_none());
 }
 
@@ -96,7 +96,7 @@ fn what_a_control_group_leaves_no_room_for_is_an_error_and_nobody_is_killed() {
 
 /// The part "limited": as much as there is room for, where there is little.
 pub(crate) fn with_little_memory() {
-    let store = Store::sealed().unwrap();
+    let store = Store::memfd().unwrap();
     say(store.zeros::<u8, _>(200 * MIB).unwrap_err());
     let mut arrays = Vec::new();
     loop {

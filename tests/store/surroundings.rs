@@ -12,7 +12,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use ndferry::{Pool, SharedArray, Store, ndarray::Ix1};
+use ndferry::{Pool, SharedArray, ndarray::Ix1, store::Store};
 
 use crate::actor::{Actor, emulated, say, skipped, wait_to_be_told};
 
@@ -35,10 +35,10 @@ pub fn share() {
         Ok(store) => store,
         Err(error) => return say(error),
     };
-    say(store.home().display());
+    say(store.session_dir().display());
     let pool = Pool::builder()
         .workers(1)
-        .threshold(1000)
+        .mmap_threshold(1000)
         .test_entry("worker")
         .store(&store)
         .build()

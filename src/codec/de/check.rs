@@ -29,7 +29,7 @@ impl Decoder<'_, '_> {
                 self.refer(index)?;
                 let found = shapes(index);
                 found.map(Some).ok_or_else(|| {
-                    Error::invalid(format!(
+                    Error::invalid_data(format!(
                         "the tree refers to segment {index}, which is not there"
                     ))
                 })
@@ -64,7 +64,7 @@ impl Decoder<'_, '_> {
         if said == found || is_row {
             return Ok(());
         }
-        Err(Error::invalid(format!(
+        Err(Error::invalid_data(format!(
             "the tree has an array of shape {} where the segment has {}",
             Short(&said),
             Short(found)

@@ -47,7 +47,7 @@ impl<'de> Decoder<'de, '_> {
     fn take(&mut self, count: usize) -> Result<&'de [u8]> {
         let left = self.input.len() - self.at;
         if count > left {
-            return Err(Error::invalid(format!(
+            return Err(Error::invalid_data(format!(
                 "the tree ends at byte {} where {count} more bytes were expected and {left} are left",
                 self.input.len()
             )));
@@ -67,14 +67,14 @@ impl<'de> Decoder<'de, '_> {
 
     fn length(&mut self, bytes: usize) -> Result<usize> {
         usize::try_from(self.number(bytes)?)
-            .map_err(|_| Error::invalid("a length beyond what memory can address"))
+            .map_err(|_| Error::invalid_data("a length beyond what memory can address"))
     }
 
     /// The number of entries of an array or a map, each of which needs a byte at least.
     fn entries(&self, count: usize, bytes_each: usize) -> Result<usize> {
         let left = self.input.len() - self.at;
         if count.saturating_mul(bytes_each) > left {
-            return Err(Error::invalid(format!(
+            return Err(Error::invalid_data(format!(
                 "the tree promises {count} entries at byte {}, {left} bytes are left",
                 self.at
             )));
@@ -86,7 +86,7 @@ impl<'de> Decoder<'de, '_> {
         let at = self.at;
         let text = std::str::from_utf8(self.take(length)?);
         text.map(Item::Text).map_err(|_| {
-            Error::invalid(format!("the string at byte {at} of the tree is not UTF-8"))
+            Error::invalid_data(format!("the string at byte {at} of the tree is not UTF-8"))
         })
     }
 
@@ -99,13 +99,13 @@ impl<'de> Decoder<'de, '_> {
                 let mut inner = Decoder::new(payload, &NoSegments);
                 match inner.next()? {
                     Item::Unsigned(index) if inner.at == payload.len() => Ok(Item::Segment(index)),
-                    _ => Err(Error::invalid(format!(
+                    _ => Err(Error::invalid_data(format!(
                         "the segment at byte {at} of the tree has no number"
                     ))),
                 }
             }
             SOME if length == 1 && payload[0] > 0 => Ok(Item::Somes(payload[0])),
-            _ => Err(Error::invalid(format!(
+            _ => Err(Error::invalid_data(format!(
                 "extension of type {kind} and {length} bytes at byte {at} of the tree"
             ))),
         }
@@ -164,7 +164,7 @@ impl<'de> Decoder<'de, '_> {
             Marker::Ext16 => self.length(2).and_then(|length| self.extension(length))?,
             Marker::Ext32 => self.length(4).and_then(|length| self.extension(length))?,
             Marker::Reserved => {
-                return Err(Error::invalid(format!(
+                return Err(Error::invalid_data(format!(
                     "the reserved byte C1 at byte {at} of the tree"
                 )));
             }

@@ -62,7 +62,7 @@ struct NoSegments;
 
 impl Segments for NoSegments {
     fn get(&self, index: u64) -> Result<AnyArray> {
-        Err(Error::invalid(format!("segment {index}, where there are none")))
+        Err(Error::invalid_data(format!("segment {index}, where there are none")))
     }
 }
 
@@ -96,9 +96,9 @@ impl<'de, 's> Decoder<'de, 's> {
     fn end(&self) -> Result<()> {
         match self.input.len() - self.at {
             0 => Ok(()),
-            left => {
-                Err(Error::invalid(format!("the tree goes on for {left} bytes after its value")))
-            }
+            left => Err(Error::invalid_data(format!(
+                "the tree goes on for {left} bytes after its value"
+            ))),
         }
     }
 
@@ -119,7 +119,7 @@ impl<'de, 's> Decoder<'de, 's> {
         if self.used.insert(index) {
             return Ok(());
         }
-        Err(Error::invalid(format!("the value refers to segment {index} more than once")))
+        Err(Error::invalid_data(format!("the value refers to segment {index} more than once")))
     }
 
     /// Bounds the options and newtypes around one place of the tree: they take none of it, and a type can nest them for ever.
@@ -127,7 +127,7 @@ impl<'de, 's> Decoder<'de, 's> {
         let (at, times) = self.stalls;
         self.stalls = if at == self.at { (at, times + 1) } else { (self.at, 1) };
         if self.stalls.1 > DEPTH {
-            return Err(Error::invalid(format!(
+            return Err(Error::invalid_data(format!(
                 "the type nests more than {DEPTH} options or newtypes around one value"
             )));
         }
@@ -136,7 +136,7 @@ impl<'de, 's> Decoder<'de, 's> {
 
     fn deeper<T>(&mut self, inside: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         if self.depth >= DEPTH {
-            return Err(Error::invalid(format!("the tree nests deeper than {DEPTH} levels")));
+            return Err(Error::invalid_data(format!("the tree nests deeper than {DEPTH} levels")));
         }
         self.depth += 1;
         let value = inside(self)?;
@@ -177,7 +177,7 @@ impl<'de, 's> Decoder<'de, 's> {
                     self.next()?;
                     Ok(Some(bytes))
                 }
-                Err(_) => Err(Error::invalid(format!(
+                Err(_) => Err(Error::invalid_data(format!(
                     "{} bytes where a 128-bit integer has 16",
                     bytes.len()
                 ))),
@@ -206,9 +206,11 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de, '_> {
             Item::Bytes(value) => visitor.visit_borrowed_bytes(value),
             Item::Array(count) => self.array(count, visitor),
             Item::Map(count) => self.map(count, visitor),
-            Item::Segment(_) if self.of_array && self.segments.maps_alone() => Err(Error::usage(
-                "an array cannot be mapped where serde buffers it (untagged, internally tagged, flattened), and a map was required",
-            )),
+            Item::Segment(_) if self.of_array && self.segments.maps_alone() => {
+                Err(Error::invalid_input(
+                    "an array cannot be mapped where serde buffers it (untagged, internally tagged, flattened), and a map was required",
+                ))
+            }
             Item::Segment(index) => self.segment(index)?.deserialize_any(visitor),
         }
     }
@@ -298,7 +300,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de, '_> {
     ) -> Result<V::Value> {
         match self.peek()? {
             Item::Map(_) => self.deserialize_any(visitor),
-            found if name == ARRAY => Err(Error::invalid(format!(
+            found if name == ARRAY => Err(Error::invalid_data(format!(
                 "{} where an array was expected: what was written as a plain sequence is read as one (`Vec`)",
                 found.what()
             ))),
@@ -317,7 +319,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de, '_> {
                 visitor.visit_enum(IntoDeserializer::<Error>::into_deserializer(variant))
             }
             Item::Map(1) => self.deeper(|decoder| visitor.visit_enum(Variant { decoder })),
-            found => Err(Error::invalid(format!(
+            found => Err(Error::invalid_data(format!(
                 "{} where a variant of enum {name} was expected",
                 found.what()
             ))),

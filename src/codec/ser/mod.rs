@@ -12,7 +12,7 @@ use super::{
     DEPTH, SEGMENT, SOME, Sink,
     place::{self, Step},
 };
-use crate::{Error, Result, Scalar, array::ARRAY};
+use crate::{Error, Result, array::ARRAY, dtype::Scalar};
 use compound::Compound;
 use sequence::{Run, Sequence};
 
@@ -87,7 +87,7 @@ impl Encoder<'_> {
         if self.steps.len() < DEPTH {
             return Ok(());
         }
-        Err(Error::invalid(format!("the value nests deeper than {DEPTH} levels")))
+        Err(Error::invalid_data(format!("the value nests deeper than {DEPTH} levels")))
     }
 
     /// The head of an enum variant with content.
@@ -158,7 +158,7 @@ struct Open {
 
 fn length(length: usize) -> Result<u32> {
     u32::try_from(length).map_err(|_| {
-        Error::invalid(format!(
+        Error::invalid_data(format!(
             "a part of the value has {length} entries or bytes, a tree can hold {} in one",
             u32::MAX
         ))
@@ -167,7 +167,7 @@ fn length(length: usize) -> Result<u32> {
 
 /// Writing to a vector fails only in type.
 fn unwritable(error: impl std::fmt::Debug) -> Error {
-    Error::invalid(format!("cannot write the tree: {error:?}"))
+    Error::invalid_data(format!("cannot write the tree: {error:?}"))
 }
 
 impl<'a, 's> Serializer for &'a mut Encoder<'s> {
@@ -269,7 +269,7 @@ impl<'a, 's> Serializer for &'a mut Encoder<'s> {
             [0xc0] => 1,
             // A fixext of one byte: Somes around a nil already.
             [0xd4, kind, count] if kind == SOME as u8 => count.checked_add(1).ok_or_else(|| {
-                Error::invalid("the value nests more than 255 options around nothing")
+                Error::invalid_data("the value nests more than 255 options around nothing")
             })?,
             _ => return Ok(()),
         };

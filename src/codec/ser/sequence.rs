@@ -3,7 +3,12 @@
 use serde::{Serialize, ser};
 
 use super::{Encoder, Kind, Open, Step};
-use crate::{Element, Error, Result, Scalar, array::as_element, dtype::dispatch, map::Buffer};
+use crate::{
+    Error, Result,
+    array::as_element,
+    bytes::map::Buffer,
+    dtype::{Element, Scalar, dispatch},
+};
 
 /// Bytes of numbers gathered before they are passed on.
 const CHUNK: usize = 64 << 10;
@@ -90,7 +95,7 @@ impl Sequence<'_, '_> {
         match std::mem::replace(&mut self.run, Run::Never) {
             Run::Of { spilled: true, .. } => {
                 self.encoder.found_mixed = Some(self.number);
-                Err(Error::invalid("a sequence of numbers that changes its type"))
+                Err(Error::invalid_data("a sequence of numbers that changes its type"))
             }
             Run::Of { scalar, bytes, .. } => dispatch!(scalar, A => {
                 // A vector of bytes may begin anywhere; a buffer is aligned for every element.

@@ -20,7 +20,7 @@ use super::{
     plan::Plan,
     report::ElementReport,
 };
-use crate::{Error, Result, TaskError};
+use crate::{Error, Result, pool::TaskError};
 
 /// A run under way.
 pub(super) struct State<'f> {
@@ -496,7 +496,7 @@ impl<'f> State<'f> {
             "the values set for {:?} are for another number of elements than {:?} has, which has at least {count}",
             names[0], names[1]
         );
-        self.problem.get_or_insert(Error::usage(what));
+        self.problem.get_or_insert(Error::invalid_input(what));
     }
 
     /// One thing less is open in a scope, which is closed with the last.

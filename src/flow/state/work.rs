@@ -40,7 +40,7 @@ impl Work<(u64, Value)> for State<'_> {
     }
 
     fn pack_next(&mut self, index: u64, packer: &mut Packer) -> Result<()> {
-        let none = || Error::invalid("there is no step to take");
+        let none = || Error::invalid_data("there is no step to take");
         let step = self.next().ok_or_else(none)?;
         let mut furthest = self.ready.last_entry().ok_or_else(none)?;
         let node = *furthest.key();
@@ -63,9 +63,9 @@ impl Work<(u64, Value)> for State<'_> {
         let running = at.and_then(|at| *self.running.get(at)?);
         match running.map(|(node, _)| &self.flow.nodes[node].kind) {
             Some(Kind::Step(step)) => (step.read)(reading),
-            _ => {
-                Entry::Value(Err(Error::invalid(format!("task {index} is not one of the flow's"))))
-            }
+            _ => Entry::Value(Err(Error::invalid_data(format!(
+                "task {index} is not one of the flow's"
+            )))),
         }
     }
 }

@@ -47,7 +47,7 @@ struct SegmentEntry {
     name: String,
     dtype: crate::DType,
     shape: Vec<usize>,
-    order: crate::Order,
+    order: crate::array::Order,
     offset: u64,
     nbytes: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]

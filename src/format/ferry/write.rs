@@ -12,15 +12,17 @@ use super::{
     ALIGNMENT, Checksum, Header, MAGIC, PAGE, PAGE_FROM, PRELUDE, SegmentEntry, TreeEntry, VERSION,
 };
 use crate::{
-    AnyArray, ByteOrder, DType, Error, Order, Result, Scalar,
+    AnyArray, DType, Error, Result,
+    array::Order,
+    bytes::swap::Change,
     codec::Sink,
+    dtype::{ByteOrder, Scalar},
     format::{
         DumpOptions,
         atomic::cannot_write,
         compress::{Codec, Encoder},
         dump::{for_each_block, order_of},
     },
-    swap::Change,
 };
 
 /// Whose file it is, which decides the path that its header records.
@@ -88,8 +90,9 @@ impl<W: Write + Seek> Container<W> {
             },
             segments: std::mem::take(&mut self.segments),
         };
-        let header = serde_json::to_vec(&header)
-            .map_err(|error| Error::invalid(format!("the header cannot be written: {error}")))?;
+        let header = serde_json::to_vec(&header).map_err(|error| {
+            Error::invalid_data(format!("the header cannot be written: {error}"))
+        })?;
         let header_offset = self.at + tree.len() as u64;
 
         let mut prelude = [0; PRELUDE];

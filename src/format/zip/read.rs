@@ -41,7 +41,7 @@ pub(in crate::format) fn members(file: &[u8]) -> Result<Vec<Member>> {
         entries.push(entry);
     }
     if !records.bytes.is_empty() {
-        return Err(Error::invalid(format!(
+        return Err(Error::invalid_data(format!(
             "the directory is said to have {} entries; {} bytes come after them",
             directory.count,
             records.bytes.len()
@@ -56,7 +56,7 @@ pub(in crate::format) fn members(file: &[u8]) -> Result<Vec<Member>> {
         .collect::<Vec<_>>()
         .into_iter();
     if let Some(first) = edges.next().filter(|&first| first != 0) {
-        return Err(Error::invalid(format!(
+        return Err(Error::invalid_data(format!(
             "the first {first} bytes of the zip file belong to no member"
         )));
     }
@@ -95,7 +95,7 @@ fn directory(file: &[u8]) -> Result<Directory> {
                 && agree(size, u32::MAX, long.size)
                 && agree(offset, u32::MAX, long.offset);
             if !alike {
-                return Err(Error::invalid(
+                return Err(Error::invalid_data(
                     "the directory's two ends, the short one and the long one, differ",
                 ));
             }
@@ -106,7 +106,7 @@ fn directory(file: &[u8]) -> Result<Directory> {
         return Err(parts());
     }
     if offset.checked_add(size) != Some(start as u64) {
-        return Err(Error::invalid(format!(
+        return Err(Error::invalid_data(format!(
             "the directory is said to be {size} bytes from byte {offset} on, its end begins at byte {start}: bytes were put before it, or \
              between"
         )));
@@ -115,13 +115,14 @@ fn directory(file: &[u8]) -> Result<Directory> {
 }
 
 fn parts() -> Error {
-    Error::invalid("the zip file is one of several parts")
+    Error::invalid_data("the zip file is one of several parts")
 }
 
 /// Where the end record begins: it ends with the file, but for a comment whose length it tells.
 fn end(file: &[u8]) -> Result<usize> {
-    let none =
-        || Error::invalid("the zip file has no end of its directory: truncated or appended to");
+    let none = || {
+        Error::invalid_data("the zip file has no end of its directory: truncated or appended to")
+    };
     let last = file.len().checked_sub(END_LENGTH).ok_or_else(none)?;
     let first = last.saturating_sub(u16::MAX.into());
     let mut found = (first..=last).filter(|&at| {
@@ -131,7 +132,7 @@ fn end(file: &[u8]) -> Result<usize> {
     match (found.next(), found.next()) {
         (Some(at), None) => Ok(at),
         (None, _) => Err(none()),
-        (Some(one), Some(other)) => Err(Error::invalid(format!(
+        (Some(one), Some(other)) => Err(Error::invalid_data(format!(
             "the zip file has two ends of its directory, at bytes {one} and {other}: which is meant cannot be told"
         ))),
     }
@@ -160,7 +161,7 @@ fn end_64(file: &[u8], end: usize) -> Result<Option<(usize, End64)>> {
         let message = format!(
             "the long end of the directory, said to be at byte {start}, does not end before byte {locator}"
         );
-        Error::invalid(message)
+        Error::invalid_data(message)
     };
     let start =
         usize::try_from(start).ok().filter(|&at| at < locator && locator - at >= END_64_LENGTH);
@@ -198,7 +199,10 @@ struct Records<'a> {
 impl<'a> Records<'a> {
     fn take(&mut self, length: usize) -> Result<&'a [u8]> {
         let (taken, rest) = self.bytes.split_at_checked(length).ok_or_else(|| {
-            Error::invalid(format!("needs {length} bytes more, there are {}", self.bytes.len()))
+            Error::invalid_data(format!(
+                "needs {length} bytes more, there are {}",
+                self.bytes.len()
+            ))
         })?;
         self.bytes = rest;
         Ok(taken)
@@ -207,7 +211,7 @@ impl<'a> Records<'a> {
     fn next(&mut self) -> Result<Entry> {
         let record = self.take(CENTRAL_LENGTH)?;
         if !record.starts_with(CENTRAL) {
-            return Err(Error::invalid("does not begin as an entry does"));
+            return Err(Error::invalid_data("does not begin as an entry does"));
         }
         let short = |at: usize| LittleEndian::read_u16(&record[at..]);
         let long = |at: usize| LittleEndian::read_u32(&record[at..]);
@@ -236,7 +240,7 @@ fn text(name: &[u8], flags: u16) -> Result<String> {
         }
         _ => {
             let name = String::from_utf8_lossy(name);
-            Err(Error::invalid(format!(
+            Err(Error::invalid_data(format!(
                 "has the name {}; a name is UTF-8, says so, and has no zeros",
                 Quoted(&name)
             )))
@@ -252,7 +256,7 @@ fn lengths<const N: usize>(recorded: [u32; N], extra: &[u8]) -> Result<[u64; N]>
         if *length == u64::from(ELSEWHERE) {
             let (number, rest) =
                 field.and_then(|field| field.split_at_checked(8)).ok_or_else(|| {
-                    Error::invalid("refers to a number in an extra field that is not there")
+                    Error::invalid_data("refers to a number in an extra field that is not there")
                 })?;
             *length = LittleEndian::read_u64(number);
             field = Some(rest);
@@ -267,11 +271,11 @@ fn long_field(mut extra: &[u8]) -> Result<Option<&[u8]>> {
     // What is too short for a field is padding.
     while extra.len() >= 4 {
         let (kind, length) = (LittleEndian::read_u16(extra), LittleEndian::read_u16(&extra[2..]));
-        let (field, rest) = extra[4..]
-            .split_at_checked(length.into())
-            .ok_or_else(|| Error::invalid("has an extra field that is longer than all of them"))?;
+        let (field, rest) = extra[4..].split_at_checked(length.into()).ok_or_else(|| {
+            Error::invalid_data("has an extra field that is longer than all of them")
+        })?;
         if kind == EXTRA_64 && found.replace(field).is_some() {
-            return Err(Error::invalid("has the extra field for long numbers twice"));
+            return Err(Error::invalid_data("has the extra field for long numbers twice"));
         }
         extra = rest;
     }
@@ -282,24 +286,25 @@ impl Entry {
     /// Where the bytes of the member lie, which ends at byte `end` of the file, before the directory at `limit`.
     fn placed(&self, file: &[u8], end: u64, limit: usize) -> Result<Range<usize>> {
         if self.flags & UNREADABLE != 0 {
-            return Err(Error::invalid("is encrypted, or a patch of something else"));
+            return Err(Error::invalid_data("is encrypted, or a patch of something else"));
         }
         if !matches!(self.method, STORED | DEFLATED) {
             let message = format!(
                 "is compressed by method {}; known are 0 (not at all) and 8 (deflate)",
                 self.method
             );
-            return Err(Error::invalid(message));
+            return Err(Error::invalid_data(message));
         }
         if self.method == STORED && self.packed != self.size {
             let message = format!(
                 "is not compressed, but has {} bytes in the file and {} outside",
                 self.packed, self.size
             );
-            return Err(Error::invalid(message));
+            return Err(Error::invalid_data(message));
         }
-        let outside =
-            || Error::invalid(format!("reaches beyond byte {end}, where what follows it begins"));
+        let outside = || {
+            Error::invalid_data(format!("reaches beyond byte {end}, where what follows it begins"))
+        };
         let end = usize::try_from(end).ok().filter(|&end| end <= limit).ok_or_else(outside)?;
         let start =
             usize::try_from(self.offset).ok().filter(|&start| start <= end).ok_or_else(outside)?;
@@ -341,7 +346,11 @@ impl Entry {
             && alike(long(14).into(), self.crc.into())
             && alike(packed, self.packed)
             && alike(size, self.size);
-        if agree { Ok(()) } else { Err(Error::invalid("is not what the directory says of it")) }
+        if agree {
+            Ok(())
+        } else {
+            Err(Error::invalid_data("is not what the directory says of it"))
+        }
     }
 
     /// What lies behind the member's bytes: nothing, or checksum and lengths once more, the latter of four or eight bytes, with a
@@ -363,6 +372,9 @@ impl Entry {
         if self.flags & DESCRIBED_AFTER != 0 && described {
             return Ok(());
         }
-        Err(Error::invalid(format!("is followed by {} bytes that belong to nothing", bytes.len())))
+        Err(Error::invalid_data(format!(
+            "is followed by {} bytes that belong to nothing",
+            bytes.len()
+        )))
     }
 }

@@ -275,7 +275,8 @@ mod tests {
         file.write_all(&local).unwrap();
         file.seek(SeekFrom::Start(directory_at)).unwrap();
         file.write_all(&far).unwrap();
-        let map = crate::map::FileMap::of(file.try_clone().unwrap(), "holes.zip".into()).unwrap();
+        let map =
+            crate::bytes::map::FileMap::of(file.try_clone().unwrap(), "holes.zip".into()).unwrap();
         let found = members(map.as_ref().as_ref()).unwrap();
         assert_eq!(
             (found[0].size, found[0].data.start as u64, found[1].name.as_str()),

@@ -9,9 +9,11 @@ use super::{
     path_bytes,
 };
 use crate::{
-    AnyArray, ByteOrder, DType, Error, Order, Result, Scalar, Source,
+    AnyArray, DType, Error, Result,
+    array::{ArraySource, Order},
     array::{Layout, Storage},
     codec::{self, Sink},
+    dtype::{ByteOrder, Scalar},
     error::{Report, Said},
     store::{Attached, Lies, Placed, Segment, Store, Writing, outgoing},
 };
@@ -242,7 +244,7 @@ impl Packer {
         layout: &Layout,
         segment: Segment,
         place: Place,
-        source: Option<&Source>,
+        source: Option<&ArraySource>,
     ) -> usize {
         self.references.push(Reference {
             shape: layout.shape().to_vec(),
@@ -333,7 +335,7 @@ impl Sink for Packer {
                     None,
                 ))
             }
-            Open::No => Err(Error::invalid("numbers ended that never began")),
+            Open::No => Err(Error::invalid_data("numbers ended that never began")),
         }
     }
 

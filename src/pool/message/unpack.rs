@@ -14,11 +14,13 @@ use serde::de::DeserializeOwned;
 
 use super::{ALIGNMENT, Contents, Lent, Place, REPORT, Reference, path_of};
 use crate::{
-    AnyArray, ByteOrder, Error, Result, Source, WhyNotMapped,
+    AnyArray, Error, Result,
+    array::{ArraySource, CopyReason},
     array::{Layout, Memory, Storage},
+    bytes::map::{Buffer, FileMap},
     codec::{self, Segments},
+    dtype::ByteOrder,
     error::{Report, Said},
-    map::{Buffer, FileMap},
     pool::channel::Frame,
     store::{Attached, Placed, Segment, Store, incoming, note},
 };
@@ -101,7 +103,8 @@ impl Incoming {
     pub(in crate::pool) fn new(frame: Frame, store: &Store) -> Result<Self> {
         let Frame { payload, descriptors, missing, arrays, .. } = frame;
         let bytes: &[u8] = payload.as_ref();
-        let cut = || Error::invalid(format!("a message of {} bytes is cut short", bytes.len()));
+        let cut =
+            || Error::invalid_data(format!("a message of {} bytes is cut short", bytes.len()));
         let word = |at: usize| bytes.get(at..at + 8).map(LittleEndian::read_u64).ok_or_else(cut);
         let length = |word: u64| usize::try_from(word).map_err(|_| cut());
         let behind = |start: usize, length: usize| {
@@ -128,7 +131,7 @@ impl Incoming {
         let Contents { arrays: references, attached } = match &bytes[start..end] {
             [] => Contents::default(),
             some => serde_json::from_slice(some).map_err(|error| {
-                Error::invalid(format!("the list of arrays in a message: {error}"))
+                Error::invalid_data(format!("the list of arrays in a message: {error}"))
             })?,
         };
         let mut given = HashMap::new();
@@ -139,16 +142,16 @@ impl Incoming {
             }
         }
         if missing > 0 {
-            return Err(Error::invalid(format!(
+            return Err(Error::invalid_data(format!(
                 "{missing} of the open files that came with the message were lost: this process may open no more"
             )));
         }
         let files: Vec<_> =
             descriptors.into_iter().map(|file| Arc::new(File::from(file))).collect();
         let attached = attached.into_iter().map(|(role, slot)| {
-            let file = files
-                .get(slot)
-                .ok_or_else(|| Error::invalid(format!("open file {slot} did not come along")))?;
+            let file = files.get(slot).ok_or_else(|| {
+                Error::invalid_data(format!("open file {slot} did not come along"))
+            })?;
             Ok(Attached { role, file: Arc::clone(file) })
         });
         Ok(Self {
@@ -193,7 +196,7 @@ impl Incoming {
                     told.unwrap_or_else(|error| (unreadable(&error), 0, Said::default()));
                 Entry::Report(report, elapsed, said)
             }
-            None => Entry::Value(Err(Error::invalid(format!(
+            None => Entry::Value(Err(Error::invalid_data(format!(
                 "a message has {} entries, number {at} was asked for",
                 self.entries.len()
             )))),
@@ -209,7 +212,7 @@ impl Incoming {
         match self.entry(at, maps, &[]) {
             Entry::Value(value) => value,
             Entry::Report(..) => {
-                Err(Error::invalid("a message has a report where a value was expected"))
+                Err(Error::invalid_data("a message has a report where a value was expected"))
             }
         }
     }
@@ -249,12 +252,12 @@ impl Segments for Unpacking<'_> {
     fn get(&self, index: u64) -> Result<AnyArray> {
         let index = usize::try_from(index).unwrap_or(usize::MAX);
         let Some(reference) = self.message.references.get(index) else {
-            return Err(Error::invalid(format!(
+            return Err(Error::invalid_data(format!(
                 "a message refers to array {index}, which did not come with it"
             )));
         };
         let Reference { shape, strides, start, segment, place, source } = reference;
-        let source = source.as_ref().map(|origin| Source {
+        let source = source.as_ref().map(|origin| ArraySource {
             path: path_of(&origin.path),
             offset: origin.offset,
             byte_order: origin
@@ -267,7 +270,7 @@ impl Segments for Unpacking<'_> {
             Place::Here { slot } => match self.message.arrays.get(*slot) {
                 Some(array) => return Ok(array.clone()),
                 None => {
-                    return Err(Error::invalid(format!(
+                    return Err(Error::invalid_data(format!(
                         "array {slot} did not come with the message"
                     )));
                 }
@@ -288,10 +291,10 @@ impl Segments for Unpacking<'_> {
 }
 
 impl Unpacking<'_> {
-    fn inline(&self, segment: &Segment, source: Option<Source>) -> Result<Arc<Memory>> {
+    fn inline(&self, segment: &Segment, source: Option<ArraySource>) -> Result<Arc<Memory>> {
         let buffer = Arc::clone(&self.message.bytes);
         let range = range(segment, self.message.inline, buffer.as_ref().as_ref().len())?;
-        Ok(Memory::new(Storage::Buffer { buffer, range }, source, Some(WhyNotMapped::Inline)))
+        Ok(Memory::new(Storage::Buffer { buffer, range }, source, Some(CopyReason::Inline)))
     }
 
     fn stored(
@@ -300,7 +303,7 @@ impl Unpacking<'_> {
         path: PathBuf,
         given: bool,
         segment: &Segment,
-        source: Option<Source>,
+        source: Option<ArraySource>,
     ) -> Result<Arc<Memory>> {
         let map = {
             let mut maps = self.maps.lock().unwrap_or_else(PoisonError::into_inner);
@@ -336,9 +339,10 @@ impl Unpacking<'_> {
 
     fn file(&self, slot: usize, path: PathBuf) -> Result<Arc<FileMap>> {
         let Some(arrived) = self.message.files.get(slot) else {
-            return Err(
-                Error::invalid(format!("open file {slot} did not come with the message")).at(path)
-            );
+            return Err(Error::invalid_data(format!(
+                "open file {slot} did not come with the message"
+            ))
+            .at(path));
         };
         let mut arrived = arrived.lock().unwrap_or_else(PoisonError::into_inner);
         let open = match std::mem::replace(&mut *arrived, Arrived::Lost) {
@@ -348,7 +352,9 @@ impl Unpacking<'_> {
                 return Ok(map);
             }
             Arrived::Lost => {
-                return Err(Error::invalid("its open file could not be mapped before").at(path));
+                return Err(
+                    Error::invalid_data("its open file could not be mapped before").at(path)
+                );
             }
         };
         let found =
@@ -372,7 +378,7 @@ enum Arrived {
 fn over(
     map: Arc<FileMap>,
     segment: &Segment,
-    source: Option<Source>,
+    source: Option<ArraySource>,
     private: bool,
 ) -> Result<Arc<Memory>> {
     let range =
@@ -389,7 +395,7 @@ fn range(segment: &Segment, base: usize, available: usize) -> Result<Range<usize
         // Without bytes, where they would lie does not matter: a message that holds no others ends before.
         _ if segment.nbytes == 0 => Ok(0..0),
         Some((start, end)) if end <= available => Ok(start..end),
-        _ => Err(Error::invalid(format!(
+        _ => Err(Error::invalid_data(format!(
             "an array is said to be {} bytes from byte {} on, there are {available}",
             segment.nbytes, segment.offset
         ))),

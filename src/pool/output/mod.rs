@@ -21,17 +21,17 @@ use prefix::Prefixing;
 use serde::{Deserialize, Serialize};
 
 use super::notes;
-use crate::{Result, error::Said, map::Page, sys};
+use crate::{Result, bytes::map::Page, error::Said, sys};
 
-/// Where a stream of the worker processes goes: [`PoolBuilder::stdout`](crate::PoolBuilder::stdout) and
-/// [`stderr`](crate::PoolBuilder::stderr).
+/// Where a stream of the worker processes goes: [`PoolBuilder::stdout`](crate::pool::PoolBuilder::stdout) and
+/// [`stderr`](crate::pool::PoolBuilder::stderr).
 ///
 /// ```
 /// # fn main() -> ndferry::Result<()> {
 /// # ndferry::init();
-/// use ndferry::{Output, Pool};
+/// use ndferry::{pool::WorkerStdio, Pool};
 ///
-/// let pool = Pool::builder().workers(1).stderr(Output::Capture).build()?;
+/// let pool = Pool::builder().workers(1).stderr(WorkerStdio::Capture).build()?;
 /// let failed = pool.try_map(
 ///     |text: String| {
 ///         eprintln!("looking at {text:?}");
@@ -46,7 +46,7 @@ use crate::{Result, error::Said, map::Page, sys};
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Output {
+pub enum WorkerStdio {
     /// To where that of this process goes.
     #[default]
     Inherit,
@@ -55,7 +55,7 @@ pub enum Output {
     /// written when it died is passed on.
     Prefix,
     /// Nowhere. Of a task that fails, or whose worker dies, the end of what was written since it began, 8 KiB at the most, is part of
-    /// its error: [`TaskError::stdout`](crate::TaskError::stdout) and [`stderr`](crate::TaskError::stderr).
+    /// its error: [`TaskError::stdout`](crate::pool::TaskError::stdout) and [`stderr`](crate::pool::TaskError::stderr).
     Capture,
     /// Nowhere.
     Discard,
@@ -105,16 +105,16 @@ impl Streams {
     /// # Errors
     ///
     /// Where the system gives no pipe, no memory file or no randomness.
-    pub(super) fn new(both: [Output; 2], harness: bool) -> Result<Self> {
+    pub(super) fn new(both: [WorkerStdio; 2], harness: bool) -> Result<Self> {
         let cannot = |error: io::Error| {
             crate::Error::io("cannot redirect the output of a worker process", error)
         };
         let make = |output| {
             Ok(match output {
-                Output::Inherit => Stream::Inherit,
-                Output::Discard => Stream::Discard,
-                Output::Capture => Stream::Capture(Arc::new(capture::file()?)),
-                Output::Prefix => {
+                WorkerStdio::Inherit => Stream::Inherit,
+                WorkerStdio::Discard => Stream::Discard,
+                WorkerStdio::Capture => Stream::Capture(Arc::new(capture::file()?)),
+                WorkerStdio::Prefix => {
                     let (reader, writer) =
                         rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
                     Stream::Prefix { reader, writer: Arc::new(writer) }
@@ -123,7 +123,7 @@ impl Streams {
         };
         let [stdout, stderr] = both.map(make);
         let mut nonce = Nonce::default();
-        if both.contains(&Output::Prefix) {
+        if both.contains(&WorkerStdio::Prefix) {
             let digits = format!("{:015x}", sys::random::number().map_err(cannot)? >> 4);
             nonce[1..].copy_from_slice(digits.as_bytes());
         }

@@ -10,7 +10,7 @@ use super::super::{
     channel::{Head, Kind},
     inside::Serial,
     message::Packer,
-    progress::Event,
+    progress::TaskEvent,
     staff::{Chunk, Hand, Member},
 };
 use super::{Decided, Run, Work};
@@ -90,7 +90,7 @@ impl Run<'_> {
             let index = self.progress.queued;
             self.progress.queued += 1;
             let pushed = work.pack_next(index, &mut packer);
-            self.tell(Event::Queued(index));
+            self.tell(TaskEvent::Queued(index));
             if let Err(error) = pushed {
                 self.count_failure(index);
                 let report = Report::Argument { message: error.to_string() };
@@ -211,7 +211,7 @@ impl Run<'_> {
         let member = &self.staff[at];
         // Each may be the one that takes too much memory, and that is looked at when it is done.
         let at_once = if self.shared.recipe.most_memory.is_some() { 1 } else { usize::MAX };
-        let for_life = match (&member.hand, self.shared.recipe.recycle_after) {
+        let for_life = match (&member.hand, self.shared.recipe.max_tasks_per_worker) {
             _ if member.spoiled => 0,
             (Hand::Lent(lent), Some(most)) => {
                 usize::try_from(most.saturating_sub(lent.served)).unwrap_or(usize::MAX)

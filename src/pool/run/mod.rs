@@ -20,7 +20,7 @@ use super::{
     cancel::Bell,
     message::{Maps, Outgoing},
     pace::Pace,
-    progress::{Event, Progress},
+    progress::{JobProgress, TaskEvent},
     remote::Remote,
     staff::{Chunk, Hand, Lent, Member},
 };
@@ -30,8 +30,9 @@ use under_way::UnderWay;
 pub(crate) use work::{Reading, Work};
 
 use crate::{
-    Error, Result, TaskError,
+    Error, Result,
     error::{Circumstances, Report},
+    pool::TaskError,
     trace,
 };
 
@@ -65,7 +66,7 @@ pub(crate) struct Run<'p> {
     maps: Maps,
     bell: Option<Arc<Bell>>,
     deadline: Option<Instant>,
-    progress: Progress,
+    progress: JobProgress,
     /// Tasks that were begun and have no end yet, where somebody watches.
     begun: HashSet<u64>,
     /// How often the worker of a task has died before it had begun the task.
@@ -108,7 +109,7 @@ impl<'p> Run<'p> {
             maps: Maps::default(),
             bell,
             deadline: options.deadline.and_then(|limit| Instant::now().checked_add(limit)),
-            progress: Progress::begun(total),
+            progress: JobProgress::begun(total),
             begun: HashSet::new(),
             strays: HashMap::new(),
             interrupted: false,
@@ -125,7 +126,7 @@ impl<'p> Run<'p> {
             at = %call_site,
             tasks = total.unwrap_or(0)
         );
-        run.tell(Event::Begun);
+        run.tell(TaskEvent::JobStarted);
         Ok(run)
     }
 
@@ -227,7 +228,7 @@ impl<'p> Run<'p> {
         let report = self.interruption().unwrap_or_else(cancelled);
         let index = self.progress.queued;
         self.progress.queued += 1;
-        self.tell(Event::Queued(index));
+        self.tell(TaskEvent::Queued(index));
         self.count_failure(index);
         (index, self.error(report, index, std::process::id(), Duration::ZERO))
     }
@@ -248,7 +249,7 @@ impl<'p> Run<'p> {
         }
     }
 
-    fn tell(&mut self, event: Event) {
+    fn tell(&mut self, event: TaskEvent) {
         if let Some(watch) = &mut self.watch {
             self.progress.event = event;
             watch(&self.progress);
@@ -256,8 +257,8 @@ impl<'p> Run<'p> {
     }
 
     fn moved(&mut self, mapped: u64, copied: u64) {
-        self.progress.mapped += mapped;
-        self.progress.copied += copied;
+        self.progress.bytes_mapped += mapped;
+        self.progress.bytes_copied += copied;
         self.shared.tally.mapped.add(mapped);
         self.shared.tally.copied.add(copied);
     }
@@ -267,7 +268,7 @@ impl<'p> Run<'p> {
         // Once for each, however often it is given to a worker.
         if self.watch.is_some() && self.begun.insert(index) {
             self.progress.started += 1;
-            self.tell(Event::Started(index));
+            self.tell(TaskEvent::Started(index));
         }
     }
 
@@ -282,7 +283,7 @@ impl<'p> Run<'p> {
         self.begun.remove(&index);
         self.progress.done += 1;
         self.shared.tally.done.add(1);
-        self.tell(Event::Done(index));
+        self.tell(TaskEvent::Done(index));
     }
 
     fn count_failure(&mut self, index: u64) {
@@ -291,7 +292,7 @@ impl<'p> Run<'p> {
         self.begun.remove(&index);
         self.progress.failed += 1;
         self.shared.tally.failed.add(1);
-        self.tell(Event::Failed(index));
+        self.tell(TaskEvent::Failed(index));
     }
 
     fn task_name(&self) -> String {
@@ -391,7 +392,7 @@ fn cancelled() -> Report {
 
 impl Drop for Run<'_> {
     fn drop(&mut self) {
-        let Progress { done, failed, .. } = self.progress;
+        let JobProgress { done, failed, .. } = self.progress;
         trace::event!(INFO, "a call is over", call = self.number, done = done, failed = failed);
         let staff = std::mem::take(&mut self.staff);
         // All at once, and then each is waited for.

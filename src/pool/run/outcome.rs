@@ -9,7 +9,7 @@ use super::super::{
     channel::{Frame, Head, Kind},
     message::{Entry, Incoming, Packer, Side},
     notes::{self, Doing},
-    progress::Event,
+    progress::TaskEvent,
     staff::{Chunk, Hand},
 };
 use super::{Decided, Reading, Run, Work};
@@ -177,7 +177,7 @@ impl Run<'_> {
         if may_help && tried < self.options.retries {
             self.attempts.insert(index, tried + 1);
             self.shared.tally.retried.add(1);
-            self.tell(Event::Retried(index));
+            self.tell(TaskEvent::Retried(index));
             self.backlog.push_back(chunk);
         } else {
             let error = self.error(report, index, witness, elapsed);

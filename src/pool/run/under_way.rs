@@ -18,7 +18,7 @@ impl UnderWay {
         let pool = Arc::as_ptr(shared).cast();
         UNDER_WAY.with_borrow_mut(|calls| {
             if calls.contains(&pool) {
-                return Err(Error::usage(
+                return Err(Error::invalid_input(
                     "a call on a pool was made while this thread has another one under way on it, which has its workers: end \
                      that call or drop its stream first, or use a pool of its own",
                 ));

@@ -151,7 +151,7 @@ fn sessions_begin_and_end_among_sweepers() {
                     for _ in 0..200 {
                         let store = scene.open();
                         let file = store.create(10).unwrap();
-                        assert!(file.path().exists() && store.home().join("lock").exists());
+                        assert!(file.path().exists() && store.session_dir().join("lock").exists());
                     }
                 });
             }

@@ -18,10 +18,14 @@ fn a_session_is_private_and_leaves_nothing() {
     let store = scene.open();
     let file = store.create(12345).unwrap();
     let data = file.path().parent().unwrap();
-    for dir in [store.home(), store.home().parent().unwrap(), data, data.parent().unwrap()] {
+    for dir in
+        [store.session_dir(), store.session_dir().parent().unwrap(), data, data.parent().unwrap()]
+    {
         assert_eq!(mode(dir), 0o700, "{}", dir.display());
     }
-    for file in [&store.home().join("lock"), &store.home().join("journal"), file.path()] {
+    for file in
+        [&store.session_dir().join("lock"), &store.session_dir().join("journal"), file.path()]
+    {
         assert_eq!(mode(file), 0o600, "{}", file.display());
     }
     assert_eq!(file.file().metadata().unwrap().len(), 12345);
@@ -43,12 +47,12 @@ fn a_file_is_registered_before_it_is_made() {
     fs::remove_dir(&data).unwrap();
     // The first root cannot make the file; the journal has heard of it all the same, and the second root makes one.
     let file = store.create(1).unwrap();
-    let journal = fs::read_to_string(store.home().join("journal")).unwrap();
+    let journal = fs::read_to_string(store.session_dir().join("journal")).unwrap();
     let records: Vec<_> = journal.lines().skip(3).map(|line| &line[..4]).collect();
     assert_eq!(records, ["+00 ", "-00 ", "+00 ", "-00 ", "+01 "]);
     assert_eq!(store.files().unwrap(), [file.path()]);
     // What cannot be registered is not made.
-    fs::remove_file(store.home().join("journal")).unwrap();
+    fs::remove_file(store.session_dir().join("journal")).unwrap();
     let error = store.create(1).unwrap_err();
     assert!(error.to_string().contains("journal: cannot register"), "{error}");
     assert_eq!(fs::read_dir(file.path().parent().unwrap()).unwrap().count(), 1);
@@ -97,7 +101,7 @@ fn a_worker_shares_the_session_and_the_last_to_leave_takes_it_along() {
     let scene = Scene::new();
     let store = scene.open();
     let mut worker = scene.actor("worker");
-    worker.tell(store.home().display());
+    worker.tell(store.session_dir().display());
     let path = PathBuf::from(worker.says());
     assert_eq!(store.files().unwrap().len(), 2);
 
@@ -106,10 +110,10 @@ fn a_worker_shares_the_session_and_the_last_to_leave_takes_it_along() {
     adopted.file().read_exact_at(&mut bytes, 0).unwrap();
     assert_eq!(&bytes, b"from afar");
     let other = scene.open();
-    assert!(other.adopt(&path).unwrap_err().is_invalid(), "another session's file");
+    assert!(other.adopt(&path).unwrap_err().is_invalid_data(), "another session's file");
     drop(other);
 
-    let home = store.home().to_owned();
+    let home = store.session_dir().to_owned();
     drop(store);
     assert!(
         home.exists() && !path.exists(),
@@ -133,7 +137,7 @@ fn what_a_killed_worker_had_not_handed_over_is_reaped() {
     let store = scene.open();
     let mine = store.create(5).unwrap();
     let mut worker = scene.actor("worker");
-    worker.tell(store.home().display());
+    worker.tell(store.session_dir().display());
     let adopted = store.adopt(Path::new(&worker.says())).unwrap();
     assert_eq!(store.files().unwrap().len(), 3);
     worker.kill();
@@ -150,11 +154,11 @@ fn who_has_left_writes_nothing_into_the_journal() {
     // S1, S3
     let scene = Scene::new();
     let store = scene.open();
-    let other = Store::join(store.home(), ByteOrder::NATIVE, false, WORKER).unwrap();
+    let other = Store::join(store.session_dir(), ByteOrder::NATIVE, false, WORKER).unwrap();
     let files: Vec<_> = (0..200).map(|_| store.create(1).unwrap()).collect();
     let paths: Vec<_> = files.iter().map(|file| file.path().to_owned()).collect();
     store.leave();
-    let journal = store.home().join("journal");
+    let journal = store.session_dir().join("journal");
     let before = fs::read(&journal).unwrap();
     drop(files);
     drop(store);
@@ -182,7 +186,7 @@ fn a_lock_that_outlives_its_process_is_waited_for() {
     // S1
     let scene = Scene::new();
     let store = scene.open();
-    let lock = fs::File::open(store.home().join("lock")).unwrap();
+    let lock = fs::File::open(store.session_dir().join("lock")).unwrap();
     assert!(sys::lock::try_shared(&lock).unwrap());
     thread::scope(|scope| {
         scope.spawn(|| store.leave_with_the_dying(WATCHDOG));

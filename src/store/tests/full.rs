@@ -56,9 +56,9 @@ fn where_every_root_fails_the_error_says_what_is_missing() {
     let mut tried = 0;
     let wrong = store.0.fill(1, |_| {
         tried += 1;
-        Err::<(), _>(Error::invalid("is not what it should be"))
+        Err::<(), _>(Error::invalid_data("is not what it should be"))
     });
-    assert!(wrong.unwrap_err().is_invalid());
+    assert!(wrong.unwrap_err().is_invalid_data());
     assert_eq!((tried, store.files().unwrap().len()), (1, 0));
 }
 
@@ -70,7 +70,7 @@ fn an_array_is_written_whole_and_no_longer_than_its_file_says() {
         let array = SharedArray::from((0..length).map(f64::from).collect::<Vec<_>>());
         let any: AnyArray = array.clone().into();
         let placed = store.write(&any).unwrap();
-        let read: SharedArray<f64, Ix1> = crate::open(placed.path()).unwrap().array().unwrap();
+        let read: SharedArray<f64, Ix1> = crate::open(placed.path()).unwrap().read().unwrap();
         assert_eq!(read, array);
     }
 }

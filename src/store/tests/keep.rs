@@ -12,7 +12,7 @@ fn a_session_to_be_kept_that_is_closed_leaves_nothing() {
     let scene = Scene::new();
     let store = open(&scene);
     let _file = store.create(10).unwrap();
-    let worker = Store::join(store.home(), ByteOrder::NATIVE, false, WORKER).unwrap();
+    let worker = Store::join(store.session_dir(), ByteOrder::NATIVE, false, WORKER).unwrap();
     let _handed_over = worker.create(20).unwrap().hand_over();
     worker.leave();
     drop(worker);
@@ -64,5 +64,5 @@ fn the_wish_to_be_kept_outlives_the_compacting_of_the_journal() {
     for _ in 0..1000 {
         store.create(1).unwrap();
     }
-    assert!(journal::contents(&Dir::open(store.home()).unwrap()).unwrap().keep);
+    assert!(journal::contents(&Dir::open(store.session_dir()).unwrap()).unwrap().keep);
 }

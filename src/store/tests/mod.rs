@@ -115,7 +115,7 @@ fn an_actor() {
                 Store(Session::begin(&places(&path), true).unwrap(), MANNER)
             };
             let file = store.create(1000).unwrap();
-            say(store.home().display());
+            say(store.session_dir().display());
             say(file.path().display());
             wait_to_be_told();
         }
@@ -123,7 +123,7 @@ fn an_actor() {
         "busy" => {
             let store = begin();
             let mut kept = Vec::new();
-            say(store.home().display());
+            say(store.session_dir().display());
             for round in 0.. {
                 kept.push(store.create(round % 5000).unwrap());
                 if round % 3 == 0 {

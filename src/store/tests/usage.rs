@@ -39,7 +39,7 @@ fn the_files_of_workers_count_from_when_they_are_made_until_whoever_takes_them_o
     let store = scene.open();
     let _mine = store.create(5).unwrap();
     let mut worker = scene.actor("worker");
-    worker.tell(store.home().display());
+    worker.tell(store.session_dir().display());
     let adopted = store.adopt(Path::new(&worker.says())).unwrap();
     assert_eq!(in_all(&store), (35, 35), "the worker has made files of 10 and 20 bytes");
     drop(adopted);
@@ -58,7 +58,7 @@ fn the_peak_outlives_the_names_of_its_files() {
     for _ in 0..1000 {
         store.create(100).unwrap();
     }
-    let journal = fs::metadata(store.home().join("journal")).unwrap().len();
+    let journal = fs::metadata(store.session_dir().join("journal")).unwrap().len();
     assert!(journal < 1000 * 40, "the journal has been compacted: it has {journal} bytes");
     assert_eq!((in_all(&store), in_each(&store)), ((7, 1 << 20), [(1, 7, 1 << 20), (0, 0, 0)]));
     drop(kept);

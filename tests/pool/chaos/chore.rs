@@ -6,7 +6,11 @@ use std::{
     time::Duration,
 };
 
-use ndferry::{Failure, SharedArray, TaskError, ndarray::Ix1};
+use ndferry::{
+    SharedArray,
+    ndarray::Ix1,
+    pool::{TaskError, TaskErrorKind},
+};
 use rustix::process::{Signal, getpid, kill_process};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
@@ -73,17 +77,19 @@ impl Fate {
     }
 
     /// How often such a task is begun, and how it fails, where it may be tried again `retries` times.
-    pub fn outcome(self, retries: u32) -> (usize, Option<Failure>) {
+    pub fn outcome(self, retries: u32) -> (usize, Option<TaskErrorKind>) {
         let all = 1 + retries as usize;
         match self {
             Self::Fine | Self::Doom(_) | Self::HugeItem | Self::HugeResult => (1, None),
             Self::PanicOnce | Self::KillOnce if retries > 0 => (2, None),
-            Self::Error => (all, Some(Failure::Error)),
-            Self::Panic | Self::PanicOnce => (all, Some(Failure::Panic)),
-            Self::Abort | Self::Kill | Self::KillOnce | Self::Exit => (all, Some(Failure::Died)),
-            Self::Hang => (all, Some(Failure::Timeout)),
-            Self::UnsaidItem | Self::UnheardItem => (0, Some(Failure::Argument)),
-            Self::UnsaidResult | Self::UnheardResult => (1, Some(Failure::Result)),
+            Self::Error => (all, Some(TaskErrorKind::Error)),
+            Self::Panic | Self::PanicOnce => (all, Some(TaskErrorKind::Panic)),
+            Self::Abort | Self::Kill | Self::KillOnce | Self::Exit => {
+                (all, Some(TaskErrorKind::WorkerDied))
+            }
+            Self::Hang => (all, Some(TaskErrorKind::Timeout)),
+            Self::UnsaidItem | Self::UnheardItem => (0, Some(TaskErrorKind::EncodeArgument)),
+            Self::UnsaidResult | Self::UnheardResult => (1, Some(TaskErrorKind::EncodeResult)),
         }
     }
 

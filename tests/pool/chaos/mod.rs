@@ -14,7 +14,12 @@ use std::{
 
 use chore::{Chore, Expected, Fate, Yield};
 use dice::Dice;
-use ndferry::{ByteOrder, CancelToken, Error, Failure, Pool, Store, TaskError};
+use ndferry::{
+    Error, Pool,
+    dtype::ByteOrder,
+    pool::{CancelToken, TaskError, TaskErrorKind},
+    store::Store,
+};
 use rustix::process::{Pid, test_kill_process_group};
 
 use crate::{Watchdog, builder, conformance::check_progress, ledger::Ledger};
@@ -77,12 +82,12 @@ fn round(seed: u64) -> Told {
     let dice = &mut Dice::new(seed);
     let root = tempfile::tempdir().unwrap();
     let mut store = Store::builder().byte_order(*dice.choose(&[ByteOrder::Little, ByteOrder::Big]));
-    store = if dice.one_in(5) { store.sealed() } else { store.roots([root.path()]) };
+    store = if dice.one_in(5) { store.memfd() } else { store.roots([root.path()]) };
     let store = store.build().unwrap();
     let mut builder = builder().workers(1 + dice.below(4) as usize).store(&store);
-    builder = builder.threshold(*dice.choose(&[None, Some(0), Some(4096), Some(1 << 20)]));
+    builder = builder.mmap_threshold(*dice.choose(&[None, Some(0), Some(4096), Some(1 << 20)]));
     if dice.one_in(5) {
-        builder = builder.recycle_after(1 + dice.below(6));
+        builder = builder.max_tasks_per_worker(1 + dice.below(6));
     }
     let pool = builder.build().unwrap();
     // Where a death may hit anyone, only so many deaths are demanded.
@@ -101,11 +106,11 @@ fn round(seed: u64) -> Told {
         callers.into_iter().flat_map(|caller| caller.join().expect("the oracle agrees")).collect()
     });
     // Who is doomed may die a little later, with no task of anybody's.
-    let well = pool.call().retries(20).map(|x: u32| x + 1, 0..20).unwrap();
+    let well = pool.job().retries(20).map(|x: u32| x + 1, 0..20).unwrap();
     assert_eq!(well, (1..21).collect::<Vec<_>>(), "the pool is as good as new");
     assert!(store.files().unwrap().is_empty(), "{:?}", store.files());
-    let report = pool.report();
-    let home = store.home().to_path_buf();
+    let report = pool.metrics();
+    let home = store.session_dir().to_path_buf();
     drop((pool, store));
     let tasks: Vec<_> = ledgers.iter().flat_map(Ledger::lines).collect();
     for line in tasks.iter().filter(|line| *line != "doom") {
@@ -118,10 +123,10 @@ fn round(seed: u64) -> Told {
     assert!(!home.exists(), "{}", home.display());
     assert_eq!(files(root.path()), 0);
     Told {
-        calls: report.calls,
+        calls: report.jobs,
         tasks: tasks.iter().filter(|line| *line != "doom").count() as u64,
-        failures: report.failed,
-        workers: report.started,
+        failures: report.tasks_failed,
+        workers: report.workers_started,
     }
 }
 
@@ -150,7 +155,7 @@ macro_rules! run {
             error.task_error(),
             $plan.keep_going,
         ) {
-            (Some(task), true) if task.failure() != Failure::Build => {
+            (Some(task), true) if task.kind() != TaskErrorKind::Build => {
                 let task = error.into_task_error().unwrap();
                 Some((task.index(), Err(task)))
             }
@@ -169,7 +174,7 @@ macro_rules! run {
                 given = all(call.try_fold($task, $chores, Vec::new(), push), &mut ended);
             }
             3 => {
-                for outcome in call.try_stream($task, $chores).unwrap().take($plan.take) {
+                for outcome in call.try_imap($task, $chores).unwrap().take($plan.take) {
                     let next = given.len() as u64;
                     given.extend(match outcome {
                         Ok(result) => Some((next, Ok(result))),
@@ -178,7 +183,7 @@ macro_rules! run {
                 }
             }
             _ => {
-                for outcome in call.try_stream_unordered($task, $chores).unwrap().take($plan.take) {
+                for outcome in call.try_imap_unordered($task, $chores).unwrap().take($plan.take) {
                     given.extend(match outcome {
                         Ok((index, result)) => Some((index, Ok(result))),
                         Err(error) => told(error, &mut ended),
@@ -224,16 +229,17 @@ impl Plan {
         }
     }
 
-    fn options<'p, K: ndferry::Kind, M: ndferry::Mode>(
+    fn options<'p, K: ndferry::pool::Kind, M: ndferry::pool::Mode>(
         &self,
-        call: ndferry::Call<'p, K, M>,
-    ) -> ndferry::Call<'p, K, M> {
-        let mut call = call.retries(self.retries).prefetch(self.prefetch).cancel_by(&self.token);
+        call: ndferry::pool::Job<'p, K, M>,
+    ) -> ndferry::pool::Job<'p, K, M> {
+        let mut call =
+            call.retries(self.retries).prefetch_batches(self.prefetch).cancel_token(&self.token);
         if let Some(batch) = self.batch {
-            call = call.batch(batch);
+            call = call.batch_size(batch);
         }
         if let Some(threshold) = self.threshold {
-            call = call.threshold(threshold);
+            call = call.mmap_threshold(threshold);
         }
         if let Some(limit) = self.timeout {
             call = call.timeout(limit);
@@ -246,11 +252,11 @@ impl Plan {
         let mut seen = Vec::new();
         let given = match (self.kind, self.keep_going) {
             (0, true) => {
-                let call = pool.call().keep_going().progress(|progress| seen.push(*progress));
+                let call = pool.job().keep_going().progress(|progress| seen.push(*progress));
                 run!(call, chore::run, chores, self, |outcome| outcome)
             }
             (0, false) => {
-                let call = pool.call().progress(|progress| seen.push(*progress));
+                let call = pool.job().progress(|progress| seen.push(*progress));
                 run!(call, chore::run, chores, self, Ok)
             }
             (1, true) => {
@@ -333,9 +339,9 @@ impl Oracle {
             let task = error
                 .task_error()
                 .unwrap_or_else(|| panic!("not a task's error: {error:?}\n{plan:?}"));
-            match task.failure() {
+            match task.kind() {
                 // A call that goes on ends only where its state cannot be built, by a worker that was doomed.
-                Failure::Build => {
+                TaskErrorKind::Build => {
                     assert!(self.dooms && task.signal() == Some(9), "{task:?}\n{plan:?}")
                 }
                 _ => {
@@ -403,12 +409,14 @@ impl Oracle {
     fn check_error(&self, error: &TaskError) {
         let (plan, fate) = (&self.plan, self.fates[error.index() as usize]);
         let (runs, failure) = fate.outcome(plan.retries);
-        let is_doomed = self.dooms && (error.failure(), error.signal()) == (Failure::Died, Some(9));
-        match error.failure() {
-            Failure::Cancelled => assert!(plan.token.is_cancelled(), "{error:?}\n{plan:?}"),
+        let is_doomed =
+            self.dooms && (error.kind(), error.signal()) == (TaskErrorKind::WorkerDied, Some(9));
+        match error.kind() {
+            TaskErrorKind::Cancelled => assert!(plan.token.is_cancelled(), "{error:?}\n{plan:?}"),
             _ if is_doomed => {}
             // Its other attempts were somebody else's death, before it had noted that it was begun.
-            Failure::Panic if self.dooms && fate == Fate::PanicOnce && fate.explains(error) => {}
+            TaskErrorKind::Panic
+                if self.dooms && fate == Fate::PanicOnce && fate.explains(error) => {}
             found => {
                 let context = format!(
                     "doomed {}, begun {:?}\n{plan:?}",
