@@ -13,7 +13,8 @@ const ORDER: [&str; 12] = [
 ];
 
 /// Where `unsafe` may stand.
-const UNSAFE: [&str; 4] = ["src/sys/", "src/map/", "src/array/cast.rs", "src/pool/remote.rs"];
+const UNSAFE: [&str; 4] =
+    ["src/sys/", "src/bytes/map/", "src/array/cast.rs", "src/pool/wire/remote.rs"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

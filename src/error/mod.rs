@@ -1,9 +1,4 @@
-//! The one error type of the crate: opaque, a sentence when printed, with a few predicates.
-//!
-//! It owns how an error is told. It does not own what a task reports about itself: that is
-//! [`TaskError`], which an error carries when a task is what failed.
-
-mod task;
+//! The error type of the crate: opaque, one sentence when printed, with a few predicates.
 
 use std::{
     borrow::Cow,
@@ -11,10 +6,6 @@ use std::{
     fmt, io,
     path::{Path, PathBuf},
 };
-
-#[cfg(target_os = "linux")]
-pub(crate) use task::{Circumstances, Report, Said};
-pub use task::{TaskError, TaskErrorKind};
 
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -38,7 +29,6 @@ struct Inner {
     path: Option<PathBuf>,
     message: Cow<'static, str>,
     source: Option<Box<dyn StdError + Send + Sync>>,
-    task: Option<TaskError>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,13 +45,7 @@ enum Kind {
 
 impl Error {
     fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Inner {
-            kind,
-            path: None,
-            message: message.into(),
-            source: None,
-            task: None,
-        }))
+        Self(Box::new(Inner { kind, path: None, message: message.into(), source: None }))
     }
 
     /// The operating system refused `action` ("cannot open").
@@ -81,19 +65,37 @@ impl Error {
         Self::new(Kind::Usage, message)
     }
 
-    /// A task failed; the task tells the rest.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn task(task: TaskError) -> Self {
+    /// A task failed with `source`, whose message is the message of the error.
+    #[cfg(all(feature = "pool", target_os = "linux"))]
+    pub(crate) fn task(source: impl StdError + Send + Sync + 'static) -> Self {
         let mut error = Self::new(Kind::Task, "");
-        error.0.task = Some(task);
+        error.0.source = Some(Box::new(source));
         error
+    }
+
+    /// The error of the task that failed.
+    #[cfg(all(feature = "pool", target_os = "linux"))]
+    pub(crate) fn task_source(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {
+        self.0.source.as_deref().filter(|_| self.is_task())
+    }
+
+    /// The error of the task that failed; the error itself if there is none.
+    #[cfg(all(feature = "pool", target_os = "linux"))]
+    pub(crate) fn into_task_source(mut self) -> Result<Box<dyn StdError + Send + Sync>, Self> {
+        match self.0.source.take() {
+            Some(source) if self.0.kind == Kind::Task => Ok(source),
+            other => {
+                self.0.source = other;
+                Err(self)
+            }
+        }
     }
 
     /// Names the file, if it has a name, unless an inner layer already named one.
     #[must_use]
     pub(crate) fn at(mut self, path: impl AsRef<Path>) -> Self {
         let path = path.as_ref();
-        if self.0.path.is_none() && self.0.task.is_none() && !path.as_os_str().is_empty() {
+        if self.0.path.is_none() && !self.is_task() && !path.as_os_str().is_empty() {
             self.0.path = Some(path.to_path_buf());
         }
         self
@@ -124,7 +126,7 @@ impl Error {
         self.0.kind == Kind::Usage
     }
 
-    /// Whether a task failed; [`task_error`](Error::task_error) tells how.
+    /// Whether a task failed; with the feature `pool`, `Error::task_error` returns its report.
     #[must_use]
     pub fn is_task(&self) -> bool {
         self.0.kind == Kind::Task
@@ -139,28 +141,10 @@ impl Error {
     /// The sentence without the path, with the operating system's own words where it refused something.
     #[must_use]
     pub fn message(&self) -> String {
-        match (&self.0.task, &self.0.source) {
-            (Some(task), _) => task.to_string(),
-            (None, Some(source)) => format!("{}: {source}", self.0.message),
-            (None, None) => self.0.message.to_string(),
-        }
-    }
-
-    /// The failed task's own report, when a task is what failed.
-    #[must_use]
-    pub fn task_error(&self) -> Option<&TaskError> {
-        self.0.task.as_ref()
-    }
-
-    /// The failed task's own report, when a task is what failed; the error itself otherwise.
-    ///
-    /// # Errors
-    ///
-    /// Gives the error back when it is not about a task.
-    pub fn into_task_error(mut self) -> std::result::Result<TaskError, Self> {
-        match self.0.task.take() {
-            Some(task) => Ok(task),
-            None => Err(self),
+        match &self.0.source {
+            Some(task) if self.is_task() => task.to_string(),
+            Some(source) => format!("{}: {source}", self.0.message),
+            None => self.0.message.to_string(),
         }
     }
 
@@ -183,21 +167,17 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0.task {
+        match &self.0.source {
             // `fn main() -> ndferry::Result<()>` prints an error by Debug: the whole report belongs there.
-            Some(task) => write!(f, "{task:?}"),
-            None => write!(f, "{:?}: {self}", self.0.kind),
+            Some(task) if self.is_task() => write!(f, "{task:?}"),
+            _ => write!(f, "{:?}: {self}", self.0.kind),
         }
     }
 }
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match (&self.0.task, &self.0.source) {
-            (Some(task), _) => Some(task),
-            (None, Some(source)) => Some(source.as_ref()),
-            (None, None) => None,
-        }
+        self.0.source.as_ref().map(|source| source.as_ref() as &(dyn StdError + 'static))
     }
 }
 

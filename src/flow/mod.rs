@@ -39,7 +39,10 @@ pub use spec::{Config, FlowSpec, Flows};
 
 use crate::{
     Error, Result,
-    pool::{Arguments, Gives, MayFail, Remote, Returns},
+    pool::{
+        Arguments, RemoteFunction,
+        marker::{Gives, MayFail, Returns},
+    },
 };
 
 /// A graph of named steps.
@@ -142,7 +145,7 @@ impl Flow {
         from: &H,
         f: <H::Arguments as Arguments>::Function<F::Out>,
     ) -> Handle<R, H::Level> {
-        let remote = Remote::node::<H::Arguments, R, F>(f).map_err(|error| error.message());
+        let remote = RemoteFunction::node::<H::Arguments, R, F>(f).map_err(|error| error.message());
         if let Err(why) = &remote {
             self.problem(format!("node {name:?}: {why}"), Location::caller());
         }

@@ -5,7 +5,7 @@ use std::{any::TypeId, panic::Location, sync::Arc};
 use super::handle::{Data, Packing, Shared, Value, owned};
 use crate::{
     Result,
-    pool::{Entry, Reading, Remote},
+    pool::{MessageEntry, Reading, RemoteFunction},
 };
 
 /// A node.
@@ -48,18 +48,18 @@ pub(super) type Combine = Arc<dyn Fn(Value, &Value) -> Value + Send + Sync>;
 #[derive(Clone, Copy)]
 pub(super) struct Step {
     /// `None`: it cannot be named to a worker, which is one of the flow's problems.
-    pub(super) remote: Option<Remote>,
+    pub(super) remote: Option<RemoteFunction>,
     pub(super) pack: fn(&[Shared], u64, &mut Packing<'_>) -> Result<()>,
     /// Reads how long it took, in nanoseconds, and its value.
-    pub(super) read: fn(Reading<'_>) -> Entry<(u64, Value)>,
+    pub(super) read: fn(Reading<'_>) -> MessageEntry<(u64, Value)>,
 }
 
-pub(super) fn read<R: Data>(reading: Reading<'_>) -> Entry<(u64, Value)> {
+pub(super) fn read<R: Data>(reading: Reading<'_>) -> MessageEntry<(u64, Value)> {
     match reading.read::<(u64, R)>() {
-        Entry::Value(value) => {
-            Entry::Value(value.map(|(took, value)| (took, Arc::new(value) as Value)))
+        MessageEntry::Value(value) => {
+            MessageEntry::Value(value.map(|(took, value)| (took, Arc::new(value) as Value)))
         }
-        Entry::Report(report, elapsed, said) => Entry::Report(report, elapsed, said),
+        MessageEntry::Report(report, elapsed, said) => MessageEntry::Report(report, elapsed, said),
     }
 }
 

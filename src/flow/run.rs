@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     Error, Result,
-    pool::{FailFast, Job, Mode, NoContext},
+    pool::{
+        Job,
+        marker::{FailFast, NoContext, OnError},
+    },
     pool::{TaskError, TaskErrorKind},
 };
 
@@ -41,12 +44,12 @@ impl Flow {
     /// step, but for those that are about the call as a whole; its [label](Call::label) goes before the nodes' names in errors.
     ///
     /// Over which backend does not matter: [`Backend::Serial`](crate::pool::Backend::Serial) runs the steps one after another in this thread.
-    pub fn on<'r, M: Mode>(&'r self, pool: impl Into<Job<'r, NoContext, M>>) -> Run<'r, M> {
+    pub fn on<'r, M: OnError>(&'r self, pool: impl Into<Job<'r, NoContext, M>>) -> Run<'r, M> {
         Run { flow: self, call: pool.into(), set: HashMap::new(), problem: None }
     }
 }
 
-impl<M: Mode> Run<'_, M> {
+impl<M: OnError> Run<'_, M> {
     /// Gives a node its value: an input, or any other, which then is not computed, nor what only that needs.
     ///
     /// Of a node that is per element, all values, as the elements are nested. As many as there are elements, which are taken all the same: anything

@@ -298,7 +298,11 @@ fn random(chance: &mut Chance) -> (Flow, Vec<Made>, Vec<Any>) {
     (flow, made, handles)
 }
 
-fn set<'r, M: ndferry::pool::Mode>(run: Run<'r, M>, handle: Any, shape: &Shape) -> Run<'r, M> {
+fn set<'r, M: ndferry::pool::marker::OnError>(
+    run: Run<'r, M>,
+    handle: Any,
+    shape: &Shape,
+) -> Run<'r, M> {
     match (handle, shape) {
         (Any::One(x), Shape::One(Some(value))) => run.set(x, *value),
         (Any::List(x), Shape::List(Some(values))) => run.set(x, values.clone()),

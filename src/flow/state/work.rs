@@ -7,7 +7,7 @@ use crate::{
         Step,
         handle::{Packing, Shared},
     },
-    pool::{Entry, Packer, Reading, Remote, Work},
+    pool::{MessageEntry, Packer, Reading, RemoteFunction, Work},
 };
 
 impl State<'_> {
@@ -35,7 +35,7 @@ impl Work<(u64, Value)> for State<'_> {
         self.ready.last_key_value().map(|(_, scopes)| scopes.len())
     }
 
-    fn remote(&self) -> Option<Remote> {
+    fn remote(&self) -> Option<RemoteFunction> {
         self.next().and_then(|step| step.remote)
     }
 
@@ -58,12 +58,12 @@ impl Work<(u64, Value)> for State<'_> {
         packed
     }
 
-    fn read(&self, index: u64, reading: Reading<'_>) -> Entry<(u64, Value)> {
+    fn read(&self, index: u64, reading: Reading<'_>) -> MessageEntry<(u64, Value)> {
         let at = index.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
         let running = at.and_then(|at| *self.running.get(at)?);
         match running.map(|(node, _)| &self.flow.nodes[node].kind) {
             Some(Kind::Step(step)) => (step.read)(reading),
-            _ => Entry::Value(Err(Error::invalid_data(format!(
+            _ => MessageEntry::Value(Err(Error::invalid_data(format!(
                 "task {index} is not one of the flow's"
             )))),
         }
