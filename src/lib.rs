@@ -67,6 +67,9 @@
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(test)]
+extern crate self as ndferry;
+
 pub mod array;
 mod bytes;
 mod codec;

@@ -2,6 +2,7 @@
 
 mod arrays;
 mod atomics;
+mod backends;
 mod born;
 mod chaos;
 #[path = "../common/mod.rs"]

@@ -340,6 +340,8 @@ impl<'p> Run<'p> {
     }
 
     fn count_result(&mut self, index: u64) {
+        // A worker that runs several tasks at once may finish one that was not the next.
+        self.begun(index);
         self.begun.remove(&index);
         self.progress.done += 1;
         self.pool.metrics.tasks_completed.add(1);
