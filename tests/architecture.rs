@@ -137,3 +137,33 @@ fn unsafe_code_stands_where_it_may_and_says_why() {
         }
     }
 }
+
+/// A transport to another machine has none of these.
+#[test]
+fn pool_engine_names_no_descriptor_page_or_process() {
+    const FORBIDDEN: [&str; 12] = [
+        "os::fd",
+        "OwnedFd",
+        "BorrowedFd",
+        "AsFd",
+        "Page",
+        ".page()",
+        "process::id",
+        "pid",
+        "Pid",
+        "sys::socket",
+        "sys::process",
+        "std::process",
+    ];
+    let mut files = 0;
+    for (_, file, code) in modules() {
+        if !file.starts_with("src/pool/engine/") {
+            continue;
+        }
+        files += 1;
+        for name in FORBIDDEN {
+            assert!(!code.contains(name), "{file} contains `{name}`");
+        }
+    }
+    assert!(files > 5, "the engine is there");
+}

@@ -239,14 +239,17 @@ fn read_frames(mut from: impl Read, mut take: impl FnMut(Frame)) -> io::Result<(
 /// The parent, as one of the threads that run tasks sees it.
 struct Parent {
     frames: mpsc::Receiver<Frame>,
-    /// Frames that the thread has not taken.
+    /// Frames that the thread has not finished.
     load: Arc<AtomicUsize>,
+    is_busy: bool,
     results: Arc<Mutex<File>>,
 }
 
 impl ParentStream for Parent {
     fn next(&mut self) -> io::Result<Option<Frame>> {
-        self.load.fetch_sub(1, Ordering::Relaxed);
+        if std::mem::replace(&mut self.is_busy, true) {
+            self.load.fetch_sub(1, Ordering::Relaxed);
+        }
         Ok(self.frames.recv().ok())
     }
 
@@ -277,9 +280,13 @@ pub(super) fn work() {
     let cores: Vec<_> = (0..capacity)
         .map(|_| {
             let (send, frames) = mpsc::channel();
-            let load = Arc::new(AtomicUsize::new(1));
-            let mut parent =
-                Parent { frames, load: Arc::clone(&load), results: Arc::clone(&results) };
+            let load = Arc::<AtomicUsize>::default();
+            let mut parent = Parent {
+                frames,
+                load: Arc::clone(&load),
+                is_busy: false,
+                results: Arc::clone(&results),
+            };
             thread::spawn(move || {
                 let runner = TaskRunner::new(&Store::new().unwrap(), None, Sender::Remote);
                 let _ = serve::serve(&mut parent, runner, remote::NAMED);
