@@ -31,7 +31,10 @@ use common::Watchdog;
 use ndferry::{
     Pool,
     dtype::ByteOrder,
-    pool::{JobProgress, PoolBuilder, TaskEvent},
+    pool::{
+        Job, JobProgress, PoolBuilder, TaskEvent,
+        marker::{Gives, WithState},
+    },
     store::Store,
 };
 
@@ -307,4 +310,18 @@ fn a_program_started_by_a_task_is_no_worker() {
 fn say_something() {
     ndferry::init();
     println!("something");
+}
+
+/// A job with state, kept for later.
+struct Buffered<'p> {
+    job: Job<'p, WithState<'p, u8, Vec<u8>, Gives>>,
+}
+
+#[test]
+fn job_with_state_can_be_stored_in_a_struct() {
+    let _dog = Watchdog::new("stored job");
+    let pool = pool();
+    let buffered = Buffered { job: pool.with_init(&7, |first: &u8| vec![*first]) };
+    let first = buffered.job.map(|buffer, x: u8| buffer[0] + x, [1, 2]).unwrap();
+    assert_eq!(first, [8, 9]);
 }
