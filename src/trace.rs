@@ -1,13 +1,23 @@
-//! Events for whoever listens: a seam to the `tracing` crate, and nothing at all without the feature of that name.
+//! Events for the `tracing` crate, if the feature `tracing` is enabled.
 //!
-//! Levels: a decision that a person would want to know of is `INFO`, what is unexpected and was coped with is `WARN`, what begins or ends
-//! is `DEBUG`, what happens for each file or frame is `TRACE`. The target is the module, `ndferry::store::session`, so a
-//! filter for `ndferry::store` gets all of the store's.
+//! The levels are:
 //!
-//! A listener is the user's code: an event is sent when what it tells has happened, and the journal is never locked meanwhile.
+//! - `WARN`: failures that were recovered from,
+//! - `INFO`: decisions that concern the user, such as files that were removed,
+//! - `DEBUG`: the start and end of an operation,
+//! - `TRACE`: each file and each frame.
+//!
+//! The target is the module, such as `ndferry::store::session`. A filter for
+//! `ndferry::store` matches all events of the store.
+//!
+//! A subscriber is code of the user. An event must be sent after the fact that
+//! it reports, and without a lock on the journal.
 
-/// Sends an event: a level, what happened in plain words, and fields as `tracing` writes them: numbers, strings, with `%` in
-/// front whatever can be displayed, and with `?` whatever can be debugged. Without the feature the values are type-checked and never computed.
+/// Sends an event with a level, a message, and fields.
+///
+/// Fields have the syntax of `tracing`: a number or string, `%` and a value
+/// with `Display`, or `?` and a value with `Debug`. Without the feature, the
+/// compiler checks the values, but they are never evaluated.
 ///
 /// ```ignore
 /// trace::event!(DEBUG, "made a temp file", path = %path.display(), bytes = nbytes);
@@ -19,7 +29,7 @@ macro_rules! event {
     };
 }
 
-/// Sends an event to nobody.
+/// Checks the types of an event, and sends nothing.
 #[cfg(not(feature = "tracing"))]
 macro_rules! event {
     ($level:ident, $message:literal $(, $($fields:tt)*)?) => {

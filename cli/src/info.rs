@@ -6,7 +6,7 @@ use indicatif::BinaryBytes;
 use ndferry::{
     DType,
     array::{CopyReason, Order},
-    dtype::{ByteOrder, Fields},
+    dtype::{ByteOrder, Field},
     file::{ArrayFile, ArrayInfo, Format, OpenOptions, UnsupportedEntry},
 };
 use serde::Serialize;
@@ -337,7 +337,7 @@ impl Listing {
     }
 
     /// The fields of an array's elements, those of a field below it: their sizes are those within one element.
-    fn fields(&mut self, fields: &Fields, start: usize, lines: &str) {
+    fn fields(&mut self, fields: &[Field], start: usize, lines: &str) {
         for (at, field) in fields.iter().enumerate() {
             let [before, below] = drawn(Some(lines), ["├╌ ", "┆  ", "└╌ "], at + 1 == fields.len());
             let count: usize = field.shape().iter().product();
@@ -345,7 +345,7 @@ impl Listing {
             let nbytes = (count * dtype.item_size()) as u64;
             let [order, align, stored, maps] = [const { String::new() }; 4];
             self.table.row([
-                self.name(before, &field.step()),
+                self.name(before, &field.escaped_name()),
                 short(dtype),
                 if field.shape().is_empty() { String::new() } else { text::shape(field.shape()) },
                 order,

@@ -103,7 +103,7 @@ fn weight(dtype: &DType, outer: u64) -> u64 {
 /// Whether records have a field of this path.
 fn is_field(dtype: &DType, path: &str) -> bool {
     let fields = dtype.fields().into_iter().flat_map(|fields| fields.iter());
-    fields.into_iter().any(|field| match path.strip_prefix(&field.step()) {
+    fields.into_iter().any(|field| match path.strip_prefix(&field.escaped_name()) {
         Some("") => true,
         Some(rest) => rest.strip_prefix('.').is_some_and(|rest| is_field(field.dtype(), rest)),
         None => false,
@@ -148,7 +148,7 @@ fn unknown(file: &ArrayFile, name: &str) -> String {
 /// The paths of all fields of a dtype, behind that of what they are of.
 fn collect(dtype: &DType, path: &str, paths: &mut Vec<String>) {
     for field in dtype.fields().into_iter().flat_map(|fields| fields.iter()) {
-        let path = joined(path, &field.step());
+        let path = joined(path, &field.escaped_name());
         collect(field.dtype(), &path, paths);
         paths.push(path);
     }

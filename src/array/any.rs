@@ -1,25 +1,38 @@
 //! An array whose element type is known at run time.
+//!
+//! A [`SharedArray`] and an [`AnyArray`] are two forms of the same array. Each
+//! converts into the other, so this file and `shared.rs` refer to each other.
 
 use std::{borrow::Cow, fmt, ops::Range, sync::Arc};
 
 use ndarray::{ArrayView, Dimension, IxDyn, ShapeBuilder};
 
 use super::{
-    ArraySource, CopyReason, Layout, Memory, Order, SharedArray, Storage, gather, layout::Short,
+    gather,
+    layout::{Layout, Order, ShortShape},
+    memory::{Memory, Storage},
+    shared::SharedArray,
+    source::{ArraySource, CopyReason},
 };
 use crate::{
     DType, Error, Result,
     bytes::{map::Buffer, swap::Change},
-    dtype::{ByteOrder, Element, Scalar},
-    dtype::{CastError, Escaped},
+    dtype::{ByteOrder, CastError, Element, Escaped, Scalar},
 };
 
-/// An immutable array whose element type is known at run time: from a file, the command line, another language.
+/// An immutable array whose element type is known at run time.
 ///
-/// It holds its elements as they were recorded, byte order included: an array of a foreign-order file is a map of it, and
-/// only the part that [`to_array`](AnyArray::to_array) is asked of is swapped. Cloning is cheap. Elements that have no Rust type are
-/// read by [`field`](AnyArray::field), [`texts`](AnyArray::texts), [`byte_strings`](AnyArray::byte_strings) and
-/// [`counts`](AnyArray::counts).
+/// The type may come from a file, a command line, or another language. The
+/// elements keep their byte order: an array in a file with the other byte order
+/// is a map of it, and [`to_array`](AnyArray::to_array) swaps only the part
+/// that you convert. A clone takes constant time.
+///
+/// If you know the element type at compile time, use [`SharedArray`]. Elements
+/// without a Rust type are read with [`field`](AnyArray::field),
+/// [`strings`](AnyArray::strings), [`byte_strings`](AnyArray::byte_strings) and
+/// [`timestamps_i64`](AnyArray::timestamps_i64).
+///
+/// # Examples
 ///
 /// ```
 /// use ndarray::{Ix1, array};
@@ -31,6 +44,11 @@ use crate::{
 /// assert_eq!(row.to_vec(), [3, 4]);
 /// # Ok::<(), ndferry::Error>(())
 /// ```
+///
+/// # Safety
+///
+/// A file must not be changed in place while an array is a map of it. See
+/// [the safety section of `SharedArray`](SharedArray#safety).
 #[derive(Clone)]
 pub struct AnyArray {
     pub(crate) memory: Arc<Memory>,
@@ -39,119 +57,261 @@ pub struct AnyArray {
 }
 
 impl AnyArray {
-    /// Elements of `dtype` at `layout` in `memory`.
+    /// Makes an array of the elements of `dtype` at `layout` in `memory`.
     ///
     /// # Errors
     ///
-    /// Where the memory does not hold them all.
+    /// Returns an error if the memory is too short.
     pub(crate) fn new(memory: Arc<Memory>, dtype: DType, layout: Layout) -> Result<Self> {
         let (_, needed) = layout.extent();
         let found = memory.bytes().len();
         if needed > found {
             return Err(Error::invalid_data(format!(
-                "shape {} of {} needs {needed} bytes, there are {found}",
-                Short(layout.shape()),
+                "shape {} of {} needs {needed} bytes, found {found}",
+                ShortShape(layout.shape()),
                 Escaped(&dtype.to_string())
             )));
         }
         Ok(Self { memory, dtype, layout })
     }
 
-    /// Type and byte order of the elements, as recorded.
+    /// Returns the type and byte order of the elements.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::{AnyArray, SharedArray, ndarray::array};
+    ///
+    /// let any = AnyArray::from(SharedArray::from(array![[1i32, 2, 3], [4, 5, 6]]));
+    /// assert_eq!(any.dtype(), &ndferry::DType::of::<i32>());
+    /// ```
     #[must_use]
     pub fn dtype(&self) -> &DType {
         &self.dtype
     }
 
-    /// Length of each axis.
+    /// Returns the length of each axis.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::{AnyArray, SharedArray, ndarray::array};
+    ///
+    /// let any = AnyArray::from(SharedArray::from(array![[1i32, 2, 3], [4, 5, 6]]));
+    /// assert_eq!(any.shape(), [2, 3]);
+    /// ```
     #[must_use]
     pub fn shape(&self) -> &[usize] {
         self.layout.shape()
     }
 
-    /// Distance between neighbours along each axis, in bytes.
+    /// Returns the distance between neighbors along each axis, in bytes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::{AnyArray, SharedArray, ndarray::array};
+    ///
+    /// let any = AnyArray::from(SharedArray::from(array![[1i32, 2, 3], [4, 5, 6]]));
+    /// assert_eq!(any.strides(), [12, 4]);
+    /// ```
     #[must_use]
     pub fn strides(&self) -> &[isize] {
         self.layout.strides()
     }
 
-    /// Number of elements.
+    /// Returns the number of elements.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::{AnyArray, SharedArray, ndarray::array};
+    ///
+    /// let any = AnyArray::from(SharedArray::from(array![[1i32, 2, 3], [4, 5, 6]]));
+    /// assert_eq!(any.len(), 6);
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.layout.len()
     }
 
-    /// Whether there are no elements.
+    /// Returns whether the array has no elements.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::SharedArray;
+    ///
+    /// assert!(SharedArray::from(Vec::<f64>::new()).to_any().is_empty());
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Bytes of all elements.
+    /// Returns the size of all elements in bytes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::{AnyArray, SharedArray, ndarray::array};
+    ///
+    /// let any = AnyArray::from(SharedArray::from(array![[1i32, 2, 3], [4, 5, 6]]));
+    /// assert_eq!(any.nbytes(), 24);
+    /// ```
     #[must_use]
     pub fn nbytes(&self) -> usize {
         self.len() * self.dtype.item_size()
     }
 
-    /// The order in which the elements lie side by side without gaps; `C` where both are true, `None` where neither is.
+    /// Returns the memory order of the elements.
+    ///
+    /// Returns `C` if the elements are contiguous in both orders, and `None` if
+    /// there are gaps between them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::{AnyArray, SharedArray, ndarray::array};
+    ///
+    /// let any = AnyArray::from(SharedArray::from(array![[1i32, 2, 3], [4, 5, 6]]));
+    /// assert_eq!(any.order(), Some(ndferry::array::Order::C));
+    /// assert_eq!(any.slice_axis(1, 0..2)?.order(), None);
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
     #[must_use]
     pub fn order(&self) -> Option<Order> {
         self.layout.order()
     }
 
-    /// The file the array came from.
+    /// Returns the file that the array was read from.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path().join("a.ferry");
+    /// ndferry::dump(&path, &ndferry::ndarray::array![1.5, 2.5])?;
+    /// let array = ndferry::open(&path)?.read_dyn("")?;
+    /// assert_eq!(array.source().unwrap().path(), path);
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
     #[must_use]
     pub fn source(&self) -> Option<&ArraySource> {
         self.memory.source()
     }
 
-    /// The rule by which the array is not a map; `None` where it is one.
+    /// Returns the reason why the array is a copy in memory.
+    ///
+    /// Returns `None` if it is a map of a file.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::{SharedArray, array::CopyReason};
+    ///
+    /// let any = SharedArray::from(vec![1.0, 2.0]).to_any();
+    /// assert_eq!(any.copy_reason(), Some(CopyReason::InMemory));
+    /// ```
     #[must_use]
     pub fn copy_reason(&self) -> Option<CopyReason> {
         self.memory.copy_reason()
     }
 
-    /// The part of `axis` (counted from 0) within `range`, in elements. Nothing is read or copied.
+    /// Returns the part of the array within `range` of `axis`, without a copy.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::{AnyArray, SharedArray, ndarray::array};
+    ///
+    /// let any = AnyArray::from(SharedArray::from(array![[1i32, 2, 3], [4, 5, 6]]));
+    /// let columns = any.slice_axis(1, 1..3)?;
+    /// assert_eq!(columns, SharedArray::from(array![[2i32, 3], [5, 6]]).to_any());
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// Where there is no such axis, or the range leaves it.
+    /// Returns an error if the array has no such axis, or the axis is shorter
+    /// than `range`.
     pub fn slice_axis(&self, axis: usize, range: Range<usize>) -> Result<Self> {
         Ok(Self { layout: self.layout.slice_axis(axis, range)?, ..self.clone() })
     }
 
-    /// The axes in opposite order: the transpose. Nothing is read or copied.
+    /// Returns the transpose, with the axes in opposite order, without a copy.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::{AnyArray, SharedArray, ndarray::array};
+    ///
+    /// let any = AnyArray::from(SharedArray::from(array![[1i32, 2, 3], [4, 5, 6]]));
+    /// assert_eq!(any.reversed_axes().shape(), [3, 2]);
+    /// ```
     #[must_use]
     pub fn reversed_axes(&self) -> Self {
         Self { layout: self.layout.reversed(), ..self.clone() }
     }
 
-    /// The elements in one row, as they lie in memory: for work that does not care where an element stands. Nothing is
-    /// read or copied.
+    /// Returns the elements as one axis in memory order, without a copy.
+    ///
+    /// Use it if the positions of the elements do not matter.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::{AnyArray, SharedArray, ndarray::array};
+    ///
+    /// let any = AnyArray::from(SharedArray::from(array![[1i32, 2, 3], [4, 5, 6]]));
+    /// let flat = any.reversed_axes().flatten()?;
+    /// assert_eq!(flat, SharedArray::from(vec![1i32, 2, 3, 4, 5, 6]).to_any());
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// Where the elements do not lie side by side (a slice of a larger array).
+    /// Returns an error if there are gaps between the elements, such as in a
+    /// slice of a larger array.
     pub fn flatten(&self) -> Result<Self> {
         let layout = self.layout.flattened().ok_or_else(|| {
             Error::invalid_input(
-                "the elements do not lie side by side and cannot be flattened in place",
+                "the array is not contiguous and cannot be flattened without a copy",
             )
         })?;
         Ok(Self { layout, ..self.clone() })
     }
 
-    /// The array with its element type known. A native-order array is not copied, unless a rule forbids a map
-    /// ([`CopyReason`]); a foreign-order one is swapped, by all cores, into a buffer of its own.
+    /// Converts to an array whose element type is known at compile time.
+    ///
+    /// An array in native byte order is not copied, unless one of the reasons
+    /// of [`CopyReason`] applies. Otherwise its bytes are swapped into a
+    /// buffer, on all cores.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::{AnyArray, SharedArray, ndarray::array};
+    ///
+    /// let any = AnyArray::from(SharedArray::from(array![[1i32, 2, 3], [4, 5, 6]]));
+    /// let typed = any.to_array::<i32, ndferry::ndarray::Ix2>()?;
+    /// assert_eq!(typed.sum(), 21);
+    /// assert!(any.to_array::<f64, ndferry::ndarray::Ix2>().is_err());
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// Where the elements are not of type `A`, the number of axes is not that of `D`, or (for `bool`) a byte is neither 0
-    /// nor 1.
+    /// Returns an error if
+    ///
+    /// - the elements are not of type `A`,
+    /// - the number of axes is not that of `D`,
+    /// - the elements are `bool` and a byte is neither 0 nor 1,
+    /// - there is not enough memory for a copy.
     pub fn to_array<A: Element, D: Dimension>(&self) -> Result<SharedArray<A, D>> {
         if self.dtype.scalar() != Some(A::SCALAR) {
             return Err(Error::invalid_data(format!(
-                "holds elements of dtype {} ({}), {} was asked for",
+                "holds elements of dtype {} ({}), expected {}",
                 Escaped(&self.dtype.to_string()),
                 self.dtype.kind(),
                 A::SCALAR.rust_name()
@@ -159,57 +319,59 @@ impl AnyArray {
         }
         if let Some(axes) = D::NDIM.filter(|&axes| axes != self.shape().len()) {
             return Err(Error::invalid_data(format!(
-                "has {} axes, shape {}; {axes} were asked for",
+                "has {} axes (shape {}), expected {axes}",
                 self.shape().len(),
-                Short(self.shape())
+                ShortShape(self.shape())
             )));
         }
         if !self.dtype.is_native() {
-            return self.copied(CopyReason::ForeignByteOrder)?.viewed();
+            return self.copy_native(CopyReason::ForeignByteOrder)?.view_as();
         }
-        if A::SCALAR == Scalar::Bool && (self.memory.is_exposed() || self.memory.is_of_records()) {
-            return self.copied(CopyReason::Bool)?.viewed();
+        if A::SCALAR == Scalar::Bool && (self.memory.is_exposed() || self.memory.is_field()) {
+            return self.copy_native(CopyReason::Bool)?.view_as();
         }
-        if !self.layout.steps_by(size_of::<A>()) {
-            return self.copied(CopyReason::Distance)?.viewed();
+        if !self.layout.has_strides_of(size_of::<A>()) {
+            return self.copy_native(CopyReason::Distance)?.view_as();
         }
-        match A::cast(self.occupied()) {
-            Err(CastError::Misaligned) => self.copied(CopyReason::Misaligned)?.viewed(),
-            _ => self.viewed(),
+        match A::cast(self.extent_bytes()) {
+            Err(CastError::Misaligned) => self.copy_native(CopyReason::Misaligned)?.view_as(),
+            _ => self.view_as(),
         }
     }
 
-    /// Itself, if that is its shape.
-    pub(crate) fn of_shape(self, shape: &[usize]) -> Result<Self> {
+    /// Returns the array itself if it has this shape.
+    pub(crate) fn expect_shape(self, shape: &[usize]) -> Result<Self> {
         if self.shape() == shape {
             return Ok(self);
         }
         Err(Error::invalid_data(format!(
-            "the value says shape {}, its elements have shape {}",
-            Short(shape),
-            Short(self.shape())
+            "the value has an array of shape {}, but its elements have shape {}",
+            ShortShape(shape),
+            ShortShape(self.shape())
         )))
     }
 
-    /// The bytes from the first to the last element touched.
-    pub(crate) fn occupied(&self) -> &[u8] {
+    /// Returns the bytes from the first to the last element.
+    pub(crate) fn extent_bytes(&self) -> &[u8] {
         let (low, high) = self.layout.extent();
         &self.memory.bytes()[low..high]
     }
 
-    /// The bytes of all elements, in the order given: no copy where they already lie that way.
+    /// Returns the bytes of all elements in `order`. They are copied only if
+    /// they are stored in another order.
     pub(crate) fn bytes_in(&self, order: Order) -> Cow<'_, [u8]> {
         if self.layout.order() == Some(order)
             || (self.shape().len() <= 1 && self.layout.order().is_some())
         {
-            return Cow::Borrowed(self.occupied());
+            return Cow::Borrowed(self.extent_bytes());
         }
         let mut bytes = Vec::with_capacity(self.nbytes());
         self.for_each_run(order, |run| bytes.extend_from_slice(run));
         Cow::Owned(bytes)
     }
 
-    /// Calls `each` with the bytes of the elements in the order given, in runs as long as they lie side by side.
+    /// Calls `each` with the bytes of the elements in `order`, in contiguous
+    /// runs.
     pub(crate) fn for_each_run(&self, order: Order, each: impl FnMut(&[u8])) {
         let layout = match order {
             Order::C => &self.layout,
@@ -218,13 +380,18 @@ impl AnyArray {
         gather::runs(self.memory.bytes(), layout, each);
     }
 
-    /// The elements in `byte_order`, every field of them: itself where they are in it, else a copy in a buffer of its own that
-    /// still knows its [`source`](AnyArray::source).
+    /// Returns the array in `byte_order`, including all fields.
+    ///
+    /// An array that is in this byte order is not copied. A copy has the same
+    /// [`source`](AnyArray::source).
+    ///
+    /// # Examples
     ///
     /// ```
     /// use ndferry::{AnyArray, dtype::ByteOrder, array::Order};
     ///
-    /// let mixed = AnyArray::from_bytes("[('a', '>u2'), ('b', '<u2')]".parse()?, &[1], Order::C, &[0, 1, 2, 0])?;
+    /// let dtype = "[('a', '>u2'), ('b', '<u2')]".parse()?;
+    /// let mixed = AnyArray::from_bytes(dtype, &[1], Order::C, &[0, 1, 2, 0])?;
     /// let big = mixed.in_byte_order(ByteOrder::Big)?;
     /// assert_eq!(big.dtype().to_string(), "[('a', '>u2'), ('b', '>u2')]");
     /// assert_eq!(big, mixed);
@@ -233,29 +400,30 @@ impl AnyArray {
     ///
     /// # Errors
     ///
-    /// Where there is no memory for the copy.
+    /// Returns an error if there is not enough memory for the copy.
     pub fn in_byte_order(&self, byte_order: ByteOrder) -> Result<Self> {
         let dtype = self.dtype.with_byte_order(byte_order);
         if dtype == self.dtype {
             Ok(self.clone())
         } else {
-            self.copied_as(dtype, CopyReason::ForeignByteOrder)
+            self.copy_as(dtype, CopyReason::ForeignByteOrder)
         }
     }
 
-    /// A native-order copy in a buffer of its own; memory order is kept where there is one.
-    fn copied(&self, why: CopyReason) -> Result<Self> {
-        self.copied_as(self.dtype.with_byte_order(ByteOrder::NATIVE), why)
+    /// Copies the elements in native byte order into a buffer.
+    fn copy_native(&self, why: CopyReason) -> Result<Self> {
+        self.copy_as(self.dtype.with_byte_order(ByteOrder::NATIVE), why)
     }
 
-    /// The elements side by side on a memory of their own, as they are.
+    /// Copies the elements, without gaps, into memory of their own.
     #[cfg(target_os = "linux")]
-    pub(crate) fn apart(&self) -> Result<Self> {
-        self.copied_as(self.dtype.clone(), self.copy_reason().unwrap_or(CopyReason::InMemory))
+    pub(crate) fn to_contiguous(&self) -> Result<Self> {
+        self.copy_as(self.dtype.clone(), self.copy_reason().unwrap_or(CopyReason::InMemory))
     }
 
-    /// A copy of elements that differ from these in byte order alone.
-    fn copied_as(&self, dtype: DType, why: CopyReason) -> Result<Self> {
+    /// Copies the elements into a buffer, as a dtype that differs only in byte
+    /// order. The memory order is kept if the elements have one.
+    fn copy_as(&self, dtype: DType, why: CopyReason) -> Result<Self> {
         let order = self.layout.order().unwrap_or(Order::C);
         let bytes = self.bytes_in(order);
         let mut buffer = Buffer::zeroed(bytes.len())?;
@@ -267,39 +435,43 @@ impl AnyArray {
         })
     }
 
-    /// The array as it lies: native, aligned, of the type asked for.
-    fn viewed<A: Element, D: Dimension>(&self) -> Result<SharedArray<A, D>> {
+    /// Returns a view of the elements, which must be native, aligned, and of
+    /// type `A`.
+    fn view_as<A: Element, D: Dimension>(&self) -> Result<SharedArray<A, D>> {
         let (low, high) = self.layout.extent();
         SharedArray::over(Arc::clone(&self.memory), |bytes| {
             let elements = A::cast(&bytes[low..high]).map_err(|error| match error {
-                CastError::Value => {
-                    Error::invalid_data("is bool, and some byte is neither 0 nor 1")
-                }
+                CastError::Value => Error::invalid_data("is bool, but a byte is neither 0 nor 1"),
                 CastError::Misaligned | CastError::Length => {
-                    Error::invalid_data("does not lie at an element's address")
+                    Error::invalid_data("is not aligned for its elements")
                 }
             })?;
-            strided(elements, &self.layout)
+            strided_view(elements, &self.layout)
         })
     }
 }
 
-/// A view of `elements`, which begin at the lowest element of `layout`, whose steps are whole elements.
-fn strided<'a, A, D: Dimension>(elements: &'a [A], layout: &Layout) -> Result<ArrayView<'a, A, D>> {
+/// Returns a view of `elements`, the first of which is the lowest element of
+/// `layout`. Strides are whole elements.
+fn strided_view<'a, A, D: Dimension>(
+    elements: &'a [A],
+    layout: &Layout,
+) -> Result<ArrayView<'a, A, D>> {
     let dimension = |values: &[usize]| {
-        D::from_dimension(&IxDyn(values)).expect("the number of axes was compared before")
+        D::from_dimension(&IxDyn(values)).expect("the number of axes was checked")
     };
     if layout.len() == 0 {
         return ArrayView::from_shape(dimension(layout.shape()), &[]).map_err(|error| {
-            Error::invalid_data(format!("shape {}: {error}", Short(layout.shape())))
+            Error::invalid_data(format!("shape {}: {error}", ShortShape(layout.shape())))
         });
     }
-    // ndarray takes strides that are not negative; the axes that run backwards are turned round after.
-    let ahead: Vec<usize> =
+    // ndarray does not accept negative strides here, so axes that run backwards
+    // are inverted afterwards.
+    let absolute: Vec<usize> =
         layout.strides().iter().map(|stride| stride.unsigned_abs() / size_of::<A>()).collect();
-    let shape = dimension(layout.shape()).strides(dimension(&ahead));
+    let shape = dimension(layout.shape()).strides(dimension(&absolute));
     let mut view = ArrayView::from_shape(shape, elements).map_err(|error| {
-        Error::invalid_data(format!("shape {}: {error}", Short(layout.shape())))
+        Error::invalid_data(format!("shape {}: {error}", ShortShape(layout.shape())))
     })?;
     for (axis, &stride) in layout.strides().iter().enumerate() {
         if stride < 0 {
@@ -333,6 +505,6 @@ impl fmt::Debug for AnyArray {
             Storage::Map { .. } => "mapped",
             Storage::Buffer { .. } | Storage::Vector(_) => "in memory",
         };
-        write!(f, "AnyArray({} {}, {kind})", self.dtype, Short(self.shape()))
+        write!(f, "AnyArray({} {}, {kind})", self.dtype, ShortShape(self.shape()))
     }
 }

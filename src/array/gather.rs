@@ -1,15 +1,15 @@
-//! Bytes of a strided array in logical order, run by run.
+//! The bytes of a strided array in logical order.
 
-use super::Layout;
+use super::layout::Layout;
 
-/// Calls `each` with the bytes of the elements in C order, in runs as long as they lie side by side.
+/// Calls `each` with the bytes of the elements in C order, in contiguous runs.
 pub(super) fn runs(bytes: &[u8], layout: &Layout, mut each: impl FnMut(&[u8])) {
     let item_size = layout.item_size();
     if layout.len() == 0 || item_size == 0 {
         return;
     }
     let (shape, strides) = (layout.shape(), layout.strides());
-    // The trailing axes that lie side by side make one run.
+    // The trailing axes that are contiguous make one run.
     let (mut outer, mut run) = (shape.len(), item_size);
     while outer > 0 && (shape[outer - 1] == 1 || strides[outer - 1] == run as isize) {
         outer -= 1;
@@ -26,7 +26,7 @@ pub(super) fn runs(bytes: &[u8], layout: &Layout, mut each: impl FnMut(&[u8])) {
             each(&bytes[at as usize..at as usize + run]);
             at += strides[inner];
         }
-        // Count up, like an odometer.
+        // Count the index up, like an odometer.
         let mut axis = inner;
         loop {
             let Some(previous) = axis.checked_sub(1) else {
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn every_layout_is_gathered_in_logical_order() {
+    fn gather_every_layout_in_logical_order() {
         for c_order in [true, false] {
             let mut array = Array3::<u8>::zeros((4, 5, 6).set_f(!c_order));
             array.iter_mut().enumerate().for_each(|(at, element)| *element = at as u8);

@@ -1,9 +1,21 @@
-//! Where an array's elements lie: shape, strides, start. A `Layout` is checked when it is made, so whoever holds one can
-//! compute with it without overflow.
+//! The layout of an array's elements in memory: shape, strides, and start.
+//!
+//! A `Layout` is checked when it is created. Arithmetic with its numbers does
+//! not overflow.
 
 use crate::{Error, Result};
 
-/// Memory order of an array's elements.
+/// The memory order of an array's elements.
+///
+/// # Examples
+///
+/// ```
+/// use ndferry::{SharedArray, array::Order, ndarray::array};
+///
+/// let any = SharedArray::from(array![[1, 2], [3, 4]]).to_any();
+/// assert_eq!(any.order(), Some(Order::C));
+/// assert_eq!(any.reversed_axes().order(), Some(Order::F));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Order {
     /// Row-major: the last axis runs fastest.
@@ -21,8 +33,11 @@ impl std::fmt::Display for Order {
     }
 }
 
-/// Shape, strides and start, these two in bytes: a field of a record lies at distances that are no multiple of its size. The
-/// number of elements times their size, and the distance between any two of them, fit `isize`.
+/// Shape, strides and start of an array.
+///
+/// Strides and start are in bytes, because the distance between fields of
+/// records need not be a multiple of their size. The size of all elements and
+/// the distance between any two of them fit `isize`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     shape: Vec<usize>,
@@ -33,32 +48,36 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// Elements side by side in `order`.
+    /// Returns the layout of contiguous elements in `order`.
     ///
     /// # Errors
     ///
-    /// Where the size in bytes is beyond what memory can address.
+    /// Returns an error if memory cannot address as many bytes.
     pub(crate) fn contiguous(shape: &[usize], order: Order, item_size: usize) -> Result<Self> {
         let length = checked_length(shape, item_size)?;
         let mut strides = vec![0; shape.len()];
         let mut stride = item_size as isize;
-        let mut lay = |axis: usize| {
+        let mut set_stride = |axis: usize| {
             strides[axis] = stride;
-            // The product of the axes other than those of length zero fits, as `checked_length` saw.
+            // `checked_length` has checked the product of all axes that are not
+            // zero.
             stride *= shape[axis].max(1) as isize;
         };
         match order {
-            Order::C => (0..shape.len()).rev().for_each(&mut lay),
-            Order::F => (0..shape.len()).for_each(&mut lay),
+            Order::C => (0..shape.len()).rev().for_each(&mut set_stride),
+            Order::F => (0..shape.len()).for_each(&mut set_stride),
         }
         Ok(Self { shape: shape.to_vec(), strides, start: 0, item_size, length })
     }
 
-    /// Elements at `start` plus multiples of `strides`, all within `0..available`: all of these in bytes.
+    /// Returns the layout of elements at `start` plus multiples of `strides`.
+    ///
+    /// `strides`, `start` and `available` are in bytes.
     ///
     /// # Errors
     ///
-    /// Where an element would lie outside, or the numbers do not fit.
+    /// Returns an error if an element is outside of `0..available`, or the
+    /// numbers overflow.
     pub(crate) fn strided(
         shape: &[usize],
         strides: &[isize],
@@ -68,17 +87,21 @@ impl Layout {
     ) -> Result<Self> {
         let length = checked_length(shape, item_size)?;
         if length == 0 && shape.len() == strides.len() && start <= available {
-            // No element, no distance: strides that mean nothing must not be held against anyone.
+            // The strides of an empty array have no meaning, so any are
+            // accepted.
             return Ok(Self { start, ..Self::contiguous(shape, Order::C, item_size)? });
         }
-        // An axis of one element is never stepped along, and its stride is nobody's to multiply.
-        let stepped = |(&axis, &stride): (&usize, &isize)| if axis > 1 { stride } else { 0 };
-        let kept = shape.iter().zip(strides).map(stepped).collect();
-        let layout = Self { shape: shape.to_vec(), strides: kept, start, item_size, length };
+        // The stride of an axis with one element has no meaning and may be too
+        // large to multiply.
+        let effective = |(&axis, &stride): (&usize, &isize)| if axis > 1 { stride } else { 0 };
+        let strides_in_use = shape.iter().zip(strides).map(effective).collect();
+        let layout =
+            Self { shape: shape.to_vec(), strides: strides_in_use, start, item_size, length };
         let outside = || {
             Error::invalid_data(format!(
-                "shape {} with its strides from byte {start} on reaches outside the {available} bytes there are",
-                Short(shape)
+                "shape {} with its strides, from byte {start} on, exceeds the {available} \
+                 available bytes",
+                ShortShape(shape)
             ))
         };
         if shape.len() != strides.len() || start > available {
@@ -102,14 +125,15 @@ impl Layout {
         self.start
     }
 
-    /// Number of elements.
+    /// Returns the number of elements.
     pub(crate) fn len(&self) -> usize {
         self.length
     }
 
-    /// First byte touched and one past the last.
+    /// Returns the offsets of the first byte of all elements, and of the byte
+    /// after the last.
     pub(crate) fn extent(&self) -> (usize, usize) {
-        self.checked_extent().expect("a layout was checked when it was made")
+        self.checked_extent().expect("the layout was checked when it was created")
     }
 
     fn checked_extent(&self) -> Option<(usize, usize)> {
@@ -129,9 +153,10 @@ impl Layout {
         Some((low, usize::try_from(high).ok()?.checked_add(self.item_size)?))
     }
 
-    /// The order in which the elements lie side by side without gaps: `C` where both do, `None` where neither does.
+    /// Returns the order in which the elements are contiguous: `C` if they are
+    /// in both, and `None` if they have gaps.
     pub(crate) fn order(&self) -> Option<Order> {
-        let dense = |axes: &mut dyn Iterator<Item = usize>| {
+        let is_contiguous = |axes: &mut dyn Iterator<Item = usize>| {
             let mut expected = self.item_size as isize;
             axes.filter(|&axis| self.shape[axis] != 1).all(|axis| {
                 let fits = self.strides[axis] == expected;
@@ -139,30 +164,31 @@ impl Layout {
                 fits
             })
         };
-        if self.length == 0 || dense(&mut (0..self.shape.len()).rev()) {
+        if self.length == 0 || is_contiguous(&mut (0..self.shape.len()).rev()) {
             Some(Order::C)
-        } else if dense(&mut (0..self.shape.len())) {
+        } else if is_contiguous(&mut (0..self.shape.len())) {
             Some(Order::F)
         } else {
             None
         }
     }
 
-    /// The part of `axis` within `range`.
+    /// Returns the layout of the part within `range` of `axis`.
     ///
     /// # Errors
     ///
-    /// Where there is no such axis, or the range leaves it.
+    /// Returns an error if there is no such axis, or it is shorter than
+    /// `range`.
     pub(crate) fn slice_axis(&self, axis: usize, range: std::ops::Range<usize>) -> Result<Self> {
         let Some(&length) = self.shape.get(axis) else {
             return Err(Error::invalid_input(format!(
-                "axis {axis} of an array with {} axes",
+                "cannot slice axis {axis}: the array has {} axes",
                 self.shape.len()
             )));
         };
         if range.start > range.end || range.end > length {
             return Err(Error::invalid_input(format!(
-                "range {range:?} of axis {axis}, which has {length} elements"
+                "cannot slice range {range:?}: axis {axis} has {length} elements"
             )));
         }
         let mut part = self.clone();
@@ -181,15 +207,16 @@ impl Layout {
         Ok(part)
     }
 
-    /// The axes in opposite order: the transpose.
+    /// Returns the layout of the transpose.
     pub(crate) fn reversed(&self) -> Self {
-        let mut turned = self.clone();
-        turned.shape.reverse();
-        turned.strides.reverse();
-        turned
+        let mut reversed = self.clone();
+        reversed.shape.reverse();
+        reversed.strides.reverse();
+        reversed
     }
 
-    /// The elements in one row, as they lie in memory; `None` where they do not lie side by side.
+    /// Returns the layout of the elements as one axis in memory order, if they
+    /// are contiguous.
     pub(crate) fn flattened(&self) -> Option<Self> {
         self.order()?;
         Some(Self {
@@ -199,12 +226,16 @@ impl Layout {
         })
     }
 
-    /// A part of each element: an array of `shape` in C order, of elements of `item_size` bytes, `offset` bytes from its start. The
-    /// axes of the part come after those of the whole.
+    /// Returns the layout of a field: a part of each element, `offset` bytes
+    /// from its start.
+    ///
+    /// The part is an array of `shape` in C order, of elements of `item_size`
+    /// bytes. Its axes follow those of the whole.
     ///
     /// # Errors
     ///
-    /// Where elements without bytes are too many to count.
+    /// Returns an error if the number of elements overflows, which only
+    /// elements of zero bytes can cause.
     pub(crate) fn within_elements(
         &self,
         offset: usize,
@@ -214,18 +245,18 @@ impl Layout {
         let part = Self::contiguous(shape, Order::C, item_size)?;
         debug_assert!(
             offset + part.length * item_size <= self.item_size,
-            "the part lies within an element"
+            "the part is within an element"
         );
         let shape = [&*self.shape, shape].concat();
         let length = checked_length(&shape, item_size)?;
         let strides = [&*self.strides, &*part.strides].concat();
-        // No element, no place in it.
+        // In an empty array, the offset may be out of bounds.
         let start = if self.length == 0 { self.start } else { self.start + offset };
         Ok(Self { shape, strides, start, item_size, length })
     }
 
-    /// Whether an array of elements of `size` bytes can step from each element to the next, wherever it begins.
-    pub(crate) fn steps_by(&self, size: usize) -> bool {
+    /// Returns whether all strides are multiples of `size`.
+    pub(crate) fn has_strides_of(&self, size: usize) -> bool {
         let stepped = self.shape.iter().zip(&self.strides).filter(|(axis, _)| **axis > 1);
         self.length == 0
             || stepped.map(|(_, stride)| stride.unsigned_abs()).all(|stride| stride % size == 0)
@@ -236,8 +267,11 @@ impl Layout {
     }
 }
 
-/// Product of a shape, if that many elements of `item_size` bytes can exist. Axes of length zero do not excuse the others:
-/// ndarray's own rule, and what keeps strides from overflowing.
+/// Returns the number of elements, if memory can address that many of
+/// `item_size` bytes.
+///
+/// Axes of length zero are left out of the product, like ndarray does, so that
+/// strides cannot overflow.
 fn checked_length(shape: &[usize], item_size: usize) -> Result<usize> {
     shape
         .iter()
@@ -247,26 +281,28 @@ fn checked_length(shape: &[usize], item_size: usize) -> Result<usize> {
         .ok_or_else(|| {
             Error::invalid_data(format!(
                 "shape {} of {item_size}-byte elements is larger than memory can address",
-                Short(shape)
+                ShortShape(shape)
             ))
         })?;
     Ok(shape.iter().product())
 }
 
-/// A shape inside a message, cut where it grows long.
-pub(crate) struct Short<'a>(pub &'a [usize]);
+/// How many axes of a shape a message shows.
+const MAX_SHOWN_AXES: usize = 8;
 
-impl std::fmt::Display for Short<'_> {
+/// A shape in a message, shortened.
+pub(crate) struct ShortShape<'a>(pub &'a [usize]);
+
+impl std::fmt::Display for ShortShape<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        const MOST: usize = 8;
         f.write_str("(")?;
-        for (at, axis) in self.0.iter().take(MOST).enumerate() {
+        for (at, axis) in self.0.iter().take(MAX_SHOWN_AXES).enumerate() {
             write!(f, "{}{axis}", if at > 0 { ", " } else { "" })?;
         }
         match self.0.len() {
             1 => f.write_str(",)"),
-            0..=MOST => f.write_str(")"),
-            more => write!(f, ", … {} axes in all)", more),
+            0..=MAX_SHOWN_AXES => f.write_str(")"),
+            count => write!(f, ", … {count} axes in all)"),
         }
     }
 }
@@ -276,7 +312,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn contiguous_layouts_know_their_order() {
+    fn layout_contiguous_has_its_order() {
         let c = Layout::contiguous(&[2, 3, 4], Order::C, 8).unwrap();
         let f = Layout::contiguous(&[2, 3, 4], Order::F, 8).unwrap();
         assert_eq!((c.strides(), c.order()), (&[96, 32, 8][..], Some(Order::C)));
@@ -287,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn what_reaches_outside_or_overflows_is_refused() {
+    fn layout_out_of_bounds_is_refused() {
         assert!(Layout::contiguous(&[usize::MAX, 2], Order::C, 1).is_err());
         assert!(Layout::contiguous(&[0, usize::MAX, 2], Order::C, 1).is_err());
         assert!(Layout::contiguous(&[isize::MAX as usize], Order::C, 2).is_err());
@@ -302,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_lie_within_the_elements_of_their_array() {
+    fn layout_of_field_is_within_elements() {
         let records = Layout::contiguous(&[2, 5], Order::F, 12).unwrap();
         let field = records.within_elements(3, &[2], 4).unwrap();
         assert_eq!(
@@ -310,8 +346,8 @@ mod tests {
             (&[2, 5, 2][..], &[12, 24, 4][..], 3)
         );
         assert_eq!((field.extent(), field.order()), ((3, 119), None));
-        assert!(field.steps_by(4) && !field.steps_by(8));
-        assert!(field.slice_axis(0, 1..2).unwrap().slice_axis(2, 0..1).unwrap().steps_by(8));
+        assert!(field.has_strides_of(4) && !field.has_strides_of(8));
+        assert!(field.slice_axis(0, 1..2).unwrap().slice_axis(2, 0..1).unwrap().has_strides_of(8));
         assert_eq!(
             Layout::contiguous(&[1], Order::C, 12)
                 .unwrap()
@@ -321,6 +357,9 @@ mod tests {
             Some(Order::C)
         );
         let nothing = Layout::contiguous(&[1 << 40], Order::C, 8).unwrap();
-        assert!(nothing.within_elements(0, &[1 << 40], 0).is_err(), "without bytes, and too many");
+        assert!(
+            nothing.within_elements(0, &[1 << 40], 0).is_err(),
+            "too many elements without bytes"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! The bytes an array stands on.
+//! The memory that contains the bytes of arrays.
 
 use std::{
     any::Any,
@@ -6,31 +6,34 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use super::source::{ArraySource, CopyReason};
 use crate::{
     Result,
-    array::{ArraySource, CopyReason},
     bytes::map::{Buffer, FileMap},
     dtype::{ByteOrder, Element},
 };
 
-/// Bytes shared by an array, its clones and its views. They stay where they are and as they are while it lives.
+/// Bytes shared by an array, its clones and its views. They are neither moved
+/// nor changed while the memory exists.
 pub(crate) struct Memory {
     storage: Storage,
     source: Option<ArraySource>,
     copy_reason: Option<CopyReason>,
-    /// Whether arrays on it are fields, which lie among others: its bytes as a whole are then not elements of theirs.
-    of_records: bool,
-    places: Mutex<Vec<Place>>,
+    /// Whether it belongs to arrays of a field, so that the bytes of other
+    /// fields are between their elements.
+    is_field: bool,
+    placements: Mutex<Vec<Placement>>,
 }
 
-/// What holds the bytes.
+/// The owner of the bytes.
 pub(crate) enum Storage {
-    /// Part of a mapped file; `private` where nobody outside this program's session can write to it.
+    /// Part of a mapped file. It is `private` if only the processes of this
+    /// program's session can write to it.
     Map { map: Arc<FileMap>, range: Range<usize>, private: bool },
-    /// Part of an owned buffer.
+    /// Part of a buffer.
     Buffer { buffer: Arc<Buffer>, range: Range<usize> },
     /// The vector of an ndarray `Array`.
-    Vector(Box<dyn Vector>),
+    Vector(Box<dyn ElementVec>),
 }
 
 impl Storage {
@@ -43,13 +46,13 @@ impl Storage {
     }
 }
 
-/// A `Vec` of elements of a type known to whoever made it.
-pub(crate) trait Vector: Send + Sync {
+/// A `Vec` of elements whose type is erased.
+pub(crate) trait ElementVec: Send + Sync {
     fn bytes(&self) -> &[u8];
     fn into_any(self: Box<Self>) -> Box<dyn Any>;
 }
 
-impl<A: Element> Vector for Vec<A> {
+impl<A: Element> ElementVec for Vec<A> {
     fn bytes(&self) -> &[u8] {
         bytemuck::cast_slice(self)
     }
@@ -59,10 +62,14 @@ impl<A: Element> Vector for Vec<A> {
     }
 }
 
-/// A note on where a memory's bytes already lie, left by `owner` (a store) for itself.
-struct Place {
-    owner: u64,
-    note: Note,
+/// A note of a store that its files already contain a memory's bytes.
+///
+/// Only the store with this id knows the type of the note.
+pub(crate) type PlacementNote = Arc<dyn Any + Send + Sync>;
+
+struct Placement {
+    store_id: u64,
+    note: PlacementNote,
 }
 
 impl Memory {
@@ -71,11 +78,17 @@ impl Memory {
         source: Option<ArraySource>,
         copy_reason: Option<CopyReason>,
     ) -> Arc<Self> {
-        Arc::new(Self { storage, source, copy_reason, of_records: false, places: Mutex::default() })
+        Arc::new(Self {
+            storage,
+            source,
+            copy_reason,
+            is_field: false,
+            placements: Mutex::default(),
+        })
     }
 
-    /// The same bytes for an array of a field, in this byte order. Where they lie in a store is not known of it: what is noted
-    /// there is noted of the records.
+    /// Returns the same bytes for arrays of a field with this byte order,
+    /// without the notes of stores.
     pub(crate) fn for_field(&self, byte_order: Option<ByteOrder>) -> Result<Arc<Self>> {
         let storage = match &self.storage {
             Storage::Map { map, range, private } => {
@@ -98,16 +111,18 @@ impl Memory {
             storage,
             source,
             copy_reason,
-            of_records: true,
-            places: Mutex::default(),
+            is_field: true,
+            placements: Mutex::default(),
         }))
     }
 
-    pub(crate) fn is_of_records(&self) -> bool {
-        self.of_records
+    /// Returns whether it belongs to arrays of a field, so that the bytes of
+    /// other fields are between their elements.
+    pub(crate) fn is_field(&self) -> bool {
+        self.is_field
     }
 
-    /// A buffer of its own.
+    /// Makes a memory of all of `buffer`.
     pub(crate) fn owned(
         buffer: Buffer,
         source: Option<ArraySource>,
@@ -138,39 +153,38 @@ impl Memory {
         self.copy_reason
     }
 
-    /// Whether somebody outside this program's session may change the bytes at any time.
+    /// Returns whether programs outside of this program's session may change
+    /// the bytes at any time.
     pub(crate) fn is_exposed(&self) -> bool {
         matches!(self.storage, Storage::Map { private: false, .. })
     }
 
-    /// What `owner` noted, if it is still `valid`, or else what `make` says, which is then noted. One thread makes; others
-    /// wait for it.
-    pub(crate) fn place<E>(
+    /// Returns the note of store `store_id` if it is `valid`. Otherwise the
+    /// note that `make` returns replaces it.
+    ///
+    /// Other threads wait until `make` has returned.
+    pub(crate) fn placement_or_make<E>(
         &self,
-        owner: u64,
-        valid: impl FnOnce(&Note) -> bool,
-        make: impl FnOnce() -> Result<Note, E>,
-    ) -> Result<Note, E> {
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = places.iter().position(|place| place.owner == owner) {
-            if valid(&places[at].note) {
-                return Ok(Arc::clone(&places[at].note));
+        store_id: u64,
+        valid: impl FnOnce(&PlacementNote) -> bool,
+        make: impl FnOnce() -> Result<PlacementNote, E>,
+    ) -> Result<PlacementNote, E> {
+        let mut placements = self.placements.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = placements.iter().position(|placement| placement.store_id == store_id) {
+            if valid(&placements[at].note) {
+                return Ok(Arc::clone(&placements[at].note));
             }
-            places.swap_remove(at);
+            placements.swap_remove(at);
         }
         let note = make()?;
-        places.push(Place { owner, note: Arc::clone(&note) });
+        placements.push(Placement { store_id, note: Arc::clone(&note) });
         Ok(note)
     }
-}
 
-impl Memory {
-    /// What `owner` noted.
-    pub(crate) fn noted(&self, owner: u64) -> Option<Note> {
-        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        places.iter().find(|place| place.owner == owner).map(|place| Arc::clone(&place.note))
+    /// Returns the note of store `store_id`.
+    pub(crate) fn placement(&self, store_id: u64) -> Option<PlacementNote> {
+        let placements = self.placements.lock().unwrap_or_else(PoisonError::into_inner);
+        let placement = placements.iter().find(|placement| placement.store_id == store_id)?;
+        Some(Arc::clone(&placement.note))
     }
 }
-
-/// What an owner remembers of a place, in a form of its own.
-pub(crate) type Note = Arc<dyn Any + Send + Sync>;

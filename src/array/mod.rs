@@ -1,33 +1,72 @@
-//! Arrays that are shared, not copied: [`SharedArray`] with its element type known at compile time, [`AnyArray`] with it
-//! known at run time.
+//! Arrays that are shared instead of copied.
 //!
-//! Both are immutable, cheap to clone, and stand on a [`Memory`]: a mapped file, an owned buffer, or a vector that an
-//! ndarray `Array` brought along. This module does not know files' formats nor the store; a memory carries a plain slot in
-//! which others note where its bytes already lie.
+//! # Which type to use
+//!
+//! | type | element type | writable | where the elements are |
+//! |---|---|---|---|
+//! | [`SharedArray`] | known at compile time | no | in a mapped file or in memory |
+//! | [`AnyArray`] | known at run time | no | in a mapped file or in memory |
+//! | [`CowArray`] | known at compile time | yes, the file stays as it is | in a copy-on-write map |
+//! | [`SharedArrayMut`](crate::store::SharedArrayMut) | known at compile time | yes, until it is frozen | in the store or in a new file |
+//! | [`ndarray::Array`] | known at compile time | yes | in memory of this process |
+//!
+//! - Use [`SharedArray`] for arrays that you read, clone, or pass to worker
+//!   processes. A clone takes constant time, and a worker maps the same bytes
+//!   instead of receiving a copy. It dereferences to [`ndarray::ArrayRef`].
+//! - Use [`AnyArray`] if the element type comes from a file or a command line,
+//!   or has no Rust type (records, texts, datetimes). [`AnyArray::to_array`]
+//!   converts it to a [`SharedArray`].
+//! - Use [`CowArray`] to change the elements of a file's array in this process
+//!   only. A page is copied when you first write to it.
+//! - Use [`SharedArrayMut`](crate::store::SharedArrayMut) to compute a large
+//!   array that workers then read. It is filled in the memory or file that they
+//!   will map, so sharing it needs no copy.
+//! - Use [`ndarray::Array`] for everything else. `SharedArray::from` takes it
+//!   over without a copy, and [`SharedArray::into_owned`] returns it.
+//!
+//! # Examples
+//!
+//! ```
+//! use ndarray::{Ix1, array};
+//! use ndferry::{AnyArray, SharedArray};
+//!
+//! let shared = SharedArray::from(array![1.0, 2.0, 3.0]);
+//! let clone = shared.clone(); // the same elements
+//! assert_eq!(clone.sum(), 6.0);
+//!
+//! let any: AnyArray = shared.into();
+//! assert_eq!(any.dtype().to_string(), ndferry::DType::of::<f64>().to_string());
+//! assert_eq!(any.to_array::<f64, Ix1>()?, clone);
+//! # Ok::<(), ndferry::Error>(())
+//! ```
+//!
+//! An array that was read from a file remembers it ([`SharedArray::source`]).
+//! If it could not be mapped, [`SharedArray::copy_reason`] returns the reason.
 
 mod any;
 #[allow(unsafe_code)]
 mod cast;
+#[cfg(target_os = "linux")]
+mod cow;
 mod gather;
 mod layout;
 mod memory;
-#[cfg(target_os = "linux")]
-mod private;
 mod records;
 mod shared;
 mod source;
+#[allow(unsafe_code)]
+mod view;
 mod wire;
 
 pub use any::AnyArray;
+pub(crate) use cast::{WholeArray, as_array_elements, as_element};
 #[cfg(target_os = "linux")]
-pub(crate) use cast::KeptMut;
-pub(crate) use cast::{as_element, as_lent, identical};
+pub use cow::CowArray;
 pub use layout::Order;
-pub(crate) use layout::{Layout, Short};
-pub(crate) use memory::{Memory, Note, Storage};
-#[cfg(target_os = "linux")]
-pub use private::CowArray;
+pub(crate) use layout::{Layout, ShortShape};
+pub(crate) use memory::{Memory, PlacementNote, Storage};
 pub use shared::SharedArray;
-pub(crate) use shared::in_bytes;
 pub use source::{ArraySource, CopyReason};
-pub(crate) use wire::{ARRAY, Elements, HANDOVER, Handover};
+#[cfg(target_os = "linux")]
+pub(crate) use view::OwnedViewMut;
+pub(crate) use wire::{ARRAY_STRUCT, WHOLE_ARRAY_NEWTYPE};

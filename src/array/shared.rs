@@ -1,17 +1,34 @@
 //! An array whose element type is known at compile time.
+//!
+//! A [`SharedArray`] and an [`AnyArray`] are two forms of the same array. Each
+//! converts into the other, so this file and `any.rs` refer to each other.
 
 use std::{fmt, ops::Deref, sync::Arc};
 
 use ndarray::{Array, ArrayRef, ArrayView, Dimension, Ix1, IxDyn, Shape, ShapeBuilder};
 
-use super::{AnyArray, ArraySource, CopyReason, Layout, Memory, Order, Storage, cast::Kept};
+use super::{
+    any::AnyArray,
+    layout::{Layout, Order},
+    memory::{Memory, Storage},
+    source::{ArraySource, CopyReason},
+    view::{OwnedView, byte_strides},
+};
 use crate::{DType, Result, dtype::Element};
 
-/// An immutable n-dimensional array that is shared, not copied: cloning is cheap, and between processes it travels as a
-/// reference to where its bytes lie.
+/// An immutable n-dimensional array that is shared instead of copied.
 ///
-/// It is owned (made from an ndarray [`Array`] in O(1)) or mapped from a file, and dereferences to [`ndarray::ArrayRef`], so
-/// every read method of ndarray works on it: indexing, iteration, slices, `dot`, `sum_axis`, arithmetic with references.
+/// The elements are in a mapped file or in memory. A clone takes constant time
+/// and refers to the same elements. If you pass an array to a worker process,
+/// the worker maps the same bytes.
+///
+/// A `SharedArray` dereferences to [`ndarray::ArrayRef`], so you can call all
+/// of ndarray's methods that read: indexing, iteration, slices, `dot`,
+/// `sum_axis`, and arithmetic with references. If the element type is known
+/// only at run time, use [`AnyArray`]. The documentation of the
+/// [module](crate::array#which-type-to-use) compares all array types.
+///
+/// # Examples
 ///
 /// ```
 /// use ndarray::{Array2, s};
@@ -24,80 +41,158 @@ use crate::{DType, Result, dtype::Element};
 /// let corner = array.subview(|view| view.slice_move(s![1.., ..2]));
 /// assert_eq!(corner.shape(), [2, 2]);
 /// ```
+///
+/// # Safety
+///
+/// Opening a file maps it, and reading a mapped array is a safe function. This
+/// is sound only if the file is not changed in place while it is mapped. You
+/// must ensure this:
+///
+/// - If a program writes to the mapped file, the elements of the array change
+///   while you read them.
+/// - If a program truncates the mapped file, reading beyond the new end raises
+///   `SIGBUS`, which kills the process.
+///
+/// Replacing a file does not affect its maps: a program that writes a new file
+/// and renames it to the old name, like [`dump`](crate::dump) does, leaves the
+/// mapped file unchanged.
+///
+/// Opening and reading are safe functions all the same. The operating system
+/// has no means to prevent changes by other programs, so you could not prove
+/// the condition of an `unsafe` function either, and every program that reads a
+/// file would need an `unsafe` block. `ndferry` reduces the risk:
+///
+/// - Headers are checked against the length of the file when it is opened, so a
+///   truncated file is an error and not a `SIGBUS`.
+/// - A file that was changed (length or modification time) or replaced since it
+///   was opened is not passed to worker processes. The call returns an error
+///   instead.
+/// - A `bool` is never read straight from a user's file, because bytes other
+///   than 0 and 1 would be undefined behavior.
+/// - Temporary files of a [`Store`](crate::store::Store) are complete before
+///   they are mapped, and other users cannot open them. Sealed memory files
+///   cannot be changed by any process.
+///
+/// If other programs may change a file, read it instead of mapping it:
+/// [`OpenOptions::mmap_mode`](crate::file::OpenOptions::mmap_mode) with
+/// [`MmapMode::Forbidden`](crate::file::MmapMode::Forbidden) copies the file
+/// into memory when it is opened.
 pub struct SharedArray<A: Element, D: Dimension> {
-    kept: Kept<A, D>,
+    view: OwnedView<A, D>,
 }
 
 impl<A: Element, D: Dimension> SharedArray<A, D> {
-    /// The view that `make` takes of the bytes of `memory`, kept together with it.
+    /// Keeps the view that `make` takes of the bytes of `memory`.
     pub(super) fn over(
         memory: Arc<Memory>,
         make: impl for<'a> FnOnce(&'a [u8]) -> Result<ArrayView<'a, A, D>>,
     ) -> Result<Self> {
-        Ok(Self { kept: Kept::new(memory, make)? })
+        Ok(Self { view: OwnedView::new(memory, make)? })
     }
 
-    /// The file the array was read from; `None` for one made in memory.
+    /// Returns the file that the array was read from.
+    ///
+    /// Returns `None` if it was created in memory.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::SharedArray;
+    ///
+    /// assert!(SharedArray::from(vec![1.0]).source().is_none());
+    /// ```
     #[must_use]
     pub fn source(&self) -> Option<&ArraySource> {
-        self.kept.memory().source()
+        self.view.memory().source()
     }
 
-    /// The rule by which the array is not a map; `None` where it is one.
+    /// Returns the reason why the array is a copy in memory.
+    ///
+    /// Returns `None` if it is a map of a file.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::{SharedArray, array::CopyReason};
+    ///
+    /// assert_eq!(SharedArray::from(vec![1.0]).copy_reason(), Some(CopyReason::InMemory));
+    /// ```
     #[must_use]
     pub fn copy_reason(&self) -> Option<CopyReason> {
-        self.kept.memory().copy_reason()
+        self.view.memory().copy_reason()
     }
 
-    /// A part or a turn of the array that shares its bytes: slices, transposes, new axes, in any combination of ndarray's view
-    /// methods that take the view by value.
+    /// Returns a slice, a transpose or another view of the same elements.
+    ///
+    /// `make` can call any of ndarray's methods that take a view by value.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use ndarray::array;
     /// # use ndferry::SharedArray;
     /// let array = SharedArray::from(array![[1, 2, 3], [4, 5, 6]]);
-    /// let turned = array.subview(|view| view.reversed_axes());
-    /// assert_eq!(turned, SharedArray::from(array![[1, 4], [2, 5], [3, 6]]));
+    /// let transposed = array.subview(|view| view.reversed_axes());
+    /// assert_eq!(transposed, SharedArray::from(array![[1, 4], [2, 5], [3, 6]]));
     /// ```
     #[must_use]
     pub fn subview<E: Dimension>(
         &self,
         make: impl for<'a> FnOnce(ArrayView<'a, A, D>) -> ArrayView<'a, A, E>,
     ) -> SharedArray<A, E> {
-        SharedArray { kept: self.kept.derive(make) }
+        SharedArray { view: self.view.derive(make) }
     }
 
-    /// A copy as an ndarray `Array`, as `to_owned` is of any array of ndarray. (A second handle to the same elements is what
-    /// `clone` gives.)
+    /// Copies the elements into an ndarray `Array`.
+    ///
+    /// Use `clone` for a second handle to the same elements.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::{SharedArray, ndarray::array};
+    ///
+    /// let mut copy = SharedArray::from(vec![1.0, 2.0]).to_owned();
+    /// copy[0] = 5.0;
+    /// assert_eq!(copy, array![5.0, 2.0]);
+    /// ```
     #[must_use]
-    #[allow(
-        clippy::should_implement_trait,
-        reason = "ndarray's own name, with ndarray's own meaning"
-    )]
+    #[allow(clippy::should_implement_trait, reason = "the name and the meaning are ndarray's")]
     pub fn to_owned(&self) -> Array<A, D> {
         (**self).to_owned()
     }
 
-    /// An ndarray `Array` of the same elements: the original one, in O(1), where the array was made from one and this is
-    /// the only handle to it; a copy otherwise.
+    /// Converts the array into an ndarray `Array`.
+    ///
+    /// This takes constant time if the array was created from an `Array` and
+    /// has no other handle. Otherwise the elements are copied.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::{SharedArray, ndarray::array};
+    ///
+    /// let shared = SharedArray::from(array![[1, 2], [3, 4]]);
+    /// assert_eq!(shared.into_owned(), array![[1, 2], [3, 4]]);
+    /// ```
     #[must_use]
     pub fn into_owned(self) -> Array<A, D> {
         let any = self.to_any();
         let order = any.order();
-        let whole = Arc::ptr_eq(&any.memory, self.kept.memory())
+        let whole = Arc::ptr_eq(&any.memory, self.view.memory())
             && any.nbytes() == any.memory.bytes().len();
         drop(any);
         let (Some(order), true) = (order, whole) else {
             return self.to_owned();
         };
         let shape = self.raw_dim().set_f(order == Order::F);
-        let memory = match Arc::try_unwrap(self.kept.into_memory()) {
+        let memory = match Arc::try_unwrap(self.view.into_memory()) {
             Ok(memory) => memory.into_storage(),
             Err(memory) => return Self::rebuilt(shape, elements_of(memory.bytes())),
         };
         let elements = match memory {
             Storage::Vector(vector) => {
-                *vector.into_any().downcast().expect("the array's own vector")
+                *vector.into_any().downcast().expect("the vector that the array was created from")
             }
             other => elements_of(other.bytes()),
         };
@@ -105,57 +200,62 @@ impl<A: Element, D: Dimension> SharedArray<A, D> {
     }
 
     fn rebuilt(shape: Shape<D>, elements: Vec<A>) -> Array<A, D> {
-        Array::from_shape_vec(shape, elements).expect("as many elements as the shape says")
+        Array::from_shape_vec(shape, elements).expect("the shape has as many elements")
     }
 
-    /// The same array with its element type known at run time.
+    /// Returns the same array with its element type known at run time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::{DType, SharedArray};
+    ///
+    /// let any = SharedArray::from(vec![1u16, 2]).to_any();
+    /// assert_eq!((any.dtype(), any.shape()), (&DType::of::<u16>(), &[2][..]));
+    /// ```
     #[must_use]
     pub fn to_any(&self) -> AnyArray {
-        let memory = self.kept.memory();
+        let memory = self.view.memory();
         let base = memory.bytes().as_ptr().addr();
         let start = if self.is_empty() {
             0
         } else {
-            // Where a view came from is not always told by its first element alone: a view may also look at memory that
-            // lives for ever, which `subview` cannot tell apart. That is no part of these bytes and is copied.
+            // The closure of `subview` may return a view of a static array.
+            // Such a view is copied.
             match self.as_ptr().addr().checked_sub(base) {
                 Some(bytes) if bytes % size_of::<A>() == 0 => bytes,
-                // Elsewhere, or between the elements that these bytes were made as.
-                _ => return self.apart(),
+                // Outside of these bytes, or between two of their elements.
+                _ => return self.to_contiguous(),
             }
         };
-        let (strides, size) = (in_bytes::<A>(self.strides()), size_in::<A>(self.len()));
+        let (strides, size) = (byte_strides::<A>(self.strides()), counted_size::<A>(self.len()));
         match Layout::strided(self.shape(), &strides, start, memory.bytes().len(), size) {
             Ok(layout) => AnyArray { memory: Arc::clone(memory), dtype: DType::of::<A>(), layout },
-            Err(_) => self.apart(),
+            Err(_) => self.to_contiguous(),
         }
     }
 
-    /// A copy on a memory of its own.
-    fn apart(&self) -> AnyArray {
+    /// Copies the elements into memory of their own.
+    fn to_contiguous(&self) -> AnyArray {
         let copy = Self::from(self.to_owned());
         copy.to_any()
     }
 }
 
-/// Bytes that each element of an array of `length` counts with: an array of none may be wider than memory.
-const fn size_in<A>(length: usize) -> usize {
+/// The element size for checks of a shape. An empty array may have axes that
+/// are longer than memory, so its size is 1.
+const fn counted_size<A>(length: usize) -> usize {
     if length == 0 { 1 } else { size_of::<A>() }
 }
 
-/// ndarray's strides, which count elements. Those that are never stepped along may be any, and are not held against anyone.
-pub(crate) fn in_bytes<A>(strides: &[isize]) -> Vec<isize> {
-    strides.iter().map(|stride| stride.wrapping_mul(size_of::<A>() as isize)).collect()
-}
-
-/// A copy of the elements in `bytes`.
+/// Copies the elements in `bytes`.
 fn elements_of<A: Element>(bytes: &[u8]) -> Vec<A> {
-    A::cast(bytes).expect("the bytes held such elements before").to_vec()
+    A::cast(bytes).expect("the array was a view of these bytes").to_vec()
 }
 
 impl<A: Element, D: Dimension> Clone for SharedArray<A, D> {
     fn clone(&self) -> Self {
-        Self { kept: self.kept.clone() }
+        Self { view: self.view.clone() }
     }
 }
 
@@ -163,35 +263,35 @@ impl<A: Element, D: Dimension> Deref for SharedArray<A, D> {
     type Target = ArrayRef<A, D>;
 
     fn deref(&self) -> &ArrayRef<A, D> {
-        self.kept.array()
+        self.view.array()
     }
 }
 
-/// Takes the array over, in O(1).
+/// Takes the array over in constant time.
 impl<A: Element, D: Dimension> From<Array<A, D>> for SharedArray<A, D> {
     fn from(array: Array<A, D>) -> Self {
         let (shape, strides, length) =
             (array.shape().to_vec(), array.strides().to_vec(), array.len());
         let (elements, start) = array.into_raw_vec_and_offset();
         let start = start.unwrap_or(0);
-        let (size, strides) = (size_of::<A>(), in_bytes::<A>(&strides));
+        let (size, strides) = (size_of::<A>(), byte_strides::<A>(&strides));
         let layout = Layout::strided(
             &shape,
             &strides,
             start * size,
             elements.len() * size,
-            size_in::<A>(length),
+            counted_size::<A>(length),
         )
-        .expect("an ndarray array lies within its vector");
+        .expect("an ndarray array is part of its vector");
         let memory =
             Memory::new(Storage::Vector(Box::new(elements)), None, Some(CopyReason::InMemory));
         AnyArray { memory, dtype: DType::of::<A>(), layout }
             .to_array()
-            .expect("a vector of elements is native and aligned")
+            .expect("a vector's elements are native and aligned")
     }
 }
 
-/// Takes the vector over, in O(1).
+/// Takes the vector over in constant time.
 impl<A: Element> From<Vec<A>> for SharedArray<A, Ix1> {
     fn from(elements: Vec<A>) -> Self {
         Array::from_vec(elements).into()
@@ -204,7 +304,8 @@ impl<A: Element, D: Dimension> fmt::Debug for SharedArray<A, D> {
     }
 }
 
-/// Two arrays are equal when they have the same shape and equal elements, wherever those lie.
+/// Arrays are equal if they have the same shape and equal elements. Memory
+/// order and origin do not matter.
 impl<A: Element, D: Dimension> PartialEq for SharedArray<A, D> {
     fn eq(&self, other: &Self) -> bool {
         **self == **other
@@ -220,7 +321,7 @@ impl<A: Element, D: Dimension> TryFrom<AnyArray> for SharedArray<A, D> {
 }
 
 #[allow(dead_code)]
-fn a_shared_array_is_send_and_sync() {
+fn arrays_are_send_and_sync() {
     fn check<T: Send + Sync + Clone>() {}
     check::<SharedArray<f64, IxDyn>>();
     check::<AnyArray>();
@@ -233,7 +334,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_array_comes_back_as_it_went_without_a_copy() {
+    fn shared_array_into_owned_returns_the_original() {
         for array in [
             Array2::from_shape_fn((3, 5), |(i, j)| (i * 5 + j) as u64),
             Array2::from_shape_fn((3, 5).f(), |(i, j)| (i * 5 + j) as u64),
@@ -244,22 +345,22 @@ mod tests {
             let shared = SharedArray::from(array);
             assert_eq!(shared.as_ptr(), at);
             let clone = shared.clone();
-            assert_ne!(shared.into_owned().as_ptr(), at, "a clone still needs it");
+            assert_ne!(shared.into_owned().as_ptr(), at, "the clone still uses the vector");
             let owned = clone.into_owned();
             assert_eq!((owned.as_ptr(), owned.strides()), (at, &strides[..]));
         }
     }
 
     #[test]
-    fn an_array_cut_or_turned_before_is_taken_over_as_it_lies() {
+    fn shared_array_from_view_keeps_strides() {
         let whole = Array2::from_shape_fn((4, 6), |(i, j)| (i * 6 + j) as u64);
-        let mut turned = whole.clone();
-        turned.invert_axis(Axis(1));
+        let mut inverted = whole.clone();
+        inverted.invert_axis(Axis(1));
         for array in [
             whole.clone().slice_move(s![1..3, ..;2]),
             whole.clone().slice_move(s![..0, ..]),
             whole.clone().reversed_axes(),
-            turned,
+            inverted,
         ] {
             let shared = SharedArray::from(array.clone());
             assert_eq!(*shared, array);
@@ -269,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn views_share_bytes_and_outlive_what_they_were_taken_from() {
+    fn shared_array_subview_outlives_its_array() {
         let shared = SharedArray::from(array![[1u16, 2, 3], [4, 5, 6]]);
         let at = shared.as_ptr();
         let column = shared.subview(|view| view.index_axis_move(Axis(1), 1));
@@ -279,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn an_array_of_nothing_may_be_wider_than_memory() {
+    fn shared_array_empty_may_exceed_memory() {
         let wide = Array2::<f64>::zeros((0, usize::MAX / 4));
         let shared = SharedArray::from(wide.clone());
         assert_eq!(shared.to_any().shape(), wide.shape());
@@ -287,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn a_view_between_elements_is_still_right() {
+    fn shared_array_view_between_elements_is_copied() {
         use num_complex::Complex;
         let shared = SharedArray::from(Array::from_iter(
             (0..4).map(|i| Complex::new(f64::from(i), -f64::from(i))),
@@ -302,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn a_view_that_looks_elsewhere_is_still_right() {
+    fn shared_array_view_of_static_is_copied() {
         static ELSEWHERE: [u16; 3] = [7, 8, 9];
         let shared = SharedArray::from(array![1u16, 2, 3]);
         let odd = shared.subview(|_| ArrayView::from(&ELSEWHERE));

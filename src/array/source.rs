@@ -1,4 +1,4 @@
-//! Where an array came from, and why it is not a map where it is none.
+//! The origin of an array, and the reason why it is not mapped.
 
 use std::{
     fmt,
@@ -7,8 +7,24 @@ use std::{
 
 use crate::dtype::ByteOrder;
 
-/// The file an array was read from: known for as long as the array or a copy of it lives, also after its bytes were
-/// swapped into a buffer of their own.
+/// The file that an array was read from.
+///
+/// Copies of the array have the same source, also after a change of byte order.
+///
+/// # Examples
+///
+/// ```
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("a.npy");
+/// use ndferry::{AnyArray, SharedArray, file::DumpOptions, ndarray::array};
+///
+/// let array = AnyArray::from(SharedArray::from(array![1.5, 2.5]));
+/// DumpOptions::new().write_npy(&path, &array)?;
+/// let array = ndferry::open(&path)?.read_dyn("")?;
+/// let source = array.source().unwrap();
+/// assert_eq!((source.path(), source.offset()), (&*path, 128));
+/// # Ok::<(), ndferry::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArraySource {
     pub(crate) path: PathBuf,
@@ -17,45 +33,81 @@ pub struct ArraySource {
 }
 
 impl ArraySource {
-    /// The file, as it was named when it was opened.
+    /// Returns the path that the file was opened with.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Bytes from the start of the file to the first of the array's bytes. A view keeps the offset of the array it was
-    /// taken from.
+    /// Returns the offset of the array's first byte in the file.
+    ///
+    /// A view has the offset of the whole array.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// The byte order in the file; `None` where elements have none, and where fields have different ones.
+    /// Returns the byte order of the array in the file.
+    ///
+    /// Returns `None` if the elements have no byte order, or if their fields
+    /// have different ones.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path().join("a.npy");
+    /// use ndferry::{SharedArray, dtype::ByteOrder, file::DumpOptions};
+    ///
+    /// let big = DumpOptions::new().byte_order(ByteOrder::Big);
+    /// big.write_npy(&path, &SharedArray::from(vec![1.5, 2.5]).into())?;
+    /// let array = ndferry::open(&path)?.read_dyn("")?;
+    /// assert_eq!(array.source().unwrap().byte_order(), Some(ByteOrder::Big));
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
     #[must_use]
     pub fn byte_order(&self) -> Option<ByteOrder> {
         self.byte_order
     }
 }
 
-/// The rule by which an array is not a map of a file.
+/// The reason why an array is a copy in memory and not a map of a file.
+///
+/// [`SharedArray::copy_reason`](crate::SharedArray::copy_reason) and
+/// [`ArrayInfo::copy_reason`](crate::file::ArrayInfo::copy_reason) return it.
+/// It is printed as a sentence.
+///
+/// # Examples
+///
+/// ```
+/// use ndferry::{SharedArray, array::CopyReason};
+///
+/// let array = SharedArray::from(vec![1.0, 2.0]);
+/// assert_eq!(array.copy_reason(), Some(CopyReason::InMemory));
+/// assert_eq!(CopyReason::InMemory.to_string(), "the array was made in memory");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CopyReason {
-    /// It was made in memory and has not come from a file.
+    /// The array was created in memory, not read from a file.
     InMemory,
-    /// It came inside a message or a value, too small to be worth a segment of its own.
+    /// The array was part of a message or a value, and too small for a segment
+    /// of its own.
     Inline,
-    /// Its elements were in the other byte order and had to be swapped.
+    /// The elements were in the other byte order and had to be swapped.
     ForeignByteOrder,
-    /// It is `bool`, and a file that others can change cannot vouch for every byte being 0 or 1.
+    /// The elements are `bool`. A mapped file can change, so its bytes may
+    /// become neither 0 nor 1.
     Bool,
-    /// In the file it does not lie at an address that elements of its type need.
+    /// The offset in the file is not a multiple of the elements' alignment.
     Misaligned,
-    /// In the file it is compressed.
+    /// The array is compressed in the file.
     Compressed,
-    /// The file was read into memory: it was to be, or it came as bytes and was no file ([`OpenOptions`](crate::file::OpenOptions)).
+    /// The file was read into memory, because
+    /// [`OpenOptions`](crate::file::OpenOptions) required it or it was no file.
     Read,
-    /// It is a field of records whose size is no multiple of its elements': a view would have to step by parts of an element.
+    /// The size of the records is not a multiple of the field's size, so a view
+    /// cannot step from one to the next.
     Distance,
 }
 
@@ -76,7 +128,7 @@ impl fmt::Display for CopyReason {
                 "the array's offset in the file is not a multiple of its elements' alignment"
             }
             Self::Distance => {
-                "the field's elements lie at distances that are no multiple of their size"
+                "the distance between the field's elements is not a multiple of their size"
             }
         })
     }

@@ -1,8 +1,10 @@
-//! How arrays look to serde.
+//! Serialization of arrays with serde.
 //!
-//! To any serializer an array is what ndarray's own arrays are: a struct `Array` of `v` (1), `dim` and `data`. The crate's own
-//! codec, which comes later, recognises the type of `data` on the way out ([`Elements`]) and hands a whole array over on the
-//! way in ([`Handover`]), so nothing is copied; every other format sees a sequence of numbers.
+//! Every serializer sees an array like one of ndarray's: a struct `Array` of
+//! `v` (1), `dim` and `data`. The crate's codec recognizes the type of `data`
+//! ([`ArrayElements`]) when it encodes, and passes a whole array
+//! ([`WholeArray`]) when it decodes, so nothing is copied. All other formats
+//! see a sequence of numbers.
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
@@ -13,25 +15,28 @@ use serde::{
     ser::{SerializeSeq, SerializeStruct},
 };
 
-use super::{AnyArray, SharedArray, Short, identical};
+use super::{
+    any::AnyArray,
+    cast::{ArrayElements, WholeArray, downcast},
+    layout::{Order, ShortShape},
+    shared::SharedArray,
+};
 use crate::{
     Error,
-    dtype::{Element, dispatch},
+    dtype::{Element, Scalar, dispatch, scalars},
 };
 
-/// Name of the struct as which an array is serialised.
-pub(crate) const ARRAY: &str = "Array";
-/// Its fields.
-pub(crate) const ARRAY_FIELDS: [&str; 3] = ["v", "dim", "data"];
-/// The version of this form, ndarray's own.
+/// The name of the struct that an array is serialized as.
+pub(crate) const ARRAY_STRUCT: &str = "Array";
+/// The fields of the struct.
+const ARRAY_FIELDS: [&str; 3] = ["v", "dim", "data"];
+/// The version of ndarray's serialization.
 const VERSION: u8 = 1;
-/// The newtype by whose name a deserializer learns that a whole array may be handed over.
-pub(crate) const HANDOVER: &str = "$ndferry::Elements";
+/// The name of a newtype that tells the crate's deserializer to pass a whole
+/// array.
+pub(crate) const WHOLE_ARRAY_NEWTYPE: &str = "$ndferry::Elements";
 
-/// The elements of an array, as `data`: a sequence of numbers to those who do not know better.
-pub(crate) struct Elements(pub(crate) AnyArray);
-
-impl Serialize for Elements {
+impl Serialize for ArrayElements {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let scalar = self.0.scalar().map_err(serde::ser::Error::custom)?;
         dispatch!(scalar, A => {
@@ -45,13 +50,14 @@ impl Serialize for Elements {
     }
 }
 
-/// To `.ferry` files and other processes as it is, whatever its elements; to other formats, as ndarray's arrays, where they are numbers.
+/// `.ferry` files and other processes receive arrays of any dtype. Other
+/// formats receive arrays of scalars, like ndarray's.
 impl Serialize for AnyArray {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct(ARRAY, ARRAY_FIELDS.len())?;
+        let mut fields = serializer.serialize_struct(ARRAY_STRUCT, ARRAY_FIELDS.len())?;
         fields.serialize_field("v", &VERSION)?;
         fields.serialize_field("dim", self.shape())?;
-        fields.serialize_field("data", &Elements(self.clone()))?;
+        fields.serialize_field("data", &ArrayElements(self.clone()))?;
         fields.end()
     }
 }
@@ -62,13 +68,10 @@ impl<A: Element, D: Dimension> Serialize for SharedArray<A, D> {
     }
 }
 
-/// A deserializer that holds a whole array: what the codec passes to a visitor that asked for [`HANDOVER`].
-pub(crate) struct Handover(pub(crate) AnyArray);
-
-impl<'de> Deserializer<'de> for Handover {
+impl<'de> Deserializer<'de> for WholeArray {
     type Error = Error;
 
-    /// The elements one by one, in logical order.
+    /// Passes the elements one by one, in C order.
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         dispatch!(self.0.scalar()?, A => {
             let array = self.0.to_array::<A, IxDyn>()?;
@@ -77,14 +80,17 @@ impl<'de> Deserializer<'de> for Handover {
             let value = visitor.visit_seq(&mut sequence)?;
             match sequence.left {
                 0 => Ok(value),
-                left => Err(de::Error::invalid_length(length, &&*format!("{} elements", length - left))),
+                left => {
+                    let expected = format!("{} elements", length - left);
+                    Err(de::Error::invalid_length(length, &&*expected))
+                }
             }
         })
     }
 
     fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        if self.0.dtype().scalar() == Some(crate::dtype::Scalar::U8) {
-            visitor.visit_bytes(&self.0.bytes_in(super::Order::C))
+        if self.0.dtype().scalar() == Some(Scalar::U8) {
+            visitor.visit_bytes(&self.0.bytes_in(Order::C))
         } else {
             self.deserialize_any(visitor)
         }
@@ -95,8 +101,8 @@ impl<'de> Deserializer<'de> for Handover {
     }
 
     serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string option unit unit_struct newtype_struct seq
-        tuple tuple_struct map struct enum identifier ignored_any
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string option unit
+        unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
     }
 }
 
@@ -128,42 +134,45 @@ where
     }
 }
 
-/// One element as a deserializer.
+/// An element that can be deserialized from.
 trait ElementValue<'de> {
     fn value(self) -> impl Deserializer<'de, Error = Error>;
 }
 
-macro_rules! plain {
-    ($($type:ty)*) => {$(
+/// Implements [`ElementValue`] by the class of the scalar.
+macro_rules! implement_element_value {
+    (() $($scalar:ident: $type:ty, $class:ident, $names:tt;)*) => {$(
         impl<'de> ElementValue<'de> for $type {
             #[inline]
             fn value(self) -> impl Deserializer<'de, Error = Error> {
-                self.into_deserializer()
+                deserializer_of!($class, self)
             }
         }
     )*};
 }
-plain!(bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64);
 
-impl<'de> ElementValue<'de> for half::f16 {
-    fn value(self) -> impl Deserializer<'de, Error = Error> {
-        Half { bits: self.to_bits(), value: self.to_f32() }
-    }
+macro_rules! deserializer_of {
+    (half, $value:ident) => {
+        HalfDeserializer { bits: $value.to_bits(), value: $value.to_f32() }
+    };
+    (complex, $value:ident) => {
+        de::value::SeqDeserializer::new([$value.re, $value.im].into_iter())
+    };
+    ($class:ident, $value:ident) => {
+        $value.into_deserializer()
+    };
 }
 
-impl<'de> ElementValue<'de> for half::bf16 {
-    fn value(self) -> impl Deserializer<'de, Error = Error> {
-        Half { bits: self.to_bits(), value: self.to_f32() }
-    }
-}
+scalars!(implement_element_value!());
 
-/// `half` serialises its bits in a newtype; whoever wants a float gets that.
-struct Half {
+/// A half-precision float. `half` deserializes it from a newtype of its bits,
+/// and all other types from an `f32`.
+struct HalfDeserializer {
     bits: u16,
     value: f32,
 }
 
-impl<'de> Deserializer<'de> for Half {
+impl<'de> Deserializer<'de> for HalfDeserializer {
     type Error = Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -179,24 +188,12 @@ impl<'de> Deserializer<'de> for Half {
     }
 
     serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct seq tuple
-        tuple_struct map struct enum identifier ignored_any
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
+        unit unit_struct seq tuple tuple_struct map struct enum identifier ignored_any
     }
 }
 
-impl<'de> ElementValue<'de> for num_complex::Complex<f32> {
-    fn value(self) -> impl Deserializer<'de, Error = Error> {
-        de::value::SeqDeserializer::new([self.re, self.im].into_iter())
-    }
-}
-
-impl<'de> ElementValue<'de> for num_complex::Complex<f64> {
-    fn value(self) -> impl Deserializer<'de, Error = Error> {
-        de::value::SeqDeserializer::new([self.re, self.im].into_iter())
-    }
-}
-
-/// What `data` turns out to be.
+/// The field `data`.
 enum Data<A> {
     Whole(AnyArray),
     Elements(Vec<A>),
@@ -217,8 +214,8 @@ impl<'de, A: Element> Deserialize<'de> for Data<A> {
                 self,
                 deserializer: D,
             ) -> Result<Self::Value, D::Error> {
-                match identical::<D, Handover>(deserializer) {
-                    Ok(Handover(array)) => Ok(Data::Whole(array)),
+                match downcast::<D, WholeArray>(deserializer) {
+                    Ok(WholeArray(array)) => Ok(Data::Whole(array)),
                     Err(deserializer) => Vec::deserialize(deserializer).map(Data::Elements),
                 }
             }
@@ -229,11 +226,11 @@ impl<'de, A: Element> Deserialize<'de> for Data<A> {
             }
         }
 
-        deserializer.deserialize_newtype_struct(HANDOVER, DataVisitor(PhantomData))
+        deserializer.deserialize_newtype_struct(WHOLE_ARRAY_NEWTYPE, DataVisitor(PhantomData))
     }
 }
 
-/// The struct `Array` before it is known to be consistent.
+/// The fields of the struct `Array`, before `dim` and `data` are compared.
 struct Parts<A> {
     dim: Vec<usize>,
     data: Data<A>,
@@ -247,7 +244,7 @@ impl<'de, A: Element> Deserialize<'de> for Parts<A> {
             if version == VERSION {
                 Ok(())
             } else {
-                Err(E::custom(format!("array of version {version}, {VERSION} is known")))
+                Err(E::custom(format!("array has version {version}, expected {VERSION}")))
             }
         }
 
@@ -289,21 +286,21 @@ impl<'de, A: Element> Deserialize<'de> for Parts<A> {
             }
         }
 
-        deserializer.deserialize_struct(ARRAY, &ARRAY_FIELDS, PartsVisitor(PhantomData))
+        deserializer.deserialize_struct(ARRAY_STRUCT, &ARRAY_FIELDS, PartsVisitor(PhantomData))
     }
 }
 
 impl<A: Element> Parts<A> {
     fn into_any(self) -> crate::Result<AnyArray> {
         match self.data {
-            Data::Whole(any) => any.of_shape(&self.dim),
+            Data::Whole(any) => any.expect_shape(&self.dim),
             Data::Elements(elements) => {
                 let found = elements.len();
                 let array = ArrayD::from_shape_vec(self.dim.as_slice(), elements);
                 array.map(|array| SharedArray::from(array).to_any()).map_err(|_| {
                     Error::invalid_data(format!(
-                        "the value says shape {}, and has {found} elements",
-                        Short(&self.dim)
+                        "the value has an array of shape {}, but {found} elements",
+                        ShortShape(&self.dim)
                     ))
                 })
             }
@@ -319,8 +316,8 @@ impl<'de, A: Element, D: Dimension> Deserialize<'de> for SharedArray<A, D> {
     }
 }
 
-/// From `.ferry` files and between processes. Formats that do not record an element type cannot give one back: numbers
-/// from them are read as `f64`.
+/// `.ferry` files and other processes keep the dtype. Other formats do not
+/// record it, so their numbers are read as `f64`.
 impl<'de> Deserialize<'de> for AnyArray {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let parts = Parts::<f64>::deserialize(deserializer)?;

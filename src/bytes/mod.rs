@@ -1,4 +1,5 @@
-//! How the bytes of arrays are obtained and changed: [`map`] maps and reads files, [`swap`] reverses bytes.
+//! The bytes of arrays: [`map`] maps files and owns buffers, [`swap`] reverses
+//! bytes.
 
 #[allow(unsafe_code)]
 pub(crate) mod map;

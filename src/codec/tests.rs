@@ -4,17 +4,22 @@ use ndarray::{Array, Array2, ArrayD, IxDyn, ShapeBuilder, array, s};
 use serde::{Deserialize, Serialize, de::DeserializeOwned, ser::SerializeSeq};
 
 use super::*;
-use crate::{Error, SharedArray};
+use crate::{
+    AnyArray, DType, Error, Result, SharedArray,
+    array::{Layout, Memory},
+    bytes::map::Buffer,
+    dtype::{ByteOrder, Scalar},
+};
 
 /// Segments in memory.
 #[derive(Default)]
-struct Desk {
+struct MemorySegments {
     arrays: RefCell<Vec<(String, AnyArray)>>,
     open: Option<(String, Scalar, Vec<u8>)>,
     restarts: usize,
 }
 
-impl Sink for Desk {
+impl Sink for MemorySegments {
     fn begin(&mut self, name: String, scalar: Scalar, _: Option<usize>) -> Result<()> {
         assert!(self.open.is_none());
         self.open = Some((name, scalar, Vec::new()));
@@ -47,7 +52,7 @@ impl Sink for Desk {
     }
 }
 
-impl Segments for Desk {
+impl Segments for MemorySegments {
     fn get(&self, index: u64) -> Result<AnyArray> {
         let arrays = self.arrays.borrow();
         let found = usize::try_from(index).ok().and_then(|index| arrays.get(index));
@@ -55,18 +60,18 @@ impl Segments for Desk {
     }
 }
 
-fn round_trip<T: Serialize + DeserializeOwned>(value: &T) -> (T, Desk) {
-    let mut desk = Desk::default();
-    let tree = encode(value, THRESHOLD, &mut desk).unwrap();
-    (decode(&tree, &desk).unwrap(), desk)
+fn round_trip<T: Serialize + DeserializeOwned>(value: &T) -> (T, MemorySegments) {
+    let mut segments = MemorySegments::default();
+    let tree = encode(value, DEFAULT_THRESHOLD, &mut segments).unwrap();
+    (decode(&tree, &segments).unwrap(), segments)
 }
 
-fn names(desk: &Desk) -> Vec<String> {
-    desk.arrays.borrow().iter().map(|(name, _)| name.clone()).collect()
+fn names(segments: &MemorySegments) -> Vec<String> {
+    segments.arrays.borrow().iter().map(|(name, _)| name.clone()).collect()
 }
 
 #[derive(Serialize, Deserialize, PartialEq, Debug, Clone)]
-enum Kind {
+enum Layer {
     Nothing,
     One(u8),
     Two(i64, String),
@@ -76,7 +81,7 @@ enum Kind {
 #[derive(Serialize, Deserialize, PartialEq, Debug)]
 struct Model {
     title: String,
-    layers: Vec<Kind>,
+    layers: Vec<Layer>,
     table: BTreeMap<String, Vec<f64>>,
     by_number: BTreeMap<i16, (u8, char)>,
     raw: Vec<u8>,
@@ -93,10 +98,10 @@ fn model() -> Model {
     Model {
         title: "größe".into(),
         layers: vec![
-            Kind::Nothing,
-            Kind::One(255),
-            Kind::Two(i64::MIN, "x".repeat(70_000)),
-            Kind::Named {
+            Layer::Nothing,
+            Layer::One(255),
+            Layer::Two(i64::MIN, "x".repeat(70_000)),
+            Layer::Named {
                 weight: array![[1.5, -0.0], [f32::MAX, 3.0]],
                 scale: Some(f64::MIN_POSITIVE),
             },
@@ -114,14 +119,14 @@ fn model() -> Model {
 
 // F9
 #[test]
-fn nested_values_come_back_as_they_went() {
-    let (back, desk) = round_trip(&model());
+fn codec_nested_values_round_trip() {
+    let (back, segments) = round_trip(&model());
     assert_eq!(back, model());
-    assert_eq!(names(&desk), ["layers.3.Named.weight", "table.a\\.b", "raw"]);
+    assert_eq!(names(&segments), ["layers.3.Named.weight", "table.a\\.b", "raw"]);
 }
 
 #[test]
-fn options_around_nothing_are_told_apart() {
+fn codec_distinguishes_nested_options() {
     for value in [None, Some(None), Some(Some(None)), Some(Some(Some(())))] {
         assert_eq!(round_trip::<Option<Option<Option<()>>>>(&value).0, value);
     }
@@ -129,7 +134,7 @@ fn options_around_nothing_are_told_apart() {
 
 // F7
 #[test]
-fn arrays_of_every_layout_come_back_equal_and_shared_ones_keep_their_order() {
+fn codec_arrays_of_every_layout_round_trip() {
     let base = Array::from_shape_fn((4, 3, 5), |(i, j, k)| (i * 15 + j * 5 + k) as i32);
     for view in [
         base.view().into_dyn(),
@@ -144,43 +149,43 @@ fn arrays_of_every_layout_come_back_equal_and_shared_ones_keep_their_order() {
         assert_eq!(plain, view);
         let whole = SharedArray::from(base.clone());
         assert_eq!(whole.strides(), base.strides());
-        let (shared, desk) = round_trip(&SharedArray::from(view.to_owned()));
+        let (shared, segments) = round_trip(&SharedArray::from(view.to_owned()));
         assert_eq!(*shared, view);
-        assert_eq!(names(&desk), [""]);
+        assert_eq!(names(&segments), [""]);
     }
     let (shared, _) = round_trip(&SharedArray::from(ArrayD::<u8>::zeros(IxDyn(&[2, 3]).f())));
     assert_eq!(shared.strides(), [1, 2]);
 }
 
 #[test]
-fn a_plain_array_is_read_as_a_shared_one_and_the_other_way_round() {
+fn codec_array_and_shared_array_are_interchangeable() {
     let plain = Array2::from_shape_fn((30, 50), |(i, j)| i as f64 - j as f64);
-    let mut desk = Desk::default();
-    let tree = encode(&plain, THRESHOLD, &mut desk).unwrap();
-    let shared: SharedArray<f64, ndarray::Ix2> = decode(&tree, &desk).unwrap();
+    let mut segments = MemorySegments::default();
+    let tree = encode(&plain, DEFAULT_THRESHOLD, &mut segments).unwrap();
+    let shared: SharedArray<f64, ndarray::Ix2> = decode(&tree, &segments).unwrap();
     assert_eq!(*shared, plain);
     assert_eq!(
         shared.as_ptr().addr(),
-        desk.get(0).unwrap().occupied().as_ptr().addr(),
-        "handed over, not copied"
+        segments.get(0).unwrap().extent_bytes().as_ptr().addr(),
+        "the array is passed on, not copied"
     );
 
-    let mut desk = Desk::default();
-    let tree = encode(&shared, THRESHOLD, &mut desk).unwrap();
-    assert_eq!(decode::<Array2<f64>>(&tree, &desk).unwrap(), plain);
+    let mut segments = MemorySegments::default();
+    let tree = encode(&shared, DEFAULT_THRESHOLD, &mut segments).unwrap();
+    assert_eq!(decode::<Array2<f64>>(&tree, &segments).unwrap(), plain);
 }
 
 #[test]
-fn what_looks_alike_to_serde_is_told_apart_by_type() {
+fn codec_distinguishes_types_that_serde_does_not() {
     use num_complex::Complex;
     let complex: Vec<_> = (0..500).map(|i| Complex::new(i as f64, -1.0)).collect();
-    let (back, desk) = round_trip(&complex);
+    let (back, segments) = round_trip(&complex);
     assert_eq!(back, complex);
-    assert_eq!(desk.get(0).unwrap().dtype(), &DType::of::<Complex<f64>>());
+    assert_eq!(segments.get(0).unwrap().dtype(), &DType::of::<Complex<f64>>());
     let pairs: Vec<_> = (0..500).map(|i| (i as f64, -1.0)).collect();
-    let (back, desk) = round_trip(&pairs);
+    let (back, segments) = round_trip(&pairs);
     assert_eq!(back, pairs);
-    assert!(names(&desk).is_empty());
+    assert!(names(&segments).is_empty());
     let half: Vec<_> = (0..1000).map(half::f16::from_bits).collect();
     assert_eq!(round_trip(&half).1.get(0).unwrap().dtype(), &DType::of::<half::f16>());
     let half: Vec<_> = (0..1000).map(half::bf16::from_bits).collect();
@@ -189,7 +194,7 @@ fn what_looks_alike_to_serde_is_told_apart_by_type() {
 
 // B6
 #[test]
-fn the_bits_of_a_nan_survive_in_the_tree_and_in_segments() {
+fn codec_keeps_the_bits_of_nan() {
     let f64s = [0x7ff0_0000_0000_0001_u64, 0x7ff8_dead_beef_0000, 0xfff4_0000_0000_0000]
         .map(f64::from_bits);
     let f32s = [0x7f80_0001_u32, 0x7fc0_1234, 0xffa0_0000].map(f32::from_bits);
@@ -201,7 +206,7 @@ fn the_bits_of_a_nan_survive_in_the_tree_and_in_segments() {
     }
 }
 
-/// Numbers of one type, then of another.
+/// Numbers of one type, followed by one of another type.
 struct Mixed(usize);
 
 impl Serialize for Mixed {
@@ -219,13 +224,14 @@ impl Serialize for Mixed {
 }
 
 #[test]
-fn a_sequence_that_changes_its_type_stays_in_the_tree() {
+fn codec_mixed_sequence_stays_in_the_tree() {
     for (length, restarts) in [(0, 0), (5, 0), (100_000, 1)] {
-        let mut desk = Desk::default();
-        let tree = encode(&(Mixed(length), vec![0u8; 2000]), THRESHOLD, &mut desk).unwrap();
-        let (back, _): (Vec<u64>, Vec<u8>) = decode(&tree, &desk).unwrap();
-        assert_eq!((back.len(), back[length], desk.restarts), (length + 1, 2, restarts));
-        assert_eq!(names(&desk), ["1"]);
+        let mut segments = MemorySegments::default();
+        let tree =
+            encode(&(Mixed(length), vec![0u8; 2000]), DEFAULT_THRESHOLD, &mut segments).unwrap();
+        let (back, _): (Vec<u64>, Vec<u8>) = decode(&tree, &segments).unwrap();
+        assert_eq!((back.len(), back[length], segments.restarts), (length + 1, 2, restarts));
+        assert_eq!(names(&segments), ["1"]);
     }
 }
 
@@ -234,21 +240,21 @@ struct Chain(Vec<Chain>);
 
 // F1
 #[test]
-fn nesting_has_a_bound_both_ways() {
+fn codec_nesting_depth_is_limited() {
     let mut chain = Chain(vec![]);
     for _ in 0..200 {
         chain = Chain(vec![chain]);
     }
-    let error = encode(&chain, THRESHOLD, &mut Desk::default()).unwrap_err();
+    let error = encode(&chain, DEFAULT_THRESHOLD, &mut MemorySegments::default()).unwrap_err();
     assert!(error.to_string().contains("deeper than 128"), "{error}");
     let bomb = vec![0x91; 1 << 20];
     assert!(
-        decode::<Chain>(&bomb, &Desk::default())
+        decode::<Chain>(&bomb, &MemorySegments::default())
             .unwrap_err()
             .to_string()
             .contains("deeper than 128")
     );
-    assert!(decode::<serde::de::IgnoredAny>(&bomb, &Desk::default()).is_err());
+    assert!(decode::<serde::de::IgnoredAny>(&bomb, &MemorySegments::default()).is_err());
 }
 
 #[derive(Serialize, Deserialize, Debug)]
@@ -256,26 +262,26 @@ struct Endless(Option<Box<Endless>>);
 
 // F1
 #[test]
-fn what_takes_nothing_of_the_tree_is_bounded_too() {
+fn codec_nested_options_are_limited() {
     assert!(
-        decode::<Endless>(&[1], &Desk::default())
+        decode::<Endless>(&[1], &MemorySegments::default())
             .unwrap_err()
             .to_string()
             .contains("options or newtypes")
     );
     let three = Endless(Some(Box::new(Endless(Some(Box::new(Endless(None)))))));
-    let (Endless(Some(two)), _) = round_trip(&three) else { panic!("three come back") };
+    let (Endless(Some(two)), _) = round_trip(&three) else { panic!("the value has three levels") };
     assert!(two.0.unwrap().0.is_none());
 }
 
 // F1
 #[test]
-fn what_was_written_at_the_deepest_level_can_be_read() {
+fn codec_deepest_value_can_be_read() {
     for (levels, fits) in [(127, true), (128, true), (129, false)] {
         let value = (1..levels).fold(Chain(vec![]), |chain, _| Chain(vec![chain]));
-        let mut desk = Desk::default();
-        match encode(&value, THRESHOLD, &mut desk) {
-            Ok(tree) => assert!(fits && decode::<Chain>(&tree, &desk).is_ok(), "{levels}"),
+        let mut segments = MemorySegments::default();
+        match encode(&value, DEFAULT_THRESHOLD, &mut segments) {
+            Ok(tree) => assert!(fits && decode::<Chain>(&tree, &segments).is_ok(), "{levels}"),
             Err(_) => assert!(!fits, "{levels}"),
         }
     }
@@ -283,74 +289,74 @@ fn what_was_written_at_the_deepest_level_can_be_read() {
 
 // E5
 #[test]
-fn a_sequence_is_read_whole_or_not_at_all() {
+fn codec_partly_read_sequence_is_an_error() {
     for length in [3, 2000] {
-        let mut desk = Desk::default();
-        let tree = encode(&vec![1.5; length], THRESHOLD, &mut desk).unwrap();
-        let error = decode::<(f64, f64)>(&tree, &desk).unwrap_err().to_string();
+        let mut segments = MemorySegments::default();
+        let tree = encode(&vec![1.5; length], DEFAULT_THRESHOLD, &mut segments).unwrap();
+        let error = decode::<(f64, f64)>(&tree, &segments).unwrap_err().to_string();
         assert!(error.contains(&format!("invalid length {length}")), "{error}");
     }
 }
 
 // F1
 #[test]
-fn a_segment_is_referred_to_once() {
-    let mut desk = Desk::default();
-    let mut tree = encode(&vec![1.5; 2000], THRESHOLD, &mut desk).unwrap();
+fn codec_second_reference_to_segment_is_refused() {
+    let mut segments = MemorySegments::default();
+    let mut tree = encode(&vec![1.5; 2000], DEFAULT_THRESHOLD, &mut segments).unwrap();
     tree = [&[0x92], &*tree, &*tree].concat();
-    let error = decode::<Vec<Vec<f64>>>(&tree, &desk).unwrap_err().to_string();
+    let error = decode::<Vec<Vec<f64>>>(&tree, &segments).unwrap_err().to_string();
     assert!(error.contains("segment 0 more than once"), "{error}");
 }
 
 #[test]
-fn wide_integers_never_become_segments() {
-    let mut desk = Desk::default();
-    let tree = encode(&(i128::MIN, u128::MAX), 1, &mut desk).unwrap();
-    assert_eq!(decode::<(i128, u128)>(&tree, &desk).unwrap(), (i128::MIN, u128::MAX));
+fn codec_wide_integers_stay_in_the_tree() {
+    let mut segments = MemorySegments::default();
+    let tree = encode(&(i128::MIN, u128::MAX), 1, &mut segments).unwrap();
+    assert_eq!(decode::<(i128, u128)>(&tree, &segments).unwrap(), (i128::MIN, u128::MAX));
 }
 
 // F1 F2
 #[test]
-fn no_broken_tree_panics_or_is_taken_for_whole() {
-    let mut desk = Desk::default();
-    let tree = encode(&model(), THRESHOLD, &mut desk).unwrap();
+fn codec_broken_trees_are_errors() {
+    let mut segments = MemorySegments::default();
+    let tree = encode(&model(), DEFAULT_THRESHOLD, &mut segments).unwrap();
     let tree = [&tree[..200], &tree[tree.len() - 900..]].concat();
     for end in 0..tree.len() {
-        let _ = decode::<Model>(&tree[..end], &desk);
+        let _ = decode::<Model>(&tree[..end], &segments);
     }
     for bit in 0..tree.len() * 8 {
         let mut broken = tree.clone();
         broken[bit / 8] ^= 1 << (bit % 8);
-        let _ = decode::<Model>(&broken, &desk);
+        let _ = decode::<Model>(&broken, &segments);
     }
-    let small = encode(&(1u8, "two", 3.0), THRESHOLD, &mut desk).unwrap();
+    let small = encode(&(1u8, "two", 3.0), DEFAULT_THRESHOLD, &mut segments).unwrap();
     for end in 0..small.len() {
-        assert!(decode::<(u8, String, f64)>(&small[..end], &desk).is_err());
+        assert!(decode::<(u8, String, f64)>(&small[..end], &segments).is_err());
     }
     assert!(
-        decode::<Vec<u8>>(&[0xdd, 0xff, 0xff, 0xff, 0xff], &desk).is_err(),
-        "promises 4 Gi elements"
+        decode::<Vec<u8>>(&[0xdd, 0xff, 0xff, 0xff, 0xff], &segments).is_err(),
+        "declares 4 Gi elements"
     );
 }
 
 #[test]
-fn errors_say_where() {
-    let mut desk = Desk::default();
-    let tree = encode(&model(), THRESHOLD, &mut desk).unwrap();
+fn codec_errors_contain_the_path() {
+    let mut segments = MemorySegments::default();
+    let tree = encode(&model(), DEFAULT_THRESHOLD, &mut segments).unwrap();
     #[derive(Deserialize, Debug)]
     #[allow(dead_code)]
     struct Other {
         by_number: BTreeMap<i16, (u8, u8)>,
     }
-    let error = decode::<Other>(&tree, &desk).unwrap_err().to_string();
+    let error = decode::<Other>(&tree, &segments).unwrap_err().to_string();
     assert!(error.starts_with("by_number: -300: element 1: invalid type: string \"ß\""), "{error}");
-    let tree = encode(&vec![1.0; 3], THRESHOLD, &mut desk).unwrap();
-    let error = decode::<SharedArray<f64, ndarray::Ix1>>(&tree, &desk).unwrap_err().to_string();
-    assert!(error.contains("a sequence where an array was expected"), "{error}");
+    let tree = encode(&vec![1.0; 3], DEFAULT_THRESHOLD, &mut segments).unwrap();
+    let error = decode::<SharedArray<f64, ndarray::Ix1>>(&tree, &segments).unwrap_err().to_string();
+    assert!(error.contains("expected an array, found a sequence"), "{error}");
 }
 
 #[test]
-fn other_serialisers_see_a_shared_array_as_they_see_an_array() {
+fn codec_shared_array_is_json_like_an_array() {
     let plain = array![[1.0, 2.0], [3.0, 4.5]];
     let shared = SharedArray::from(plain.clone());
     let json = serde_json::to_string(&plain).unwrap();

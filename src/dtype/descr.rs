@@ -1,25 +1,32 @@
-//! Dtypes as text and as NumPy's `descr`: type strings, and lists of fields for structured dtypes.
+//! Dtypes as text: NumPy's type strings, and its `descr` for structured dtypes.
 //!
-//! A field is `(name, dtype)` or `(name, dtype, shape)`, its name `(title, name)` where it has a title. Padding is a field of void
-//! called `''`. JSON, which has no tuples, has lists in their place.
+//! A field is `(name, dtype)` or `(name, dtype, shape)`. A field with a title
+//! has `(title, name)` as its name. Padding is a field of void with an empty
+//! name. JSON has lists instead of tuples.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    ByteOrder, DType, DTypeKind, Field, Literals, Quoted, Scalar, TimeUnit,
-    literal::{self, Literal},
+    byte_order::ByteOrder,
+    data_type::DType,
+    escape::Quoted,
+    fields::Field,
+    kind::DTypeKind,
+    literal::{self, Literal, Literals},
+    scalar::Scalar,
+    time::TimeUnit,
 };
 use crate::{Error, Result};
 
 impl DType {
-    /// The dtype that comes next.
+    /// Reads the next literal as a dtype.
     pub(crate) fn read(literals: &mut Literals<'_>) -> Result<Self> {
-        of(&literals.literal()?)
+        from_literal(&literals.literal()?)
     }
 
-    /// As Python writes it.
+    /// Returns the dtype as a Python literal.
     pub(crate) fn as_literal(&self) -> impl fmt::Display {
         self.literal()
     }
@@ -34,7 +41,7 @@ impl DType {
             let code = Literal::Text(format!("|V{length}"));
             (length > 0).then(|| Literal::Tuple(vec![Literal::Text(String::new()), code]))
         };
-        for field in fields.iter() {
+        for field in fields {
             items.extend(padding(field.offset() - at));
             let name = Literal::Text(field.name().to_owned());
             let name = match field.title() {
@@ -55,7 +62,7 @@ impl DType {
     }
 }
 
-/// A type string or, of a structured dtype, the list of its fields, as NumPy writes them.
+/// Writes NumPy's type string, or the list of fields of a structured dtype.
 impl fmt::Display for DType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let prefix = match self.byte_order() {
@@ -63,7 +70,7 @@ impl fmt::Display for DType {
             Some(ByteOrder::Little) => '<',
             Some(ByteOrder::Big) => '>',
         };
-        match &self.kind {
+        match self.kind() {
             DTypeKind::Scalar(scalar) => write!(f, "{prefix}{}", scalar.code()),
             DTypeKind::Bytes(length) => write!(f, "|S{length}"),
             DTypeKind::Text(length) => write!(f, "{prefix}U{length}"),
@@ -96,17 +103,17 @@ impl Serialize for DType {
 
 impl<'de> Deserialize<'de> for DType {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        of(&literal::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+        from_literal(&literal::deserialize(deserializer)?).map_err(serde::de::Error::custom)
     }
 }
 
-fn of(literal: &Literal) -> Result<DType> {
+fn from_literal(literal: &Literal) -> Result<DType> {
     match literal {
         Literal::Text(text) => type_string(text),
         Literal::List(items) if shape_in(items).is_none() => structured(items),
         _ => Err(Error::invalid_data(format!(
             "expected a type string or a list of fields, found {}",
-            Found(literal)
+            Shown(literal)
         ))),
     }
 }
@@ -115,14 +122,14 @@ fn structured(items: &[Literal]) -> Result<DType> {
     let mut fields = Vec::with_capacity(items.len());
     let mut at = 0_usize;
     for (number, item) in items.iter().enumerate() {
-        let (title, name, rest) = named(item).ok_or_else(|| {
+        let (title, name, rest) = split_field(item).ok_or_else(|| {
             Error::invalid_data(format!(
                 "expected field {number} as (name, dtype) or (name, dtype, shape), found {}",
-                Found(item)
+                Shown(item)
             ))
         })?;
-        let (dtype, shape) =
-            shaped(rest).map_err(|error| error.within(format_args!("field {}", Quoted(name))))?;
+        let (dtype, shape) = dtype_and_shape(rest)
+            .map_err(|error| error.within(format_args!("field {}", Quoted(name))))?;
         let padding = name.is_empty() && matches!(dtype.kind(), DTypeKind::Void(_));
         let field = Field::new(name, dtype, at).with_shape(shape);
         let end = field.nbytes().and_then(|nbytes| nbytes.checked_add(at));
@@ -142,8 +149,8 @@ fn structured(items: &[Literal]) -> Result<DType> {
     DType::structured(fields, at)
 }
 
-/// Title, name, and what follows the name in a field.
-fn named(item: &Literal) -> Option<(Option<&str>, &str, &[Literal])> {
+/// Splits a field into its title, its name, and the items after the name.
+fn split_field(item: &Literal) -> Option<(Option<&str>, &str, &[Literal])> {
     let (name, rest) =
         items_of(item)?.split_first().filter(|(_, rest)| matches!(rest.len(), 1 | 2))?;
     match (name, items_of(name)) {
@@ -153,23 +160,24 @@ fn named(item: &Literal) -> Option<(Option<&str>, &str, &[Literal])> {
     }
 }
 
-/// A dtype, with a shape behind it where there is one. The dtype may have a shape of its own, which comes last.
-fn shaped(parts: &[Literal]) -> Result<(DType, Vec<usize>)> {
+/// Reads a dtype and the optional shape after it. The dtype may have a shape of
+/// its own, which comes last.
+fn dtype_and_shape(parts: &[Literal]) -> Result<(DType, Vec<usize>)> {
     let (dtype, inner) = match items_of(&parts[0]) {
-        Some(items) if shape_in(items).is_some() => shaped(items)?,
-        _ => (of(&parts[0])?, Vec::new()),
+        Some(items) if shape_in(items).is_some() => dtype_and_shape(items)?,
+        _ => (from_literal(&parts[0])?, Vec::new()),
     };
     let Some(shape) = parts.get(1) else {
         return Ok((dtype, inner));
     };
     let Some(mut shape) = lengths(shape) else {
-        return Err(Error::invalid_data(format!("expected a shape, found {}", Found(shape))));
+        return Err(Error::invalid_data(format!("expected a shape, found {}", Shown(shape))));
     };
     shape.extend(inner);
     Ok((dtype, shape))
 }
 
-/// The shape in a pair of a dtype and a shape.
+/// Returns the shape if `items` is a pair of a dtype and a shape.
 fn shape_in(items: &[Literal]) -> Option<Vec<usize>> {
     match items {
         [_, shape] => lengths(shape),
@@ -194,16 +202,17 @@ fn items_of(literal: &Literal) -> Option<&[Literal]> {
     }
 }
 
-/// A literal inside a message.
-struct Found<'a>(&'a Literal);
+/// A literal in a message.
+struct Shown<'a>(&'a Literal);
 
-impl fmt::Display for Found<'_> {
+impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Quoted(&self.0.to_string()).fmt(f)
     }
 }
 
-/// A dtype that is not structured. Only where elements have no byte order, none need be said.
+/// Parses a dtype without fields. The byte order may be absent only if the
+/// elements have none.
 fn type_string(text: &str) -> Result<DType> {
     let (prefix, code) = match text.as_bytes().first() {
         Some(b'<' | b'>' | b'|' | b'=') => text.split_at(1),
@@ -216,7 +225,8 @@ fn type_string(text: &str) -> Result<DType> {
         _ if !kind.has_byte_order() => ByteOrder::NATIVE,
         _ => {
             return Err(Error::invalid_data(format!(
-                "dtype {} does not say its byte order: write `<{code}` (little-endian) or `>{code}` (big-endian)",
+                "dtype {} has no byte order: write `<{code}` (little-endian) or \
+                 `>{code}` (big-endian)",
                 Quoted(text)
             )));
         }
@@ -225,13 +235,13 @@ fn type_string(text: &str) -> Result<DType> {
 }
 
 fn kind(code: &str) -> Option<DTypeKind> {
-    if let Some(scalar) = Scalar::ALL.into_iter().find(|scalar| scalar.code() == code) {
+    if let Some(scalar) = Scalar::from_code(code) {
         return Some(DTypeKind::Scalar(scalar));
     }
     let (letter, rest) = code.split_at_checked(1)?;
     let kind = match letter {
         "S" => DTypeKind::Bytes(length(rest, 1)?),
-        "U" => DTypeKind::Text(length(rest, DTypeKind::CHARACTER)?),
+        "U" => DTypeKind::Text(length(rest, DTypeKind::CHARACTER_SIZE)?),
         "V" => DTypeKind::Void(length(rest, 1)?),
         "M" => DTypeKind::DateTime(TimeUnit::parse(rest.strip_prefix('8')?)?),
         "m" => DTypeKind::TimeDelta(TimeUnit::parse(rest.strip_prefix('8')?)?),
@@ -240,7 +250,7 @@ fn kind(code: &str) -> Option<DTypeKind> {
     Some(kind)
 }
 
-/// A length that memory can address, in units of so many bytes.
+/// Parses a length, in units of `unit` bytes, that memory can address.
 fn length(digits: &str, unit: usize) -> Option<usize> {
     let length = digits
         .bytes()
@@ -253,13 +263,15 @@ fn unknown(text: &str, code: &str) -> Error {
     let quoted = Quoted(text);
     if code.starts_with('O') {
         return Error::invalid_data(format!(
-            "dtype {quoted} holds Python objects, which only Python can read: save it with a numeric dtype"
+            "dtype {quoted} holds Python objects, which only Python can read: save the \
+             array with a numeric dtype"
         ));
     }
     let codes: Vec<_> = Scalar::ALL.iter().map(|scalar| scalar.code()).collect();
     Error::invalid_data(format!(
-        "unknown dtype {quoted}; known are {}, M8 and m8 with a unit, S, U and V with a length, each after `<` or `>`, \
-         and lists of fields",
+        "unknown dtype {quoted}: expected `<` or `>` and one of {}, M8 or m8 with a unit, \
+         S, U or V with a length, \
+         or a list of fields",
         codes.join(" ")
     ))
 }

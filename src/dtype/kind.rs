@@ -1,46 +1,51 @@
-//! What an element is.
+//! The kinds of elements.
 
 use std::fmt;
 
-use super::{Fields, Scalar, TimeUnit};
+use super::{scalar::Scalar, time::TimeUnit};
 
-/// What one element is, apart from its byte order.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// The kind of an array's elements, without their byte order.
+///
+/// [`DType::kind`](crate::DType::kind) returns it.
+///
+/// # Examples
+///
+/// ```
+/// use ndferry::{DType, dtype::DTypeKind};
+///
+/// let dtype: DType = "|S5".parse()?;
+/// assert_eq!(*dtype.kind(), DTypeKind::Bytes(5));
+/// assert_eq!(dtype.kind().to_string(), "strings of 5 bytes");
+/// # Ok::<(), ndferry::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DTypeKind {
-    /// A number or `bool`, which has a Rust type.
+    /// A boolean or a number, with a Rust type.
     Scalar(Scalar),
-    /// So many bytes (`S`); what is shorter is filled up with zeros.
+    /// A byte string of this length (`S`), padded with zeros.
     Bytes(usize),
-    /// So many characters of four bytes each (`U`); what is shorter is filled up with zeros.
+    /// A text of this many characters of four bytes each (`U`), padded with
+    /// zeros.
     Text(usize),
-    /// A point in time, counted from 1970 on (`M8`, NumPy's `datetime64`).
+    /// A point in time, counted from 1970 (`M8`, NumPy's `datetime64`).
     DateTime(TimeUnit),
-    /// A length of time (`m8`, NumPy's `timedelta64`).
+    /// A time span (`m8`, NumPy's `timedelta64`).
     TimeDelta(TimeUnit),
-    /// So many bytes of unknown meaning (`V`).
+    /// This many bytes of unknown meaning (`V`).
     Void(usize),
-    /// Named fields.
-    Struct(Fields),
+    /// A record of this many named fields, which
+    /// [`DType::fields`](crate::DType::fields) returns.
+    Struct(usize),
 }
 
 impl DTypeKind {
-    /// Bytes of a character.
-    pub(crate) const CHARACTER: usize = 4;
+    /// Bytes of a character of `U`.
+    pub(crate) const CHARACTER_SIZE: usize = 4;
 
-    /// Bytes of one element.
-    pub(super) fn size(&self) -> usize {
-        match self {
-            Self::Scalar(scalar) => scalar.size(),
-            Self::Bytes(length) | Self::Void(length) => *length,
-            Self::Text(length) => *length * Self::CHARACTER,
-            Self::DateTime(_) | Self::TimeDelta(_) => TimeUnit::SIZE,
-            Self::Struct(fields) => fields.item_size(),
-        }
-    }
-
-    /// Whether elements have a byte order themselves, their fields left aside.
-    pub(super) fn has_byte_order(&self) -> bool {
+    /// Returns whether the elements themselves, apart from their fields, have a
+    /// byte order.
+    pub(super) fn has_byte_order(self) -> bool {
         match self {
             Self::Scalar(scalar) => scalar.size() > 1,
             Self::Text(_) | Self::DateTime(_) | Self::TimeDelta(_) => true,
@@ -49,7 +54,7 @@ impl DTypeKind {
     }
 }
 
-/// In words, for messages.
+/// Describes the elements in words, for messages.
 impl fmt::Display for DTypeKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -58,8 +63,8 @@ impl fmt::Display for DTypeKind {
             Self::Text(length) => write!(f, "texts of {length} characters"),
             Self::DateTime(_) => f.write_str("datetimes"),
             Self::TimeDelta(_) => f.write_str("lengths of time"),
-            Self::Void(length) => write!(f, "{length} bytes of no known type"),
-            Self::Struct(fields) => write!(f, "structs of {} fields", fields.len()),
+            Self::Void(length) => write!(f, "{length} bytes of unknown type"),
+            Self::Struct(fields) => write!(f, "structs of {fields} fields"),
         }
     }
 }

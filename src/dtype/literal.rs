@@ -1,5 +1,5 @@
-//! The literals of Python that dtypes and `.npy` headers are written in: strings, whole numbers, lists and tuples. Nothing of the
-//! language beyond.
+//! The Python literals in dtypes and `.npy` headers: strings, whole numbers,
+//! lists and tuples.
 
 use std::{cell::Cell, fmt};
 
@@ -9,15 +9,17 @@ use serde::{
 };
 
 use super::{
-    Quoted,
-    fields::{DEPTH, PARTS},
+    escape::Quoted,
+    fields::{MAX_DESCR_PARTS, MAX_NESTING_DEPTH},
 };
 use crate::{Error, Result};
 
-/// How deep brackets may nest: each structured dtype takes a list and a tuple, a shape one more.
-const BRACKETS: usize = 2 * DEPTH + 2;
+/// How deep brackets may nest. A structured dtype is a list of tuples, and a
+/// shape is one more tuple.
+const MAX_BRACKET_DEPTH: usize = 2 * MAX_NESTING_DEPTH + 2;
 
-/// A string, a whole number that is not negative, or several.
+/// A string, a whole number that is not negative, or a list or tuple of
+/// literals.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Literal {
     Text(String),
@@ -26,7 +28,7 @@ pub(super) enum Literal {
     Tuple(Vec<Literal>),
 }
 
-/// As Python writes it.
+/// Writes the literal like Python does.
 impl fmt::Display for Literal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (open, items, close) = match self {
@@ -52,7 +54,7 @@ fn write_text(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             '\n' => f.write_str("\\n")?,
             '\r' => f.write_str("\\r")?,
             '\t' => f.write_str("\\t")?,
-            // All of them are below 256.
+            // All other control characters are below 256.
             _ if letter.is_control() => write!(f, "\\x{:02x}", u32::from(letter))?,
             _ if letter == quote => write!(f, "\\{letter}")?,
             _ => write!(f, "{letter}")?,
@@ -61,7 +63,7 @@ fn write_text(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(f, "{quote}")
 }
 
-/// JSON knows lists only.
+/// Serializes tuples as lists, because JSON has no tuples.
 impl Serialize for Literal {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -72,19 +74,20 @@ impl Serialize for Literal {
     }
 }
 
-/// Reads a literal from any format that describes itself.
+/// Reads a literal from any self-describing format.
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Literal, D::Error> {
-    Within { depth: BRACKETS, parts: &Cell::new(PARTS) }.deserialize(deserializer)
+    LiteralSeed { depth: MAX_BRACKET_DEPTH, parts: &Cell::new(MAX_DESCR_PARTS) }
+        .deserialize(deserializer)
 }
 
-/// Reads a literal of brackets no deeper and parts no more than so many.
+/// Reads a literal with at most this many nested brackets and parts.
 #[derive(Clone, Copy)]
-struct Within<'a> {
+struct LiteralSeed<'a> {
     depth: usize,
     parts: &'a Cell<usize>,
 }
 
-impl<'de> DeserializeSeed<'de> for Within<'_> {
+impl<'de> DeserializeSeed<'de> for LiteralSeed<'_> {
     type Value = Literal;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Literal, D::Error> {
@@ -94,7 +97,7 @@ impl<'de> DeserializeSeed<'de> for Within<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Within<'_> {
+impl<'de> Visitor<'de> for LiteralSeed<'_> {
     type Value = Literal;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -114,7 +117,7 @@ impl<'de> Visitor<'de> for Within<'_> {
             return Err(de::Error::custom(too_deep()));
         };
         let mut items = Vec::new();
-        while let Some(item) = sequence.next_element_seed(Within { depth, ..self })? {
+        while let Some(item) = sequence.next_element_seed(LiteralSeed { depth, ..self })? {
             items.push(item);
         }
         Ok(Literal::List(items))
@@ -122,23 +125,25 @@ impl<'de> Visitor<'de> for Within<'_> {
 }
 
 fn too_deep() -> Error {
-    Error::invalid_data(format!("brackets nest deeper than {BRACKETS}"))
+    Error::invalid_data(format!("brackets nest deeper than {MAX_BRACKET_DEPTH}"))
 }
 
 fn too_many() -> Error {
-    Error::invalid_data(format!("a dtype of more than {PARTS} parts"))
+    Error::invalid_data(format!("the dtype has more than {MAX_DESCR_PARTS} parts"))
 }
 
-/// A reader of literals in `text`, from byte `at` on.
+/// A parser of literals in a text.
 pub(crate) struct Literals<'a> {
     text: &'a str,
+    /// The offset of the next byte.
     at: usize,
+    /// How many more parts are accepted.
     parts: usize,
 }
 
 impl<'a> Literals<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
-        Self { text, at: 0, parts: PARTS }
+        Self { text, at: 0, parts: MAX_DESCR_PARTS }
     }
 
     pub(crate) fn rest(&self) -> &'a str {
@@ -149,7 +154,7 @@ impl<'a> Literals<'a> {
         self.at = self.text.len() - self.rest().trim_start().len();
     }
 
-    /// Goes past `symbol`, if that is what comes.
+    /// Skips `symbol` if it comes next, and returns whether it did.
     pub(crate) fn accept(&mut self, symbol: &str) -> bool {
         self.skip_blank();
         let found = self.rest().starts_with(symbol);
@@ -162,12 +167,12 @@ impl<'a> Literals<'a> {
     }
 
     pub(crate) fn end(&self) -> Result<()> {
-        if self.rest().trim().is_empty() { Ok(()) } else { Err(self.unexpected("nothing more")) }
+        if self.rest().trim().is_empty() { Ok(()) } else { Err(self.unexpected("the end")) }
     }
 
     pub(crate) fn unexpected(&self, expected: &str) -> Error {
         let found = match self.rest() {
-            "" => "its end".into(),
+            "" => "the end".into(),
             rest => Quoted(rest.lines().next().unwrap_or("")).to_string(),
         };
         Error::invalid_data(format!("expected {expected} at byte {}, found {found}", self.at))
@@ -194,7 +199,7 @@ impl<'a> Literals<'a> {
             text.push(letter);
             at += 1 + length;
         }
-        Err(self.unexpected("a string with an end"))
+        Err(self.unexpected("a closing quote"))
     }
 
     pub(crate) fn number(&mut self) -> Result<usize> {
@@ -208,7 +213,7 @@ impl<'a> Literals<'a> {
             );
         };
         self.at += digits;
-        // Python 2 wrote long integers so.
+        // Python 2 writes long integers like `3L`.
         if self.rest().starts_with('L') {
             self.at += 1;
         }
@@ -216,7 +221,7 @@ impl<'a> Literals<'a> {
     }
 
     pub(super) fn literal(&mut self) -> Result<Literal> {
-        self.literal_within(BRACKETS)
+        self.literal_within(MAX_BRACKET_DEPTH)
     }
 
     fn literal_within(&mut self, depth: usize) -> Result<Literal> {
@@ -229,14 +234,15 @@ impl<'a> Literals<'a> {
             Some(b'[') => Ok(Literal::List(self.items("[", "]", depth - 1)?.0)),
             Some(b'(') => {
                 let (mut items, comma) = self.items("(", ")", depth - 1)?;
-                // Brackets around one thing are only brackets.
+                // Brackets around a single item are not a tuple.
                 Ok(if items.len() == 1 && !comma { items.remove(0) } else { Literal::Tuple(items) })
             }
             _ => Err(self.unexpected("a string, a whole number, a list or a tuple")),
         }
     }
 
-    /// What stands between brackets, and whether a comma ends it.
+    /// Reads items between brackets. Returns them and whether a comma follows
+    /// the last one.
     fn items(&mut self, open: &str, close: &str, depth: usize) -> Result<(Vec<Literal>, bool)> {
         let mut items = Vec::new();
         self.expect(open)?;
@@ -253,7 +259,8 @@ impl<'a> Literals<'a> {
     }
 }
 
-/// The character that is written after a backslash, and in how many bytes.
+/// Parses an escape sequence after its backslash. Returns the character and the
+/// length of the sequence.
 fn escaped(text: &str) -> Option<(char, usize)> {
     let hexadecimal = |digits: usize| {
         let number = text

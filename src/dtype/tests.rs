@@ -1,9 +1,7 @@
-//! Dtypes are what NumPy says they are, and nothing that could not be.
-
 use super::*;
 
-/// Every kind of dtype but the scalars, with its size: what NumPy prints is what is parsed.
-const OTHERS: &[(&str, usize)] = &[
+/// Dtypes of every kind except scalars, as NumPy prints them, with their sizes.
+const NOT_SCALARS: &[(&str, usize)] = &[
     ("|S5", 5),
     ("|S0", 0),
     ("<U3", 12),
@@ -22,7 +20,7 @@ const OTHERS: &[(&str, usize)] = &[
 ];
 
 #[test]
-fn every_dtype_prints_what_it_was_parsed_from() {
+fn dtype_prints_the_text_it_was_parsed_from() {
     for scalar in Scalar::ALL {
         for byte_order in [ByteOrder::Little, ByteOrder::Big] {
             let dtype = DType::new(scalar, byte_order);
@@ -31,7 +29,7 @@ fn every_dtype_prints_what_it_was_parsed_from() {
             assert_eq!(dtype.byte_order().is_none(), scalar.size() == 1);
         }
     }
-    for &(text, size) in OTHERS {
+    for &(text, size) in NOT_SCALARS {
         let dtype: DType = text.parse().unwrap();
         assert_eq!((dtype.to_string().as_str(), dtype.item_size()), (text, size));
         assert_eq!(dtype.swapped().swapped(), dtype);
@@ -50,7 +48,7 @@ fn every_dtype_prints_what_it_was_parsed_from() {
 }
 
 #[test]
-fn other_ways_of_writing_come_to_the_same() {
+fn dtype_alternative_spellings_parse_alike() {
     for (text, printed) in [
         ("S5", "|S5"),
         ("<V2", "|V2"),
@@ -68,14 +66,14 @@ fn other_ways_of_writing_come_to_the_same() {
 }
 
 #[test]
-fn the_native_dtype_of_a_type_is_native() {
+fn dtype_of_a_rust_type_is_native() {
     assert!(DType::of::<f64>().is_native());
     assert!(!DType::of::<f64>().swapped().is_native());
-    assert!(DType::of::<u8>().swapped().is_native(), "one byte has no order");
+    assert!(DType::of::<u8>().swapped().is_native(), "a byte has no byte order");
 }
 
 #[test]
-fn a_structured_dtype_is_of_the_orders_of_its_fields() {
+fn dtype_byte_orders_of_fields_are_combined() {
     let of = |text: &str| text.parse::<DType>().unwrap();
     let mixed = of("[('a', '<i2'), ('b', [('c', '>f8'), ('d', '|u1')])]");
     assert!(mixed.is_mixed() && !mixed.is_native());
@@ -86,15 +84,15 @@ fn a_structured_dtype_is_of_the_orders_of_its_fields() {
 }
 
 #[test]
-fn what_is_not_a_dtype_is_refused_with_the_reason() {
+fn dtype_invalid_text_is_refused_with_a_reason() {
     let doubled = "[('a', '<f4'), ('b', '<f4'), ('a', '|u1')]";
     for (text, reason) in [
         ("", "unknown dtype ``"),
         ("<", "unknown dtype `<`"),
-        ("f8", "does not say its byte order"),
-        ("=f8", "does not say its byte order"),
-        ("|f8", "does not say its byte order"),
-        ("U3", "does not say its byte order"),
+        ("f8", "has no byte order"),
+        ("=f8", "has no byte order"),
+        ("|f8", "has no byte order"),
+        ("U3", "has no byte order"),
         ("|O", "Python objects"),
         ("<f8 ", "unknown dtype"),
         ("<f16", "unknown dtype"),
@@ -120,8 +118,8 @@ fn what_is_not_a_dtype_is_refused_with_the_reason() {
         ("[('a', 4)]", "field `a`: expected a type string or a list of fields, found `4`"),
         ("[('a', '<f4', ('x',))]", "field `a`: expected a shape, found `('x',)`"),
         ("[('a', '<f4', (-1,))]", "at byte 15"),
-        ("[('a', '<f4')", "expected `]` at byte 13, found its end"),
-        ("[('a', '<f4')] x", "expected nothing more"),
+        ("[('a', '<f4')", "expected `]` at byte 13, found the end"),
+        ("[('a', '<f4')] x", "expected the end at byte 14"),
         ("[('a', ())]", "field `a`: expected a type string or a list of fields, found `()`"),
         ("['<f4', (2,)]", "expected a type string or a list of fields"),
         ("[('\\q', '<f4')]", "expected an escaped character at byte 3"),
@@ -149,16 +147,16 @@ fn what_is_not_a_dtype_is_refused_with_the_reason() {
 }
 
 #[test]
-fn fields_that_cannot_be_are_refused() {
+fn dtype_impossible_fields_are_refused() {
     let field = |name: &str, offset| Field::new(name, DType::of::<u32>(), offset);
     for (fields, size, reason) in [
         (
             vec![field("a", 0), field("b", 2)],
             8,
-            "field `b` begins at byte 2, before field `a` ends, byte 4",
+            "field `b` begins at byte 2, before field `a` ends at byte 4",
         ),
         (vec![field("b", 4), field("a", 0)], 8, "before field `b` ends"),
-        (vec![field("a", 5)], 8, "field `a` reaches to byte 9 of an element that has 8"),
+        (vec![field("a", 5)], 8, "field `a` ends at byte 9, but an element has 8 bytes"),
         (vec![field("a", usize::MAX)], 8, "larger than memory"),
         (vec![], usize::MAX, "larger than memory"),
         (vec![Field::new("", "|V2".parse().unwrap(), 0)], 8, "padding"),
@@ -170,14 +168,15 @@ fn fields_that_cannot_be_are_refused() {
 
 // F1
 #[test]
-fn what_can_be_made_can_be_written_and_read() {
+fn dtype_of_maximum_size_can_be_written_and_read() {
     let many = |count: usize| {
         let fields = (0..count).map(|at| {
             Field::new(at.to_string(), DType::of::<u8>(), at * 2 + 1).with_title(format!("t{at}"))
         });
         DType::structured(fields.collect(), count * 2 + 1)
     };
-    // A list, of each field a tuple, a name with a title in a tuple, and a dtype; padding before each and none behind.
+    // Each field has 5 parts (tuple, tuple of title and name, dtype) and its
+    // padding 3. The list is one more.
     let most = ((1 << 18) - 1) / 8;
     let dtype = many(most).unwrap();
     assert_eq!(dtype.to_string().parse::<DType>().unwrap(), dtype);
@@ -185,19 +184,22 @@ fn what_can_be_made_can_be_written_and_read() {
         serde_json::from_str::<DType>(&serde_json::to_string(&dtype).unwrap()).unwrap(),
         dtype
     );
-    assert!(many(most + 1).unwrap_err().to_string().contains("262144 are the most"));
+    assert!(many(most + 1).unwrap_err().to_string().contains("at most 262144 are supported"));
     let text = format!(
         "[{}]",
         (0..=most)
             .map(|at| format!("('', '|V1'), (('t{at}', '{at}'), '|u1'), "))
             .collect::<String>()
     );
-    assert_eq!(text.parse::<DType>().unwrap_err().to_string(), "a dtype of more than 262144 parts");
+    assert_eq!(
+        text.parse::<DType>().unwrap_err().to_string(),
+        "the dtype has more than 262144 parts"
+    );
 }
 
 // F1
 #[test]
-fn nesting_is_bounded_whoever_nests() {
+fn dtype_nesting_depth_is_limited() {
     let nested = |depth: usize| "[('a', ".repeat(depth) + "'<f4'" + &")]".repeat(depth);
     assert!(nested(32).parse::<DType>().is_ok());
     let json = |depth: usize| "[[\"a\",".repeat(depth) + "\"<f4\"" + &"]]".repeat(depth);
@@ -216,5 +218,5 @@ fn nesting_is_bounded_whoever_nests() {
             Err(error) => break error,
         }
     };
-    assert_eq!(deeper.to_string(), "fields nest 33 deep; 32 is the most");
+    assert_eq!(deeper.to_string(), "fields nest 33 levels deep, at most 32 are supported");
 }

@@ -1,8 +1,12 @@
-//! Units of `datetime64` and `timedelta64`.
+//! The units of datetimes and time spans.
 
 use std::fmt;
 
-/// What a datetime or a time span is counted in: a multiple of a base unit, NumPy's `25us`.
+/// The unit of a datetime or a time span.
+///
+/// It is a multiple of a base unit, such as NumPy's `25us`.
+///
+/// # Examples
 ///
 /// ```
 /// use ndferry::{DType, dtype::{DTypeKind, TimeBase}};
@@ -18,11 +22,11 @@ pub struct TimeUnit {
     base: TimeBase,
 }
 
-/// The base units there are.
+/// The base unit of a [`TimeUnit`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TimeBase {
-    /// None was given: a count of nothing in particular.
+    /// No unit: NumPy's `generic`
     Generic,
     /// `Y`
     Year,
@@ -52,8 +56,8 @@ pub enum TimeBase {
     Attosecond,
 }
 
-/// The base units by NumPy's codes.
-const CODES: [(&str, TimeBase); 14] = [
+/// The base units with NumPy's codes.
+const BASE_CODES: [(&str, TimeBase); 14] = [
     ("generic", TimeBase::Generic),
     ("Y", TimeBase::Year),
     ("M", TimeBase::Month),
@@ -72,35 +76,58 @@ const CODES: [(&str, TimeBase); 14] = [
 
 impl TimeUnit {
     /// Bytes of a count.
-    pub(super) const SIZE: usize = size_of::<i64>();
+    pub(super) const COUNT_SIZE: usize = size_of::<i64>();
 
-    /// The count that means no time (NumPy's `NaT`).
+    /// The count of "not a time", NumPy's `NaT`.
     pub const NAT: i64 = i64::MIN;
 
-    /// How many of the base unit a count of one is.
+    /// Returns how many base units a count of one is.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::{DType, dtype::DTypeKind};
+    ///
+    /// let dtype: DType = "<m8[10s]".parse()?;
+    /// let DTypeKind::TimeDelta(unit) = dtype.kind() else { panic!("{dtype}") };
+    /// assert_eq!(unit.multiple(), 10);
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
     #[must_use]
     pub const fn multiple(self) -> u32 {
         self.multiple
     }
 
-    /// The base unit.
+    /// Returns the base unit.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::{DType, dtype::{DTypeKind, TimeBase}};
+    ///
+    /// let dtype: DType = "<m8[10s]".parse()?;
+    /// let DTypeKind::TimeDelta(unit) = dtype.kind() else { panic!("{dtype}") };
+    /// assert_eq!(unit.base(), TimeBase::Second);
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
     #[must_use]
     pub const fn base(self) -> TimeBase {
         self.base
     }
 
-    /// What follows `M8` or `m8` in a type string: nothing, or a unit in brackets.
+    /// Parses the text after `M8` or `m8` in a type string: nothing, or a unit
+    /// in brackets.
     pub(super) fn parse(text: &str) -> Option<Self> {
         if text.is_empty() {
             return Some(Self { multiple: 1, base: TimeBase::Generic });
         }
         let unit = text.strip_prefix('[')?.strip_suffix(']')?;
         let code = unit.trim_start_matches(|letter: char| letter.is_ascii_digit());
-        let (_, base) = CODES.into_iter().find(|(known, _)| *known == code)?;
+        let (_, base) = BASE_CODES.into_iter().find(|(known, _)| *known == code)?;
         let multiple = match &unit[..unit.len() - code.len()] {
             "" => 1,
             _ if base == TimeBase::Generic => return None,
-            // NumPy counts with an int.
+            // NumPy's multiple is a C `int`.
             digits => {
                 digits.parse::<i32>().ok().and_then(|multiple| u32::try_from(multiple).ok())?
             }
@@ -109,14 +136,16 @@ impl TimeUnit {
     }
 }
 
-/// As it follows `M8` in a type string.
+/// Writes the unit like in a type string, after `M8`.
 impl fmt::Display for TimeUnit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.base == TimeBase::Generic {
             return Ok(());
         }
-        let (code, _) =
-            CODES.into_iter().find(|(_, base)| *base == self.base).expect("every base has a code");
+        let (code, _) = BASE_CODES
+            .into_iter()
+            .find(|(_, base)| *base == self.base)
+            .expect("every base has a code");
         match self.multiple {
             1 => write!(f, "[{code}]"),
             multiple => write!(f, "[{multiple}{code}]"),

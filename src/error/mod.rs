@@ -10,11 +10,22 @@ use std::{
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, as a sentence for the person who reads it.
+/// An error of this crate.
 ///
-/// An error about a file prints `PATH: what was wrong`; [`path`](Error::path) and
-/// [`message`](Error::message) give the two halves. The underlying cause, where there is one, is the
-/// [`source`](StdError::source).
+/// An error about a file prints `PATH: MESSAGE`. [`path`](Error::path) and
+/// [`message`](Error::message) return the two parts. If another error is the
+/// cause, [`source`](StdError::source) returns it.
+///
+/// Each error has one of four kinds:
+///
+/// | predicate | cause |
+/// |---|---|
+/// | [`is_io`](Error::is_io) | the operating system, such as a missing file |
+/// | [`is_invalid_data`](Error::is_invalid_data) | a file or message with unexpected content |
+/// | [`is_invalid_input`](Error::is_invalid_input) | an argument or a combination of options |
+/// | [`is_task`](Error::is_task) | a failed task, see [`task_error`](Error::task_error) |
+///
+/// # Examples
 ///
 /// ```
 /// let error = ndferry::open("no-such-file.npy").unwrap_err();
@@ -25,50 +36,47 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub struct Error(Box<Inner>);
 
 struct Inner {
-    kind: Kind,
+    kind: ErrorKind,
     path: Option<PathBuf>,
     message: Cow<'static, str>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// The operating system said no.
+enum ErrorKind {
     Io,
-    /// A file, a message or a value is not what it claims to be.
-    Invalid,
-    /// The caller asked for what cannot be done.
-    Usage,
-    /// A task failed.
+    InvalidData,
+    InvalidInput,
     Task,
 }
 
 impl Error {
-    fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
+    fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Inner { kind, path: None, message: message.into(), source: None }))
     }
 
-    /// The operating system refused `action` ("cannot open").
+    /// Returns an error of the operating system during `action`, such as
+    /// "cannot open".
     pub(crate) fn io(action: impl Into<Cow<'static, str>>, source: impl Into<io::Error>) -> Self {
-        let mut error = Self::new(Kind::Io, action);
+        let mut error = Self::new(ErrorKind::Io, action);
         error.0.source = Some(Box::new(source.into()));
         error
     }
 
-    /// Data is not what it claims to be.
+    /// Returns an error about the content of a file or a message.
     pub(crate) fn invalid_data(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(Kind::Invalid, message)
+        Self::new(ErrorKind::InvalidData, message)
     }
 
-    /// The call cannot be honoured as it was made.
+    /// Returns an error about the arguments of a call.
     pub(crate) fn invalid_input(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(Kind::Usage, message)
+        Self::new(ErrorKind::InvalidInput, message)
     }
 
     /// A task failed with `source`, whose message is the message of the error.
     #[cfg(all(feature = "pool", target_os = "linux"))]
     pub(crate) fn task(source: impl StdError + Send + Sync + 'static) -> Self {
-        let mut error = Self::new(Kind::Task, "");
+        let mut error = Self::new(ErrorKind::Task, "");
         error.0.source = Some(Box::new(source));
         error
     }
@@ -83,7 +91,7 @@ impl Error {
     #[cfg(all(feature = "pool", target_os = "linux"))]
     pub(crate) fn into_task_source(mut self) -> Result<Box<dyn StdError + Send + Sync>, Self> {
         match self.0.source.take() {
-            Some(source) if self.0.kind == Kind::Task => Ok(source),
+            Some(source) if self.0.kind == ErrorKind::Task => Ok(source),
             other => {
                 self.0.source = other;
                 Err(self)
@@ -101,44 +109,88 @@ impl Error {
         self
     }
 
-    /// Puts `prefix: ` before the message.
+    /// Prepends `prefix: ` to the message.
     #[must_use]
     pub(crate) fn within(mut self, prefix: impl fmt::Display) -> Self {
         self.0.message = format!("{prefix}: {}", self.0.message).into();
         self
     }
 
-    /// Whether the operating system refused something (a missing file, no permission, no space).
+    /// Returns whether the operating system reported the error.
+    ///
+    /// Examples are a missing file, missing permissions, or a full disk.
+    /// [`io_kind`](Error::io_kind) returns the details.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert!(ndferry::open("no-such-file.npy").unwrap_err().is_io());
+    /// ```
     #[must_use]
     pub fn is_io(&self) -> bool {
-        self.0.kind == Kind::Io
+        self.0.kind == ErrorKind::Io
     }
 
-    /// Whether a file or a message is not what it claims to be: truncated, corrupt, of another format or type.
+    /// Returns whether the content of a file or a message is invalid.
+    ///
+    /// It may be truncated, damaged, or of another format or type than
+    /// expected.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let error = ndferry::file::from_slice::<f64>(&b"not an array"[..]).unwrap_err();
+    /// assert!(error.is_invalid_data());
+    /// ```
     #[must_use]
     pub fn is_invalid_data(&self) -> bool {
-        self.0.kind == Kind::Invalid
+        self.0.kind == ErrorKind::InvalidData
     }
 
-    /// Whether the call itself could not be honoured: an argument out of range, an impossible combination.
+    /// Returns whether an argument, or the combination of options, is invalid.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::SharedArray;
+    ///
+    /// let array = SharedArray::from(vec![1.0, 2.0]).to_any();
+    /// assert!(array.slice_axis(1, 0..1).unwrap_err().is_invalid_input());
+    /// ```
     #[must_use]
     pub fn is_invalid_input(&self) -> bool {
-        self.0.kind == Kind::Usage
+        self.0.kind == ErrorKind::InvalidInput
     }
 
     /// Whether a task failed; with the feature `pool`, `Error::task_error` returns its report.
     #[must_use]
     pub fn is_task(&self) -> bool {
-        self.0.kind == Kind::Task
+        self.0.kind == ErrorKind::Task
     }
 
-    /// The file the error is about.
+    /// Returns the file that the error is about.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let error = ndferry::open("no-such-file.npy").unwrap_err();
+    /// assert_eq!(error.path().unwrap(), std::path::Path::new("no-such-file.npy"));
+    /// ```
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.0.path.as_deref()
     }
 
-    /// The sentence without the path, with the operating system's own words where it refused something.
+    /// Returns the message without the path.
+    ///
+    /// It includes the message of the operating system, if there is one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let error = ndferry::open("no-such-file.npy").unwrap_err();
+    /// assert!(error.message().starts_with("cannot open: "));
+    /// ```
     #[must_use]
     pub fn message(&self) -> String {
         match &self.0.source {
@@ -148,7 +200,14 @@ impl Error {
         }
     }
 
-    /// The operating system's error kind, where it refused something.
+    /// Returns the kind of an error of the operating system.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let error = ndferry::open("no-such-file.npy").unwrap_err();
+    /// assert_eq!(error.io_kind(), Some(std::io::ErrorKind::NotFound));
+    /// ```
     #[must_use]
     pub fn io_kind(&self) -> Option<io::ErrorKind> {
         let source = self.0.source.as_ref()?;
@@ -198,7 +257,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_prints_path_action_and_cause() {
+    fn error_prints_path_action_and_cause() {
         let error = Error::io("cannot open", io::Error::from(io::ErrorKind::NotFound)).at("a.npy");
         assert_eq!(error.to_string(), "a.npy: cannot open: entity not found");
         assert_eq!(error.io_kind(), Some(io::ErrorKind::NotFound));
@@ -206,13 +265,13 @@ mod tests {
     }
 
     #[test]
-    fn the_innermost_path_stays() {
+    fn error_keeps_the_first_path() {
         assert_eq!(Error::invalid_data("bad").at("in").at("out").to_string(), "in: bad");
         assert_eq!(Error::invalid_data("bad").at("").at("out").to_string(), "out: bad");
     }
 
     #[test]
-    fn an_error_is_small_sync_and_send() {
+    fn error_is_small_send_and_sync() {
         fn check<T: Send + Sync + 'static>() {}
         check::<Error>();
         assert_eq!(size_of::<Error>(), size_of::<usize>());

@@ -72,7 +72,7 @@ enum Draft {
 impl Draft {
     fn new(folder: &Path, target: &Path, before: Option<&fs::Metadata>) -> Result<Self> {
         #[cfg(target_os = "linux")]
-        if let Ok(file) = sys::file::nameless(folder) {
+        if let Ok(file) = sys::file::create_unnamed(folder) {
             if let Some(before) = before {
                 file.set_permissions(before.permissions()).map_err(|error| {
                     Error::io("cannot give the new file the old one's permissions", error)
@@ -107,12 +107,12 @@ impl Draft {
             #[cfg(target_os = "linux")]
             Self::Nameless(file) => {
                 // A name can be given only where there is none, and moved only when it is given.
-                if sys::file::name(&file, target).is_ok() {
+                if sys::file::link_unnamed(&file, target).is_ok() {
                     return Ok(());
                 }
                 leftover::hold(&file);
-                let path =
-                    named(folder, target, |path| sys::file::name(&file, path))?.into_temp_path();
+                let path = named(folder, target, |path| sys::file::link_unnamed(&file, path))?
+                    .into_temp_path();
                 (file, path)
             }
             Self::Named(file) => file.into_parts(),

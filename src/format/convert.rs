@@ -53,7 +53,7 @@ pub fn convert(
             for info in file.arrays() {
                 let name = match file.format() {
                     Format::Ferry => info.name().to_owned(),
-                    _ => dtype::step(info.name()),
+                    _ => dtype::escape_name(info.name()),
                 };
                 container.array(name, &file.sound(info)?)?;
             }

@@ -99,7 +99,7 @@ impl Default for DumpOptions {
         Self {
             byte_order: None,
             order: None,
-            threshold: codec::THRESHOLD,
+            threshold: codec::DEFAULT_THRESHOLD,
             checksums: true,
             alignment: ferry::ALIGNMENT,
             compression: None,
@@ -283,7 +283,7 @@ impl DumpOptions {
                 "a .{format} file is never compressed when it is written, and aligned to 64 bytes: for anything else, write a .ferry file"
             )));
         }
-        if self.threshold != codec::THRESHOLD {
+        if self.threshold != codec::DEFAULT_THRESHOLD {
             return Err(Error::invalid_input(format!(
                 "a .{format} file holds arrays alone, for which there is no threshold"
             )));
@@ -350,7 +350,7 @@ pub(super) fn for_each_block(
 ) -> io::Result<()> {
     let change = Change::between(array.dtype(), dtype);
     if array.order() == Some(order) || (array.shape().len() < 2 && array.order().is_some()) {
-        return for_each_contiguous(array.occupied(), &change, each);
+        return for_each_contiguous(array.extent_bytes(), &change, each);
     }
     let most = change.block(BLOCK);
     let mut block = Vec::with_capacity(most.min(array.nbytes()));

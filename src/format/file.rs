@@ -79,7 +79,7 @@ impl ArrayInfo {
             Some(held) if nbytes <= held as u64 => Ok(info),
             _ => {
                 let held = held.unwrap_or(0);
-                let shape = crate::array::Short(shape);
+                let shape = crate::array::ShortShape(shape);
                 Err(Error::invalid_data(format!(
                     "{shape} of {} needs {nbytes} bytes from byte {offset} on, the file holds {held} there",
                     Quoted(&info.dtype.to_string())
@@ -316,8 +316,8 @@ impl Bools {
     fn of(dtype: &DType) -> Option<Self> {
         let parts = match dtype.kind() {
             DTypeKind::Scalar(Scalar::Bool) => vec![(0, 1, None)],
-            DTypeKind::Struct(fields) => {
-                let some = fields.iter().filter(|field| field.count() > 0);
+            DTypeKind::Struct(_) => {
+                let some = dtype.fields().into_iter().flatten().filter(|field| field.count() > 0);
                 let part = |field: &Field| {
                     let inner = Self::of(field.dtype())?;
                     let inner = (field.dtype().scalar() != Some(Scalar::Bool)).then_some(inner);
@@ -639,7 +639,7 @@ impl ArrayFile {
                 self.check_sum(info)?;
             }
             let array = self.mapped(info)?;
-            info.check_values(array.occupied()).map(|()| array)
+            info.check_values(array.extent_bytes()).map(|()| array)
         };
         sound().map_err(|error| error.at(self.path()))
     }
@@ -828,7 +828,7 @@ impl Segments for ArrayFile {
         }
     }
 
-    fn maps_alone(&self) -> bool {
+    fn requires_maps(&self) -> bool {
         self.options.mapping == MmapMode::Required
     }
 }

@@ -20,7 +20,7 @@ use crate::{
     AnyArray, DType, Error, Result,
     array::Order,
     bytes::map::FileMap,
-    dtype::{DTypeKind, Scalar},
+    dtype::DTypeKind,
     dtype::{Literals, Quoted},
 };
 
@@ -160,8 +160,10 @@ fn shape_in(text: &mut Literals<'_>) -> Result<Vec<usize>> {
 /// Whether NumPy has a type for these elements, all fields included.
 fn is_known(dtype: &DType) -> bool {
     match dtype.kind() {
-        DTypeKind::Scalar(scalar) => *scalar != Scalar::BF16,
-        DTypeKind::Struct(fields) => fields.iter().all(|field| is_known(field.dtype())),
+        DTypeKind::Scalar(scalar) => scalar.numpy_supported(),
+        DTypeKind::Struct(_) => {
+            dtype.fields().into_iter().flatten().all(|field| is_known(field.dtype()))
+        }
         _ => true,
     }
 }
@@ -304,7 +306,7 @@ mod tests {
     fn headers_nobody_should_write_are_refused_with_the_reason() {
         let deep = format!("{{'descr': {}", "[".repeat(60_000));
         for (text, reason) in [
-            ("", "expected `{` at byte 0, found its end"),
+            ("", "expected `{` at byte 0, found the end"),
             ("{}", "key `descr` is missing"),
             ("{'descr': '<f8', 'fortran_order': False}", "key `shape` is missing"),
             ("{'descr': '<f8', 'descr': '<f8', ", "key `descr` stands twice"),
@@ -331,9 +333,9 @@ mod tests {
             ("{'fortran_order': 1, ", "expected `True` or `False`"),
             (
                 "{'descr': '<f8', 'fortran_order': False, 'shape': (3,), } x",
-                "expected nothing more",
+                "expected the end at byte",
             ),
-            ("{'descr", "a string with an end"),
+            ("{'descr", "a closing quote"),
             (&deep, "brackets nest deeper than"),
         ] {
             let error = parse(text).unwrap_err().to_string();

@@ -30,7 +30,7 @@ use crate::{
     AnyArray, DType, Error, Result,
     array::Order,
     bytes::map::FileMap,
-    dtype::{ByteOrder, Quoted},
+    dtype::{ByteOrder, Quoted, Scalar},
 };
 
 /// Bytes of the length before the header.
@@ -41,24 +41,6 @@ const LONGEST: u64 = 100_000_000;
 const ALIGNMENT: usize = 64;
 /// The key of the header that is no array.
 const METADATA: &str = "__metadata__";
-
-/// The format's names of element types, with NumPy's codes for them.
-const DTYPES: [(&str, &str); 14] = [
-    ("BOOL", "b1"),
-    ("I8", "i1"),
-    ("I16", "i2"),
-    ("I32", "i4"),
-    ("I64", "i8"),
-    ("U8", "u1"),
-    ("U16", "u2"),
-    ("U32", "u4"),
-    ("U64", "u8"),
-    ("F16", "f2"),
-    ("BF16", "bf2"),
-    ("F32", "f4"),
-    ("F64", "f8"),
-    ("C64", "c8"),
-];
 
 /// Those of 8 bits and less that no element type here is like.
 const NARROW: [&str; 8] =
@@ -187,10 +169,10 @@ impl Tensor {
 
 /// The type of that name, or why it can only be passed over.
 fn dtype(name: &str) -> Result<Result<DType>> {
-    if let Some((_, code)) = DTYPES.iter().find(|(known, _)| *known == name) {
-        return format!("<{code}").parse().map(Ok);
+    if let Some(scalar) = Scalar::from_safetensors_name(name) {
+        return Ok(Ok(DType::new(scalar, ByteOrder::Little)));
     }
-    let known: Vec<_> = DTYPES.iter().map(|(known, _)| *known).collect();
+    let known: Vec<_> = Scalar::ALL.into_iter().filter_map(Scalar::safetensors_name).collect();
     let message =
         format!("is of dtype {}; those that can be read are {}", Quoted(name), known.join(" "));
     let error = Error::invalid_data(message);
@@ -349,8 +331,7 @@ fn header<'a>(
                 "no array can be called `{METADATA}` in a .safetensors file"
             )));
         }
-        let code = &dtype.to_string()[1..];
-        let Some((known, _)) = DTYPES.iter().find(|(_, known)| *known == code) else {
+        let Some(known) = dtype.scalar().and_then(Scalar::safetensors_name) else {
             return Err(Error::invalid_input(format!(
                 "array {}: .safetensors has no type for {}",
                 Quoted(name),

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     AnyArray, DType, Error, Result, SharedArray,
     array::Order,
-    array::{KeptMut, Layout, Memory, Storage},
+    array::{Layout, Memory, OwnedViewMut, Storage},
     bytes::map::{FileMap, WritableMap},
     dtype::Element,
     file::DumpOptions,
@@ -48,7 +48,7 @@ use crate::{
 /// ```
 pub struct SharedArrayMut<A: Element, D: Dimension> {
     /// Unmapped before the file goes.
-    elements: KeptMut<A, D>,
+    elements: OwnedViewMut<A, D>,
     place: Place,
     layout: Layout,
 }
@@ -246,7 +246,7 @@ impl<A: Element, D: Dimension> SharedArrayMut<A, D> {
         let cannot_map = |error| Error::io("cannot map for writing", error).at(place.path());
         let map = WritableMap::of(place.file(), place.offset(), layout.len() * size)
             .map_err(cannot_map)?;
-        let elements = KeptMut::whole(map, plan.raw_dim().set_f(order == Order::F))?;
+        let elements = OwnedViewMut::whole(map, plan.raw_dim().set_f(order == Order::F))?;
         Ok(Self { elements, place, layout })
     }
 

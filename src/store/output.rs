@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     DType, Error, Result,
-    array::{KeptMut, Order},
+    array::{Order, OwnedViewMut},
     bytes::map::WritableMap,
     dtype::Element,
 };
@@ -136,7 +136,10 @@ impl Output {
     /// # Errors
     ///
     /// Where there is no such part, its elements are not of type `A` or its axes not those of `D`, or it cannot be mapped.
-    pub(crate) fn open<A: Element + Pod, D: Dimension>(&self, part: Part) -> Result<KeptMut<A, D>> {
+    pub(crate) fn open<A: Element + Pod, D: Dimension>(
+        &self,
+        part: Part,
+    ) -> Result<OwnedViewMut<A, D>> {
         let Shape { dtype, offset, shape, order, axis, .. } = &self.shape;
         if *dtype != DType::of::<A>() {
             return Err(Error::invalid_data(format!(
@@ -144,7 +147,7 @@ impl Output {
                 DType::of::<A>()
             )));
         }
-        KeptMut::of_part(shape, *order, *axis, self.range(&part)?, |bytes| {
+        OwnedViewMut::of_part(shape, *order, *axis, self.range(&part)?, |bytes| {
             let offset = offset.checked_add(bytes.start as u64);
             let offset = offset.ok_or_else(|| {
                 Error::invalid_data("an output that lies beyond what a file can hold")

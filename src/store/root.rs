@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    sys::{dir::Dir, memory::Memory, space},
+    sys::{dir::Dir, memory::MemoryLimits, space},
 };
 
 /// Bytes that may go to memory between two looks at how much is left, at most; and which part of what is left.
@@ -40,7 +40,7 @@ struct Open {
 
 /// Measures memory now and then: asking costs more than a small file.
 pub(super) struct Meter {
-    limits: Memory,
+    limits: MemoryLimits,
     allowance: AtomicU64,
 }
 
@@ -117,7 +117,7 @@ impl Root {
 
 impl Meter {
     pub(super) fn new() -> Self {
-        Self { limits: Memory::new(), allowance: AtomicU64::new(0) }
+        Self { limits: MemoryLimits::new(), allowance: AtomicU64::new(0) }
     }
 
     /// Bytes that a file of `nbytes` could have: enough, or how many there are.

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     AnyArray, DType, Error, Result,
     array::Order,
-    array::{Layout, Memory, Note},
+    array::{Layout, Memory, PlacementNote},
     codec::{self, Sink},
     dtype::Scalar,
     file::DumpOptions,
@@ -159,7 +159,7 @@ impl Store {
     /// Where the memory that `array` stands on lies in this store: written at the first call, known ever after, for as long
     /// as the memory lives. Views of one memory share one place.
     pub(crate) fn place(&self, array: &AnyArray) -> Result<Arc<Placed>> {
-        let placed = array.memory.place(
+        let placed = array.memory.placement_or_make(
             self.id(),
             // What somebody else had lent to this process is nothing to rely on.
             |note| note.is::<Placed>(),
@@ -279,7 +279,8 @@ fn on_whole_memory(array: &AnyArray) -> Result<AnyArray> {
 }
 
 /// Notes on a memory that `owner` knows it from elsewhere.
-pub(crate) fn note(memory: &Memory, owner: u64, note: Note) {
-    let noted: Result<_, std::convert::Infallible> = memory.place(owner, |_| false, || Ok(note));
+pub(crate) fn note(memory: &Memory, owner: u64, note: PlacementNote) {
+    let noted: Result<_, std::convert::Infallible> =
+        memory.placement_or_make(owner, |_| false, || Ok(note));
     drop(noted);
 }

@@ -1,14 +1,18 @@
-//! Where the control groups of this process are: the directories whose files hold its limits.
+//! The directories of this process's control groups, whose files contain its
+//! limits.
 //!
-//! It finds them, in version 1 and 2 and with both at once; what the files say is for whoever asked.
+//! Versions 1 and 2 are supported, also at the same time.
 
 use std::{
     fs,
     path::{Component, Path, PathBuf},
 };
 
-/// The directories of the groups that limit `controller` (`memory`, `cpu`) for this process: its own group's first, then
-/// the ones around it. None where there are no control groups.
+/// Returns the directories of the groups that limit `controller` (`memory` or
+/// `cpu`) for this process.
+///
+/// The group of the process is first, followed by the groups that contain it.
+/// The list is empty without control groups.
 pub(crate) fn directories(controller: &str) -> Vec<PathBuf> {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     find(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo"), controller)
@@ -17,7 +21,8 @@ pub(crate) fn directories(controller: &str) -> Vec<PathBuf> {
 fn find(groups: &str, mounts: &str, controller: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for line in groups.lines() {
-        // number:controllers:path, the controllers of version 2 being none.
+        // The format is `number:controllers:path`. Version 2 has no controllers
+        // here.
         let mut fields = line.splitn(3, ':');
         let (Some(_), Some(controllers), Some(group)) =
             (fields.next(), fields.next(), fields.next())
@@ -38,14 +43,15 @@ fn find(groups: &str, mounts: &str, controller: &str) -> Vec<PathBuf> {
 
 /// A mounted hierarchy of control groups.
 struct Mount {
-    /// The group that is mounted: not the outermost one inside a container.
+    /// The group that is mounted. In a container it is not the outermost one.
     root: PathBuf,
-    /// Where.
+    /// The mount point.
     at: PathBuf,
 }
 
 impl Mount {
-    /// Reads a line of `/proc/self/mountinfo` (`proc(5)`), if it is about the hierarchy asked for.
+    /// Parses a line of `/proc/self/mountinfo` (see `proc(5)`). Returns `None`
+    /// if it is another kind of mount.
     fn parse(line: &str, kind: &str, controller: &str) -> Option<Self> {
         let (mount, system) = line.split_once(" - ")?;
         let mut system = system.split(' ');
@@ -57,11 +63,13 @@ impl Mount {
         Some(Self { root: mount.next()?.into(), at: mount.next()?.into() })
     }
 
-    /// The directory of `group` and those around it, up to the mount.
+    /// Returns the directories of `group` and of the groups that contain it, up
+    /// to the mount point.
     fn ancestors(&self, group: &Path) -> Vec<PathBuf> {
-        // A group outside of what is mounted (`/../..`) cannot be seen; what is mounted limits it all the same.
-        let seen = !group.components().any(|part| part == Component::ParentDir);
-        let inside = group.strip_prefix(&self.root).ok().filter(|_| seen);
+        // A group outside of the mounted one (`/../..`) is not visible, but the
+        // mounted one limits it too.
+        let is_visible = !group.components().any(|part| part == Component::ParentDir);
+        let inside = group.strip_prefix(&self.root).ok().filter(|_| is_visible);
         let inside = inside.unwrap_or(Path::new(""));
         inside.ancestors().map(|part| self.at.join(part)).collect()
     }
@@ -77,7 +85,7 @@ mod tests {
                              35 31 0:32 /docker/abc /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory";
 
     #[test]
-    fn groups_are_found_from_the_inside_out() {
+    fn cgroup_directories_are_found_inside_out() {
         for (groups, mounts, controller, expected) in [
             (
                 "0::/user.slice/a.scope",

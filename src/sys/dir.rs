@@ -1,6 +1,8 @@
-//! Directories held open, and what is in them, reached by one plain name and never through a link.
+//! Open directories, and operations on their entries.
 //!
-//! It does not judge what it finds: whose directory may be trusted is the caller's business.
+//! Entries are accessed by name relative to the open directory, and symbolic
+//! links are not followed. The caller must check whether a directory's owner
+//! can be trusted.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -17,17 +19,19 @@ use rustix::{
     io::{Errno, Result, retry_on_intr},
 };
 
-/// A directory held open. What it is does not change when its path is given to something else.
+/// An open directory. It stays the same directory if its path is given to
+/// another one.
 pub(crate) struct Dir(OwnedFd);
 
-/// What a file is: equal identities are one file, as long as one of the two is open.
+/// The identity of a file. Equal identities mean the same file as long as one
+/// of the two is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     device: u64,
     inode: u64,
 }
 
-/// What the operating system says of a file.
+/// The metadata of a file.
 pub(crate) struct Status {
     pub(crate) identity: Identity,
     pub(crate) kind: FileType,
@@ -37,69 +41,72 @@ pub(crate) struct Status {
     pub(crate) nbytes: u64,
 }
 
-/// What an open file, or a directory, is.
+/// Returns the metadata of an open file or directory.
 pub(crate) fn status(file: impl AsFd) -> Result<Status> {
     fs::fstat(file).map(Status::from)
 }
 
-/// The user on whose behalf this process acts.
+/// Returns the effective user id of this process.
 pub(crate) fn user() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// Makes a directory only its owner can enter.
+/// Creates a directory that only its owner can access.
 pub(crate) fn make(path: &Path) -> Result<()> {
     fs::mkdir(path, Mode::RWXU)
 }
 
 impl Dir {
-    /// Opens the directory at `path`, which must not end in a symbolic link.
+    /// Opens the directory at `path`. The last component must not be a symbolic
+    /// link.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         open_at(CWD, path.as_os_str(), OFlags::RDONLY | OFlags::DIRECTORY).map(Self)
     }
 
-    /// Opens a directory in this one.
+    /// Opens a subdirectory.
     pub(crate) fn sub(&self, name: impl AsRef<OsStr>) -> Result<Self> {
         open_at(self, name.as_ref(), OFlags::RDONLY | OFlags::DIRECTORY).map(Self)
     }
 
-    /// Makes a directory only its owner can enter.
+    /// Creates a directory that only its owner can access.
     pub(crate) fn make(&self, name: impl AsRef<OsStr>) -> Result<()> {
         fs::mkdirat(self, name.as_ref(), Mode::RWXU)
     }
 
-    /// Creates a file that was not there, for reading and writing, by its owner alone.
+    /// Creates a new file that only its owner can read and write.
     pub(crate) fn create(&self, name: impl AsRef<OsStr>) -> Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
         open_at(self, name.as_ref(), flags).map(File::from)
     }
 
-    /// Opens a regular file for reading and writing; `None` where the name is something else.
+    /// Opens a regular file for reading and writing. Returns `None` if the
+    /// entry is not a regular file.
     pub(crate) fn open_file(&self, name: impl AsRef<OsStr>) -> Result<Option<File>> {
         self.regular(name.as_ref(), OFlags::RDWR)
     }
 
-    /// Opens a regular file for reading and for appending; `None` where the name is something else.
+    /// Opens a regular file for reading and appending. Returns `None` if the
+    /// entry is not a regular file.
     pub(crate) fn open_log(&self, name: impl AsRef<OsStr>) -> Result<Option<File>> {
         self.regular(name.as_ref(), OFlags::RDWR | OFlags::APPEND)
     }
 
     fn regular(&self, name: &OsStr, flags: OFlags) -> Result<Option<File>> {
-        // Without NONBLOCK, opening a pipe could wait.
+        // Without `NONBLOCK`, opening a pipe may wait.
         match open_at(self, name, flags | OFlags::NONBLOCK) {
             Ok(file) => Ok((status(&file)?.kind == FileType::RegularFile).then(|| file.into())),
-            // A symbolic link, a directory, a socket.
+            // A symbolic link, a directory, or a socket.
             Err(Errno::LOOP | Errno::ISDIR | Errno::NXIO) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// What the name stands for, a link being a link.
+    /// Returns the metadata of an entry, without following a link.
     pub(crate) fn status_of(&self, name: impl AsRef<OsStr>) -> Result<Status> {
         fs::statat(self, name.as_ref(), AtFlags::SYMLINK_NOFOLLOW).map(Status::from)
     }
 
-    /// Every name in the directory.
+    /// Returns the names of all entries.
     pub(crate) fn names(&self) -> Result<Vec<OsString>> {
         let mut names = Vec::new();
         for entry in fs::Dir::read_from(self)? {
@@ -111,19 +118,19 @@ impl Dir {
         Ok(names)
     }
 
-    /// Puts one file of the directory in the place of another, or of none.
+    /// Renames an entry, replacing one that has the new name.
     pub(crate) fn rename(&self, from: impl AsRef<OsStr>, to: impl AsRef<OsStr>) -> Result<()> {
         fs::renameat(self, from.as_ref(), self, to.as_ref())
     }
 
-    /// Removes a name that is not a directory's. One that is not there is removed already.
+    /// Removes an entry that is not a directory. It need not exist.
     pub(crate) fn remove(&self, name: impl AsRef<OsStr>) -> Result<()> {
-        absent_is_fine(fs::unlinkat(self, name.as_ref(), AtFlags::empty()))
+        ignore_not_found(fs::unlinkat(self, name.as_ref(), AtFlags::empty()))
     }
 
-    /// Removes an empty directory. One that is not there is removed already.
+    /// Removes an empty subdirectory. It need not exist.
     pub(crate) fn remove_dir(&self, name: impl AsRef<OsStr>) -> Result<()> {
-        absent_is_fine(fs::unlinkat(self, name.as_ref(), AtFlags::REMOVEDIR))
+        ignore_not_found(fs::unlinkat(self, name.as_ref(), AtFlags::REMOVEDIR))
     }
 }
 
@@ -150,7 +157,7 @@ fn open_at(dir: impl AsFd, name: &OsStr, flags: OFlags) -> Result<OwnedFd> {
     retry_on_intr(|| fs::openat(&dir, name, flags, Mode::RUSR | Mode::WUSR))
 }
 
-fn absent_is_fine(result: Result<()>) -> Result<()> {
+fn ignore_not_found(result: Result<()>) -> Result<()> {
     match result {
         Err(Errno::NOENT) => Ok(()),
         result => result,

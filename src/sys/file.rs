@@ -1,4 +1,4 @@
-//! Opening files without being trapped by what else a path can name.
+//! Opening and creating files.
 
 use std::{
     fs::{File, FileType, Metadata, OpenOptions},
@@ -13,11 +13,16 @@ use {
 
 use crate::{Error, Result};
 
-/// Opens a regular file for reading; anything else (a directory, a pipe, a device) is an error at once.
+/// Opens a regular file for reading.
+///
+/// # Errors
+///
+/// Returns an error if the file cannot be opened or is not a regular file.
+/// Opening a pipe does not wait for a writer.
 pub(crate) fn open_regular(path: &Path) -> Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
-    // Without it, opening a pipe waits for a writer.
+    // Without this flag, opening a pipe waits for a writer.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
     let file = options.open(path).map_err(|error| Error::io("cannot open", error).at(path))?;
@@ -30,33 +35,35 @@ pub(crate) fn open_regular(path: &Path) -> Result<File> {
     }
 }
 
-/// Whether both are one file.
+/// Returns whether both are metadata of the same file.
 #[cfg(target_os = "linux")]
 pub(crate) fn same(one: &Metadata, other: &Metadata) -> bool {
     use std::os::unix::fs::MetadataExt;
     (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
-/// A new file in `folder` that has no name, with the permissions that the umask leaves.
+/// Creates a file without a name in `folder`, with the permissions of the
+/// umask.
 #[cfg(target_os = "linux")]
-pub(crate) fn nameless(folder: &Path) -> io::Result<File> {
+pub(crate) fn create_unnamed(folder: &Path) -> io::Result<File> {
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
     let file = rustix::fs::openat(CWD, folder, flags, Mode::from_raw_mode(0o666))?;
     Ok(file.into())
 }
 
-/// Gives a file without a name one.
+/// Gives a file without a name the name `path`.
 ///
 /// # Errors
 ///
-/// `AlreadyExists` where the name is taken; others where the file system, or a missing `/proc`, does not allow it.
+/// Returns `AlreadyExists` if the name is taken. Returns other errors if the
+/// file system does not support it, or `/proc` is not mounted.
 #[cfg(target_os = "linux")]
-pub(crate) fn name(file: &File, path: &Path) -> io::Result<()> {
+pub(crate) fn link_unnamed(file: &File, path: &Path) -> io::Result<()> {
     let open = format!("/proc/self/fd/{}", file.as_raw_fd());
     Ok(rustix::fs::linkat(CWD, open, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
 }
 
-/// What a path names, in words.
+/// Describes a file type in words.
 pub(crate) fn describe(kind: FileType) -> &'static str {
     #[cfg(unix)]
     {

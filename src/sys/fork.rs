@@ -1,4 +1,4 @@
-//! Forking this process: when it may be, what becomes of the one that is forked, how its end is learned.
+//! Forking this process.
 
 use std::{
     fs, io, mem,
@@ -17,114 +17,131 @@ use rustix::{
 
 use super::{process, unshared};
 
-/// Threads of this process that wait in the system for the end of another, and then end this one.
-static WATCHERS: AtomicUsize = AtomicUsize::new(0);
+/// The number of threads that only wait in a system call, and then end this
+/// process.
+static WATCHER_COUNT: AtomicUsize = AtomicUsize::new(0);
 
-/// How long threads that are about to end may take for it: one that was joined may still be there.
-const GRACE: Duration = Duration::from_millis(100);
+/// How long to wait for threads that are about to end. A joined thread may
+/// still exist for a moment.
+const THREAD_EXIT_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// How a fork ends that cannot do its work: as a program does that panics.
-const FAILED: i32 = 101;
+/// The exit code of a forked process that fails, which is that of a panic.
+const FAILURE_EXIT_CODE: i32 = 101;
 
-/// What the kernel notes on a thread that runs no code of the program any more (`PF_EXITING`, field 9 of proc_pid_stat(5)).
-const EXITING: u64 = 4;
+/// The kernel's flag of a thread that no longer runs code of the program
+/// (`PF_EXITING`, field 9 of `proc_pid_stat(5)`).
+const PF_EXITING: u64 = 4;
 
-/// Why a process is not forked.
-pub(crate) enum Refused {
-    /// This many other threads run in it.
+/// The reason why this process cannot be forked.
+pub(crate) enum ForkError {
+    /// This many other threads are running.
     Threads(usize),
     System(io::Error),
 }
 
-/// A process that was forked. It is to be waited for.
+/// A forked process. The parent must wait for it.
 pub(crate) struct Child(Pid);
 
-/// Starts a thread that does `watch`, which waits in the system until this process is to end, and then ends it.
-pub(crate) fn watcher(name: &str, watch: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    WATCHERS.fetch_add(1, Ordering::Relaxed);
+/// Starts a thread that ends this process when `watch` returns.
+///
+/// `watch` must only wait in a system call. Such a thread does not prevent a
+/// [`fork`].
+pub(crate) fn spawn_watcher(name: &str, watch: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    WATCHER_COUNT.fetch_add(1, Ordering::Relaxed);
     let started = thread::Builder::new().name(name.into()).spawn(move || {
         watch();
-        process::end()
+        process::exit_now()
     });
     if started.is_err() {
-        WATCHERS.fetch_sub(1, Ordering::Relaxed);
+        WATCHER_COUNT.fetch_sub(1, Ordering::Relaxed);
     }
     started.map(drop)
 }
 
-/// Forks this process: the new one, in a group of its own, does `work` and ends. It never returns from here, and runs no
-/// destructor and no exit handler of what it has inherited.
+/// Forks this process. The new process, which leads its own process group,
+/// calls `work` and exits.
 ///
-/// It is refused where other threads run: a lock that one of them holds would stay locked in the new process for ever.
-pub(crate) fn fork(work: impl FnOnce()) -> Result<Child, Refused> {
-    alone()?;
+/// The new process never returns from this function. It runs neither
+/// destructors nor exit handlers of its parent.
+///
+/// # Errors
+///
+/// Returns an error if other threads are running, because a lock of such a
+/// thread would stay locked in the new process.
+pub(crate) fn fork(work: impl FnOnce()) -> Result<Child, ForkError> {
+    check_single_threaded()?;
     let list = unshared::list();
-    // SAFETY: `alone` has found this thread to be the only one that runs code of the program, and only a running one could start
-    // another; so whatever the new process inherits is as this thread has left it, and no lock is held there by a thread it does not have.
-    // Watchers, which are not counted, wait in the system; one that has just woken up ends this process, and holds at most the
-    // list of what a fork lets go of, which is held here, and its own session's state, which the new process does not use. The new process
-    // gets a copy of all memory, also (`let_go`) of what this crate has mapped to write to, and never returns to the caller.
+    // SAFETY: `check_single_threaded` has checked that no other thread runs
+    // code of the program, so none can be started. No lock is held by a thread
+    // that the new process does not have. Watchers, which are not counted, wait
+    // in a system call. A watcher that has just woken up ends this process. It
+    // can hold only the list of unshared descriptors, which is locked here, and
+    // the state of its session, which the new process does not use. The new
+    // process has a copy of all memory, including the maps that this crate
+    // writes to (`release_all`), and never returns to the caller.
     match unsafe { libc::fork() } {
         0 => {
-            WATCHERS.store(0, Ordering::Relaxed);
-            if unshared::let_go(list).is_err() {
-                process::end_as(FAILED);
+            WATCHER_COUNT.store(0, Ordering::Relaxed);
+            if unshared::release_all(list).is_err() {
+                process::exit_with(FAILURE_EXIT_CODE);
             }
             let _ = setpgid(None, None);
             let ran = catch_unwind(AssertUnwindSafe(work));
-            process::end_as(match ran {
+            process::exit_with(match ran {
                 Ok(()) => 0,
                 Err(payload) => {
-                    // It could panic on its way out.
+                    // Dropping the payload could panic.
                     mem::forget(payload);
-                    FAILED
+                    FAILURE_EXIT_CODE
                 }
             })
         }
         id => {
             drop(list);
             let Some(pid) = Pid::from_raw(id).filter(|_| id > 0) else {
-                return Err(Refused::System(io::Error::last_os_error()));
+                return Err(ForkError::System(io::Error::last_os_error()));
             };
-            // Whoever of the two comes first: from here on it is in a group of its own.
+            // Both processes set the group, because either may run first.
             let _ = setpgid(Some(pid), Some(pid));
             Ok(Child(pid))
         }
     }
 }
 
-/// Whether no other thread runs code of the program. Those that are about to end are waited for.
-pub(crate) fn alone() -> Result<(), Refused> {
-    let until = Instant::now() + GRACE;
+/// Checks that no other thread runs code of the program. Waits for threads that
+/// are about to end.
+pub(crate) fn check_single_threaded() -> Result<(), ForkError> {
+    let until = Instant::now() + THREAD_EXIT_TIMEOUT;
     loop {
-        match others().map_err(Refused::System)? {
+        match count_other_threads().map_err(ForkError::System)? {
             0 => return Ok(()),
-            others if Instant::now() >= until => return Err(Refused::Threads(others)),
+            others if Instant::now() >= until => return Err(ForkError::Threads(others)),
             _ => thread::sleep(Duration::from_millis(1)),
         }
     }
 }
 
-/// How many threads run beside this one and the watchers.
-fn others() -> io::Result<usize> {
+/// Returns the number of threads apart from this one and the watchers.
+fn count_other_threads() -> io::Result<usize> {
     let mut running: usize = 0;
     for thread in fs::read_dir("/proc/self/task")? {
-        // One that has gone meanwhile does not count.
+        // A thread that has ended meanwhile does not count.
         let Ok(stat) = fs::read(thread?.path().join("stat")) else { continue };
         running += usize::from(!is_exiting(&stat));
     }
-    Ok(running.saturating_sub(1 + WATCHERS.load(Ordering::Relaxed)))
+    Ok(running.saturating_sub(1 + WATCHER_COUNT.load(Ordering::Relaxed)))
 }
 
-/// Whether a thread with this `stat` has ended as far as the program goes.
+/// Returns whether a thread with this `stat` no longer runs code of the
+/// program.
 fn is_exiting(stat: &[u8]) -> bool {
-    // Its name, in parentheses, may hold anything.
-    let behind = stat.iter().rposition(|&byte| byte == b')').map_or(stat, |at| &stat[at + 1..]);
-    let mut fields = behind.split(|&byte| byte == b' ').filter(|field| !field.is_empty());
+    // The name of the thread, in parentheses, may contain any characters.
+    let after_name = stat.iter().rposition(|&byte| byte == b')').map_or(stat, |at| &stat[at + 1..]);
+    let mut fields = after_name.split(|&byte| byte == b' ').filter(|field| !field.is_empty());
     let is_dead = matches!(fields.next(), Some(b"Z" | b"X"));
     let flags =
         fields.nth(5).and_then(|field| std::str::from_utf8(field).ok()?.parse::<u64>().ok());
-    is_dead || flags.is_some_and(|flags| flags & EXITING != 0)
+    is_dead || flags.is_some_and(|flags| flags & PF_EXITING != 0)
 }
 
 impl Child {
@@ -132,11 +149,11 @@ impl Child {
         self.0.as_raw_nonzero().get().unsigned_abs()
     }
 
-    /// Waits until it has ended.
+    /// Waits until the process has ended.
     ///
     /// # Errors
     ///
-    /// Where somebody else has waited for it.
+    /// Returns an error if other code has already waited for it.
     pub(crate) fn wait(&mut self) -> io::Result<ExitStatus> {
         loop {
             match waitpid(Some(self.0), WaitOptions::empty()) {
@@ -153,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_on_its_way_out_is_told_from_one_that_runs() {
+    fn fork_recognizes_exiting_threads() {
         for (stat, expected) in [
             ("7 (a thread) R 1 7 7 0 -1 4194368 1 0", false),
             ("7 (a thread) R 1 7 7 0 -1 4194372 1 0", true),
@@ -166,11 +183,11 @@ mod tests {
     }
 
     #[test]
-    fn a_process_with_other_threads_is_not_forked() {
-        // The test harness runs this in a thread of its own.
+    fn fork_is_refused_with_other_threads() {
+        // The test harness runs tests in another thread too.
         let (end, wait) = std::sync::mpsc::channel::<()>();
         let thread = thread::spawn(move || wait.recv());
-        assert!(matches!(fork(|| ()), Err(Refused::Threads(1..))));
+        assert!(matches!(fork(|| ()), Err(ForkError::Threads(1..))));
         drop(end);
         assert!(thread.join().unwrap().is_err());
     }

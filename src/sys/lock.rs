@@ -1,4 +1,7 @@
-//! Locks on open files (`flock`): they belong to the open file, end with it, and no process id is involved.
+//! Locks on open files (`flock`).
+//!
+//! A lock belongs to the open file and is released when the last descriptor of
+//! it is closed.
 
 use std::os::fd::AsFd;
 
@@ -7,31 +10,32 @@ use rustix::{
     io::{Errno, Result, retry_on_intr},
 };
 
-/// Takes a shared lock, or answers `false` where somebody holds an exclusive one.
+/// Takes a shared lock. Returns `false` if another open file has an exclusive
+/// one.
 pub(crate) fn try_shared(file: impl AsFd) -> Result<bool> {
     attempt(file, FlockOperation::NonBlockingLockShared)
 }
 
-/// Takes an exclusive lock, or answers `false` where somebody holds any.
+/// Takes an exclusive lock. Returns `false` if another open file has a lock.
 pub(crate) fn try_exclusive(file: impl AsFd) -> Result<bool> {
     attempt(file, FlockOperation::NonBlockingLockExclusive)
 }
 
-/// Waits for an exclusive lock.
+/// Takes an exclusive lock, and waits for it if necessary.
 pub(crate) fn exclusive(file: impl AsFd) -> Result<()> {
     #[cfg(test)]
-    fault::strikes()?;
+    fault::check()?;
     retry_on_intr(|| flock(&file, FlockOperation::LockExclusive))
 }
 
-/// Ends the lock at once, also where a process just forked still has the same file open.
+/// Releases the lock, even if a forked process still has the same file open.
 pub(crate) fn unlock(file: impl AsFd) -> Result<()> {
     flock(file, FlockOperation::Unlock)
 }
 
 fn attempt(file: impl AsFd, operation: FlockOperation) -> Result<bool> {
     #[cfg(test)]
-    fault::strikes()?;
+    fault::check()?;
     match retry_on_intr(|| flock(&file, operation)) {
         Ok(()) => Ok(true),
         Err(Errno::WOULDBLOCK) => Ok(false),
@@ -39,21 +43,21 @@ fn attempt(file: impl AsFd, operation: FlockOperation) -> Result<bool> {
     }
 }
 
-/// File systems without locks are hard to come by: a test's own process can have all of them be so.
+/// Simulates file systems without locks in the process of a test.
 #[cfg(test)]
 pub(crate) mod fault {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use rustix::io::{Errno, Result};
 
-    static HERE: AtomicBool = AtomicBool::new(false);
+    static ACTIVE: AtomicBool = AtomicBool::new(false);
 
-    /// From here on this process cannot lock anything.
+    /// Makes all locks of this process fail from now on.
     pub(crate) fn begin() {
-        HERE.store(true, Ordering::Relaxed);
+        ACTIVE.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn strikes() -> Result<()> {
-        if HERE.load(Ordering::Relaxed) { Err(Errno::OPNOTSUPP) } else { Ok(()) }
+    pub(super) fn check() -> Result<()> {
+        if ACTIVE.load(Ordering::Relaxed) { Err(Errno::OPNOTSUPP) } else { Ok(()) }
     }
 }

@@ -1,6 +1,9 @@
-//! Memory files (`memfd_create`): files without a name or a file system, that go with their last descriptor or map.
+//! Memory files (`memfd_create`).
 //!
-//! A seal is a promise that the kernel keeps, whoever holds the file: none can be taken off, and a receiver can ask for them.
+//! A memory file has no name in a file system. The kernel removes it when its
+//! last descriptor and map are closed. Seals prevent changes of the file by all
+//! processes. They cannot be removed, and a process that receives the file can
+//! check them.
 
 use std::{fs::File, os::fd::AsFd};
 
@@ -9,60 +12,61 @@ use rustix::{
     io::{Errno, Result},
 };
 
-/// What nobody can do any more to a file of sealed length.
-const LENGTH: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW);
+/// The seals that prevent changes of the length.
+const LENGTH_SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW);
 
-/// What is sealed for good.
+/// What is sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Seals {
-    /// The length: every byte stays there, whatever is written to it.
+    /// The length. The content can still be written to.
     Length,
-    /// The length and every byte.
+    /// The length and the content.
     Content,
 }
 
 impl Seals {
     fn flags(self) -> SealFlags {
         match self {
-            Self::Length => LENGTH,
-            Self::Content => LENGTH.union(SealFlags::WRITE),
+            Self::Length => LENGTH_SEALS,
+            Self::Content => LENGTH_SEALS.union(SealFlags::WRITE),
         }
     }
 }
 
-/// A new file, empty, for reading and writing; `name` shows in `/proc`.
+/// Creates an empty file for reading and writing. `/proc` shows `name`.
 pub(crate) fn create(name: &str) -> Result<File> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     match memfd_create(name, flags | MemfdFlags::NOEXEC_SEAL) {
-        // Linux has it since 6.3; before, what it does not know is an invalid argument.
+        // Before Linux 6.3, `NOEXEC_SEAL` is an invalid argument.
         Err(Errno::INVAL) => memfd_create(name, flags),
         made => made,
     }
     .map(File::from)
 }
 
-/// Seals `file`, and that no further seals can come.
+/// Seals `file`, and prevents further seals.
 ///
 /// # Errors
 ///
-/// `BUSY` where the content is to be sealed and some process has the file mapped for writing.
+/// Returns `BUSY` if `seals` include the content and a process has mapped the
+/// file for writing.
 pub(crate) fn seal(file: impl AsFd, seals: Seals) -> Result<()> {
     fcntl_add_seals(file, seals.flags() | SealFlags::SEAL)
 }
 
-/// Whether nobody can ever change what `file` holds.
+/// Returns whether seals prevent all changes of `file`.
 pub(crate) fn is_sealed(file: impl AsFd) -> bool {
     found(file).is_some_and(|found| found.contains(Seals::Content.flags()))
 }
 
-/// Whether the length of `file` is sealed and its content is not.
+/// Returns whether the length of `file` is sealed, but not its content.
 pub(crate) fn is_of_fixed_length(file: impl AsFd) -> bool {
     let writing = SealFlags::WRITE | SealFlags::FUTURE_WRITE;
     found(file)
         .is_some_and(|found| found.contains(Seals::Length.flags()) && !found.intersects(writing))
 }
 
-/// The seals of a file; `None` where it can have none.
+/// Returns the seals of a file, or `None` if it does not support them.
 fn found(file: impl AsFd) -> Option<SealFlags> {
     fcntl_get_seals(file).ok()
 }
@@ -74,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_sealed_cannot_be_changed_and_says_so() {
+    fn memfd_sealed_content_cannot_be_changed() {
         let file = create("sealed").unwrap();
         file.write_all_at(b"content", 0).unwrap();
         assert!(!is_sealed(&file) && !is_of_fixed_length(&file));
@@ -91,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_fixed_length_can_still_be_written_to() {
+    fn memfd_of_fixed_length_can_be_written() {
         let file = create("fixed").unwrap();
         file.set_len(8).unwrap();
         seal(&file, Seals::Length).unwrap();
@@ -102,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ordinary_file_is_not_sealed() {
+    fn memfd_ordinary_file_is_not_sealed() {
         let file = tempfile::tempfile().unwrap();
         assert!(!is_sealed(&file) && !is_of_fixed_length(&file));
     }

@@ -1,6 +1,8 @@
-//! How much memory this process may still take, by its control groups and by the machine.
+//! How much memory this process can still allocate, by the limits of its
+//! control groups and of the machine.
 //!
-//! Whoever takes more is killed rather than told, so a part is left alone: what is counted is counted too late.
+//! The kernel kills a process that exceeds a limit, and usage figures lag
+//! behind. So a margin below each limit is left unused.
 
 use std::{
     fs,
@@ -9,8 +11,8 @@ use std::{
 
 use super::cgroup;
 
-/// The limits in force, found once.
-pub(crate) struct Memory {
+/// The memory limits of this process.
+pub(crate) struct MemoryLimits {
     groups: Vec<Group>,
 }
 
@@ -20,15 +22,15 @@ struct Group {
     details: PathBuf,
 }
 
-impl Memory {
-    /// Finds what limits this process.
+impl MemoryLimits {
+    /// Finds the control groups of this process.
     pub(crate) fn new() -> Self {
         let directories = cgroup::directories("memory");
         let groups = directories.iter().filter_map(|path| Group::at(path));
         Self { groups: groups.collect() }
     }
 
-    /// Bytes that can still be taken.
+    /// Returns how many bytes can still be allocated.
     pub(crate) fn free(&self) -> u64 {
         let groups = self.groups.iter().filter_map(Group::free);
         groups.chain(machine()).min().unwrap_or(u64::MAX)
@@ -47,25 +49,25 @@ impl Group {
             .find(|group| group.limit.exists())
     }
 
-    /// `None` where the group has no limit.
+    /// Returns how many bytes the group allows, or `None` if it has no limit.
     fn free(&self) -> Option<u64> {
         let limit = number(&fs::read_to_string(&self.limit).ok()?)?;
-        // Version 1 says "none" by a number no machine has.
+        // In version 1, a huge number means that there is no limit.
         if limit >= 1 << 60 {
             return None;
         }
         let used = number(&fs::read_to_string(&self.used).ok()?)?;
-        // Files that were read and can be forgotten are counted as used; a group that has read much looks full.
+        // The usage includes cached files, which the kernel can drop.
         let details = fs::read_to_string(&self.details).unwrap_or_default();
-        let forgettable = ["total_inactive_file", "inactive_file"]
+        let reclaimable = ["total_inactive_file", "inactive_file"]
             .into_iter()
             .find_map(|name| field(&details, name))
             .unwrap_or(0);
-        Some(limit.saturating_sub(used.saturating_sub(forgettable)).saturating_sub(margin(limit)))
+        Some(limit.saturating_sub(used.saturating_sub(reclaimable)).saturating_sub(margin(limit)))
     }
 }
 
-/// The machine itself is the outermost group.
+/// Returns how many bytes the machine has available.
 fn machine() -> Option<u64> {
     let memory = fs::read_to_string("/proc/meminfo").ok()?;
     let bytes = |name| field(&memory, name).map(|kib| kib.saturating_mul(1024));
@@ -73,12 +75,12 @@ fn machine() -> Option<u64> {
     Some(free.saturating_sub(margin(bytes("MemTotal:")?)))
 }
 
-/// What of `limit` is left alone.
+/// Returns how many bytes below `limit` are left unused.
 fn margin(limit: u64) -> u64 {
     (limit / 32).clamp(4 << 20, 256 << 20)
 }
 
-/// The number on the line that begins with `name`.
+/// Returns the number on the line that begins with `name`.
 fn field(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| {
         let mut words = line.split_ascii_whitespace();
@@ -103,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_has_what_is_left_of_its_limit_and_what_it_can_forget() {
+    fn memory_group_counts_caches_as_free() {
         let (mib, stat) =
             (1 << 20, ("memory.stat", "anon 9\ninactive_file 1048576\nactive_file 7\n"));
         for (files, expected) in [
@@ -135,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn this_process_may_take_some_memory() {
-        assert!(Memory::new().free() > 0);
+    fn memory_free_is_not_zero() {
+        assert!(MemoryLimits::new().free() > 0);
     }
 }

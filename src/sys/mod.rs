@@ -1,6 +1,7 @@
-//! System calls and process tricks behind safe functions.
+//! Safe functions for system calls.
 //!
-//! It owns what the operating system does; it knows nothing of arrays, sessions or pools.
+//! The module does not know arrays, sessions or pools. Only [`file`] and
+//! [`vector`] work on systems other than Linux.
 
 #[cfg(target_os = "linux")]
 pub(crate) mod cgroup;

@@ -1,4 +1,4 @@
-//! Processes: who this one is, what it runs, how it ends.
+//! Processes: identity, state, exit, and executable code.
 
 use std::{
     ffi::c_void,
@@ -16,35 +16,40 @@ use rustix::{
     process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, waitid},
 };
 
-/// The file behind a running program, also when its name has gone.
+/// The path of the running program, which is valid even if its file was
+/// removed.
 pub(crate) const OWN_EXECUTABLE: &str = "/proc/self/exe";
 
-/// Device and inode of the program this process runs.
+/// Returns the device and inode of the running program.
 pub(crate) fn executable_identity() -> io::Result<(u64, u64)> {
-    // Opened, not asked by name: an emulator answers the latter with its own file.
+    // The metadata of the path would be that of an emulator, so the file is
+    // opened.
     let metadata = File::open(OWN_EXECUTABLE)?.metadata()?;
     Ok((metadata.dev(), metadata.ino()))
 }
 
-/// A descriptor that becomes readable when the process ends; `None` where the kernel has none.
+/// Returns a descriptor that becomes readable when the process ends, or `None`
+/// if the kernel does not support it.
 pub(crate) fn watch(process: u32) -> Option<OwnedFd> {
     let pid = Pid::from_raw(i32::try_from(process).ok()?)?;
     rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok()
 }
 
-/// Whether the process that is watched by this has ended.
+/// Returns whether the watched process has ended.
 pub(crate) fn has_ended(watch: &OwnedFd) -> bool {
     let mut polls = [PollFd::new(watch, PollFlags::IN)];
     retry_on_intr(|| poll(&mut polls, Some(&Timespec::default()))).is_ok_and(|ready| ready > 0)
 }
 
-/// The parent of this process.
+/// Returns the id of the parent process.
 pub(crate) fn parent() -> Option<u32> {
     rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get().unsigned_abs())
 }
 
-/// Kills a process group this process started, and its leader also where that has only just been started and leads none yet. What has gone is
-/// no error.
+/// Kills a process group that this process has started.
+///
+/// The leader is also killed if it was just started and does not lead a group
+/// yet. It is not an error if the processes have ended.
 pub(crate) fn kill_group(leader: u32) {
     if let Some(pid) = i32::try_from(leader).ok().and_then(Pid::from_raw) {
         let _ = rustix::process::kill_process_group(pid, Signal::KILL);
@@ -52,67 +57,70 @@ pub(crate) fn kill_group(leader: u32) {
     }
 }
 
-/// Stops a child of this process, and waits until it stands still or has ended; or lets it go on.
-pub(crate) fn hold(child: u32, still: bool) {
+/// Stops a child and waits until it has stopped or ended, or continues it.
+pub(crate) fn set_stopped(child: u32, stopped: bool) {
     let Some(pid) = i32::try_from(child).ok().and_then(Pid::from_raw) else { return };
-    let signal = if still { Signal::STOP } else { Signal::CONT };
-    if rustix::process::kill_process(pid, signal).is_ok() && still {
+    let signal = if stopped { Signal::STOP } else { Signal::CONT };
+    if rustix::process::kill_process(pid, signal).is_ok() && stopped {
         let options = WaitIdOptions::EXITED | WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
         while matches!(waitid(WaitId::Pid(pid), options), Err(rustix::io::Errno::INTR)) {}
     }
 }
 
-/// What can be told of a child.
+/// The state of a child process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Life {
-    Runs,
-    /// It has ended, and is still to be waited for: its id is still its own.
+pub(crate) enum ChildState {
+    Running,
+    /// It has ended, but its parent has not waited for it, so its id is still
+    /// in use.
     Ended,
-    /// Somebody else has waited for it, or the system did because signals of children are ignored.
+    /// Other code has waited for it, or the kernel has because `SIGCHLD` is
+    /// ignored.
     Unknown,
 }
 
-/// Whether a child of this process has ended. It is not waited for by this.
-pub(crate) fn life(child: u32) -> Life {
+/// Returns whether a child has ended, without waiting for it.
+pub(crate) fn child_state(child: u32) -> ChildState {
     let Some(pid) = i32::try_from(child).ok().and_then(Pid::from_raw) else {
-        return Life::Unknown;
+        return ChildState::Unknown;
     };
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     match waitid(WaitId::Pid(pid), options) {
-        Ok(None) => Life::Runs,
-        Ok(Some(_)) => Life::Ended,
-        Err(_) => Life::Unknown,
+        Ok(None) => ChildState::Running,
+        Ok(Some(_)) => ChildState::Ended,
+        Err(_) => ChildState::Unknown,
     }
 }
 
-/// Bytes of memory that process `id` has resident and shares with no file.
+/// Returns the resident memory of process `id` in bytes, without that of mapped
+/// files.
 pub(crate) fn resident(id: u32) -> Option<u64> {
     let pages = std::fs::read_to_string(format!("/proc/{id}/statm")).ok()?;
     let mut fields = pages.split_whitespace().skip(1).map(|field| field.parse::<u64>().ok());
-    let (all, of_files) = (fields.next()??, fields.next()??);
-    Some(all.saturating_sub(of_files) * rustix::param::page_size() as u64)
+    let (all, file_pages) = (fields.next()??, fields.next()??);
+    Some(all.saturating_sub(file_pages) * rustix::param::page_size() as u64)
 }
 
-/// Ends this process and every other of its group, at once.
-pub(crate) fn end_with_group() -> ! {
+/// Ends this process and all other processes of its group immediately.
+pub(crate) fn exit_with_group() -> ! {
     if rustix::process::getpgrp() == rustix::process::getpid() {
         kill_group(std::process::id());
     }
-    end()
+    exit_now()
 }
 
-/// Ends this process at once: no destructor, no exit handler runs.
-pub(crate) fn end() -> ! {
-    end_as(0)
+/// Ends this process immediately, without destructors and exit handlers.
+pub(crate) fn exit_now() -> ! {
+    exit_with(0)
 }
 
-/// As [`end`], with this exit code.
-pub(crate) fn end_as(code: i32) -> ! {
-    // SAFETY: `_exit` takes any number and does not return; what it leaves undone is what it is called for.
+/// Like [`exit_now`], with an exit code.
+pub(crate) fn exit_with(code: i32) -> ! {
+    // SAFETY: `_exit` accepts any number and does not return.
     unsafe { libc::_exit(code) }
 }
 
-/// Takes over standard input, in whose place the process then has an empty one.
+/// Moves standard input to a new descriptor, and replaces it by `/dev/null`.
 pub(crate) fn take_stdin() -> io::Result<OwnedFd> {
     let taken = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
     let nothing = File::open("/dev/null")?;
@@ -120,51 +128,61 @@ pub(crate) fn take_stdin() -> io::Result<OwnedFd> {
     Ok(taken)
 }
 
-/// The addresses at which the program's own code lies: where it was loaded, and its executable segments.
+/// The addresses of the main program's code.
 pub(crate) struct Text {
+    /// The address at which the program was loaded.
     base: usize,
     segments: Vec<Range<usize>>,
 }
 
 impl Text {
-    /// The main program's; libraries that were loaded beside it are not in it.
+    /// Returns the addresses of the main program, without shared libraries.
     pub(crate) fn own() -> &'static Self {
         static TEXT: OnceLock<Text> = OnceLock::new();
         TEXT.get_or_init(|| {
             let mut text = Self { base: 0, segments: Vec::new() };
-            // SAFETY: `first` has the signature `dl_iterate_phdr` calls, and is passed a `Text` that outlives the call.
+            // SAFETY: `record_first` has the signature that `dl_iterate_phdr`
+            // expects, and `text` outlives the call.
             unsafe {
-                libc::dl_iterate_phdr(Some(first), std::ptr::from_mut(&mut text).cast::<c_void>())
+                libc::dl_iterate_phdr(
+                    Some(record_first),
+                    std::ptr::from_mut(&mut text).cast::<c_void>(),
+                )
             };
             text
         })
     }
 
-    /// The distance of `address` from where the program was loaded, if code of the program lies there.
+    /// Returns the offset of `address` in the program, if the program has code
+    /// there.
     pub(crate) fn offset(&self, address: usize) -> Option<usize> {
         let inside = self.segments.iter().any(|segment| segment.contains(&address));
         inside.then(|| address - self.base)
     }
 
-    /// The address at `offset`, if code of the program lies there.
+    /// Returns the address of `offset` in the program, if the program has code
+    /// there.
     pub(crate) fn address(&self, offset: usize) -> Option<usize> {
         let address = self.base.checked_add(offset)?;
         self.offset(address).map(|_| address)
     }
 }
 
-/// Takes note of the first object, which is the main program, and ends the listing.
-unsafe extern "C" fn first(
+/// Records the first object, which is the main program, and stops the
+/// iteration.
+unsafe extern "C" fn record_first(
     info: *mut libc::dl_phdr_info,
     _: libc::size_t,
     text: *mut c_void,
 ) -> libc::c_int {
-    // SAFETY: `dl_iterate_phdr` passes a valid description for the time of the call, and `own` a `Text` of its own.
+    // SAFETY: `dl_iterate_phdr` passes a description that is valid during the
+    // call, and the pointer to a `Text` from `own`.
     let (info, text) = unsafe { (&*info, &mut *text.cast::<Text>()) };
     let headers = if info.dlpi_phdr.is_null() {
         &[][..]
     } else {
-        // SAFETY: the loader's own table of `dlpi_phnum` program headers, which stays for the life of the program.
+        // SAFETY: this is the loader's table of `dlpi_phnum` program headers,
+        // which exists as long as the program.
         unsafe { std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()) }
     };
     text.base = info.dlpi_addr as usize;
@@ -183,38 +201,38 @@ unsafe extern "C" fn first(
 mod tests {
     use super::*;
 
-    fn of_the_program() {}
+    fn program_function() {}
 
     #[test]
-    fn a_child_that_is_held_stands_still_until_it_may_go_on() {
+    fn process_stopped_child_continues_later() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let state = || {
+        let is_stopped = || {
             std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap().contains(") T ")
         };
-        hold(child.id(), true);
-        assert!(state());
-        assert_eq!(life(child.id()), Life::Runs);
-        hold(child.id(), false);
-        while state() {
+        set_stopped(child.id(), true);
+        assert!(is_stopped());
+        assert_eq!(child_state(child.id()), ChildState::Running);
+        set_stopped(child.id(), false);
+        while is_stopped() {
             std::thread::yield_now();
         }
         child.kill().unwrap();
-        hold(child.id(), true);
-        assert_eq!(life(child.id()), Life::Ended);
+        set_stopped(child.id(), true);
+        assert_eq!(child_state(child.id()), ChildState::Ended);
         child.wait().unwrap();
     }
 
     #[test]
-    fn a_child_that_leads_no_group_yet_is_killed_as_well() {
+    fn process_kill_group_kills_new_leader() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         kill_group(child.id());
         assert!(!child.wait().unwrap().success());
     }
 
     #[test]
-    fn functions_of_the_program_are_told_from_everything_else() {
+    fn process_text_contains_program_functions_only() {
         let text = Text::own();
-        let address = of_the_program as fn() as usize;
+        let address = program_function as fn() as usize;
         let offset = text.offset(address).unwrap();
         assert_eq!(text.address(offset), Some(address));
         let (on_the_stack, in_a_library) = (0u8, libc::getpid as *const () as usize);

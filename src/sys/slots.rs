@@ -1,8 +1,9 @@
-//! Numbered slots, each held by whoever has a certain open file: they are shared by processes, and free again when the last of them that
-//! has the file is gone, however it went.
+//! Numbered slots that processes share.
 //!
-//! A slot is a locked byte of a memory file. The lock belongs to an open file (`F_OFD_SETLK`, fcntl_locking(2)), as with `flock`, and
-//! not to a process: handing over the descriptor hands over the slot.
+//! A slot is a locked byte of a memory file. The lock belongs to an open file
+//! (`F_OFD_SETLK`, see `fcntl_locking(2)`) and not to a process: passing the
+//! descriptor passes the slot. A slot is released when the last process with
+//! the descriptor closes it or ends.
 
 use std::{
     fs::{File, OpenOptions},
@@ -15,18 +16,19 @@ use super::{
     unshared::Unshared,
 };
 
-/// Slots, as many as the file is long.
+/// A set of slots, one for each byte of the file.
 pub(crate) struct Slots(File);
 
-/// A slot that is held while this, or a copy of it in another process, is open.
+/// A slot that is taken until this descriptor and its copies in other processes
+/// are closed.
 pub(crate) struct Slot(Unshared<OwnedFd>);
 
 impl Slots {
-    /// So many slots, all free.
+    /// Creates `count` free slots.
     ///
     /// # Errors
     ///
-    /// Where the system gives no memory file.
+    /// Returns an error if the memory file cannot be created.
     pub(crate) fn new(count: usize) -> io::Result<Self> {
         let file = memfd::create("ndferry-slots")?;
         file.set_len(count as u64)?;
@@ -34,24 +36,24 @@ impl Slots {
         Ok(Self(file))
     }
 
-    /// The slots that another process has told of.
+    /// Opens the slots of another process.
     pub(crate) fn of(file: OwnedFd) -> Self {
         Self(file.into())
     }
 
-    /// Takes free slots, up to `most`, without waiting for any.
+    /// Takes up to `max_count` free slots, without waiting.
     ///
     /// # Errors
     ///
-    /// Where this process may open no more files.
-    pub(crate) fn take(&self, most: usize) -> io::Result<Vec<Slot>> {
+    /// Returns an error if this process cannot open more files.
+    pub(crate) fn take(&self, max_count: usize) -> io::Result<Vec<Slot>> {
         let mut taken = Vec::new();
         let mut open = None;
         for at in 0..self.0.metadata()?.len() {
-            if taken.len() >= most {
+            if taken.len() >= max_count {
                 break;
             }
-            // Opened once more, so that the slot is no other's who has the file.
+            // Locks belong to an open file, so each slot needs its own.
             let file: OwnedFd = match open.take() {
                 Some(file) => file,
                 None => self.open()?,
@@ -83,15 +85,15 @@ impl AsFd for Slot {
     }
 }
 
-/// Locks byte `at`, or answers `false` where somebody else has it locked.
+/// Locks byte `at`. Returns `false` if another open file has locked it.
 fn try_lock(file: BorrowedFd<'_>, at: u64) -> io::Result<bool> {
-    // SAFETY: a structure of numbers, for which zeros are valid; filled in below as far as they are not meant.
+    // SAFETY: the structure contains only numbers, for which zeros are valid.
     let mut lock: libc::flock = unsafe { mem::zeroed() };
     lock.l_type = libc::F_WRLCK as _;
     lock.l_whence = libc::SEEK_SET as _;
     lock.l_start = libc::off_t::try_from(at).map_err(io::Error::other)?;
     lock.l_len = 1;
-    // SAFETY: the descriptor is open for the time of the call, which reads a structure that lives as long.
+    // SAFETY: the descriptor is open and the structure exists during the call.
     let locked = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) };
     if locked == 0 {
         return Ok(true);
@@ -108,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slot_is_held_by_whoever_has_it_open() {
+    fn slots_are_held_by_open_descriptors() {
         let slots = Slots::new(3).unwrap();
         let mut one = slots.take(2).unwrap();
         let elsewhere = Slots::of(slots.as_fd().try_clone_to_owned().unwrap());

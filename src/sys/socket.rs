@@ -1,4 +1,4 @@
-//! A stream socket that carries bytes and open descriptors.
+//! Stream sockets that carry bytes and open descriptors.
 
 use std::{
     io::{self, IoSlice, IoSliceMut},
@@ -17,49 +17,57 @@ use rustix::{
     },
 };
 
-/// Descriptors that travel with one piece of bytes, at the most: the kernel takes 253.
-pub(crate) const MOST_DESCRIPTORS: usize = 128;
+/// How many descriptors a call can send. The kernel accepts 253.
+pub(crate) const MAX_DESCRIPTORS: usize = 128;
 
-/// Two ends of a new socket. Neither is inherited by programs this process starts, unless handed to them.
+/// Returns the two ends of a new socket. Programs that this process starts do
+/// not inherit them.
 pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?)
 }
 
-/// Sends what it can of `parts` without waiting, `descriptors` with the first of their bytes. Gives how many bytes went.
+/// Sends as much of `parts` as possible without waiting, and `descriptors` with
+/// the first byte.
+///
+/// Returns how many bytes were sent.
 ///
 /// # Errors
 ///
-/// `WouldBlock` where the peer does not take any now; `BrokenPipe` or the like where it is gone.
+/// Returns `WouldBlock` if the buffer of the socket is full, and errors such as
+/// `BrokenPipe` if the peer has closed its end.
 pub(crate) fn send(
     socket: BorrowedFd<'_>,
     parts: [&[u8]; 2],
     descriptors: &[BorrowedFd<'_>],
 ) -> io::Result<usize> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     if !descriptors.is_empty() {
         let fits = ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
-        assert!(fits, "at most {MOST_DESCRIPTORS} descriptors at a time");
+        assert!(fits, "at most {MAX_DESCRIPTORS} descriptors at a time");
     }
     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
     retry(|| sendmsg(socket, &parts.map(IoSlice::new), &mut ancillary, flags))
 }
 
-/// Receives what there is, or waits for something where `patient`; descriptors that came along are added to `descriptors`: fewer
-/// than were sent where this process may open no more. No bytes: the peer is gone.
+/// Receives the available bytes, and waits for some if `wait` is set.
+///
+/// Received descriptors are added to `descriptors`. If this process cannot open
+/// more files, some of them are lost. Returns the number of bytes, which is 0
+/// if the peer has closed its end.
 ///
 /// # Errors
 ///
-/// `WouldBlock` where there is nothing now and nobody is patient.
+/// Returns `WouldBlock` if no bytes are available and `wait` is not set.
 pub(crate) fn receive(
     socket: BorrowedFd<'_>,
     bytes: &mut [u8],
     descriptors: &mut Vec<OwnedFd>,
-    patient: bool,
+    wait: bool,
 ) -> io::Result<usize> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let waiting = if patient { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
+    let waiting = if wait { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
     let received = loop {
         match recvmsg(
             socket,
@@ -69,7 +77,7 @@ pub(crate) fn receive(
         ) {
             Ok(received) => break received,
             Err(Errno::INTR) => {}
-            // A peer that died with words of ours unread resets the connection: it is gone, no more.
+            // The peer has ended without reading all bytes.
             Err(Errno::CONNRESET) => return Ok(0),
             Err(error) => return Err(error.into()),
         }
@@ -82,16 +90,17 @@ pub(crate) fn receive(
     Ok(received.bytes)
 }
 
-/// What to wait for on one descriptor, and what happened.
+/// A descriptor to wait for, and the result.
 pub(crate) struct Wait<'a> {
     pub(crate) descriptor: BorrowedFd<'a>,
     pub(crate) for_writing: bool,
     pub(crate) ready: bool,
 }
 
-/// Waits until something can be read or written (where asked), a peer is gone, or the time is over.
-pub(crate) fn wait(waits: &mut [Wait<'_>], longest: Option<Duration>) -> io::Result<()> {
-    let until = longest.map(|longest| Instant::now() + longest);
+/// Waits until a descriptor is readable, writable (if requested) or closed by
+/// its peer, or until `timeout` has passed.
+pub(crate) fn wait(waits: &mut [Wait<'_>], timeout: Option<Duration>) -> io::Result<()> {
+    let until = timeout.map(|timeout| Instant::now() + timeout);
     let mut polls: Vec<_> = waits
         .iter()
         .map(|wait| {
@@ -109,40 +118,44 @@ pub(crate) fn wait(waits: &mut [Wait<'_>], longest: Option<Duration>) -> io::Res
     Ok(())
 }
 
-/// Waits until `socket` takes more bytes or its peer is gone.
+/// Waits until `socket` accepts more bytes or its peer has closed its end.
 pub(crate) fn wait_until_writable(socket: BorrowedFd<'_>) -> io::Result<()> {
     let mut polls = [PollFd::from_borrowed_fd(socket, PollFlags::OUT)];
     retry(|| poll(&mut polls, None)).map(drop)
 }
 
-/// Waits until the peer of `socket` is gone or one of the processes behind `processes` has ended, whatever comes first. `false`: neither was
-/// the case for so long.
-pub(crate) fn wait_for_end(
+/// Waits until the peer of `socket` has closed its end or one of the watched
+/// `processes` has ended.
+///
+/// Returns `false` if neither has happened within `timeout`.
+pub(crate) fn wait_for_hangup(
     socket: BorrowedFd<'_>,
     processes: &[BorrowedFd<'_>],
-    longest: Option<Duration>,
+    timeout: Option<Duration>,
 ) -> io::Result<bool> {
     let mut polls = vec![PollFd::from_borrowed_fd(socket, PollFlags::RDHUP)];
     polls.extend(processes.iter().map(|&process| PollFd::from_borrowed_fd(process, PollFlags::IN)));
-    let longest = longest.and_then(|longest| longest.try_into().ok());
-    retry(|| poll(&mut polls, longest.as_ref()))?;
+    let timeout = timeout.and_then(|timeout| timeout.try_into().ok());
+    retry(|| poll(&mut polls, timeout.as_ref()))?;
     Ok(polls.iter().any(|poll| !poll.revents().is_empty()))
 }
 
-/// Tells the peer that nothing more will come. What it still sends arrives.
-pub(crate) fn say_no_more(socket: impl AsFd) {
-    // Where it cannot be told, it is gone.
+/// Closes the socket for writing. Bytes from the peer can still be received.
+pub(crate) fn shutdown_write(socket: impl AsFd) {
+    // This fails only if the peer has closed its end.
     let _ = shutdown(socket, Shutdown::Write);
 }
 
-/// Whether the peer has let go of its end altogether, as all do that die, and has not only said that nothing more will come.
-pub(crate) fn is_abandoned(socket: impl AsFd) -> bool {
+/// Returns whether the peer has closed its end for both reading and writing,
+/// like a process that has ended.
+pub(crate) fn is_closed_by_peer(socket: impl AsFd) -> bool {
     let mut polls = [PollFd::new(&socket, PollFlags::empty())];
     let polled = retry(|| poll(&mut polls, Some(&Duration::ZERO.try_into().unwrap_or_default())));
     polled.is_ok() && polls[0].revents().contains(PollFlags::HUP)
 }
 
-/// Whether `descriptor` is a connected stream socket made by process `peer`.
+/// Returns whether `descriptor` is a connected stream socket that process
+/// `peer` has created.
 pub(crate) fn is_made_by(descriptor: impl AsFd, peer: u32) -> bool {
     let descriptor = descriptor.as_fd();
     sockopt::socket_type(descriptor).is_ok_and(|kind| kind == SocketType::STREAM)
@@ -151,6 +164,7 @@ pub(crate) fn is_made_by(descriptor: impl AsFd, peer: u32) -> bool {
         })
 }
 
+/// Repeats a call that a signal interrupts.
 fn retry<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> io::Result<T> {
     loop {
         match call() {
@@ -167,19 +181,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peer_that_has_said_its_last_word_is_not_one_that_is_gone() {
+    fn socket_shutdown_is_not_a_closed_peer() {
         let (one, other) = pair().unwrap();
-        assert!(!is_abandoned(&one));
-        assert!(!wait_for_end(one.as_fd(), &[], Some(Duration::ZERO)).unwrap());
-        say_no_more(&other);
-        assert!(wait_for_end(one.as_fd(), &[], None).unwrap());
-        assert!(!is_abandoned(&one));
+        assert!(!is_closed_by_peer(&one));
+        assert!(!wait_for_hangup(one.as_fd(), &[], Some(Duration::ZERO)).unwrap());
+        shutdown_write(&other);
+        assert!(wait_for_hangup(one.as_fd(), &[], None).unwrap());
+        assert!(!is_closed_by_peer(&one));
         drop(other);
-        assert!(is_abandoned(&one));
+        assert!(is_closed_by_peer(&one));
     }
 
     #[test]
-    fn descriptors_travel_with_bytes() {
+    fn socket_sends_descriptors_with_bytes() {
         let (one, other) = pair().unwrap();
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"content").unwrap();

@@ -1,6 +1,6 @@
-//! Space on file systems: how much is free, and reserving it before it is needed.
+//! Free space on file systems, and its reservation.
 //!
-//! Memory, which a tmpfs lives on, has limits of its own: those are [`memory`](super::memory)'s.
+//! A tmpfs uses memory, whose limits are in [`memory`](super::memory).
 
 use std::{
     fs::File,
@@ -13,37 +13,39 @@ use rustix::{
     io::{Errno, Result},
 };
 
-/// `f_type` of a tmpfs, as `linux/magic.h` has it.
-const TMPFS: FsWord = 0x0102_1994;
+/// The `f_type` of a tmpfs, from `linux/magic.h`.
+const TMPFS_MAGIC: FsWord = 0x0102_1994;
 
-/// Bytes reserved by one call after the first was interrupted.
-const STEP: u64 = 16 << 20;
+/// How many bytes a call reserves after the first call was interrupted.
+const RETRY_STEP_LEN: u64 = 16 << 20;
 
-/// Bytes this user can still write to the file system that holds `file`.
+/// Returns how many bytes this user can still write to the file system of
+/// `file`.
 pub(crate) fn free(file: impl AsFd) -> Result<u64> {
     let system = fstatvfs(file)?;
-    // A tmpfs mounted without a limit says that it has no blocks at all.
+    // A tmpfs without a limit reports 0 blocks.
     if system.f_blocks == 0 {
         return Ok(u64::MAX);
     }
     Ok(system.f_bavail.saturating_mul(system.f_frsize))
 }
 
-/// Whether what is written to the file system that holds `file` stays in memory.
+/// Returns whether the file system of `file` is in memory.
 pub(crate) fn is_memory(file: impl AsFd) -> Result<bool> {
-    Ok(fstatfs(file)?.f_type == TMPFS)
+    Ok(fstatfs(file)?.f_type == TMPFS_MAGIC)
 }
 
-/// Makes `file`, which is empty, `nbytes` long, all of it backed by space that is really there.
+/// Extends the empty `file` to `nbytes` bytes, and reserves the space for them.
 pub(crate) fn reserve(file: &File, nbytes: u64) -> Result<()> {
     let mut done = 0;
     let mut step = nbytes;
     while done < nbytes {
         match fallocate(file, FallocateFlags::empty(), done, step.min(nbytes - done)) {
             Ok(()) => done += step.min(nbytes - done),
-            // A tmpfs gives up everything it has reserved in a call that a signal interrupts. Under a profiler's timer one
-            // large call would never end; small ones get somewhere.
-            Err(Errno::INTR) => step = STEP,
+            // A tmpfs releases all space of a call that a signal interrupts.
+            // With the timer signals of a profiler, one large call would never
+            // succeed, but small ones do.
+            Err(Errno::INTR) => step = RETRY_STEP_LEN,
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => return fill(file, nbytes),
             Err(error) => return Err(error),
         }
@@ -51,12 +53,13 @@ pub(crate) fn reserve(file: &File, nbytes: u64) -> Result<()> {
     Ok(())
 }
 
-/// Whether the error says that there is no space, by whatever rule: the file system's, a quota's, the memory's.
+/// Returns whether the error reports a lack of space: on the file system, by a
+/// quota, or in memory.
 pub(crate) fn is_shortage(error: ErrorKind) -> bool {
     matches!(error, ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::OutOfMemory)
 }
 
-/// Reserves by writing, where the file system knows no other way.
+/// Reserves space by writing zeros, for file systems without `fallocate`.
 fn fill(file: &File, nbytes: u64) -> Result<()> {
     let zeros = vec![0; 1 << 20];
     let mut done = 0;
@@ -74,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reserved_file_has_its_length_and_its_blocks() {
+    fn space_reserved_file_has_length_and_blocks() {
         for nbytes in [0, 1, 4096, (3 << 20) + 5] {
             for reserve in [reserve, fill] {
                 let file = tempfile::tempfile().unwrap();
@@ -87,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_space_somewhere() {
+    fn space_free_is_not_zero() {
         assert!(free(tempfile::tempfile().unwrap()).unwrap() > 0);
     }
 }

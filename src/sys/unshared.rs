@@ -1,9 +1,10 @@
-//! Descriptors and memory that a forked process does not share.
+//! Descriptors and maps that a forked process does not share with its parent.
 //!
-//! A lock is held, and a connection stands, until the last process that has the descriptor lets go of it. And what one process
-//! writes to a file's memory, every other that has it mapped would see, although each believes it has that memory alone. So a
-//! process that is forked lets go at once of what belongs to the one it was forked from: there is a list for that, and
-//! whatever is not on it stays.
+//! A lock is held and a connection is open until the last process closes its
+//! descriptor. Writes to a shared map are visible in all processes, although
+//! each assumes that it is the only writer. So a list records these descriptors
+//! and maps. A forked process closes the descriptors, and replaces the maps by
+//! private copies, before it does anything else.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,10 +20,11 @@ use std::{
 
 use rustix::mm::{MapFlags, ProtFlags, mmap};
 
-/// How many times the line of processes that ends in this one was forked by this module.
+/// How many of the ancestors of this process, including itself, were forked by
+/// this module.
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 
-/// What a process lets go of that this one forks.
+/// What a forked process closes or copies.
 static LIST: Mutex<List> = Mutex::new(List { descriptors: BTreeSet::new(), maps: BTreeMap::new() });
 
 pub(super) struct List {
@@ -31,37 +33,38 @@ pub(super) struct List {
     maps: BTreeMap<usize, Map>,
 }
 
-/// Where the memory of a map comes from.
+/// The origin of a map.
 struct Map {
     length: usize,
     file: OwnedFd,
     offset: u64,
 }
 
-/// The process something was made in.
+/// The process in which a value was created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Origin(u32);
 
 impl Origin {
-    /// This process.
+    /// Returns this process.
     pub(crate) fn here() -> Self {
         Self(GENERATION.load(Ordering::Relaxed))
     }
 
-    /// Whether it was forked.
+    /// Returns whether the process was forked.
     pub(crate) fn is_fork(self) -> bool {
         self.0 > 0
     }
 
-    /// Whether it was this process, and not one that it was forked from.
+    /// Returns whether it is this process, and not one that this process was
+    /// forked from.
     pub(crate) fn is_here(self) -> bool {
         self == Self::here()
     }
 }
 
-/// Something with a descriptor that is closed in processes forked later; there is nothing left of it there.
+/// A value with a descriptor that is closed in forked processes.
 pub(crate) struct Unshared<T: AsRawFd> {
-    /// There until it is dropped.
+    /// `Some` until the value is dropped.
     inner: Option<T>,
     origin: Origin,
 }
@@ -72,7 +75,7 @@ impl<T: AsRawFd> Unshared<T> {
         Self { inner: Some(inner), origin: Origin::here() }
     }
 
-    /// What it is; an error in a forked process.
+    /// Returns the value, or an error in a forked process.
     pub(crate) fn get(&self) -> io::Result<&T> {
         match &self.inner {
             Some(inner) if self.origin.is_here() => Ok(inner),
@@ -86,22 +89,22 @@ impl<T: AsRawFd> Unshared<T> {
 
 /// # Panics
 ///
-/// In a forked process.
+/// Panics in a forked process.
 impl<T: AsRawFd> Deref for Unshared<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.get().expect("a descriptor is used where it was opened")
+        self.get().expect("a descriptor is used in the process that opened it")
     }
 }
 
 /// # Panics
 ///
-/// In a forked process.
+/// Panics in a forked process.
 impl<T: AsRawFd> DerefMut for Unshared<T> {
     fn deref_mut(&mut self) -> &mut T {
-        assert!(self.origin.is_here(), "a descriptor is used where it was opened");
-        self.inner.as_mut().expect("it is there until it is dropped")
+        assert!(self.origin.is_here(), "a descriptor is used in the process that opened it");
+        self.inner.as_mut().expect("the value exists until it is dropped")
     }
 }
 
@@ -119,50 +122,62 @@ impl<T: AsRawFd> Drop for Unshared<T> {
                 list().descriptors.remove(&inner.as_raw_fd());
             }
         } else {
-            // It is closed, and its number may be another's by now.
+            // The descriptor is closed, and its number may belong to another
+            // file.
             mem::forget(inner);
         }
     }
 }
 
-/// Puts a map on the list: `length` bytes at `address` that are those of `file` from `offset` on, written to by this process. A
-/// forked one has memory of its own there, which at first holds the same.
+/// Adds a shared map to the list: `length` bytes at `address`, which map `file`
+/// at `offset`.
+///
+/// In a forked process, memory with a copy of the content replaces it.
 ///
 /// # Safety
 ///
-/// The bytes are such a map, for writing, from the beginning of a page on; and they stay one until it is [taken off](unlist_map) the list.
+/// The bytes must be such a writable map that begins at a page, until
+/// [`unlist_map`] removes it from the list.
 pub(crate) unsafe fn list_map(address: *mut u8, length: usize, file: OwnedFd, offset: u64) {
     list().maps.insert(address.expose_provenance(), Map { length, file, offset });
 }
 
-/// Takes a map off the list, before it goes.
+/// Removes a map from the list. Must be called before it is unmapped.
 pub(crate) fn unlist_map(address: *mut u8) {
     list().maps.remove(&address.addr());
 }
 
-/// The list, held.
+/// Locks the list.
 pub(super) fn list() -> MutexGuard<'static, List> {
     LIST.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// In a process that was just forked, with the list as it was held by then: lets go of everything on it.
+/// Closes all descriptors and copies all maps of the list, in a process that
+/// was just forked.
+///
+/// `list` must have been locked before the fork.
 ///
 /// # Errors
 ///
-/// Where memory cannot be had: then this process must end.
-pub(super) fn let_go(mut list: MutexGuard<'_, List>) -> io::Result<()> {
+/// Returns an error if memory cannot be mapped. Then the process must end.
+pub(super) fn release_all(mut list: MutexGuard<'_, List>) -> io::Result<()> {
     GENERATION.fetch_add(1, Ordering::Relaxed);
     for descriptor in mem::take(&mut list.descriptors) {
-        // SAFETY: a number is on the list while an `Unshared` owns its descriptor, which is therefore open. That value is of another
-        // origin from the line above on: nothing is reached through it any more, and dropping it closes nothing.
+        // SAFETY: a descriptor on the list is owned by an `Unshared` and
+        // therefore open. The new generation makes the origin of that value
+        // another process: it no longer returns the descriptor, and dropping it
+        // does not close it.
         unsafe { rustix::io::close(descriptor) };
     }
     for (address, Map { length, file, offset }) in mem::take(&mut list.maps) {
         let (protection, flags) =
             (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE | MapFlags::FIXED);
-        // SAFETY: `list_map` was promised that this is a map of the same bytes, as long and as accessible, from the beginning of a page on: only
-        // that is replaced, by the same content. This is the only thread, so nobody looks meanwhile; and whoever has references
-        // to these bytes goes on with them, only that no other process sees what is written.
+        // SAFETY: the caller of `list_map` has ensured that this is a writable
+        // map of the same bytes, with this length, that begins at a page. Only
+        // this map is replaced, by one with the same content. No other thread
+        // exists in this process, so no access happens meanwhile. References to
+        // the bytes stay valid, but writes are no longer visible in other
+        // processes.
         unsafe {
             mmap(
                 ptr::with_exposed_provenance_mut(address),

@@ -1,21 +1,23 @@
-//! Vector instructions that not every processor of the target has, found while the program runs.
+//! Vector instructions that are detected at run time.
 
-/// Changes `bytes` in code that may use the widest vectors this processor has.
+/// Calls `work` in code that can use the widest vectors of this processor.
 ///
-/// What is compiled so is what is inlined: `work` should be a loop, and whatever it calls `#[inline(always)]`. That nothing else is where `bytes` are, the
-/// compiler has to know to use vectors, and knows of an argument alone.
+/// Only inlined code is compiled for these vectors: `work` should be a loop,
+/// and all functions that it calls `#[inline(always)]`. `bytes` is an argument
+/// because the compiler uses vectors only if it knows that no other reference
+/// to the bytes exists.
 pub(crate) fn widest(bytes: &mut [u8], work: impl FnOnce(&mut [u8])) {
     #[cfg(target_arch = "x86_64")]
     {
         /// # Safety
         ///
-        /// The processor has AVX2.
+        /// The processor must support AVX2.
         #[target_feature(enable = "avx2")]
         unsafe fn with_avx2(bytes: &mut [u8], work: impl FnOnce(&mut [u8])) {
             work(bytes);
         }
         if std::arch::is_x86_feature_detected!("avx2") {
-            // SAFETY: just found.
+            // SAFETY: AVX2 has just been detected.
             return unsafe { with_avx2(bytes, work) };
         }
     }

@@ -297,7 +297,7 @@ fn canonical(array: &AnyArray) -> Vec<u8> {
     if let Some(fields) = array.dtype().fields() {
         return fields
             .iter()
-            .flat_map(|field| canonical(&array.field(&field.step()).unwrap()))
+            .flat_map(|field| canonical(&array.field(&field.escaped_name()).unwrap()))
             .collect();
     }
     let mut bytes = Vec::new();
@@ -307,4 +307,20 @@ fn canonical(array: &AnyArray) -> Vec<u8> {
         .to_writer(&mut bytes, array)
         .unwrap();
     bytes
+}
+
+/// The format's description and the reader in Python list the scalars by hand.
+#[test]
+fn exchange_documents_list_every_scalar() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = |path: &str| fs::read_to_string(root.join(path)).unwrap();
+    let (description, reader) = (text("docs/format.md"), text("scripts/read_ferry.py"));
+    let words: Vec<_> = description.split(|letter: char| !letter.is_ascii_alphanumeric()).collect();
+    for scalar in Scalar::ALL {
+        let code = scalar.code();
+        assert!(words.contains(&code), "docs/format.md lists {code}");
+        // The reader recognizes NumPy's codes by their letter. It names all others.
+        let is_like_numpy = code[1..].parse::<u32>().is_ok();
+        assert!(is_like_numpy || reader.contains(code), "scripts/read_ferry.py reads {code}");
+    }
 }

@@ -142,7 +142,7 @@ fn a_value_of_another_type_is_an_error_that_says_where() {
             .unwrap_err();
     let message = error.to_string();
     assert!(message.starts_with(&format!("{}: element 0: ", path.display())), "{message}");
-    assert!(message.contains("(f64), f32 was asked for"), "{message}");
+    assert!(message.contains("(f64), expected f32"), "{message}");
     let error = ndferry::open(&path).unwrap().read::<f64, ndferry::ndarray::Ix2>().unwrap_err();
     assert!(error.to_string().contains("holds 2 arrays, name one of them: `0`, `2`"), "{error}");
 }

@@ -209,7 +209,7 @@ fn a_required_map_is_an_error_where_serde_buffers_the_array() {
     let required = || OpenOptions::new().mmap_mode(MmapMode::Required).open(&path).unwrap();
     let refused = |error: ndferry::Error| {
         assert!(
-            error.is_invalid_input() && error.to_string().contains("a map was required"),
+            error.is_invalid_input() && error.to_string().contains("but a map is required"),
             "{error}"
         );
     };

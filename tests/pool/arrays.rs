@@ -365,3 +365,31 @@ fn records_and_their_fields_have_the_same_values_on_every_path() {
         assert_eq!(pool.with(&ids).map(|ids, ()| last_id(ids), [()]).unwrap(), [999]);
     }
 }
+
+#[test]
+fn arrays_of_a_changed_or_replaced_file_are_not_sent() {
+    let _dog = Watchdog::new("changed file");
+    let folder = tempfile::tempdir().unwrap();
+    let (path, other) = (folder.path().join("a.npy"), folder.path().join("b.npy"));
+    let write = |path| {
+        DumpOptions::new().write_npy(path, &SharedArray::from(table(50_000)).into()).unwrap();
+    };
+    write(&path);
+    write(&other);
+    let pool = pool();
+    let send = |table: &Table| {
+        let sums = pool.with(table).map(sum_of_column, [0]);
+        sums.map(drop).map_err(|error| error.to_string())
+    };
+    let table: Table = ndferry::open(&path).unwrap().read().unwrap();
+    assert_eq!(send(&table), Ok(()));
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    let error = send(&table).unwrap_err();
+    assert!(error.contains("the file was changed since it was opened"), "{error}");
+
+    let table: Table = ndferry::open(&path).unwrap().read().unwrap();
+    std::fs::rename(&other, &path).unwrap();
+    let error = send(&table).unwrap_err();
+    assert!(error.contains("the file was replaced since it was opened"), "{error}");
+}

@@ -214,13 +214,13 @@ fn what_cannot_be_mapped_cannot_be_copied_on_write() {
         file.copy_on_write::<f32, Ix1>(&file.arrays()[0])
             .unwrap_err()
             .to_string()
-            .contains("f32 was asked for")
+            .contains("expected f32")
     );
     assert!(
         file.copy_on_write::<f64, Ix2>(&file.arrays()[0])
             .unwrap_err()
             .to_string()
-            .contains("2 were asked for")
+            .contains("expected 2")
     );
     let other = ndferry::open(&path).unwrap();
     assert!(file.copy_on_write::<f64, Ix1>(&other.arrays()[0]).unwrap_err().is_invalid_input());

@@ -164,7 +164,7 @@ fn compare_all(
         return Ok(());
     };
     for field in fields.iter() {
-        let step = field.step();
+        let step = field.escaped_name();
         let part = pair.field(&step)?;
         let array = input::joined(&row.array, &step);
         let row = Row {

@@ -2,7 +2,7 @@
 
 use ndferry::{
     DType,
-    dtype::{DTypeKind, Fields},
+    dtype::{DTypeKind, Field},
     file::{ArrayFile, ArrayInfo},
 };
 
@@ -61,9 +61,9 @@ impl Column {
         columns
     }
 
-    fn collect(&self, fields: &Fields, columns: &mut Vec<Self>) {
+    fn collect(&self, fields: &[Field], columns: &mut Vec<Self>) {
         for field in fields.iter() {
-            let joined = |path: &str| input::joined(path, &field.step());
+            let joined = |path: &str| input::joined(path, &field.escaped_name());
             let part = Self {
                 name: joined(&self.name),
                 field: Some(joined(self.field.as_deref().unwrap_or(""))),

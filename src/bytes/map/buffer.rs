@@ -1,56 +1,58 @@
-//! Owned bytes: aligned for every element and every vector unit, and on huge pages where they are many.
+//! Owned bytes, aligned for every element type and for vector instructions.
 
 use memmap2::MmapMut;
 
 use crate::{Error, Result};
 
-/// Bytes from which a buffer gets pages of its own, so that the kernel can make them huge.
-const PAGES_FROM: usize = 4 << 20;
+/// The smallest buffer in bytes that is mapped, so that the kernel can use huge
+/// pages.
+const MIN_MAPPED_LEN: usize = 4 << 20;
 
 #[repr(C, align(64))]
 #[derive(Clone, Copy, bytemuck::Zeroable, bytemuck::Pod)]
-struct Line([u8; 64]);
+struct CacheLine([u8; 64]);
 
-/// Owned bytes, aligned to 64 or better but for those of a vector that was taken over.
+/// Owned bytes, aligned to at least 64 bytes. The bytes of a vector that was
+/// taken over may be aligned to less.
 pub(crate) struct Buffer {
-    memory: Memory,
+    allocation: Allocation,
     length: usize,
 }
 
-enum Memory {
-    Lines(Vec<Line>),
+enum Allocation {
+    Lines(Vec<CacheLine>),
     Pages(MmapMut),
     Vector(Vec<u8>),
 }
 
 impl From<Vec<u8>> for Buffer {
     fn from(bytes: Vec<u8>) -> Self {
-        Self { length: bytes.len(), memory: Memory::Vector(bytes) }
+        Self { length: bytes.len(), allocation: Allocation::Vector(bytes) }
     }
 }
 
 impl Buffer {
-    /// `length` zero bytes.
+    /// Returns a buffer of `length` zero bytes.
     ///
     /// # Errors
     ///
-    /// Where there is no memory for them.
+    /// Returns an error if there is not enough memory.
     pub(crate) fn zeroed(length: usize) -> Result<Self> {
-        let memory = if length < PAGES_FROM {
-            Memory::Lines(vec![bytemuck::Zeroable::zeroed(); length.div_ceil(64)])
+        let allocation = if length < MIN_MAPPED_LEN {
+            Allocation::Lines(vec![bytemuck::Zeroable::zeroed(); length.div_ceil(64)])
         } else {
             let pages = MmapMut::map_anon(length).map_err(|error| {
                 Error::io(format!("cannot reserve {length} bytes of memory"), error)
             })?;
-            // Advice: where huge pages are off, ordinary ones do.
+            // Without huge pages, ordinary ones are used.
             #[cfg(target_os = "linux")]
             let _ = pages.advise(memmap2::Advice::HugePage);
-            Memory::Pages(pages)
+            Allocation::Pages(pages)
         };
-        Ok(Self { memory, length })
+        Ok(Self { allocation, length })
     }
 
-    /// A copy of `bytes`.
+    /// Returns a copy of `bytes`.
     pub(crate) fn copy_of(bytes: &[u8]) -> Result<Self> {
         let mut buffer = Self::zeroed(bytes.len())?;
         buffer.as_mut().copy_from_slice(bytes);
@@ -60,20 +62,20 @@ impl Buffer {
 
 impl AsRef<[u8]> for Buffer {
     fn as_ref(&self) -> &[u8] {
-        match &self.memory {
-            Memory::Lines(lines) => &bytemuck::cast_slice(lines)[..self.length],
-            Memory::Pages(pages) => &pages[..self.length],
-            Memory::Vector(bytes) => bytes,
+        match &self.allocation {
+            Allocation::Lines(lines) => &bytemuck::cast_slice(lines)[..self.length],
+            Allocation::Pages(pages) => &pages[..self.length],
+            Allocation::Vector(bytes) => bytes,
         }
     }
 }
 
 impl AsMut<[u8]> for Buffer {
     fn as_mut(&mut self) -> &mut [u8] {
-        match &mut self.memory {
-            Memory::Lines(lines) => &mut bytemuck::cast_slice_mut(lines)[..self.length],
-            Memory::Pages(pages) => &mut pages[..self.length],
-            Memory::Vector(bytes) => bytes,
+        match &mut self.allocation {
+            Allocation::Lines(lines) => &mut bytemuck::cast_slice_mut(lines)[..self.length],
+            Allocation::Pages(pages) => &mut pages[..self.length],
+            Allocation::Vector(bytes) => bytes,
         }
     }
 }
@@ -83,8 +85,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_buffer_is_zero_aligned_and_of_its_length() {
-        for length in [0, 1, 63, 64, 65, PAGES_FROM - 1, PAGES_FROM, PAGES_FROM + 1] {
+    fn buffer_is_zeroed_and_aligned() {
+        for length in [0, 1, 63, 64, 65, MIN_MAPPED_LEN - 1, MIN_MAPPED_LEN, MIN_MAPPED_LEN + 1] {
             let mut buffer = Buffer::zeroed(length).unwrap();
             assert_eq!(buffer.as_ref().len(), length);
             assert!(buffer.as_ref().iter().all(|&byte| byte == 0));

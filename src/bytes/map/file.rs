@@ -1,7 +1,7 @@
-//! Files as memory.
+//! Files in memory: mapped or read.
 
 use std::{
-    fs::File,
+    fs::{File, Metadata},
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -9,20 +9,22 @@ use std::{
 
 use memmap2::{Mmap, MmapOptions};
 
-use super::Buffer;
+use super::buffer::Buffer;
 use crate::{Error, Result, sys};
 
-/// The bytes of a whole file: one that is open and mapped, or one that was read.
+/// The bytes of a whole file, mapped or read.
 ///
-/// Of a mapped one the descriptor is kept: it names the file for whoever the map is handed to, also after its path has gone.
+/// The descriptor of a mapped file stays open, so that the file can be passed
+/// to another process after its path was removed.
 ///
-/// # What the operating system can do to a map
+/// # Changes by other programs
 ///
-/// A map shows the file as it is *now*. Whoever writes to the file changes what is read here, and whoever truncates it makes
-/// reading past the new end raise `SIGBUS`, which ends the program; another process can, and so can this program by the
-/// file's path. Neither can be prevented for a file that is somebody else's; both are outside what a map controls. No element type whose
-/// bytes must obey a rule (`bool`) is ever read straight from such a map. A sealed memory file is the exception: nobody can do
-/// either to it.
+/// A map shows the current content of the file. If a program writes to the
+/// file, the bytes change. If it truncates the file, reading beyond the new end
+/// raises `SIGBUS`, which ends this process. Neither can be prevented for files
+/// of the user. Values of types with invalid bytes (`bool`) are therefore never
+/// read straight from such a map. A sealed memory file cannot be changed or
+/// truncated by any process.
 pub(crate) struct FileMap {
     content: Content,
     path: PathBuf,
@@ -30,18 +32,21 @@ pub(crate) struct FileMap {
 
 enum Content {
     Mapped {
-        /// `None` for an empty file, which cannot be mapped and needs no map.
+        /// `None` for an empty file, which cannot be mapped.
         map: Option<Mmap>,
         #[cfg_attr(
             not(target_os = "linux"),
-            allow(dead_code, reason = "kept open; handed on where there are pools")
+            allow(dead_code, reason = "only pools, which need Linux, pass the descriptor on")
         )]
         file: Arc<File>,
+        #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux has seals"))]
+        sealed: bool,
+        /// The state of the file when it was opened by its path.
         #[cfg_attr(
             not(target_os = "linux"),
-            allow(dead_code, reason = "no other system has seals")
+            allow(dead_code, reason = "only pools, which need Linux, compare it")
         )]
-        sealed: bool,
+        opened: Option<Box<Metadata>>,
     },
     Read(Arc<Buffer>),
 }
@@ -51,26 +56,35 @@ impl FileMap {
     ///
     /// # Errors
     ///
-    /// Where it cannot be opened, is no regular file, or cannot be mapped. A pipe or a device is refused, never waited for.
+    /// Returns an error if the file cannot be opened or mapped, or is not a
+    /// regular file. Opening a pipe does not wait.
     pub(crate) fn open(path: &Path) -> Result<Arc<Self>> {
         let file = sys::file::open_regular(path)?;
-        Self::of(file, path.to_path_buf())
+        let opened =
+            file.metadata().map_err(|error| Error::io("cannot inspect", error).at(path))?;
+        Self::mapped(file.into(), path.to_path_buf(), Some(Box::new(opened)))
     }
 
-    /// Maps an open regular file, known to people as `path`.
+    /// Maps an open regular file. Errors and sources of arrays refer to it as
+    /// `path`.
     pub(crate) fn of(file: impl Into<Arc<File>>, path: PathBuf) -> Result<Arc<Self>> {
-        let file = file.into();
+        Self::mapped(file.into(), path, None)
+    }
+
+    fn mapped(file: Arc<File>, path: PathBuf, opened: Option<Box<Metadata>>) -> Result<Arc<Self>> {
         let sealed = is_sealed(&file);
         let map = map(&file, sealed).map_err(|error| Error::io("cannot map", error).at(&path))?;
-        Ok(Arc::new(Self { content: Content::Mapped { map, file, sealed }, path }))
+        Ok(Arc::new(Self { content: Content::Mapped { map, file, sealed, opened }, path }))
     }
 
-    /// A file that was read, known to people as `path`; no path where it was none.
+    /// Wraps the content of a file that was read. `path` is empty if the bytes
+    /// are not from a file.
     pub(crate) fn read(buffer: Buffer, path: PathBuf) -> Arc<Self> {
         Arc::new(Self { content: Content::Read(Arc::new(buffer)), path })
     }
 
-    /// The memory into which the file was read; `None` where it is mapped.
+    /// Returns the buffer that the file was read into, or `None` if it is
+    /// mapped.
     pub(crate) fn buffer(&self) -> Option<&Arc<Buffer>> {
         match &self.content {
             Content::Mapped { .. } => None,
@@ -78,12 +92,12 @@ impl FileMap {
         }
     }
 
-    /// The path the file was opened by.
+    /// Returns the path that the file was opened with.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The open file, where it is mapped.
+    /// Returns the open file, or `None` if it was read.
     #[cfg(target_os = "linux")]
     pub(crate) fn file(&self) -> Option<&Arc<File>> {
         match &self.content {
@@ -92,7 +106,38 @@ impl FileMap {
         }
     }
 
-    /// Whether the file's own seals say that nobody can ever change it.
+    /// Checks that a file that was opened by its path is still the same, and
+    /// unchanged.
+    ///
+    /// Changes cannot be prevented, so this is a best effort: the modification
+    /// time of a file that another program has mapped may be outdated.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the length or modification time has changed, or the
+    /// path refers to another file.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn check_unchanged(&self) -> Result<()> {
+        let Content::Mapped { file, opened: Some(opened), .. } = &self.content else {
+            return Ok(());
+        };
+        let found = file.metadata();
+        let found = found.map_err(|error| Error::io("cannot inspect", error).at(&self.path))?;
+        // If the path was removed, the open file is still the one that was
+        // mapped.
+        let named = std::fs::metadata(&self.path);
+        let change = if named.is_ok_and(|named| !sys::file::same(opened, &named)) {
+            "replaced"
+        } else if (found.len(), found.modified().ok()) != (opened.len(), opened.modified().ok()) {
+            "changed"
+        } else {
+            return Ok(());
+        };
+        let message = format!("the file was {change} since it was opened: open it again");
+        Err(Error::invalid_data(message).at(&self.path))
+    }
+
+    /// Returns whether seals prevent all changes of the file.
     #[cfg(target_os = "linux")]
     pub(crate) fn is_sealed(&self) -> bool {
         matches!(self.content, Content::Mapped { sealed: true, .. })
@@ -125,14 +170,17 @@ fn map(file: &File, sealed: bool) -> io::Result<Option<Mmap>> {
     if length == 0 {
         return Ok(None);
     }
-    // SAFETY: The map is read-only and its length is the file's, so every byte of it exists now. That it stays so is up to
-    // whoever else uses the file, as `FileMap` says; the crate itself never writes to or truncates a
-    // file that it has mapped: its own files are written under a name nobody else opens and are complete before they are
-    // mapped. A sealed file cannot be written to or truncated by anybody.
+    // SAFETY: The map is read-only and as long as the file, so all of its bytes
+    // exist now. Other programs must not change or truncate the file, as
+    // described for `FileMap`. The crate never writes to or truncates a file
+    // that it has mapped: its own files are complete before they are mapped,
+    // and written under names that other code does not open. A sealed file
+    // cannot be changed or truncated.
     let map = unsafe {
         let mut options = MmapOptions::new();
-        // Until Linux 6.7 a sealed file that is open for writing could not be mapped shared, read-only or not. Never written
-        // to, a private map has the file's own pages.
+        // Before Linux 6.7, a sealed file that is open for writing cannot be
+        // mapped shared, not even read-only. A private map that is never
+        // written to uses the pages of the file.
         if sealed {
             options.len(length).map_copy_read_only(file)
         } else {
@@ -144,21 +192,54 @@ fn map(file: &File, sealed: bool) -> io::Result<Option<Mmap>> {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_os = "linux")]
+    use std::{fs, time::UNIX_EPOCH};
+
     use super::*;
 
     #[test]
-    fn an_empty_file_is_no_bytes() {
+    fn file_map_of_empty_file_is_empty() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let map = FileMap::open(file.path()).unwrap();
         assert!(<FileMap as AsRef<[u8]>>::as_ref(&map).is_empty());
     }
 
     #[test]
-    fn a_map_outlives_the_name_of_its_file() {
+    fn file_map_outlives_removed_file() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), b"abc").unwrap();
         let map = FileMap::open(file.path()).unwrap();
         drop(file);
         assert_eq!(<FileMap as AsRef<[u8]>>::as_ref(&map), b"abc");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn file_map_detects_changed_and_replaced_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("a"), folder.path().join("b"));
+        fs::write(&path, b"abc").unwrap();
+        fs::write(&other, b"abc").unwrap();
+        let map = FileMap::open(&path).unwrap();
+        map.check_unchanged().unwrap();
+        fs::remove_file(&path).unwrap();
+        map.check_unchanged().unwrap();
+        fs::rename(&other, &path).unwrap();
+        let error = map.check_unchanged().unwrap_err().to_string();
+        assert!(
+            error.ends_with("a: the file was replaced since it was opened: open it again"),
+            "{error}"
+        );
+
+        let map = FileMap::open(&path).unwrap();
+        File::options().write(true).open(&path).unwrap().set_len(2).unwrap();
+        let error = map.check_unchanged().unwrap_err().to_string();
+        assert!(
+            error.ends_with("a: the file was changed since it was opened: open it again"),
+            "{error}"
+        );
+        let map = FileMap::open(&path).unwrap();
+        File::options().write(true).open(&path).unwrap().set_modified(UNIX_EPOCH).unwrap();
+        assert!(map.check_unchanged().is_err(), "the modification time differs");
     }
 }

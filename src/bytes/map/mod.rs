@@ -1,4 +1,5 @@
-//! Memory maps, and the memory behind owned buffers. Every `unsafe` of mapping is here.
+//! Memory maps and owned buffers. All `unsafe` code that maps files is in this
+//! module.
 
 mod buffer;
 mod file;

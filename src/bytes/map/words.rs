@@ -1,4 +1,4 @@
-//! Memory that several processes change at once, a word at a time.
+//! Atomic words in memory that processes share.
 
 use std::{fs::File, io, ops::Deref, sync::atomic::AtomicI64};
 
@@ -7,11 +7,12 @@ use memmap2::{MmapOptions, MmapRaw};
 use crate::sys::memfd;
 
 /// Bytes of a word.
-const WORD: usize = size_of::<AtomicI64>();
+const WORD_SIZE: usize = size_of::<AtomicI64>();
 
-/// A memory file of fixed length as atomic words, shared by every process that has mapped it.
+/// A memory file of fixed length as atomic words, which every process that maps
+/// it shares.
 pub(crate) struct Words {
-    /// `None` for a file without words, which cannot be mapped and needs no map.
+    /// `None` for an empty file, which cannot be mapped.
     map: Option<MmapRaw>,
 }
 
@@ -20,17 +21,18 @@ impl Words {
     ///
     /// # Errors
     ///
-    /// Where its length is not sealed or no whole number of words, where it cannot be written to, or cannot be mapped.
+    /// Returns an error if the length of the file is not sealed or not a
+    /// multiple of 8 bytes, or if the file cannot be written to or mapped.
     pub(crate) fn of(file: &File) -> io::Result<Self> {
         let length = file.metadata()?.len();
         let unfit = |why: &str| io::Error::new(io::ErrorKind::InvalidInput, why);
         if !memfd::is_of_fixed_length(file) {
-            return Err(unfit("it is no memory file of a fixed length that can be written to"));
+            return Err(unfit("the file is not a writable memory file of fixed length"));
         }
         let length =
             usize::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
-        if length % WORD != 0 {
-            return Err(unfit("its length is no multiple of 8 bytes"));
+        if length % WORD_SIZE != 0 {
+            return Err(unfit("the length of the file is not a multiple of 8 bytes"));
         }
         let map = (length > 0).then(|| MmapOptions::new().len(length).map_raw(file));
         Ok(Self { map: map.transpose()? })
@@ -44,12 +46,14 @@ impl Deref for Words {
         let Some(map) = &self.map else {
             return &[];
         };
-        // SAFETY: The map is a whole number of words long, aligned to a page, and lives as long as what is lent of it. Every
-        // byte of it stays: the length of the file is sealed, which `of` has seen and no seal can be undone. It is made and
-        // reached in no other way than as atomics, in this process and in every other: the file has no name, its descriptor
-        // is passed on for this use alone, and the crate neither maps nor writes to it otherwise. Any bits are an integer.
+        // SAFETY: The map is a whole number of words, aligned to a page, and
+        // exists as long as the borrow of `self`. The file cannot become
+        // shorter: `of` has checked that its length is sealed, and seals cannot
+        // be removed. All processes access the words as atomics only: the file
+        // has no name, its descriptor is passed on for this use only, and the
+        // crate does not write to it otherwise. Any bits are a valid integer.
         unsafe {
-            std::slice::from_raw_parts(map.as_mut_ptr().cast::<AtomicI64>(), map.len() / WORD)
+            std::slice::from_raw_parts(map.as_mut_ptr().cast::<AtomicI64>(), map.len() / WORD_SIZE)
         }
     }
 }
@@ -69,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn two_maps_of_a_file_are_the_same_words() {
+    fn words_are_shared_between_maps() {
         let file = file(24, Some(Seals::Length));
         let (one, other) = (Words::of(&file).unwrap(), Words::of(&file).unwrap());
         assert_eq!((one.len(), one[2].load(Ordering::Relaxed)), (3, 0));
@@ -80,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_shrink_or_not_be_written_to_is_refused() {
+    fn words_refuse_unsuitable_files() {
         assert!(Words::of(&file(0, Some(Seals::Length))).unwrap().is_empty());
         for (length, seals) in [(24, None), (24, Some(Seals::Content)), (23, Some(Seals::Length))] {
             assert!(Words::of(&file(length, seals)).is_err(), "{length} bytes, {seals:?}");

@@ -1,4 +1,4 @@
-//! A part of a file as memory to be filled.
+//! Writable maps of parts of files.
 
 use std::{fs::File, io};
 
@@ -6,65 +6,76 @@ use memmap2::{MmapOptions, MmapRaw};
 
 use crate::sys::unshared;
 
-/// Bytes of a file, mapped for writing: what is written here is in the file at once, and seen by whoever maps it; or, of a copy-on-write
-/// map, is nowhere else.
+/// Bytes of a file, mapped for writing.
 ///
-/// The space must have been reserved: writing where there is none is `SIGBUS`. A forked process has a copy.
+/// Writes to a shared map change the file and all maps of it. Writes to a
+/// copy-on-write map are visible in this process only. The space in the file
+/// must be reserved, because writing to a full file system raises `SIGBUS`. A
+/// forked process has a copy of the map.
 pub(crate) struct WritableMap {
-    /// `None` for no bytes, which cannot be mapped and need no map.
+    /// `None` for an empty range, which cannot be mapped.
     map: Option<MmapRaw>,
-    /// Whether others see what is written.
+    /// Whether writes change the file.
     shared: bool,
 }
 
 impl WritableMap {
-    /// Maps `length` bytes of `file` from `offset` on.
+    /// Maps `length` bytes of `file` at `offset`. Writes change the file.
     ///
     /// # Errors
     ///
-    /// Where the file ends before, or cannot be mapped for writing.
+    /// Returns an error if the file is too short or cannot be mapped for
+    /// writing.
     pub(crate) fn of(file: &File, offset: u64, length: usize) -> io::Result<Self> {
-        check(file, offset, length)?;
+        check_length(file, offset, length)?;
         if length == 0 {
             return Ok(Self { map: None, shared: true });
         }
         let map = MmapOptions::new().offset(offset).len(length).map_raw(file)?;
-        let (start, before) = beginning(&map);
+        let (start, before) = first_page(&map);
         let file = file.try_clone()?.into();
-        // SAFETY: these are whole pages of the map just made, which `drop` takes off the list before it unmaps them.
+        // SAFETY: these are whole pages of the new map. `drop` removes them
+        // from the list before it unmaps them.
         unsafe { unshared::list_map(start, before + length, file, offset - before as u64) };
         Ok(Self { map: Some(map), shared: true })
     }
 
-    /// Maps `length` bytes of `file` from `offset` on so that what is written stays here: each page is copied when it is first written to.
+    /// Maps `length` bytes of `file` at `offset`. A page is copied when it is
+    /// first written to.
     ///
     /// # Errors
     ///
-    /// Where the file ends before, or cannot be mapped.
+    /// Returns an error if the file is too short or cannot be mapped.
     pub(crate) fn copy_on_write(file: &File, offset: u64, length: usize) -> io::Result<Self> {
-        check(file, offset, length)?;
+        check_length(file, offset, length)?;
         if length == 0 {
             return Ok(Self { map: None, shared: false });
         }
-        // SAFETY: The file has these bytes now. That they stay there, and that pages not yet written to stay as they are, is up to whoever
-        // else uses the file, as it is with `FileMap`, which says so.
+        // SAFETY: The file has these bytes now. Other programs must not
+        // truncate it or change pages that are not yet written to, as described
+        // for `FileMap`.
         let map = unsafe { MmapOptions::new().offset(offset).len(length).map_copy(file) }?;
         Ok(Self { map: Some(map.into()), shared: false })
     }
 
+    /// Returns the bytes of the map.
     pub(crate) fn bytes(&mut self) -> &mut [u8] {
         let Some(map) = &self.map else {
             return &mut [];
         };
-        // SAFETY: The map is as long as it says and lives as long as what is lent of it, which is one reference at a time. Its
-        // bytes are in the file, as `check` has seen. Of a shared map they stay there: the crate truncates no file once it is mapped, and the
-        // file is one of the session's own, or one made aside that has no name yet or one that nobody is told of: nobody else opens it, and no
-        // other process is told of it before the array in it is frozen. Of a copy-on-write map they are this map's own, or the file's, as `FileMap`
-        // says of those. (Where it is lent in parts before, those who fill them use `pointer`.)
+        // SAFETY: The map has this length and exists as long as the borrow of
+        // `self`, which is exclusive. `check_length` has checked that the file
+        // has these bytes. A shared map is of a file of the session, or of a
+        // new file without a known name: no other process opens it before the
+        // array in it is frozen, and the crate never truncates a mapped file.
+        // The bytes of a copy-on-write map are its own copies, or those of the
+        // file, as described for `FileMap`. Code that fills parts of a map
+        // concurrently uses `pointer` instead.
         unsafe { std::slice::from_raw_parts_mut(map.as_mut_ptr(), map.len()) }
     }
 
-    /// How many bytes there are, and where. For those who share them with others.
+    /// Returns the length and the address of the bytes, for code that shares
+    /// them.
     pub(crate) fn pointer(&self) -> (usize, *mut u8) {
         match &self.map {
             Some(map) => (map.len(), map.as_mut_ptr()),
@@ -76,23 +87,24 @@ impl WritableMap {
 impl Drop for WritableMap {
     fn drop(&mut self) {
         if let (Some(map), true) = (&self.map, self.shared) {
-            unshared::unlist_map(beginning(map).0);
+            unshared::unlist_map(first_page(map).0);
         }
     }
 }
 
-/// Whether the file has these bytes.
-fn check(file: &File, offset: u64, length: usize) -> io::Result<()> {
+/// Checks that the file has these bytes.
+fn check_length(file: &File, offset: u64, length: usize) -> io::Result<()> {
     let end = offset.checked_add(length as u64);
     if end.is_none_or(|end| file.metadata().map_or(true, |found| end > found.len())) {
-        let message = format!("{length} bytes from byte {offset} on are more than the file has");
+        let message = format!("the file is too short for {length} bytes at byte {offset}");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
     }
     Ok(())
 }
 
-/// Where the first page of the map begins, and how many bytes before what was asked for that is.
-fn beginning(map: &MmapRaw) -> (*mut u8, usize) {
+/// Returns the address of the first page of the map, and its distance from the
+/// first byte of the map.
+fn first_page(map: &MmapRaw) -> (*mut u8, usize) {
     let before = map.as_mut_ptr().addr() % rustix::param::page_size();
     (map.as_mut_ptr().wrapping_sub(before), before)
 }
@@ -104,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_in_the_file() {
+    fn writable_map_changes_the_file() {
         let file = tempfile::tempfile().unwrap();
         file.set_len(10_000).unwrap();
         for (offset, length) in [(0, 10_000), (64, 8), (4096, 5904), (9_999, 1)] {
@@ -121,13 +133,13 @@ mod tests {
         assert!(WritableMap::of(&file, 10_000, 0).unwrap().bytes().is_empty());
         for (offset, length) in [(0, 10_001), (10_001, 0), (u64::MAX, 1)] {
             for map in [WritableMap::of, WritableMap::copy_on_write] {
-                assert!(map(&file, offset, length).is_err(), "{length} bytes from {offset} on");
+                assert!(map(&file, offset, length).is_err(), "{length} bytes at {offset}");
             }
         }
     }
 
     #[test]
-    fn what_is_written_to_a_copy_is_in_no_file() {
+    fn writable_map_copy_on_write_keeps_the_file() {
         let file = tempfile::tempfile().unwrap();
         file.write_all_at(&[7; 10_000], 0).unwrap();
         let read_only =

@@ -1,65 +1,69 @@
-//! What a change of byte order takes, for elements of any dtype.
+//! Changes of byte order for elements of any dtype.
 
-use super::{parts_copied, parts_in_place, reverse_in_place};
+use super::reverse::{self, for_parts_copied, for_parts_in_place, reverse_in_place};
 use crate::{
     DType,
     dtype::{ByteOrder, DTypeKind, Field},
 };
 
-/// Bytes that are copied and then reversed where they lie, so that they are still in the cache.
-const PIECE: usize = 32 << 10;
+/// How many bytes are copied before they are reversed in place. They stay in
+/// the cache meanwhile.
+const COPY_BLOCK_LEN: usize = 32 << 10;
 
-/// What brings elements of one dtype to another that differs from it in byte order alone.
+/// The conversion of elements from one dtype to another that differs only in
+/// byte order.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Change {
-    /// They are the same.
+    /// The dtypes are equal.
     Nothing,
-    /// All bytes are units of so many, each to be reversed.
+    /// All bytes belong to units of this width, which are reversed.
     Units(usize),
-    /// Elements of so many bytes, parts of which are to be reversed.
+    /// Parts of elements of this size are reversed.
     Parts(usize, Vec<Part>),
 }
 
-/// Part of an element: `count` neighbours, the first at `offset`.
+/// A part of an element: `count` contiguous items, the first at `offset`.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Part {
     offset: usize,
     count: usize,
-    work: Work,
+    action: Action,
 }
 
 #[derive(Debug, PartialEq)]
-enum Work {
-    /// Each is a unit of so many bytes to be reversed.
+enum Action {
+    /// Each item is a unit of this width, which is reversed.
     Reverse(usize),
-    /// Each has so many bytes, parts of which are to be reversed. Not deeper than dtypes nest.
+    /// Parts of each item, which has this size, are reversed.
     Parts(usize, Vec<Part>),
 }
 
 impl Change {
-    /// From `dtype` to the same elements, all in `byte_order`.
+    /// Returns the conversion of all parts of elements to `byte_order`.
     pub(crate) fn to_order(dtype: &DType, byte_order: ByteOrder) -> Self {
         Self::between(dtype, &dtype.with_byte_order(byte_order))
     }
 
-    /// From one dtype to another with the same elements.
+    /// Returns the conversion from one dtype to another of the same elements.
     pub(crate) fn between(from: &DType, to: &DType) -> Self {
         debug_assert_eq!(
             from.with_byte_order(ByteOrder::NATIVE),
             to.with_byte_order(ByteOrder::NATIVE)
         );
         let size = from.item_size();
-        let parts = parts(from, to);
+        let parts = changed_parts(from, to);
         match &*parts {
             [] => Self::Nothing,
-            [Part { offset: 0, count, work: Work::Reverse(width) }] if count * width == size => {
+            [Part { offset: 0, count, action: Action::Reverse(width) }]
+                if count * width == size =>
+            {
                 Self::Units(*width)
             }
             _ => Self::Parts(size, parts),
         }
     }
 
-    /// Bytes that cannot be cut.
+    /// Returns the size of the smallest piece that can be converted by itself.
     fn unit(&self) -> usize {
         match self {
             Self::Nothing => 1,
@@ -67,42 +71,44 @@ impl Change {
         }
     }
 
-    /// About `most` bytes, nothing cut: more only where a single element is larger.
-    pub(crate) fn block(&self, most: usize) -> usize {
+    /// Returns the largest whole number of units in `max_len` bytes, or one
+    /// unit if it is larger.
+    pub(crate) fn block(&self, max_len: usize) -> usize {
         let unit = self.unit();
-        (most / unit).max(1) * unit
+        (max_len / unit).max(1) * unit
     }
 
-    /// Changes elements where they lie.
+    /// Converts elements in place.
     ///
     /// # Panics
     ///
-    /// Where the length is no whole number of elements.
+    /// Panics if the length is not a whole number of elements.
     pub(crate) fn in_place(&self, bytes: &mut [u8]) {
         self.check(bytes.len());
         match self {
             Self::Nothing => {}
-            Self::Units(width) => super::in_place(bytes, *width),
+            Self::Units(width) => reverse::in_place(bytes, *width),
             Self::Parts(size, parts) => {
-                parts_in_place(bytes, *size, |part| change_each(part, *size, parts))
+                for_parts_in_place(bytes, *size, |part| change_each(part, *size, parts))
             }
         }
     }
 
-    /// Changes elements on the way from one buffer to another.
+    /// Copies elements from one buffer to another and converts them.
     ///
     /// # Panics
     ///
-    /// As [`in_place`](Change::in_place), and where the lengths differ.
+    /// Panics if the length is not a whole number of elements, or the lengths
+    /// differ.
     pub(crate) fn copy(&self, from: &[u8], to: &mut [u8]) {
         self.check(from.len());
         match self {
-            Self::Nothing => super::copy(from, to, 1),
-            Self::Units(width) => super::copy(from, to, *width),
+            Self::Nothing => reverse::copy(from, to, 1),
+            Self::Units(width) => reverse::copy(from, to, *width),
             Self::Parts(size, parts) => {
                 assert_eq!(from.len(), to.len(), "source and destination differ in length");
-                let piece = self.block(PIECE);
-                parts_copied(from, to, *size, |from, to| {
+                let piece = self.block(COPY_BLOCK_LEN);
+                for_parts_copied(from, to, *size, |from, to| {
                     for (from, to) in from.chunks(piece).zip(to.chunks_mut(piece)) {
                         to.copy_from_slice(from);
                         change_each(to, *size, parts);
@@ -114,18 +120,23 @@ impl Change {
 
     fn check(&self, length: usize) {
         let unit = self.unit();
-        assert_eq!(length % unit, 0, "{length} bytes are no whole number of {unit}-byte elements");
+        assert_eq!(
+            length % unit,
+            0,
+            "{length} bytes are not a whole number of {unit}-byte elements"
+        );
     }
 }
 
+/// Converts each element in this thread.
 fn change_each(bytes: &mut [u8], size: usize, parts: &[Part]) {
     for element in bytes.chunks_mut(size) {
-        for Part { offset, count, work } in parts {
-            match work {
-                Work::Reverse(width) => {
+        for Part { offset, count, action } in parts {
+            match action {
+                Action::Reverse(width) => {
                     reverse_in_place(&mut element[*offset..offset + count * width], *width)
                 }
-                Work::Parts(size, parts) => {
+                Action::Parts(size, parts) => {
                     change_each(&mut element[*offset..offset + count * size], *size, parts)
                 }
             }
@@ -133,23 +144,25 @@ fn change_each(bytes: &mut [u8], size: usize, parts: &[Part]) {
     }
 }
 
-/// What is to be changed of one element, in the order in which it lies.
-fn parts(from: &DType, to: &DType) -> Vec<Part> {
+/// Returns the parts of an element that must be reversed, by ascending offset.
+fn changed_parts(from: &DType, to: &DType) -> Vec<Part> {
     if from == to || from.item_size() == 0 {
         return Vec::new();
     }
     let size = from.item_size();
-    let units =
-        |width: usize| vec![Part { offset: 0, count: size / width, work: Work::Reverse(width) }];
+    let units = |width: usize| {
+        vec![Part { offset: 0, count: size / width, action: Action::Reverse(width) }]
+    };
     match (from.kind(), to.kind()) {
         (DTypeKind::Scalar(scalar), _) => units(scalar.swap_width()),
-        (DTypeKind::Text(_), _) => units(DTypeKind::CHARACTER),
+        (DTypeKind::Text(_), _) => units(DTypeKind::CHARACTER_SIZE),
         (DTypeKind::DateTime(_) | DTypeKind::TimeDelta(_), _) => units(size),
-        (DTypeKind::Struct(these), DTypeKind::Struct(those)) => {
+        (DTypeKind::Struct(_), _) => {
             let mut all = Vec::new();
-            for (this, that) in these.iter().zip(those.iter()) {
-                for part in of_field(this, parts(this.dtype(), that.dtype())) {
-                    push(&mut all, part);
+            let fields = from.fields().into_iter().flatten();
+            for (this, that) in fields.zip(to.fields().into_iter().flatten()) {
+                for part in field_parts(this, changed_parts(this.dtype(), that.dtype())) {
+                    push_merged(&mut all, part);
                 }
             }
             all
@@ -158,25 +171,33 @@ fn parts(from: &DType, to: &DType) -> Vec<Part> {
     }
 }
 
-/// The parts of a field in an element, by the parts of each of its values.
-fn of_field(field: &Field, parts: Vec<Part>) -> Vec<Part> {
+/// Returns the parts of an element that are within `field`, from the parts of
+/// each of its values.
+fn field_parts(field: &Field, parts: Vec<Part>) -> Vec<Part> {
     let (count, size) = (field.count(), field.dtype().item_size());
     let moved = |part: Part| Part { offset: part.offset + field.offset(), ..part };
     match &*parts {
         [] => parts,
         _ if count == 0 => Vec::new(),
-        [Part { offset: 0, count: units, work: Work::Reverse(width) }] if units * width == size => {
-            vec![Part { offset: field.offset(), count: count * units, work: Work::Reverse(*width) }]
+        [Part { offset: 0, count: units, action: Action::Reverse(width) }]
+            if units * width == size =>
+        {
+            vec![Part {
+                offset: field.offset(),
+                count: count * units,
+                action: Action::Reverse(*width),
+            }]
         }
         _ if count == 1 => parts.into_iter().map(moved).collect(),
-        _ => vec![Part { offset: field.offset(), count, work: Work::Parts(size, parts) }],
+        _ => vec![Part { offset: field.offset(), count, action: Action::Parts(size, parts) }],
     }
 }
 
-/// Neighbours of one width are one part: a record of nothing but `f4` is reversed like an array of them.
-fn push(parts: &mut Vec<Part>, part: Part) {
-    if let (Some(Part { offset, count, work: Work::Reverse(width) }), Work::Reverse(other)) =
-        (parts.last_mut(), &part.work)
+/// Appends a part. Contiguous units of the same width become one part, so a
+/// record of `f4` fields is reversed at once.
+fn push_merged(parts: &mut Vec<Part>, part: Part) {
+    if let (Some(Part { offset, count, action: Action::Reverse(width) }), Action::Reverse(other)) =
+        (parts.last_mut(), &part.action)
     {
         if *width == *other && *offset + *count * *width == part.offset {
             *count += part.count;
@@ -194,7 +215,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// What a change must come to, by the definition: field by field, element by element.
+    /// Converts elements field by field.
     fn oracle(bytes: &mut [u8], from: &DType, to: &DType) {
         match (from.fields(), to.fields()) {
             (Some(these), Some(those)) => {
@@ -219,7 +240,7 @@ mod tests {
 
     // B1
     #[test]
-    fn every_dtype_changes_field_by_field_from_any_order_to_any() {
+    fn swap_changes_every_dtype_between_all_orders() {
         for text in [
             "|u1",
             "<c8",
@@ -257,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_all_of_one_width_is_reversed_as_one() {
+    fn swap_merges_units_of_one_width() {
         for (text, width) in [
             ("<f8", 8),
             ("<c8", 4),
@@ -276,10 +297,10 @@ mod tests {
     }
 
     #[test]
-    fn records_are_shared_out_over_threads_uncut() {
+    fn swap_does_not_cut_records_between_threads() {
         let from = dtype("[('a', '|u1'), ('b', '<u2', (3,)), ('c', '|V4')]");
         let to = from.swapped();
-        let length = (super::super::PARALLEL_FROM / 11 + 5) * 11;
+        let length = (super::super::reverse::MIN_PARALLEL_LEN / 11 + 5) * 11;
         let mut bytes: Vec<u8> = (0..length).map(|at| (at * 131 % 251) as u8).collect();
         let mut expected = bytes.clone();
         expected.chunks_mut(11).for_each(|element| oracle(element, &from, &to));
@@ -290,8 +311,8 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "no whole number of 6-byte elements")]
-    fn a_torn_element_is_refused() {
+    #[should_panic(expected = "not a whole number of 6-byte elements")]
+    fn swap_refuses_incomplete_element() {
         super::super::to_order(&mut [0; 7], &dtype("[('a', '<u4'), ('b', '|S2')]"), ByteOrder::Big);
     }
 }

@@ -1,6 +1,7 @@
-//! The loops, as the compiler makes them for whatever it compiles for. Whole units, in one thread.
+//! Loops over units, which the compiler vectorizes for the instruction set of
+//! the caller.
 
-/// Reverses every unit of `width` bytes where it lies.
+/// Reverses each unit of `width` bytes in place.
 #[inline(always)]
 pub(super) fn in_place(bytes: &mut [u8], width: usize) {
     match width {
@@ -11,7 +12,7 @@ pub(super) fn in_place(bytes: &mut [u8], width: usize) {
     }
 }
 
-/// As [`in_place`], on the way from one buffer to another of the same length.
+/// Like [`in_place`], from one buffer to another of the same length.
 #[inline(always)]
 pub(super) fn copy(from: &[u8], to: &mut [u8], width: usize) {
     match width {
@@ -38,7 +39,7 @@ fn each_copied<const WIDTH: usize>(from: &[u8], to: &mut [u8]) {
 
 #[inline(always)]
 fn reversed<const WIDTH: usize>(unit: &[u8]) -> [u8; WIDTH] {
-    let mut unit: [u8; WIDTH] = unit.try_into().expect("a chunk is as long as asked for");
+    let mut unit: [u8; WIDTH] = unit.try_into().expect("the chunk has the width of a unit");
     unit.reverse();
     unit
 }

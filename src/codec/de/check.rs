@@ -1,73 +1,86 @@
-//! Looking at a tree without a type to decode it to.
+//! Checks of a tree without a type to decode.
 
-use super::{DATA, DIM, Decoder, Item, NoSegments, VERSION, shape};
-use crate::{Error, Result, array::Short};
+use super::{
+    decoder::decode_shape,
+    reader::{ARRAY_DATA_KEY, ARRAY_DIM_KEY, ARRAY_VERSION_KEY, Item, Reader},
+};
+use crate::{Error, Result, array::ShortShape};
 
-/// The shape of the segment of that number, where there is one.
-type Shapes<'a> = dyn Fn(u64) -> Option<&'a [usize]> + 'a;
+/// Returns the shape of the segment with an index.
+type ShapeOf<'a> = dyn Fn(u64) -> Option<&'a [usize]> + 'a;
 
-/// Whether `tree` is the tree of some value whose segments have these shapes: that it can be gone through to its end, refers to segments that
-/// are there, to each once, and says of arrays the shapes they have.
-pub(crate) fn check(tree: &[u8], shapes: &Shapes<'_>) -> Result<()> {
-    let mut decoder = Decoder::new(tree, &NoSegments);
-    decoder.check(shapes)?;
-    decoder.end()
+/// Checks that `tree` is the complete tree of a value.
+///
+/// # Errors
+///
+/// Returns an error if the tree is damaged, refers to a segment that does not
+/// exist, refers to a segment twice, or if the shape of an array differs from
+/// that of its segment.
+pub(crate) fn check(tree: &[u8], shape_of: &ShapeOf<'_>) -> Result<()> {
+    let mut reader = Reader::new(tree);
+    check_value(&mut reader, shape_of)?;
+    reader.end()
 }
 
-impl Decoder<'_, '_> {
-    /// One value, which may be a segment: its shape then.
-    fn check<'a>(&mut self, shapes: &Shapes<'a>) -> Result<Option<&'a [usize]>> {
-        match self.next()? {
-            Item::Array(count) => self.deeper(|decoder| {
-                (0..count).try_for_each(|_| decoder.check(shapes).map(drop))?;
-                Ok(None)
-            }),
-            Item::Map(count) => {
-                self.deeper(|decoder| decoder.check_map(count, shapes)).map(|()| None)
+/// Checks a value. If it is a segment, returns its shape.
+fn check_value<'a>(reader: &mut Reader<'_>, shape_of: &ShapeOf<'a>) -> Result<Option<&'a [usize]>> {
+    match reader.next()? {
+        Item::Array(count) => {
+            reader.enter()?;
+            for _ in 0..count {
+                check_value(reader, shape_of)?;
             }
-            Item::Segment(index) => {
-                self.refer(index)?;
-                let found = shapes(index);
-                found.map(Some).ok_or_else(|| {
-                    Error::invalid_data(format!(
-                        "the tree refers to segment {index}, which is not there"
-                    ))
-                })
-            }
-            _ => Ok(None),
+            reader.leave();
+            Ok(None)
         }
+        Item::Map(count) => {
+            reader.enter()?;
+            check_map(reader, count, shape_of)?;
+            reader.leave();
+            Ok(None)
+        }
+        Item::Segment(index) => {
+            reader.refer_to(index)?;
+            let shape = shape_of(index);
+            shape.map(Some).ok_or_else(|| {
+                Error::invalid_data(format!("the tree refers to segment {index}, which is missing"))
+            })
+        }
+        _ => Ok(None),
     }
+}
 
-    fn check_map(&mut self, count: usize, shapes: &Shapes<'_>) -> Result<()> {
-        let (mut version, mut said, mut found) = (false, None, None);
-        for _ in 0..count {
-            let start = self.at;
-            self.check(shapes)?;
-            let key = &self.input[start..self.at];
-            let start = self.at;
-            let segment = self.check(shapes)?;
-            let value = &self.input[start..self.at];
-            match key {
-                VERSION => version = true,
-                DIM => said = Some(value),
-                DATA => found = segment,
-                _ => {}
-            }
+fn check_map(reader: &mut Reader<'_>, count: usize, shape_of: &ShapeOf<'_>) -> Result<()> {
+    let (mut has_version, mut dim, mut data) = (false, None, None);
+    for _ in 0..count {
+        let start = reader.position();
+        check_value(reader, shape_of)?;
+        let key = reader.since(start);
+        let start = reader.position();
+        let segment = check_value(reader, shape_of)?;
+        let value = reader.since(start);
+        match key {
+            ARRAY_VERSION_KEY => has_version = true,
+            ARRAY_DIM_KEY => dim = Some(value),
+            ARRAY_DATA_KEY => data = segment,
+            _ => {}
         }
-        // An array is a map of just these three. Where serde was in between, its elements are a row.
-        let (3, true, Some(said), Some(found)) = (count, version, said.and_then(shape), found)
-        else {
-            return Ok(());
-        };
-        let is_row = found.len() == 1
-            && said.iter().try_fold(1_usize, |all, &axis| all.checked_mul(axis)) == Some(found[0]);
-        if said == found || is_row {
-            return Ok(());
-        }
-        Err(Error::invalid_data(format!(
-            "the tree has an array of shape {} where the segment has {}",
-            Short(&said),
-            Short(found)
-        )))
     }
+    // A map of exactly these three keys is an array.
+    let (3, true, Some(dim), Some(shape)) = (count, has_version, dim.and_then(decode_shape), data)
+    else {
+        return Ok(());
+    };
+    // If serde has buffered the array, its segment has a single axis.
+    let is_flat = shape.len() == 1
+        && dim.iter().try_fold(1_usize, |product, &axis| product.checked_mul(axis))
+            == Some(shape[0]);
+    if dim == shape || is_flat {
+        return Ok(());
+    }
+    Err(Error::invalid_data(format!(
+        "the tree has an array of shape {}, but its segment has shape {}",
+        ShortShape(&dim),
+        ShortShape(shape)
+    )))
 }

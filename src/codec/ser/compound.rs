@@ -1,49 +1,55 @@
-//! Tuples, maps and structs, and the struct that is an array.
+//! Tuples, maps and structs, including the struct that represents an array.
 
 use rmp::encode;
 use serde::{Serialize, ser};
 
-use super::{Encoder, Kind, Open, Step, unwritable};
-use crate::{Error, Result, array::as_lent, codec::de};
+use super::encoder::{CompoundKind, Encoder, OpenCompound, unwritable};
+use crate::{
+    Error, Result,
+    array::as_array_elements,
+    codec::{de, path::PathStep},
+};
 
-/// A tuple, a map or a struct.
+/// A tuple, a map or a struct that is being encoded.
 pub(super) struct Compound<'a, 's> {
     encoder: &'a mut Encoder<'s>,
-    open: Open,
-    /// Steps to take back at the end: an enum variant's.
-    within: usize,
+    open: OpenCompound,
+    /// The number of steps to remove at the end: 1 for an enum variant.
+    variant_steps: usize,
+    /// The offset of the last key of a map.
     key: usize,
-    /// Whether this may be an array as ndarray serialises them.
+    /// Whether this may be the struct that represents an array.
     pub(super) maybe_array: bool,
+    /// The shape of the array.
     dim: Option<Vec<usize>>,
 }
 
 impl<'a, 's> Compound<'a, 's> {
     pub(super) fn new(
         encoder: &'a mut Encoder<'s>,
-        kind: Kind,
+        kind: CompoundKind,
         length: Option<usize>,
-        within: usize,
+        variant_steps: usize,
     ) -> Result<Self> {
         let open = encoder.open(kind, length)?;
-        Ok(Self { encoder, open, within, key: 0, maybe_array: false, dim: None })
+        Ok(Self { encoder, open, variant_steps, key: 0, maybe_array: false, dim: None })
     }
 
     pub(super) fn of_variant(
         encoder: &'a mut Encoder<'s>,
         variant: &'static str,
-        kind: Kind,
+        kind: CompoundKind,
         length: usize,
     ) -> Result<Self> {
         encoder.variant(variant)?;
-        encoder.steps.push(Step::Field(variant));
+        encoder.steps.push(PathStep::Field(variant));
         Self::new(encoder, kind, Some(length), 1)
     }
 
     fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
         let at = self.open.count;
         self.open.count += 1;
-        self.encoder.part(Step::Index(at), value)
+        self.encoder.part(PathStep::Index(at), value)
     }
 
     fn field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<()> {
@@ -53,16 +59,17 @@ impl<'a, 's> Compound<'a, 's> {
             return self.array_data(value);
         }
         let start = self.encoder.tree.len();
-        self.encoder.part(Step::Field(key), value)?;
+        self.encoder.part(PathStep::Field(key), value)?;
         if self.maybe_array && key == "dim" {
-            self.dim = de::shape(&self.encoder.tree[start..]);
+            self.dim = de::decode_shape(&self.encoder.tree[start..]);
         }
         Ok(())
     }
 
-    /// The elements of an array: named after the array, annotated with its shape.
+    /// Encodes the elements of an array as a segment with the name and shape of
+    /// the array.
     fn array_data<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
-        if let Some(elements) = as_lent(value) {
+        if let Some(elements) = as_array_elements(value) {
             let index = self.encoder.sink.array(self.encoder.name(), &elements.0)?;
             return self.encoder.segment(index);
         }
@@ -74,21 +81,21 @@ impl<'a, 's> Compound<'a, 's> {
 
     fn finish(self) -> Result<()> {
         self.encoder.close(&self.open)?;
-        let steps = self.encoder.steps.len() - self.within;
+        let steps = self.encoder.steps.len() - self.variant_steps;
         self.encoder.steps.truncate(steps);
         Ok(())
     }
 }
 
-/// What serde calls by many names: parts that follow each other, and parts that have names.
+/// Implements serde's traits for values with unnamed and named parts.
 macro_rules! compound {
-    ($($trait:ident::$method:ident($($key:ident: $name:ty)?) => $own:ident;)*) => {$(
+    ($($trait:ident::$method:ident($($key:ident: $name:ty)?) => $encode:ident;)*) => {$(
         impl ser::$trait for Compound<'_, '_> {
             type Ok = ();
             type Error = Error;
 
             fn $method<T: Serialize + ?Sized>(&mut self, $($key: $name,)? value: &T) -> Result<()> {
-                self.$own($($key,)? value)
+                self.$encode($($key,)? value)
             }
 
             fn end(self) -> Result<()> {
@@ -113,11 +120,11 @@ impl ser::SerializeMap for Compound<'_, '_> {
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<()> {
         self.open.count += 1;
         self.key = self.encoder.tree.len();
-        self.encoder.part(Step::Field("key"), key)
+        self.encoder.part(PathStep::Field("key"), key)
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
-        self.encoder.part(Step::Key(self.key), value)
+        self.encoder.part(PathStep::Key(self.key), value)
     }
 
     fn end(self) -> Result<()> {

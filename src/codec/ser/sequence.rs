@@ -1,68 +1,72 @@
-//! Sequences: in the tree, or out of it as a segment when they turn out to be numbers of one type.
+//! Sequences, which become segments if they contain numbers of one type only.
 
 use serde::{Serialize, ser};
 
-use super::{Encoder, Kind, Open, Step};
+use super::encoder::{CompoundKind, Encoder, OpenCompound};
 use crate::{
     Error, Result,
     array::as_element,
     bytes::map::Buffer,
-    dtype::{Element, Scalar, dispatch},
+    codec::path::PathStep,
+    dtype::{Element, Scalar, dispatch, scalars},
 };
 
-/// Bytes of numbers gathered before they are passed on.
-const CHUNK: usize = 64 << 10;
+/// How many bytes of numbers are collected before they are passed to the sink.
+const CHUNK_LEN: usize = 64 << 10;
 
-/// A sequence that may turn out to be numbers of one type.
+/// A sequence that is being encoded.
 pub(super) struct Sequence<'a, 's> {
     pub(super) encoder: &'a mut Encoder<'s>,
     pub(super) number: usize,
     pub(super) promised: Option<usize>,
     pub(super) count: usize,
-    /// The shape, where the sequence is the elements of an array.
+    /// The shape, if the sequence is the elements of an array.
     pub(super) shape: Option<Vec<usize>>,
-    pub(super) run: Run,
-    pub(super) open: Option<Open>,
+    pub(super) run: NumberRun,
+    /// The sequence in the tree, once an element was written there.
+    pub(super) open: Option<OpenCompound>,
 }
 
 /// The numbers at the beginning of a sequence.
-pub(super) enum Run {
-    /// No element yet.
-    Open,
-    /// Elements so far are all of one type; `spilled` when the earlier of them are in a segment already.
+pub(super) enum NumberRun {
+    /// The sequence has no elements yet.
+    Empty,
+    /// All elements so far are of one type. `bytes` are those that were not yet
+    /// passed to the sink.
     Of { scalar: Scalar, bytes: Vec<u8>, spilled: bool },
-    /// Not a run of numbers, or no longer.
-    Never,
+    /// An element was not a number of the same type.
+    Ended,
 }
 
 impl Sequence<'_, '_> {
     #[inline]
     fn number<A: Element>(&mut self, element: &A) -> Result<()> {
         match &mut self.run {
-            Run::Of { scalar, bytes, .. } if *scalar == A::SCALAR => {
+            NumberRun::Of { scalar, bytes, .. } if *scalar == A::SCALAR => {
                 bytes.extend_from_slice(bytemuck::bytes_of(element));
                 self.count += 1;
-                if bytes.len() >= CHUNK {
+                if bytes.len() >= CHUNK_LEN {
                     self.spill()?;
                 }
                 Ok(())
             }
-            Run::Open => {
+            NumberRun::Empty => {
                 let room =
-                    self.promised.unwrap_or(0).saturating_mul(size_of::<A>()).min(CHUNK + 16);
+                    self.promised.unwrap_or(0).saturating_mul(size_of::<A>()).min(CHUNK_LEN + 16);
                 let mut bytes = Vec::with_capacity(room);
                 bytes.extend_from_slice(bytemuck::bytes_of(element));
                 self.count = 1;
-                self.run = Run::Of { scalar: A::SCALAR, bytes, spilled: false };
+                self.run = NumberRun::Of { scalar: A::SCALAR, bytes, spilled: false };
                 Ok(())
             }
-            Run::Of { .. } | Run::Never => self.other(element),
+            NumberRun::Of { .. } | NumberRun::Ended => self.write_to_tree(element),
         }
     }
 
-    /// Numbers gathered so far go to a segment, if they are enough for one or the first of them went there before.
+    /// Passes the collected numbers to the sink, unless they are too few for a
+    /// segment.
     fn spill(&mut self) -> Result<()> {
-        let Run::Of { scalar, bytes, spilled } = &mut self.run else {
+        let NumberRun::Of { scalar, bytes, spilled } = &mut self.run else {
             return Ok(());
         };
         if !*spilled {
@@ -79,31 +83,34 @@ impl Sequence<'_, '_> {
         Ok(())
     }
 
-    /// An element that goes to the tree.
-    fn other<T: Serialize + ?Sized>(&mut self, element: &T) -> Result<()> {
-        self.settle()?;
+    /// Writes an element to the tree.
+    fn write_to_tree<T: Serialize + ?Sized>(&mut self, element: &T) -> Result<()> {
+        self.move_to_tree()?;
         let at = self.count;
         self.count += 1;
-        self.encoder.part(Step::Index(at), element)
+        self.encoder.part(PathStep::Index(at), element)
     }
 
-    /// From here on the sequence is in the tree, and what was gathered goes there first.
-    fn settle(&mut self) -> Result<()> {
+    /// Moves the collected numbers to the tree, which contains the sequence
+    /// from now on.
+    fn move_to_tree(&mut self) -> Result<()> {
         if self.open.is_none() {
-            self.open = Some(self.encoder.open(Kind::Array, self.promised)?);
+            self.open = Some(self.encoder.open(CompoundKind::Array, self.promised)?);
         }
-        match std::mem::replace(&mut self.run, Run::Never) {
-            Run::Of { spilled: true, .. } => {
+        match std::mem::replace(&mut self.run, NumberRun::Ended) {
+            NumberRun::Of { spilled: true, .. } => {
                 self.encoder.found_mixed = Some(self.number);
-                Err(Error::invalid_data("a sequence of numbers that changes its type"))
+                Err(Error::invalid_data("the sequence contains numbers of several types"))
             }
-            Run::Of { scalar, bytes, .. } => dispatch!(scalar, A => {
-                // A vector of bytes may begin anywhere; a buffer is aligned for every element.
+            NumberRun::Of { scalar, bytes, .. } => dispatch!(scalar, A => {
+                // Unlike a vector of bytes, a buffer is aligned for all element
+                // types.
                 let aligned = Buffer::copy_of(&bytes)?;
-                let elements = A::cast(aligned.as_ref()).expect("bytes of whole elements, aligned");
+                let elements = A::cast(aligned.as_ref());
+                let elements = elements.expect("the bytes are whole, aligned elements");
                 elements.iter().try_for_each(|element| element.serialize(&mut *self.encoder))
             }),
-            Run::Open | Run::Never => Ok(()),
+            NumberRun::Empty | NumberRun::Ended => Ok(()),
         }
     }
 }
@@ -114,20 +121,22 @@ impl ser::SerializeSeq for Sequence<'_, '_> {
 
     #[inline]
     fn serialize_element<T: Serialize + ?Sized>(&mut self, element: &T) -> Result<()> {
-        macro_rules! numbers {
-            ($($type:ty)*) => {$(
-                if let Some(number) = as_element::<T, $type>(element) {
-                    return self.number(number);
+        macro_rules! append_scalar {
+            (
+                ($this:ident, $element:ident)
+                $($scalar:ident: $type:ty, $class:ident, $names:tt;)*
+            ) => {$(
+                if let Some(number) = as_element::<T, $type>($element) {
+                    return $this.number(number);
                 }
             )*};
         }
-        numbers!(f64 f32 u8 i32 i64 u16 i16 u32 u64 i8 bool half::f16 half::bf16);
-        numbers!(num_complex::Complex<f32> num_complex::Complex<f64>);
-        self.other(element)
+        scalars!(append_scalar!(self, element));
+        self.write_to_tree(element)
     }
 
     fn end(mut self) -> Result<()> {
-        if let Run::Of { bytes, spilled, .. } = &self.run {
+        if let NumberRun::Of { bytes, spilled, .. } = &self.run {
             if *spilled || self.shape.is_some() || bytes.len() >= self.encoder.threshold {
                 self.spill()?;
                 let shape = match self.shape.take() {
@@ -143,8 +152,8 @@ impl ser::SerializeSeq for Sequence<'_, '_> {
                 return self.encoder.segment(index);
             }
         }
-        self.settle()?;
-        let mut open = self.open.take().expect("a settled sequence is open");
+        self.move_to_tree()?;
+        let mut open = self.open.take().expect("the sequence is in the tree");
         open.count = self.count;
         self.encoder.close(&open)
     }

@@ -29,7 +29,7 @@ use crate::{
         },
     },
     store::{Member, Store},
-    sys::{self, fork::Refused},
+    sys::{self, fork::ForkError},
 };
 
 /// Starts forks of this process that run `code`.
@@ -50,17 +50,17 @@ pub(crate) struct ForkSetup {
 ///
 /// Returns an error if other threads run in this process.
 pub(crate) fn check() -> Result<()> {
-    sys::fork::alone().map_err(refused)
+    sys::fork::check_single_threaded().map_err(refused)
 }
 
-fn refused(why: Refused) -> Error {
+fn refused(why: ForkError) -> Error {
     match why {
-        Refused::Threads(threads) => Error::invalid_input(format!(
+        ForkError::Threads(threads) => Error::invalid_input(format!(
             "cannot fork a worker: {threads} other {} in this process, and a lock held there would stay locked in the fork for \
              ever; fork before threads are started, or give workers what they need by Pool::with or Pool::with_init",
             if threads == 1 { "thread runs" } else { "threads run" }
         )),
-        Refused::System(error) => Error::io("cannot fork a worker", error),
+        ForkError::System(error) => Error::io("cannot fork a worker", error),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
     bytes::map::Buffer,
     pool::wire::frame::{Frame, FrameHead, HEAD_LEN, ParsedHead, Payload},
     sys::{
-        socket::{self, MOST_DESCRIPTORS, Wait},
+        socket::{self, MAX_DESCRIPTORS, Wait},
         unshared::Unshared,
     },
 };
@@ -102,7 +102,7 @@ impl Channel {
     /// Where the peer is gone, or the frame cannot be made: then nothing of it is sent.
     pub(crate) fn send(&mut self, head: FrameHead, payload: &Payload) -> io::Result<()> {
         // Each byte can carry some descriptors, and a head alone has enough bytes for more than a process may open.
-        if payload.files.len() > HEAD_LEN * MOST_DESCRIPTORS {
+        if payload.files.len() > HEAD_LEN * MAX_DESCRIPTORS {
             return Err(io::Error::other(format!(
                 "a frame refers to {} open files",
                 payload.files.len()
@@ -130,7 +130,7 @@ impl Channel {
     /// Where the peer is gone.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         while let Some(frame) = self.outgoing.front_mut() {
-            let batch = frame.files.len().min(MOST_DESCRIPTORS);
+            let batch = frame.files.len().min(MAX_DESCRIPTORS);
             let files: Vec<_> = frame.files.range(..batch).map(|file| file.as_fd()).collect();
             let head = &frame.head[frame.sent.min(HEAD_LEN)..];
             let payload = &frame.payload[frame.sent.saturating_sub(HEAD_LEN)..];
@@ -236,7 +236,7 @@ impl Channel {
 
     /// Tells the peer that nothing more will come. What it still sends arrives.
     pub(crate) fn say_no_more(&self) {
-        let _ = self.socket.get().map(socket::say_no_more);
+        let _ = self.socket.get().map(socket::shutdown_write);
     }
 
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {
@@ -366,7 +366,7 @@ mod tests {
     fn any_number_of_open_files_comes_along() {
         let (mut one, mut other) = ends();
         let file = Arc::new(tempfile::tempfile().unwrap());
-        for count in [0, 1, MOST_DESCRIPTORS, MOST_DESCRIPTORS + 1, 3 * MOST_DESCRIPTORS + 7] {
+        for count in [0, 1, MAX_DESCRIPTORS, MAX_DESCRIPTORS + 1, 3 * MAX_DESCRIPTORS + 7] {
             let files = (0..count).map(|_| Arc::clone(&file) as _).collect();
             one.send(head(0), &Payload { files, ..Payload::of(vec![9; 10]) }).unwrap();
             let frame = other.next().unwrap().unwrap();

@@ -83,11 +83,11 @@ pub fn init() {
     // With the channel but another parent: its own died before this line. There is nothing to work for.
     if sys::process::parent() != Some(parent) {
         clean_up_after(parent);
-        sys::process::end();
+        sys::process::exit_now();
     }
     match sys::process::take_stdin() {
         Ok(socket) => run(parent, Channel::new(socket)),
-        Err(_) => sys::process::end(),
+        Err(_) => sys::process::exit_now(),
     }
 }
 
@@ -104,7 +104,7 @@ pub(crate) fn is_initialised() -> bool {
 }
 
 fn run(parent: u32, mut channel: Channel) -> ! {
-    let Ok(post) = WorkerState::take(parent, &channel) else { sys::process::end_with_group() };
+    let Ok(post) = WorkerState::take(parent, &channel) else { sys::process::exit_with_group() };
     panics::install_hook();
     let served = panic::catch_unwind(AssertUnwindSafe(|| greet_and_serve(&mut channel, &post)));
     // A panic that is no task's has been told of by the program's hook; it must not unwind into main.
@@ -143,7 +143,7 @@ impl WorkerState {
             STATE.lock().unwrap_or_else(PoisonError::into_inner).replace(Arc::clone(&post)),
         );
         let watched = Arc::clone(&post);
-        sys::fork::watcher("ndferry-watch", move || {
+        sys::fork::spawn_watcher("ndferry-watch", move || {
             watched.watch(process.as_ref());
             watched.leave()
         })?;
@@ -157,7 +157,7 @@ impl WorkerState {
         loop {
             let first = self.first.get().and_then(Option::as_ref).map(|(_, watch)| watch);
             let watched: Vec<_> = parent.into_iter().chain(first).map(OwnedFd::as_fd).collect();
-            match sys::socket::wait_for_end(self.socket.as_fd(), &watched, glance) {
+            match sys::socket::wait_for_hangup(self.socket.as_fd(), &watched, glance) {
                 Ok(false) if stdio::trim() == Some(false) => glance = None,
                 Ok(false) => {}
                 Ok(true) | Err(_) => return,
@@ -194,7 +194,7 @@ impl WorkerState {
         let died = match self.first.get() {
             Some(Some((_, first))) => sys::process::has_ended(first),
             _ => {
-                sys::socket::is_abandoned(&self.socket)
+                sys::socket::is_closed_by_peer(&self.socket)
                     || sys::process::parent() != Some(self.parent)
             }
         };
@@ -206,7 +206,7 @@ impl WorkerState {
         if died {
             clean_up_after(self.parent);
         }
-        sys::process::end_with_group()
+        sys::process::exit_with_group()
     }
 }
 

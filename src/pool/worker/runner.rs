@@ -14,7 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::panics;
 use crate::{
     Error, Result,
-    array::KeptMut,
+    array::OwnedViewMut,
     dtype::Element,
     pool::{
         transport::process::stdio::OwnStreams,
@@ -289,7 +289,7 @@ impl Invocation<'_> {
     /// The part of an array that the item stands for: its first index on the axis, and its elements, which no other process has.
     pub(crate) fn part<A: Element + Pod, D: Dimension>(
         &mut self,
-    ) -> Result<(usize, KeptMut<A, D>), FailureReport> {
+    ) -> Result<(usize, OwnedViewMut<A, D>), FailureReport> {
         let (output, part): (Output, Part) = self.item()?;
         let opened = output.range(&part).and_then(|range| Ok((range.start, output.open(part)?)));
         opened.map_err(|error| FailureReport::Argument { message: error.to_string() })

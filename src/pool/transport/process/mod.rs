@@ -40,7 +40,7 @@ use crate::{
         worker,
     },
     store::{Member, Store},
-    sys::{self, process::Life},
+    sys::{self, process::ChildState},
 };
 
 /// How long a worker whose channel was closed may take to end before it is killed.
@@ -285,7 +285,7 @@ impl WorkerLink for ProcessWorker {
     }
 
     fn is_alive(&self) -> bool {
-        self.ended.is_none() && sys::process::life(self.child.id()) == Life::Runs
+        self.ended.is_none() && sys::process::child_state(self.child.id()) == ChildState::Running
     }
 
     fn close(&mut self) {
@@ -313,14 +313,15 @@ impl LocalLink for ProcessWorker {
     fn kill(&self) {
         // Until it is waited for, its id is its own and that of its group, even if it has ended. In a program in which other code waits
         // for this process's children, the id may belong to another process by now, and then it is not killed.
-        if self.ended.is_none() && sys::process::life(self.child.id()) != Life::Unknown {
+        if self.ended.is_none() && sys::process::child_state(self.child.id()) != ChildState::Unknown
+        {
             sys::process::kill_group(self.child.id());
         }
     }
 
     fn hold(&self, stopped: bool) {
         if self.is_alive() {
-            sys::process::hold(self.child.id(), stopped);
+            sys::process::set_stopped(self.child.id(), stopped);
         }
     }
 

@@ -12,6 +12,7 @@ use crate::pool::wire::report::{CapturedOutput, FailureReport};
 use crate::{
     AnyArray, DType, Error, Result,
     array::{ArraySource, Layout, Order, Storage},
+    bytes::map::FileMap,
     codec::{self, Sink},
     dtype::{ByteOrder, Scalar},
     store::{Attached, Lies, Placed, Segment, Store, Writing, outgoing},
@@ -103,7 +104,7 @@ impl Packer {
         let memory = std::mem::take(&mut self.tree);
         let first = self.attached.len();
         let (encoded, attached) =
-            outgoing(first, || codec::encode_into(memory, value, codec::THRESHOLD, self));
+            outgoing(first, || codec::encode_into(memory, value, codec::DEFAULT_THRESHOLD, self));
         match encoded {
             Ok(_) if self.side == Sender::Remote && !attached.is_empty() => {
                 self.restart()?;
@@ -380,8 +381,9 @@ impl Sink for Packer {
             return Ok(self.refer(&layout, segment, ArrayPlace::Inline, source));
         }
         self.moved.mapped += array.nbytes() as u64;
-        if let Some((file, path, range)) = as_open_file(array.memory.storage()) {
-            let place = self.open(file, path);
+        if let Some((map, file, range)) = as_open_file(array.memory.storage()) {
+            map.check_unchanged()?;
+            let place = self.open(file, map.path());
             let segment = Segment {
                 dtype: array.dtype.clone(),
                 offset: range.start as u64,
@@ -390,11 +392,13 @@ impl Sink for Packer {
             return Ok(self.refer(&array.layout, segment, place, source));
         }
         // A field lies among others, which nobody asked for.
-        let apart = if array.memory.is_of_records() { Some(array.apart()?) } else { None };
+        let apart = if array.memory.is_field() { Some(array.to_contiguous()?) } else { None };
         let array = apart.as_ref().unwrap_or(array);
         // What came from the parent of this process is still there as long as it is lent, for this process's own workers too.
-        let lent =
-            array.memory.noted(self.store.id()).and_then(|note| note.downcast::<LentArray>().ok());
+        let lent = array
+            .memory
+            .placement(self.store.id())
+            .and_then(|note| note.downcast::<LentArray>().ok());
         if let Some(lent) = lent.filter(|lent| lent.until.strong_count() > 0) {
             let place = ArrayPlace::Stored { path: path_bytes(&lent.path), given: false };
             return Ok(self.refer(&array.layout, lent.segment.clone(), place, source));
@@ -435,10 +439,10 @@ impl Sink for Packer {
 }
 
 /// The file that needs no place in the store, because whoever gets its descriptor can map it: a user's own, or sealed memory.
-fn as_open_file(storage: &Storage) -> Option<(&Arc<File>, &Path, &Range<usize>)> {
+fn as_open_file(storage: &Storage) -> Option<(&FileMap, &Arc<File>, &Range<usize>)> {
     match storage {
         Storage::Map { map, range, private } if !private || map.is_sealed() => {
-            Some((map.file()?, map.path(), range))
+            Some((map, map.file()?, range))
         }
         _ => None,
     }

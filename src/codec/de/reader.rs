@@ -1,15 +1,42 @@
-//! Reading a tree one item at a time.
+//! Reading the items of a tree.
+
+use std::{borrow::Cow, collections::HashSet};
 
 use byteorder::{BigEndian, ByteOrder as _};
 use rmp::Marker;
 
-use super::{Decoder, NoSegments};
 use crate::{
     Error, Result,
-    codec::{SEGMENT, SOME},
+    codec::segments::{MAX_DEPTH, SEGMENT_EXTENSION, SOME_EXTENSION},
 };
 
-/// What stands at one place of a tree. Of an array or a map it is the head: its entries follow.
+/// The encoded keys of an array's version, shape and elements.
+pub(super) const ARRAY_VERSION_KEY: &[u8] = b"\xa1v";
+pub(super) const ARRAY_DIM_KEY: &[u8] = b"\xa3dim";
+pub(super) const ARRAY_DATA_KEY: &[u8] = b"\xa4data";
+
+/// Returns the key of a map entry at the start of `tree` as text.
+pub(in crate::codec) fn key_text(tree: &[u8]) -> Cow<'_, str> {
+    match Reader::new(tree).next() {
+        Ok(Item::Text(text)) => Cow::Borrowed(text),
+        Ok(Item::Unsigned(number)) => Cow::Owned(number.to_string()),
+        Ok(Item::Signed(number)) => Cow::Owned(number.to_string()),
+        Ok(Item::Bool(value)) => Cow::Owned(value.to_string()),
+        // A compound key has no short name.
+        _ => Cow::Borrowed("?"),
+    }
+}
+
+/// A reader of a tree.
+pub(super) struct Reader<'de> {
+    tree: &'de [u8],
+    position: usize,
+    depth: usize,
+    /// The segments that the tree has referred to.
+    referred: HashSet<u64>,
+}
+
+/// An item of a tree. The entries of an array or a map follow it.
 #[derive(Debug)]
 pub(super) enum Item<'de> {
     Nil,
@@ -27,7 +54,8 @@ pub(super) enum Item<'de> {
 }
 
 impl Item<'_> {
-    pub(super) fn what(&self) -> &'static str {
+    /// Describes the item in words.
+    pub(super) fn describe(&self) -> &'static str {
         match self {
             Self::Nil => "nothing",
             Self::Bool(_) => "a bool",
@@ -43,17 +71,70 @@ impl Item<'_> {
     }
 }
 
-impl<'de> Decoder<'de, '_> {
-    fn take(&mut self, count: usize) -> Result<&'de [u8]> {
-        let left = self.input.len() - self.at;
-        if count > left {
+impl<'de> Reader<'de> {
+    pub(super) fn new(tree: &'de [u8]) -> Self {
+        Self { tree, position: 0, depth: 0, referred: HashSet::new() }
+    }
+
+    /// Returns the offset of the next item.
+    pub(super) fn position(&self) -> usize {
+        self.position
+    }
+
+    /// Returns the bytes from offset `start` to the next item.
+    pub(super) fn since(&self, start: usize) -> &'de [u8] {
+        &self.tree[start..self.position]
+    }
+
+    /// Checks that no bytes are left.
+    pub(super) fn end(&self) -> Result<()> {
+        match self.remaining() {
+            0 => Ok(()),
+            left => Err(Error::invalid_data(format!("{left} bytes follow the value of the tree"))),
+        }
+    }
+
+    /// Descends one level. Returns an error if the tree nests too deep.
+    pub(super) fn enter(&mut self) -> Result<()> {
+        if self.depth >= MAX_DEPTH {
             return Err(Error::invalid_data(format!(
-                "the tree ends at byte {} where {count} more bytes were expected and {left} are left",
-                self.input.len()
+                "the tree nests deeper than {MAX_DEPTH} levels"
             )));
         }
-        let taken = &self.input[self.at..self.at + count];
-        self.at += count;
+        self.depth += 1;
+        Ok(())
+    }
+
+    /// Ascends one level.
+    pub(super) fn leave(&mut self) {
+        self.depth -= 1;
+    }
+
+    /// Records a reference to a segment.
+    ///
+    /// A value refers to each segment only once, so that a small tree cannot
+    /// create many copies of an array.
+    pub(super) fn refer_to(&mut self, index: u64) -> Result<()> {
+        if self.referred.insert(index) {
+            return Ok(());
+        }
+        Err(Error::invalid_data(format!("the value refers to segment {index} more than once")))
+    }
+
+    fn remaining(&self) -> usize {
+        self.tree.len() - self.position
+    }
+
+    fn take(&mut self, count: usize) -> Result<&'de [u8]> {
+        let left = self.remaining();
+        if count > left {
+            return Err(Error::invalid_data(format!(
+                "the tree is truncated: expected {count} bytes at byte {}, found {left}",
+                self.position
+            )));
+        }
+        let taken = &self.tree[self.position..self.position + count];
+        self.position += count;
         Ok(taken)
     }
 
@@ -67,23 +148,24 @@ impl<'de> Decoder<'de, '_> {
 
     fn length(&mut self, bytes: usize) -> Result<usize> {
         usize::try_from(self.number(bytes)?)
-            .map_err(|_| Error::invalid_data("a length beyond what memory can address"))
+            .map_err(|_| Error::invalid_data("a length is larger than memory can address"))
     }
 
-    /// The number of entries of an array or a map, each of which needs a byte at least.
+    /// Checks the number of entries of an array or a map, each of which has at
+    /// least `bytes_each` bytes.
     fn entries(&self, count: usize, bytes_each: usize) -> Result<usize> {
-        let left = self.input.len() - self.at;
+        let left = self.remaining();
         if count.saturating_mul(bytes_each) > left {
             return Err(Error::invalid_data(format!(
-                "the tree promises {count} entries at byte {}, {left} bytes are left",
-                self.at
+                "the tree declares {count} entries at byte {}, but only {left} bytes are left",
+                self.position
             )));
         }
         Ok(count)
     }
 
     fn text(&mut self, length: usize) -> Result<Item<'de>> {
-        let at = self.at;
+        let at = self.position;
         let text = std::str::from_utf8(self.take(length)?);
         text.map(Item::Text).map_err(|_| {
             Error::invalid_data(format!("the string at byte {at} of the tree is not UTF-8"))
@@ -91,28 +173,30 @@ impl<'de> Decoder<'de, '_> {
     }
 
     fn extension(&mut self, length: usize) -> Result<Item<'de>> {
-        let at = self.at;
-        let kind = self.number(1)? as u8 as i8;
+        let at = self.position;
+        let extension_type = self.number(1)? as u8 as i8;
         let payload = self.take(length)?;
-        match kind {
-            SEGMENT => {
-                let mut inner = Decoder::new(payload, &NoSegments);
+        match extension_type {
+            SEGMENT_EXTENSION => {
+                let mut inner = Reader::new(payload);
                 match inner.next()? {
-                    Item::Unsigned(index) if inner.at == payload.len() => Ok(Item::Segment(index)),
+                    Item::Unsigned(index) if inner.remaining() == 0 => Ok(Item::Segment(index)),
                     _ => Err(Error::invalid_data(format!(
-                        "the segment at byte {at} of the tree has no number"
+                        "the segment at byte {at} of the tree has no index"
                     ))),
                 }
             }
-            SOME if length == 1 && payload[0] > 0 => Ok(Item::Somes(payload[0])),
+            SOME_EXTENSION if length == 1 && payload[0] > 0 => Ok(Item::Somes(payload[0])),
             _ => Err(Error::invalid_data(format!(
-                "extension of type {kind} and {length} bytes at byte {at} of the tree"
+                "unknown extension of type {extension_type} and {length} bytes at byte {at} of the \
+                 tree"
             ))),
         }
     }
 
+    /// Reads the next item.
     pub(super) fn next(&mut self) -> Result<Item<'de>> {
-        let at = self.at;
+        let at = self.position;
         let marker = Marker::from_u8(self.take(1)?[0]);
         Ok(match marker {
             Marker::Null => Item::Nil,
@@ -165,21 +249,21 @@ impl<'de> Decoder<'de, '_> {
             Marker::Ext32 => self.length(4).and_then(|length| self.extension(length))?,
             Marker::Reserved => {
                 return Err(Error::invalid_data(format!(
-                    "the reserved byte C1 at byte {at} of the tree"
+                    "byte {at} of the tree is the reserved byte 0xC1"
                 )));
             }
         })
     }
 
-    /// What comes next, without moving on.
+    /// Returns the next item without moving past it.
     pub(super) fn peek(&mut self) -> Result<Item<'de>> {
-        let at = self.at;
+        let position = self.position;
         let item = self.next();
-        self.at = at;
+        self.position = position;
         item
     }
 
-    /// Moves past one value, however deep.
+    /// Moves past a value.
     pub(super) fn skip(&mut self) -> Result<()> {
         let mut pending = 1usize;
         while pending > 0 {
