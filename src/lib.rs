@@ -13,7 +13,7 @@
 //! | write to an array of a file without changing it | [`ArrayFile::copy_on_write`] |
 //! | run tasks in worker processes over shared arrays | [`init`], [`Pool`] |
 //! | count, flag and stop across worker processes | [`SharedAtomics`], of [`Store::atomics`] |
-//! | run closures over what can neither be sent nor built again | [`fork_map`], [`fork_imap`], [`PoolBuilder::fork`] |
+//! | run closures over what can neither be sent nor built again | [`fork_map`], [`PoolBuilder::fork`] |
 //! | run a graph of named steps, with fan-outs and collects | [`flow`] |
 //! | know why a task failed | [`Error::task_error`], [`TaskError`] |
 //! | choose where temp files lie, see them, sweep up after dead programs | [`Store`], [`Sweeper`] |
@@ -66,6 +66,9 @@
 //!   `/dev/shm`; at `DEBUG` what begins and ends, at `TRACE` every file and every frame. A subscriber must not use the store it is told of.
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(test)]
+extern crate self as ndferry;
 
 pub mod array;
 mod bytes;

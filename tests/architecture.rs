@@ -13,8 +13,13 @@ const ORDER: [&str; 12] = [
 ];
 
 /// Where `unsafe` may stand.
-const UNSAFE: [&str; 5] =
-    ["src/sys/", "src/bytes/map/", "src/array/cast.rs", "src/array/view.rs", "src/pool/remote.rs"];
+const UNSAFE: [&str; 5] = [
+    "src/sys/",
+    "src/bytes/map/",
+    "src/array/cast.rs",
+    "src/array/view.rs",
+    "src/pool/wire/remote.rs",
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -140,4 +145,34 @@ fn unsafe_code_stands_where_it_may_and_says_why() {
             assert!(reason, "{file}:{} does not say why it is sound", at + 1);
         }
     }
+}
+
+/// A transport to another machine has none of these.
+#[test]
+fn pool_engine_names_no_descriptor_page_or_process() {
+    const FORBIDDEN: [&str; 12] = [
+        "os::fd",
+        "OwnedFd",
+        "BorrowedFd",
+        "AsFd",
+        "Page",
+        ".page()",
+        "process::id",
+        "pid",
+        "Pid",
+        "sys::socket",
+        "sys::process",
+        "std::process",
+    ];
+    let mut files = 0;
+    for (_, file, code) in modules() {
+        if !file.starts_with("src/pool/engine/") {
+            continue;
+        }
+        files += 1;
+        for name in FORBIDDEN {
+            assert!(!code.contains(name), "{file} contains `{name}`");
+        }
+    }
+    assert!(files > 5, "the engine is there");
 }

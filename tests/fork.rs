@@ -20,8 +20,8 @@ use std::{
 use ndferry::{
     Pool, SharedArray,
     dtype::ByteOrder,
-    ndarray::{Axis, Ix1, Ix2},
-    pool::{CancelToken, TaskErrorKind, TaskEvent, fork_imap, fork_map},
+    ndarray::{Ix1, Ix2},
+    pool::{CancelToken, TaskErrorKind, TaskEvent, fork_map},
     store::Store,
 };
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
@@ -205,7 +205,8 @@ fn a_large_value_with_a_lock_is_not_copied() {
 fn other_threads_are_an_error_at_once() {
     let (end, wait) = mpsc::channel::<()>();
     let other = thread::spawn(move || wait.recv());
-    for refused in [fork_map(2, [1], |x: u8| x).err(), fork_imap(2, [1], |x: u8| x).err()] {
+    let refused = Pool::builder().workers(2).fork().err();
+    for refused in [fork_map(2, [1], |x: u8| x).err(), refused] {
         let error = refused.expect("it is refused");
         assert!(
             error.is_invalid_input()
@@ -252,28 +253,14 @@ fn every_verb_and_option_works() {
     let fork = || Pool::builder().workers(2).fork().unwrap();
     assert_eq!(fork().map(add, [1, 2, 3]).unwrap(), [2, 3, 4]);
     assert_eq!(fork().try_map(parse, texts()).unwrap(), [2, 3, 4]);
-    assert_eq!(fork().fold(add, 1..=3, 0, |sum, x| sum + x).unwrap(), 9);
-    assert_eq!(fork().try_fold(parse, texts(), 0, |sum, x| sum + x).unwrap(), 9);
     assert_eq!(fork().imap(add, 1..=3).unwrap().map(Result::unwrap).collect::<Vec<_>>(), [2, 3, 4]);
     assert_eq!(
         fork().try_imap(parse, texts()).unwrap().map(Result::unwrap).collect::<Vec<_>>(),
         [2, 3, 4]
     );
-    let mut pairs: Vec<_> =
-        fork().imap_unordered(add, 1..=3).unwrap().map(Result::unwrap).collect();
-    pairs.extend(fork().try_imap_unordered(parse, texts()).unwrap().map(Result::unwrap));
-    pairs.sort_unstable();
-    assert_eq!(pairs, [(0, 2), (0, 2), (1, 3), (1, 3), (2, 4), (2, 4)]);
     let table = SharedArray::from(vec![1.0f64; 10]);
-    let sums = fork()
-        .map_axis_chunks(table.clone(), Axis(0), 4, |block: SharedArray<f64, Ix1>| block.sum())
-        .unwrap();
-    assert_eq!(sums, [4.0, 4.0, 2.0]);
-    let sums =
-        fork().try_map_axis_chunks(table.clone(), Axis(0), 5, |block: SharedArray<f64, Ix1>| {
-            Ok::<_, String>(block.sum())
-        });
-    assert_eq!(sums.unwrap(), [5.0, 5.0]);
+    let sum = |block: SharedArray<f64, Ix1>| block.sum() * *one.lock().unwrap() as f64;
+    assert_eq!(fork().map(sum, [table.clone(), table]).unwrap(), [10.0, 10.0]);
 
     let mut done = 0;
     let count = |progress: &ndferry::pool::JobProgress| {
@@ -307,8 +294,12 @@ fn a_stream_takes_what_it_needs_and_ends_when_dropped() {
     let taken = std::cell::Cell::new(0u64);
     let items = (0..).inspect(|_| taken.set(taken.get() + 1));
     let state = Mutex::new(100);
-    let mut stream =
-        fork_imap(2, items, |x: u64| (x + *state.lock().unwrap(), std::process::id())).unwrap();
+    let mut stream = Pool::builder()
+        .workers(2)
+        .fork()
+        .unwrap()
+        .imap(|x: u64| (x + *state.lock().unwrap(), std::process::id()), items)
+        .unwrap();
     let (first, worker) = stream.next().unwrap().unwrap();
     assert_eq!(first, 100);
     // Two workers, one batch of one ahead, and the item that is looked at.
@@ -530,7 +521,8 @@ fn an_array_being_filled_is_a_tasks_own_copy() {
             array.fill(x as f64);
             (before, array.sum())
         };
-        let mut stream = fork_imap(1, 5.., task).unwrap();
+        let job = Pool::builder().workers(1).fork().unwrap();
+        let mut stream = job.imap(task, 5..).unwrap();
         assert_eq!(stream.next().unwrap().unwrap(), (100_000.0, 500_000.0));
         assert_eq!(shared.borrow().as_ref().unwrap().sum(), 100_000.0);
         assert_eq!(stream.next().unwrap().unwrap(), (500_000.0, 600_000.0));

@@ -1,9 +1,4 @@
-//! The error type of the crate.
-//!
-//! An [`Error`] is opaque. It prints a message, and has predicates for its
-//! kind. The error of a failed task contains a [`TaskError`].
-
-mod task;
+//! The error type of the crate: opaque, one sentence when printed, with a few predicates.
 
 use std::{
     borrow::Cow,
@@ -12,11 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-#[cfg(target_os = "linux")]
-pub(crate) use task::{Circumstances, Report, Said};
-pub use task::{TaskError, TaskErrorKind};
-
-/// A result with this crate's [`Error`].
+/// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error of this crate.
@@ -49,7 +40,6 @@ struct Inner {
     path: Option<PathBuf>,
     message: Cow<'static, str>,
     source: Option<Box<dyn StdError + Send + Sync>>,
-    task: Option<TaskError>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,13 +52,7 @@ enum ErrorKind {
 
 impl Error {
     fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Inner {
-            kind,
-            path: None,
-            message: message.into(),
-            source: None,
-            task: None,
-        }))
+        Self(Box::new(Inner { kind, path: None, message: message.into(), source: None }))
     }
 
     /// Returns an error of the operating system during `action`, such as
@@ -89,20 +73,37 @@ impl Error {
         Self::new(ErrorKind::InvalidInput, message)
     }
 
-    /// Returns the error of a failed task.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn task(task: TaskError) -> Self {
+    /// A task failed with `source`, whose message is the message of the error.
+    #[cfg(all(feature = "pool", target_os = "linux"))]
+    pub(crate) fn task(source: impl StdError + Send + Sync + 'static) -> Self {
         let mut error = Self::new(ErrorKind::Task, "");
-        error.0.task = Some(task);
+        error.0.source = Some(Box::new(source));
         error
     }
 
-    /// Sets the file that the error is about, unless the error already has one
-    /// or `path` is empty.
+    /// The error of the task that failed.
+    #[cfg(all(feature = "pool", target_os = "linux"))]
+    pub(crate) fn task_source(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {
+        self.0.source.as_deref().filter(|_| self.is_task())
+    }
+
+    /// The error of the task that failed; the error itself if there is none.
+    #[cfg(all(feature = "pool", target_os = "linux"))]
+    pub(crate) fn into_task_source(mut self) -> Result<Box<dyn StdError + Send + Sync>, Self> {
+        match self.0.source.take() {
+            Some(source) if self.0.kind == ErrorKind::Task => Ok(source),
+            other => {
+                self.0.source = other;
+                Err(self)
+            }
+        }
+    }
+
+    /// Names the file, if it has a name, unless an inner layer already named one.
     #[must_use]
     pub(crate) fn at(mut self, path: impl AsRef<Path>) -> Self {
         let path = path.as_ref();
-        if self.0.path.is_none() && self.0.task.is_none() && !path.as_os_str().is_empty() {
+        if self.0.path.is_none() && !self.is_task() && !path.as_os_str().is_empty() {
             self.0.path = Some(path.to_path_buf());
         }
         self
@@ -161,9 +162,7 @@ impl Error {
         self.0.kind == ErrorKind::InvalidInput
     }
 
-    /// Returns whether a task failed.
-    ///
-    /// [`task_error`](Error::task_error) returns the details.
+    /// Whether a task failed; with the feature `pool`, `Error::task_error` returns its report.
     #[must_use]
     pub fn is_task(&self) -> bool {
         self.0.kind == ErrorKind::Task
@@ -194,28 +193,10 @@ impl Error {
     /// ```
     #[must_use]
     pub fn message(&self) -> String {
-        match (&self.0.task, &self.0.source) {
-            (Some(task), _) => task.to_string(),
-            (None, Some(source)) => format!("{}: {source}", self.0.message),
-            (None, None) => self.0.message.to_string(),
-        }
-    }
-
-    /// Returns the report of the failed task, if the error is about a task.
-    #[must_use]
-    pub fn task_error(&self) -> Option<&TaskError> {
-        self.0.task.as_ref()
-    }
-
-    /// Converts the error into the report of the failed task.
-    ///
-    /// # Errors
-    ///
-    /// Returns the error itself if it is not about a task.
-    pub fn into_task_error(mut self) -> std::result::Result<TaskError, Self> {
-        match self.0.task.take() {
-            Some(task) => Ok(task),
-            None => Err(self),
+        match &self.0.source {
+            Some(task) if self.is_task() => task.to_string(),
+            Some(source) => format!("{}: {source}", self.0.message),
+            None => self.0.message.to_string(),
         }
     }
 
@@ -245,22 +226,17 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0.task {
-            // A `main` that returns an error prints it with `Debug`, so the
-            // output includes the whole report.
-            Some(task) => write!(f, "{task:?}"),
-            None => write!(f, "{:?}: {self}", self.0.kind),
+        match &self.0.source {
+            // `fn main() -> ndferry::Result<()>` prints an error by Debug: the whole report belongs there.
+            Some(task) if self.is_task() => write!(f, "{task:?}"),
+            _ => write!(f, "{:?}: {self}", self.0.kind),
         }
     }
 }
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match (&self.0.task, &self.0.source) {
-            (Some(task), _) => Some(task),
-            (None, Some(source)) => Some(source.as_ref()),
-            (None, None) => None,
-        }
+        self.0.source.as_ref().map(|source| source.as_ref() as &(dyn StdError + 'static))
     }
 }
 

@@ -3,7 +3,7 @@
 pub(super) use crate::{
     dtype::Quoted,
     pool::{
-        Arguments, Entry as MessageEntry, FailFast, Gives, MayFail, Mode as OnError, NoContext,
-        Packer, Reading, Remote as RemoteFunction, Returns, Work,
+        Arguments, MessageEntry, Packer, Reading, RemoteFunction, Work,
+        marker::{FailFast, Gives, MayFail, NoContext, OnError, Returns},
     },
 };

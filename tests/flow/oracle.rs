@@ -6,7 +6,7 @@
 use ndferry::{
     Pool,
     flow::{Flow, Handle, NodeState, RunBuilder, marker::PerElement},
-    pool::{Backend, KeepGoing},
+    pool::{Backend, marker::KeepGoing},
 };
 
 use crate::{Watchdog, pool};

@@ -1,42 +1,76 @@
-//! The conformance suite: every verb, context and error mode, over every backend and both byte
-//! orders of the store.
+//! What holds over every transport: each case is a function over a pool, and [`conformance_tests`] makes tests of them.
+//!
+//! This file is part of the tests of pools and of the unit tests of transports.
 
 use std::{
     cell::Cell,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
-    sync::mpsc,
+    sync::{atomic::Ordering, mpsc},
     time::Duration,
 };
 
 use ndferry::{
     Pool, SharedArray,
-    dtype::ByteOrder,
-    ndarray::{Array2, Axis, Ix1, Ix2},
-    pool::{Backend, CancelToken, JobProgress, TaskError, TaskErrorKind, TaskEvent},
-    store::Store,
+    ndarray::{Array2, ArrayRef, Axis, Ix1, Ix2},
+    pool::{CancelToken, JobProgress, TaskError, TaskErrorKind, TaskEvent},
+    store::SharedAtomics,
 };
 
-use crate::{
-    Watchdog, builder,
-    ledger::{Ledger, note, raise, wait_for},
-};
+use super::ledger::{Ledger, note, raise, wait_for};
 
-/// A pool for each backend. Worker processes get a store of each byte order.
-pub fn backends() -> Vec<(String, Pool)> {
-    let mut pools: Vec<_> = crate::pools()
-        .into_iter()
-        .map(|(order, pool)| (format!("processes, store {order}"), pool))
-        .collect();
-    for backend in [Backend::Threads, Backend::Serial] {
-        let workers = if backend == Backend::Threads { 2 } else { 1 };
-        let store = Store::builder().byte_order(ByteOrder::NATIVE.opposite()).build().unwrap();
-        let pool = Pool::builder().backend(backend).workers(workers).store(&store).build().unwrap();
-        pools.push((format!("{backend:?}"), pool));
-    }
-    pools
+/// What the workers of a pool can do. Everything else must hold over every transport.
+#[derive(Clone, Copy, Debug)]
+pub struct Capabilities {
+    /// They run in this process: errors name it, and a task that aborts ends the program.
+    pub runs_in_process: bool,
+    /// A running task can be killed alone: jobs can have timeouts.
+    pub kills_single_tasks: bool,
+    /// A worker that is lost costs only the task it ran. Otherwise it costs all that may have been running.
+    pub loses_single_tasks: bool,
+    /// Memory is shared: arrays can be filled in place, and counters be passed.
+    pub shares_memory: bool,
 }
+
+/// Makes a test of each case, over the pools that `$pools` returns with their names and capabilities.
+macro_rules! conformance_tests {
+    ($pools:path) => {
+        conformance_tests! { $pools:
+            verbs_decide_every_item_in_order
+            options_never_change_results
+            conformance_arrays_arrive_in_every_role
+            errors_report_all_that_is_known
+            retries_run_only_failed_tasks_again
+            token_cancels_from_another_thread
+            deadline_ends_a_job_and_keeps_results
+            threads_get_their_own_results
+            busy_pool_gives_another_job_a_worker
+            progress_counts_every_event
+            callers_panic_leaves_the_pool_usable
+            panics_report_the_first_failure
+            serializable_error_comes_back_as_itself
+            result_arrives_before_the_next_task_ends
+            invalid_requests_are_refused
+            sharing_needs_shared_memory
+            timeouts_need_tasks_that_can_be_killed
+            lost_worker_costs_the_tasks_it_ran
+        }
+    };
+    ($pools:path: $($case:ident)*) => {
+        $(
+            #[test]
+            fn $case() {
+                let _dog = Watchdog::new(stringify!($case));
+                for (name, pool, can) in $pools() {
+                    conformance::$case(&name, &pool, can);
+                }
+            }
+        )*
+    };
+}
+
+pub(crate) use conformance_tests;
 
 #[derive(Debug)]
 struct Unlucky(u32);
@@ -212,34 +246,21 @@ macro_rules! check_verbs {
 }
 
 // E5 P1
-#[test]
-fn conformance_every_verb_has_every_outcome_in_order() {
-    let _dog = Watchdog::new("verbs");
-    for (name, pool) in backends() {
-        for items in
-            [vec![], (0..12).collect::<Vec<_>>(), vec![4, UNLUCKY, 5, 6, 7, 8], vec![UNLUCKY]]
-        {
-            let what = format!("{name}, {} items", items.len());
-            check_verbs!(&what, pool.job(), thrice, try_thrice, items.clone());
-            check_verbs!(&what, pool.with(&3), times, try_times, items.clone());
-            check_verbs!(
-                &what,
-                pool.with_init(&3, cell),
-                state_times,
-                try_state_times,
-                items.clone()
-            );
-        }
-        assert!(pool.store().files().unwrap().is_empty(), "{name}");
+pub fn verbs_decide_every_item_in_order(name: &str, pool: &Pool, _: Capabilities) {
+    for items in [vec![], (0..12).collect::<Vec<_>>(), vec![4, UNLUCKY, 5, 6, 7, 8], vec![UNLUCKY]]
+    {
+        let what = format!("{name}, {} items", items.len());
+        check_verbs!(&what, pool.job(), thrice, try_thrice, items.clone());
+        check_verbs!(&what, pool.with(&3), times, try_times, items.clone());
+        check_verbs!(&what, pool.with_init(&3, cell), state_times, try_state_times, items.clone());
     }
+    assert!(pool.store().files().unwrap().is_empty(), "{name}");
 }
 
 // E5
-#[test]
-fn conformance_options_do_not_change_results() {
-    let _dog = Watchdog::new("options");
+pub fn options_never_change_results(name: &str, pool: &Pool, _: Capabilities) {
     let expected: Vec<_> = (0..100u32).map(|x| vec![f64::from(x); 40]).collect();
-    for (name, pool) in backends() {
+    {
         for batch in [None, Some(1), Some(7), Some(1000)] {
             for prefetch in [0, 1, 5] {
                 for threshold in [None, Some(0), Some(1 << 20)] {
@@ -280,112 +301,96 @@ fn add_to(state: &mut Array2<f64>, right: SharedArray<f64, Ix2>) -> SharedArray<
 }
 
 // B3
-#[test]
-fn conformance_arrays_arrive_in_every_role() {
-    let _dog = Watchdog::new("arrays");
-    for (name, pool) in backends() {
-        for rows in [3, 50_000] {
-            let base = Array2::from_shape_fn((rows, 3), |(i, j)| (3 * i + j) as f64);
-            let shared = SharedArray::from(base.clone());
-            let sums = pool
-                .with(&shared)
-                .map(add, [shared.clone(), SharedArray::from(&base * 2.0)])
-                .unwrap();
+pub fn conformance_arrays_arrive_in_every_role(name: &str, pool: &Pool, _: Capabilities) {
+    for rows in [3, 50_000] {
+        let base = Array2::from_shape_fn((rows, 3), |(i, j)| (3 * i + j) as f64);
+        let shared = SharedArray::from(base.clone());
+        let sums =
+            pool.with(&shared).map(add, [shared.clone(), SharedArray::from(&base * 2.0)]).unwrap();
+        assert_eq!(
+            (&*sums[0], &*sums[1]),
+            (&*(&base * 2.0), &*(&base * 3.0)),
+            "{name}, {rows} rows"
+        );
+        // Each sum continues from the state of its worker.
+        let one = pool.with_init(&shared, copy_of).map(add_to, [shared.clone()]).unwrap();
+        assert_eq!(*one[0], &base * 2.0, "{name}, {rows} rows");
+        let chunk = rows.div_ceil(4);
+        let blocks = pool
+            .job()
+            .map_axis_chunks(&shared, Axis(0), chunk, |block: SharedArray<f64, Ix2>| block)
+            .unwrap();
+        let mut at = 0;
+        for block in blocks {
             assert_eq!(
-                (&*sums[0], &*sums[1]),
-                (&*(&base * 2.0), &*(&base * 3.0)),
-                "{name}, {rows} rows"
+                *block,
+                base.slice(ndferry::ndarray::s![at..at + block.nrows(), ..]),
+                "{name}"
             );
-            // Each sum continues from the state of its worker.
-            let one = pool.with_init(&shared, copy_of).map(add_to, [shared.clone()]).unwrap();
-            assert_eq!(*one[0], &base * 2.0, "{name}, {rows} rows");
-            let chunk = rows.div_ceil(4);
-            let blocks = pool
-                .job()
-                .map_axis_chunks(&shared, Axis(0), chunk, |block: SharedArray<f64, Ix2>| block)
-                .unwrap();
-            let mut at = 0;
-            for block in blocks {
-                assert_eq!(
-                    *block,
-                    base.slice(ndferry::ndarray::s![at..at + block.nrows(), ..]),
-                    "{name}"
-                );
-                at += block.nrows();
-            }
-            assert_eq!(at, rows, "{name}");
-            let scaled = |factor: &f64, column: SharedArray<f64, Ix2>| -> Result<f64, Unlucky> {
-                Ok(factor * column.sum())
-            };
-            let scaled = pool
-                .with(&2.0)
-                .keep_going()
-                .try_map_axis_chunks(&shared, Axis(1), 1, scaled)
-                .unwrap();
-            for (column, sum) in scaled.into_iter().enumerate() {
-                assert_eq!(sum.unwrap(), 2.0 * base.column(column).sum(), "{name}, {rows} rows");
-            }
-            drop((sums, one, shared));
-            assert!(pool.store().files().unwrap().is_empty(), "{name}, {rows} rows");
+            at += block.nrows();
         }
+        assert_eq!(at, rows, "{name}");
+        let scaled = |factor: &f64, column: SharedArray<f64, Ix2>| -> Result<f64, Unlucky> {
+            Ok(factor * column.sum())
+        };
+        let scaled =
+            pool.with(&2.0).keep_going().try_map_axis_chunks(&shared, Axis(1), 1, scaled).unwrap();
+        for (column, sum) in scaled.into_iter().enumerate() {
+            assert_eq!(sum.unwrap(), 2.0 * base.column(column).sum(), "{name}, {rows} rows");
+        }
+        drop((sums, one, shared));
+        assert!(pool.store().files().unwrap().is_empty(), "{name}, {rows} rows");
     }
 }
 
 // E1
-#[test]
-fn conformance_errors_report_all_that_is_known() {
-    let _dog = Watchdog::new("all that is known");
-    for (name, pool) in backends() {
-        let own = name.contains("Threads") || name.contains("Serial");
-        for label in [None, Some("the plates")] {
-            let call = pool.job().retries(1).keep_going();
-            let call = if let Some(label) = label { call.label(label) } else { call };
-            let (outcomes, line) = (call.try_map(try_thrice, [1, UNLUCKY, 2]).unwrap(), line!());
-            let error = outcomes.into_iter().nth(1).unwrap().unwrap_err();
-            assert_eq!(
-                (error.kind(), error.index(), error.attempt()),
-                (TaskErrorKind::Error, 1, 2),
-                "{name}"
-            );
-            assert_eq!(error.message(), "13 brings no luck", "{name}");
-            assert!(error.type_name().unwrap().ends_with("conformance::Unlucky"), "{name}");
-            match label {
-                Some(label) => assert_eq!(error.task(), label, "{name}"),
-                None => assert!(
-                    error.task().ends_with("conformance::try_thrice"),
-                    "{name}: {}",
-                    error.task()
-                ),
-            }
-            assert!(
-                error.call_site().contains(&format!("conformance.rs:{line}:")),
+pub fn errors_report_all_that_is_known(name: &str, pool: &Pool, can: Capabilities) {
+    for label in [None, Some("the plates")] {
+        let call = pool.job().retries(1).keep_going();
+        let call = if let Some(label) = label { call.label(label) } else { call };
+        let (outcomes, line) = (call.try_map(try_thrice, [1, UNLUCKY, 2]).unwrap(), line!());
+        let error = outcomes.into_iter().nth(1).unwrap().unwrap_err();
+        assert_eq!(
+            (error.kind(), error.index(), error.attempt()),
+            (TaskErrorKind::Error, 1, 2),
+            "{name}"
+        );
+        assert_eq!(error.message(), "13 brings no luck", "{name}");
+        assert!(error.type_name().unwrap().ends_with("conformance::Unlucky"), "{name}");
+        match label {
+            Some(label) => assert_eq!(error.task(), label, "{name}"),
+            None => assert!(
+                error.task().ends_with("conformance::try_thrice"),
                 "{name}: {}",
-                error.call_site()
-            );
-            assert_eq!(error.worker() == std::process::id(), own, "{name}");
-            assert_eq!(
-                (error.signal(), error.exit_code(), error.location(), error.backtrace()),
-                (None, None, None, None)
-            );
-            let first = error.to_string();
-            assert!(
-                first.contains(error.task())
-                    && first.contains("item 1")
-                    && first.contains("no luck"),
-                "{first}"
-            );
-            assert!(first.ends_with("(after 2 attempts)") && !first.contains('\n'), "{first}");
+                error.task()
+            ),
         }
-        let slow = |_: u8| -> u8 {
-            std::thread::sleep(Duration::from_millis(30));
-            panic!("too late")
-        };
-        let error = pool.map(slow, [0]).unwrap_err().into_task_error().unwrap();
-        assert!(error.elapsed() >= Duration::from_millis(30), "{name}: {:?}", error.elapsed());
-        assert_eq!((error.kind(), error.message()), (TaskErrorKind::Panic, "too late"), "{name}");
-        assert!(error.location().unwrap().contains("conformance.rs:"), "{name}");
-        assert!(error.backtrace().unwrap().contains("conformance"), "{name}");
+        assert!(
+            error.call_site().contains(&format!("conformance.rs:{line}:")),
+            "{name}: {}",
+            error.call_site()
+        );
+        assert_eq!(error.worker() == std::process::id(), can.runs_in_process, "{name}");
+        assert_eq!(
+            (error.signal(), error.exit_code(), error.location(), error.backtrace()),
+            (None, None, None, None)
+        );
+        let first = error.to_string();
+        assert!(
+            first.contains(error.task()) && first.contains("item 1") && first.contains("no luck"),
+            "{first}"
+        );
+        assert!(first.ends_with("(after 2 attempts)") && !first.contains('\n'), "{first}");
     }
+    let slow = |_: u8| -> u8 {
+        std::thread::sleep(Duration::from_millis(30));
+        panic!("too late")
+    };
+    let error = pool.map(slow, [0]).unwrap_err().into_task_error().unwrap();
+    assert!(error.elapsed() >= Duration::from_millis(30), "{name}: {:?}", error.elapsed());
+    assert_eq!((error.kind(), error.message()), (TaskErrorKind::Panic, "too late"), "{name}");
+    assert!(error.location().unwrap().contains("conformance.rs:"), "{name}");
+    assert!(error.backtrace().unwrap().contains("conformance"), "{name}");
 }
 
 /// Fails until it has been tried `succeeds_at` times.
@@ -401,168 +406,143 @@ fn stubborn((ledger, index, succeeds_at): (PathBuf, u32, usize)) -> Result<u32, 
 }
 
 // P2
-#[test]
-fn conformance_only_failures_are_retried() {
-    let _dog = Watchdog::new("retries");
-    for (name, pool) in backends() {
-        for batch in [1, 4] {
-            let ledger = Ledger::new();
-            let items = (0..12u32).map(|index| (ledger.path(), index, 1 + index as usize % 4));
-            let outcomes = pool
-                .job()
-                .retries(2)
-                .batch_size(batch)
-                .keep_going()
-                .try_map(stubborn, items)
-                .unwrap();
-            for (index, outcome) in (0..12u32).zip(outcomes) {
-                let needed = 1 + index as usize % 4;
-                assert_eq!(ledger.count(index), needed.min(3), "{name}, task {index}");
-                match outcome {
-                    Ok(result) => assert_eq!((result, needed < 4), (index, true), "{name}"),
-                    Err(error) => assert_eq!((error.attempt(), needed), (3, 4), "{name}"),
-                }
+pub fn retries_run_only_failed_tasks_again(name: &str, pool: &Pool, _: Capabilities) {
+    for batch in [1, 4] {
+        let ledger = Ledger::new();
+        let items = (0..12u32).map(|index| (ledger.path(), index, 1 + index as usize % 4));
+        let outcomes =
+            pool.job().retries(2).batch_size(batch).keep_going().try_map(stubborn, items).unwrap();
+        for (index, outcome) in (0..12u32).zip(outcomes) {
+            let needed = 1 + index as usize % 4;
+            assert_eq!(ledger.count(index), needed.min(3), "{name}, task {index}");
+            match outcome {
+                Ok(result) => assert_eq!((result, needed < 4), (index, true), "{name}"),
+                Err(error) => assert_eq!((error.attempt(), needed), (3, 4), "{name}"),
             }
         }
-        assert!(pool.metrics().tasks_retried > 0, "{name}");
     }
+    assert!(pool.metrics().tasks_retried > 0, "{name}");
 }
 
-#[test]
-fn conformance_token_cancels_from_another_thread() {
-    let _dog = Watchdog::new("cancel");
-    for (name, pool) in backends() {
-        let (ledger, token) = (Ledger::new(), CancelToken::new());
-        let brief = |ledger: &PathBuf, index: u32| {
+pub fn token_cancels_from_another_thread(name: &str, pool: &Pool, _: Capabilities) {
+    let (ledger, token) = (Ledger::new(), CancelToken::new());
+    let brief = |ledger: &PathBuf, index: u32| {
+        std::thread::sleep(Duration::from_millis(1));
+        note(ledger, index);
+        index
+    };
+    let cancel = |ledger: &Ledger| {
+        while ledger.lines().len() <= 3 {
             std::thread::sleep(Duration::from_millis(1));
-            note(ledger, index);
-            index
-        };
-        let cancel = |ledger: &Ledger| {
-            crate::eventually("some tasks have run", || ledger.lines().len() > 3);
-            token.cancel();
-        };
-        let path = ledger.path();
-        // The items never end, so only the token ends the job.
-        let error = std::thread::scope(|scope| {
-            scope.spawn(|| cancel(&ledger));
-            pool.with(&path).cancel_token(&token).map(brief, 0..).unwrap_err()
-        });
-        let error = error.into_task_error().unwrap();
+        }
+        token.cancel();
+    };
+    let path = ledger.path();
+    // The items never end, so only the token ends the job.
+    let error = std::thread::scope(|scope| {
+        scope.spawn(|| cancel(&ledger));
+        pool.with(&path).cancel_token(&token).map(brief, 0..).unwrap_err()
+    });
+    let error = error.into_task_error().unwrap();
+    assert_eq!(
+        (error.kind(), error.message()),
+        (TaskErrorKind::Cancelled, "the call was cancelled"),
+        "{name}"
+    );
+    // A cancelled token stays cancelled, so no task starts.
+    let before = ledger.lines().len();
+    let outcomes = pool.with(&path).cancel_token(&token).keep_going().map(brief, 0..5).unwrap();
+    assert_eq!(outcomes.len(), 5, "{name}");
+    for (index, outcome) in outcomes.into_iter().enumerate() {
+        let error = outcome.unwrap_err();
         assert_eq!(
-            (error.kind(), error.message()),
-            (TaskErrorKind::Cancelled, "the call was cancelled"),
+            (error.index(), error.kind()),
+            (index as u64, TaskErrorKind::Cancelled),
             "{name}"
         );
-        // A cancelled token stays cancelled, so no task starts.
-        let before = ledger.lines().len();
-        let outcomes = pool.with(&path).cancel_token(&token).keep_going().map(brief, 0..5).unwrap();
-        assert_eq!(outcomes.len(), 5, "{name}");
-        for (index, outcome) in outcomes.into_iter().enumerate() {
-            let error = outcome.unwrap_err();
-            assert_eq!(
-                (error.index(), error.kind()),
-                (index as u64, TaskErrorKind::Cancelled),
-                "{name}"
-            );
-        }
-        let folded = pool.with(&path).cancel_token(&token).keep_going().fold(
-            brief,
-            0..5,
-            0,
-            |count, outcome| {
-                assert_eq!(outcome.unwrap_err().kind(), TaskErrorKind::Cancelled);
-                count + 1
-            },
-        );
-        assert_eq!(folded.unwrap(), 5, "{name}: each item is told of");
-        assert_eq!(ledger.lines().len(), before, "{name}");
-        assert_eq!(pool.map(thrice, [1, 2]).unwrap(), [3, 6], "{name}: the pool goes on");
-        assert!(pool.store().files().unwrap().is_empty(), "{name}");
     }
+    let folded = pool.with(&path).cancel_token(&token).keep_going().fold(
+        brief,
+        0..5,
+        0,
+        |count, outcome| {
+            assert_eq!(outcome.unwrap_err().kind(), TaskErrorKind::Cancelled);
+            count + 1
+        },
+    );
+    assert_eq!(folded.unwrap(), 5, "{name}: each item is told of");
+    assert_eq!(ledger.lines().len(), before, "{name}");
+    assert_eq!(pool.map(thrice, [1, 2]).unwrap(), [3, 6], "{name}: the pool goes on");
+    assert!(pool.store().files().unwrap().is_empty(), "{name}");
 }
 
-#[test]
-fn conformance_deadline_keeps_finished_results() {
-    let _dog = Watchdog::new("deadline");
-    for (name, pool) in backends() {
-        let brief = |x: u32| {
-            std::thread::sleep(Duration::from_millis(2));
-            x
-        };
-        let limit = Duration::from_millis(200);
-        let error =
-            pool.job().deadline(limit).map(brief, 0..).unwrap_err().into_task_error().unwrap();
-        assert_eq!(error.kind(), TaskErrorKind::Cancelled, "{name}");
-        assert!(error.message().contains("200ms"), "{name}: {}", error.message());
-        let count = 2_000;
-        let outcomes = pool.job().deadline(limit).keep_going().map(brief, 0..count).unwrap();
-        assert_eq!(outcomes.len(), count as usize, "{name}");
-        let mut failed = 0;
-        for (index, outcome) in (0..count).zip(outcomes) {
-            match outcome {
-                Ok(result) => assert_eq!(result, index, "{name}"),
-                Err(error) => {
+pub fn deadline_ends_a_job_and_keeps_results(name: &str, pool: &Pool, _: Capabilities) {
+    let brief = |x: u32| {
+        std::thread::sleep(Duration::from_millis(2));
+        x
+    };
+    let limit = Duration::from_millis(200);
+    let error = pool.job().deadline(limit).map(brief, 0..).unwrap_err().into_task_error().unwrap();
+    assert_eq!(error.kind(), TaskErrorKind::Cancelled, "{name}");
+    assert!(error.message().contains("200ms"), "{name}: {}", error.message());
+    let count = 2_000;
+    let outcomes = pool.job().deadline(limit).keep_going().map(brief, 0..count).unwrap();
+    assert_eq!(outcomes.len(), count as usize, "{name}");
+    let mut failed = 0;
+    for (index, outcome) in (0..count).zip(outcomes) {
+        match outcome {
+            Ok(result) => assert_eq!(result, index, "{name}"),
+            Err(error) => {
+                assert_eq!(
+                    (error.index(), error.kind()),
+                    (u64::from(index), TaskErrorKind::Cancelled),
+                    "{name}"
+                );
+                failed += 1;
+            }
+        }
+    }
+    assert!(failed > 0, "{name}: {count} tasks of 2 ms take longer");
+    let generous = pool.job().deadline(Duration::from_secs(3600)).map(thrice, [1, 2]);
+    assert_eq!(generous.unwrap(), [3, 6], "{name}");
+}
+
+pub fn threads_get_their_own_results(name: &str, pool: &Pool, _: Capabilities) {
+    std::thread::scope(|scope| {
+        for thread in 0..5u32 {
+            let (pool, name) = (pool.clone(), &name);
+            scope.spawn(move || {
+                for round in 0..4 {
+                    let base = 1000 * thread + round;
+                    let expected: Vec<_> = (0..20).map(|x| base * x).collect();
                     assert_eq!(
-                        (error.index(), error.kind()),
-                        (u64::from(index), TaskErrorKind::Cancelled),
-                        "{name}"
-                    );
-                    failed += 1;
-                }
-            }
-        }
-        assert!(failed > 0, "{name}: {count} tasks of 2 ms take longer");
-        let generous = pool.job().deadline(Duration::from_secs(3600)).map(thrice, [1, 2]);
-        assert_eq!(generous.unwrap(), [3, 6], "{name}");
-    }
-}
-
-#[test]
-fn conformance_threads_get_their_own_results() {
-    let _dog = Watchdog::new("several threads");
-    for (name, pool) in backends() {
-        std::thread::scope(|scope| {
-            for thread in 0..5u32 {
-                let (pool, name) = (pool.clone(), &name);
-                scope.spawn(move || {
-                    for round in 0..4 {
-                        let base = 1000 * thread + round;
-                        let expected: Vec<_> = (0..20).map(|x| base * x).collect();
-                        assert_eq!(
-                            pool.with(&base).map(times, (0..20).filter(|x| *x != UNLUCKY)).unwrap(),
-                            {
-                                let mut expected = expected.clone();
-                                expected.remove(UNLUCKY as usize);
-                                expected
-                            }
-                        );
-                        assert!(pool.with(&base).map(times, 0..20).is_err(), "{name}");
-                        let stream = pool
-                            .with_init(&base, cell)
-                            .keep_going()
-                            .imap(state_times, 0..20)
-                            .unwrap();
-                        for (x, outcome) in stream.enumerate() {
-                            assert_eq!(
-                                outcome.ok(),
-                                (x as u32 != UNLUCKY).then_some(expected[x]),
-                                "{name}"
-                            );
+                        pool.with(&base).map(times, (0..20).filter(|x| *x != UNLUCKY)).unwrap(),
+                        {
+                            let mut expected = expected.clone();
+                            expected.remove(UNLUCKY as usize);
+                            expected
                         }
+                    );
+                    assert!(pool.with(&base).map(times, 0..20).is_err(), "{name}");
+                    let stream =
+                        pool.with_init(&base, cell).keep_going().imap(state_times, 0..20).unwrap();
+                    for (x, outcome) in stream.enumerate() {
+                        assert_eq!(
+                            outcome.ok(),
+                            (x as u32 != UNLUCKY).then_some(expected[x]),
+                            "{name}"
+                        );
                     }
-                });
-            }
-        });
-        assert!(pool.store().files().unwrap().is_empty(), "{name}");
-    }
+                }
+            });
+        }
+    });
+    assert!(pool.store().files().unwrap().is_empty(), "{name}");
 }
 
 /// A long job that uses the whole pool does not make another job wait for its end.
-#[test]
-fn conformance_a_busy_pool_serves_new_jobs() {
-    let _dog = Watchdog::new("its share");
-    for (name, pool) in backends().into_iter().filter(|(_, pool)| pool.workers() > 1) {
+pub fn busy_pool_gives_another_job_a_worker(name: &str, pool: &Pool, _: Capabilities) {
+    if pool.workers() > 1 {
         for prefetch in [1, 10] {
             let token = CancelToken::new();
             let (tell, told) = mpsc::channel();
@@ -619,61 +599,41 @@ pub fn check_progress(seen: &[JobProgress], what: &str) {
 }
 
 // P13
-#[test]
-fn conformance_progress_is_the_same_everywhere() {
-    let _dog = Watchdog::new("progress");
-    let one = builder().workers(1).build().unwrap();
-    let pools = backends().into_iter().chain([("one process".to_string(), one)]);
-    for (name, pool) in pools {
-        for (batch, prefetch) in [(1, 1), (5, 0), (5, 3)] {
-            let what = format!("{name}, batch {batch}, prefetch {prefetch}");
-            let mut seen = Vec::new();
-            let call =
-                pool.job().retries(1).batch_size(batch).prefetch_batches(prefetch).keep_going();
-            let outcomes =
-                call.progress(|progress| seen.push(*progress)).map(thrice, 0..20).unwrap();
-            assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 19, "{what}");
-            check_progress(&seen, &what);
-            assert_eq!(events(&seen), [1, 20, 20, 19, 1, 1], "{what}");
-            assert!(seen.iter().all(|progress| progress.total == Some(20)), "{what}");
-            let last = seen.last().unwrap();
-            assert_eq!(
-                (last.queued, last.started, last.done, last.failed),
-                (20, 20, 19, 1),
-                "{what}"
-            );
-            // An iterator of unknown length has no total.
-            let mut seen = Vec::new();
-            let stream = pool.job().progress(|progress| seen.push(*progress));
-            let endless = stream.imap(|x: u32| x, (0..).filter(|x| x % 2 == 0)).unwrap();
-            assert_eq!(
-                endless.take(3).collect::<Result<Vec<_>, _>>().unwrap(),
-                [0, 2, 4],
-                "{what}"
-            );
-            check_progress(&seen, &what);
-            assert!(seen.iter().all(|progress| progress.total.is_none()), "{what}");
-        }
+pub fn progress_counts_every_event(name: &str, pool: &Pool, _: Capabilities) {
+    for (batch, prefetch) in [(1, 1), (5, 0), (5, 3)] {
+        let what = format!("{name}, batch {batch}, prefetch {prefetch}");
+        let mut seen = Vec::new();
+        let call = pool.job().retries(1).batch_size(batch).prefetch_batches(prefetch).keep_going();
+        let outcomes = call.progress(|progress| seen.push(*progress)).map(thrice, 0..20).unwrap();
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 19, "{what}");
+        check_progress(&seen, &what);
+        assert_eq!(events(&seen), [1, 20, 20, 19, 1, 1], "{what}");
+        assert!(seen.iter().all(|progress| progress.total == Some(20)), "{what}");
+        let last = seen.last().unwrap();
+        assert_eq!((last.queued, last.started, last.done, last.failed), (20, 20, 19, 1), "{what}");
+        // An iterator of unknown length has no total.
+        let mut seen = Vec::new();
+        let stream = pool.job().progress(|progress| seen.push(*progress));
+        let endless = stream.imap(|x: u32| x, (0..).filter(|x| x % 2 == 0)).unwrap();
+        assert_eq!(endless.take(3).collect::<Result<Vec<_>, _>>().unwrap(), [0, 2, 4], "{what}");
+        check_progress(&seen, &what);
+        assert!(seen.iter().all(|progress| progress.total.is_none()), "{what}");
     }
 }
 
 // E3
-#[test]
-fn conformance_callers_panic_leaves_the_pool_usable() {
-    let _dog = Watchdog::new("own panics");
-    for (name, pool) in backends() {
-        let panics = |code: &dyn Fn()| catch_unwind(AssertUnwindSafe(code)).is_err();
-        let items = || (0..10).inspect(|x| assert_ne!(*x, 6, "an item that panics"));
-        assert!(panics(&|| drop(pool.map(thrice, items()))), "{name}: items");
-        assert!(
-            panics(&|| drop(pool.job().progress(|_| panic!("progress")).map(thrice, [1]))),
-            "{name}: progress"
-        );
-        let combine = |_: u32, _: u32| panic!("combining");
-        assert!(panics(&|| drop(pool.job().fold(thrice, [1], 0, combine))), "{name}: fold");
-        assert_eq!(pool.map(thrice, 0..10).unwrap().len(), 10, "{name}");
-        assert!(pool.store().files().unwrap().is_empty(), "{name}");
-    }
+pub fn callers_panic_leaves_the_pool_usable(name: &str, pool: &Pool, _: Capabilities) {
+    let panics = |code: &dyn Fn()| catch_unwind(AssertUnwindSafe(code)).is_err();
+    let items = || (0..10).inspect(|x| assert_ne!(*x, 6, "an item that panics"));
+    assert!(panics(&|| drop(pool.map(thrice, items()))), "{name}: items");
+    assert!(
+        panics(&|| drop(pool.job().progress(|_| panic!("progress")).map(thrice, [1]))),
+        "{name}: progress"
+    );
+    let combine = |_: u32, _: u32| panic!("combining");
+    assert!(panics(&|| drop(pool.job().fold(thrice, [1], 0, combine))), "{name}: fold");
+    assert_eq!(pool.map(thrice, 0..10).unwrap().len(), 10, "{name}");
+    assert!(pool.store().files().unwrap().is_empty(), "{name}");
 }
 
 /// Panics when it is dropped, with a payload that also panics when it is dropped.
@@ -714,39 +674,28 @@ fn armed(_: &u32) -> Armed {
 }
 
 // E3
-#[test]
-fn conformance_first_failure_survives_later_panics() {
-    let _dog = Watchdog::new("bombs");
-    for (name, pool) in backends() {
-        for round in 0..3 {
-            let what = format!("{name}, round {round}");
-            let fails =
-                |outcome: ndferry::Result<()>| outcome.unwrap_err().into_task_error().unwrap();
-            let error = fails(pool.try_map(|_: u32| Err::<(), _>(Bomb), [1]).map(drop));
-            assert_eq!(error.kind(), TaskErrorKind::Error, "{what}");
-            assert!(error.type_name().unwrap().ends_with("Bomb"), "{what}");
-            let error =
-                fails(pool.map(|_: u32| -> u32 { std::panic::panic_any(Bomb) }, [1]).map(drop));
-            assert_eq!(error.kind(), TaskErrorKind::Panic, "{what}");
-            assert!(error.location().unwrap().contains("conformance.rs"), "{what}");
-            // State that panics when it is dropped: after the job, and after a task's panic.
-            let used = pool.with_init(&0, armed).map(|state, x: u32| state.0 + x, [1, 2]);
-            assert_eq!(used.unwrap(), [1, 2], "{what}");
-            let broken = |_: &mut Armed, x: u32| -> u32 { panic!("task {x}") };
-            let error = fails(pool.with_init(&0, armed).map(broken, [7]).map(drop));
-            assert_eq!((error.kind(), error.message()), (TaskErrorKind::Panic, "task 7"), "{what}");
-            // If dropping an item panics, its task fails with this panic.
-            let error =
-                fails(pool.map(|text: (u32, Bombed)| text.0, [(1, Bombed(true))]).map(drop));
-            assert_eq!(
-                (error.kind(), error.message()),
-                (TaskErrorKind::Panic, "an item"),
-                "{what}"
-            );
-            assert_eq!(pool.map(thrice, [1, 2]).unwrap(), [3, 6], "{what}: the pool goes on");
-        }
-        assert!(pool.store().files().unwrap().is_empty(), "{name}");
+pub fn panics_report_the_first_failure(name: &str, pool: &Pool, _: Capabilities) {
+    for round in 0..3 {
+        let what = format!("{name}, round {round}");
+        let fails = |outcome: ndferry::Result<()>| outcome.unwrap_err().into_task_error().unwrap();
+        let error = fails(pool.try_map(|_: u32| Err::<(), _>(Bomb), [1]).map(drop));
+        assert_eq!(error.kind(), TaskErrorKind::Error, "{what}");
+        assert!(error.type_name().unwrap().ends_with("Bomb"), "{what}");
+        let error = fails(pool.map(|_: u32| -> u32 { std::panic::panic_any(Bomb) }, [1]).map(drop));
+        assert_eq!(error.kind(), TaskErrorKind::Panic, "{what}");
+        assert!(error.location().unwrap().contains("conformance.rs"), "{what}");
+        // State that panics when it is dropped: after the job, and after a task's panic.
+        let used = pool.with_init(&0, armed).map(|state, x: u32| state.0 + x, [1, 2]);
+        assert_eq!(used.unwrap(), [1, 2], "{what}");
+        let broken = |_: &mut Armed, x: u32| -> u32 { panic!("task {x}") };
+        let error = fails(pool.with_init(&0, armed).map(broken, [7]).map(drop));
+        assert_eq!((error.kind(), error.message()), (TaskErrorKind::Panic, "task 7"), "{what}");
+        // If dropping an item panics, its task fails with this panic.
+        let error = fails(pool.map(|text: (u32, Bombed)| text.0, [(1, Bombed(true))]).map(drop));
+        assert_eq!((error.kind(), error.message()), (TaskErrorKind::Panic, "an item"), "{what}");
+        assert_eq!(pool.map(thrice, [1, 2]).unwrap(), [3, 6], "{what}: the pool goes on");
     }
+    assert!(pool.store().files().unwrap().is_empty(), "{name}");
 }
 
 /// Panics when it is dropped by its receiver.
@@ -766,9 +715,7 @@ impl Drop for Bombed {
 }
 
 // E2
-#[test]
-fn conformance_serializable_error_comes_back_as_itself() {
-    let _dog = Watchdog::new("as itself");
+pub fn serializable_error_comes_back_as_itself(name: &str, pool: &Pool, _: Capabilities) {
     #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
     enum Why {
         Small { by: u32 },
@@ -779,87 +726,127 @@ fn conformance_serializable_error_comes_back_as_itself() {
         1..10 => Err(Why::Small { by: 10 - x }),
         _ => Ok(x),
     };
-    for (name, pool) in backends() {
+    {
         let outcomes = pool.map(check, [12, 0, 7]).unwrap();
         assert_eq!(outcomes, [Ok(12), Err(Why::Empty), Err(Why::Small { by: 3 })], "{name}");
     }
 }
 
-#[test]
-fn conformance_impossible_options_are_errors() {
-    for backend in [Backend::Threads, Backend::Serial] {
-        let plain = || Pool::builder().backend(backend).workers(1);
-        for refused in [
-            plain().max_tasks_per_worker(3),
-            plain().max_worker_memory(1 << 30),
-            plain().test_entry("worker"),
-        ] {
-            let error = refused.build().unwrap_err();
-            assert!(
-                error.is_invalid_input() && error.to_string().contains("worker processes"),
-                "{error}"
-            );
-        }
-        let pool = plain().build().unwrap();
-        let error = pool.job().timeout(Duration::from_secs(1)).map(thrice, [1]).unwrap_err();
-        assert!(
-            error.is_invalid_input() && error.to_string().contains("cannot be killed"),
-            "{error}"
-        );
-        let error = pool.job().timeout(Duration::from_secs(1)).submit(thrice, 1).unwrap_err();
-        assert!(error.is_invalid_input(), "{error}");
-        assert!(
-            pool.job()
-                .timeout(Duration::from_secs(1))
-                .imap(thrice, [1])
-                .is_err_and(|error| error.is_invalid_input())
-        );
-    }
-    assert!(
-        Pool::builder().backend(Backend::Serial).workers(2).build().unwrap_err().is_invalid_input()
-    );
-    assert!(builder().max_tasks_per_worker(0).build().unwrap_err().is_invalid_input());
-    for (name, pool) in backends() {
-        assert!(
-            pool.job().batch_size(0).map(thrice, [1]).unwrap_err().is_invalid_input(),
-            "{name}"
-        );
-        let array = SharedArray::from(vec![1.0, 2.0]);
-        let sum = |block: SharedArray<f64, Ix1>| block.sum();
-        assert!(
-            pool.job().map_axis_chunks(&array, Axis(1), 1, sum).unwrap_err().is_invalid_input(),
-            "{name}: no such axis"
-        );
-        assert!(
-            pool.job().map_axis_chunks(&array, Axis(0), 0, sum).unwrap_err().is_invalid_input(),
-            "{name}: empty blocks"
-        );
-        let wrong = |block: SharedArray<f32, Ix1>| block.sum();
-        assert!(
-            pool.job().map_axis_chunks(&array, Axis(0), 1, wrong).is_err(),
-            "{name}: other elements"
-        );
+pub fn result_arrives_before_the_next_task_ends(name: &str, pool: &Pool, _: Capabilities) {
+    for batch in [1, 3] {
+        let ledger = Ledger::new();
+        let flags = [None, Some(ledger.flag("go on")), None];
+        let items = flags.clone().into_iter().zip(0u32..);
+        let wait = |(flag, index): (Option<PathBuf>, u32)| {
+            flag.iter().for_each(|flag| wait_for(flag));
+            index
+        };
+        let what = format!("{name}, batch {batch}");
+        let mut stream =
+            pool.job().batch_size(batch).prefetch_batches(5).imap(wait, items).unwrap();
+        assert_eq!(stream.next().unwrap().unwrap(), 0, "{what}");
+        raise(flags[1].as_ref().unwrap());
+        assert_eq!(stream.map(Result::unwrap).collect::<Vec<_>>(), [1, 2], "{what}");
     }
 }
 
-#[test]
-fn conformance_results_do_not_wait_for_next_task() {
-    let _dog = Watchdog::new("results meanwhile");
-    for (name, pool) in backends() {
-        for batch in [1, 3] {
-            let ledger = Ledger::new();
-            let flags = [None, Some(ledger.flag("go on")), None];
-            let items = flags.clone().into_iter().zip(0u32..);
-            let wait = |(flag, index): (Option<PathBuf>, u32)| {
-                flag.iter().for_each(|flag| wait_for(flag));
-                index
-            };
-            let what = format!("{name}, batch {batch}");
-            let mut stream =
-                pool.job().batch_size(batch).prefetch_batches(5).imap(wait, items).unwrap();
-            assert_eq!(stream.next().unwrap().unwrap(), 0, "{what}");
-            raise(flags[1].as_ref().unwrap());
-            assert_eq!(stream.map(Result::unwrap).collect::<Vec<_>>(), [1, 2], "{what}");
+pub fn invalid_requests_are_refused(name: &str, pool: &Pool, _: Capabilities) {
+    assert!(pool.job().batch_size(0).map(thrice, [1]).unwrap_err().is_invalid_input(), "{name}");
+    let array = SharedArray::from(vec![1.0, 2.0]);
+    let sum = |block: SharedArray<f64, Ix1>| block.sum();
+    assert!(
+        pool.job().map_axis_chunks(&array, Axis(1), 1, sum).unwrap_err().is_invalid_input(),
+        "{name}: no such axis"
+    );
+    assert!(
+        pool.job().map_axis_chunks(&array, Axis(0), 0, sum).unwrap_err().is_invalid_input(),
+        "{name}: empty blocks"
+    );
+    let wrong = |block: SharedArray<f32, Ix1>| block.sum();
+    assert!(
+        pool.job().map_axis_chunks(&array, Axis(0), 1, wrong).is_err(),
+        "{name}: other elements"
+    );
+}
+
+/// Does nothing but fill a block.
+fn fill(rows: &mut ArrayRef<f64, Ix1>, first: usize) {
+    rows.fill(first as f64);
+}
+
+/// Counts one task.
+fn count(counts: &SharedAtomics, _: u8) {
+    counts[0].fetch_add(1, Ordering::Relaxed);
+}
+
+// B5
+pub fn sharing_needs_shared_memory(name: &str, pool: &Pool, can: Capabilities) {
+    let mut array = pool.store().zeros::<f64, _>(10).unwrap();
+    let filled = pool.job().fill_axis_chunks(&mut array, Axis(0), 4, fill);
+    let counts = pool.store().atomics(1).unwrap();
+    let counted = pool.with(&counts).map(count, [1, 2, 3]);
+    if can.shares_memory {
+        filled.unwrap();
+        assert_eq!((array[3], array[9]), (0.0, 8.0), "{name}");
+        counted.unwrap();
+        assert_eq!(counts[0].load(Ordering::Relaxed), 3, "{name}");
+    } else {
+        for error in [filled.map(drop).unwrap_err(), counted.map(drop).unwrap_err()] {
+            assert!(error.is_invalid_input(), "{name}: {error}");
+            assert!(error.to_string().contains("share"), "{name}: {error}");
         }
     }
+    assert_eq!(pool.map(thrice, [1, 2]).unwrap(), [3, 6], "{name}: the pool goes on");
+}
+
+// P3
+pub fn timeouts_need_tasks_that_can_be_killed(name: &str, pool: &Pool, can: Capabilities) {
+    let sleepy = |x: u32| {
+        if x == 1 {
+            std::thread::sleep(Duration::from_secs(600));
+        }
+        x
+    };
+    let job = || pool.job().timeout(Duration::from_millis(300)).keep_going();
+    let outcomes = job().map(sleepy, 0..3);
+    if can.kills_single_tasks {
+        let outcomes = outcomes.unwrap().into_iter().map(plain).collect::<Vec<_>>();
+        assert_eq!(outcomes, [Ok(0), Err((1, TaskErrorKind::Timeout)), Ok(2)], "{name}");
+    } else {
+        for error in
+            [outcomes.map(drop).unwrap_err(), job().submit(sleepy, 0).map(drop).unwrap_err()]
+        {
+            assert!(error.is_invalid_input(), "{name}: {error}");
+            assert!(error.to_string().contains("cannot be killed"), "{name}: {error}");
+        }
+    }
+}
+
+// E5
+pub fn lost_worker_costs_the_tasks_it_ran(name: &str, pool: &Pool, can: Capabilities) {
+    if can.runs_in_process {
+        return;
+    }
+    let fate = |x: u32| {
+        if x == UNLUCKY {
+            std::process::abort();
+        }
+        x
+    };
+    for batch in [1, 5] {
+        let job = pool.job().batch_size(batch).keep_going();
+        let mut lost = Vec::new();
+        for (x, outcome) in (0..40).zip(job.map(fate, 0..40).unwrap()) {
+            match plain(outcome) {
+                Ok(result) => assert_eq!(result, x, "{name}"),
+                Err((index, kind)) => {
+                    assert_eq!((index, kind), (u64::from(x), TaskErrorKind::WorkerDied), "{name}");
+                    lost.push(x);
+                }
+            }
+        }
+        assert!(lost.contains(&UNLUCKY), "{name}: {lost:?}");
+        assert!(!can.loses_single_tasks || lost == [UNLUCKY], "{name}: {lost:?}");
+    }
+    assert_eq!(pool.map(thrice, [1, 2]).unwrap(), [3, 6], "{name}: the pool goes on");
 }

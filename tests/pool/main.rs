@@ -2,6 +2,7 @@
 
 mod arrays;
 mod atomics;
+mod backends;
 mod born;
 mod chaos;
 #[path = "../common/mod.rs"]
@@ -30,7 +31,10 @@ use common::Watchdog;
 use ndferry::{
     Pool,
     dtype::ByteOrder,
-    pool::{JobProgress, PoolBuilder, TaskEvent},
+    pool::{
+        Job, JobProgress, PoolBuilder, TaskEvent,
+        marker::{Gives, WithState},
+    },
     store::Store,
 };
 
@@ -306,4 +310,18 @@ fn init_ignores_programs_started_by_tasks() {
 fn child_prints_text() {
     ndferry::init();
     println!("something");
+}
+
+/// A job with state, kept for later.
+struct Buffered<'p> {
+    job: Job<'p, WithState<'p, u8, Vec<u8>, Gives>>,
+}
+
+#[test]
+fn job_with_state_can_be_stored_in_a_struct() {
+    let _dog = Watchdog::new("stored job");
+    let pool = pool();
+    let buffered = Buffered { job: pool.with_init(&7, |first: &u8| vec![*first]) };
+    let first = buffered.job.map(|buffer, x: u8| buffer[0] + x, [1, 2]).unwrap();
+    assert_eq!(first, [8, 9]);
 }

@@ -1,7 +1,6 @@
-//! Standard output and standard error of workers: inherited, captured for errors, or discarded.
+//! What workers write to standard output and standard error: inherited, kept for errors, thrown away.
 
 use std::{
-    collections::BTreeMap,
     io::{Read, Write},
     process::Command,
 };
@@ -29,79 +28,6 @@ fn say(x: u32) -> u32 {
     println!("out {x}");
     eprintln!("err {x}");
     x
-}
-
-/// The lines that `text` of a stream has for each task, without what is in front of them; `in front` must be a worker's.
-fn by_task(text: &str) -> BTreeMap<String, Vec<String>> {
-    let mut tasks = BTreeMap::<_, Vec<_>>::new();
-    for line in text.lines() {
-        let Some((front, rest)) = line.strip_prefix('[').and_then(|line| line.split_once("] "))
-        else {
-            continue;
-        };
-        let (id, task) = front.split_once(" #").unwrap_or((front, ""));
-        assert!(id.parse::<u32>().is_ok(), "{line}");
-        tasks.entry(task.to_owned()).or_default().push(rest.to_owned());
-    }
-    tasks
-}
-
-#[test]
-fn lines_are_passed_on_with_worker_and_task_in_front() {
-    let _dog = Watchdog::new("prefix");
-    let (stdout, stderr) = program("prefixed");
-    for (text, stream) in [(stdout, "out"), (stderr, "err")] {
-        let tasks = by_task(&text);
-        for x in 0..1000 {
-            assert_eq!(
-                tasks.get(&x.to_string()),
-                Some(&vec![format!("{stream} {x}")]),
-                "{stream}: {tasks:?}"
-            );
-        }
-    }
-}
-
-#[test]
-#[ignore = "run by lines_are_passed_on_with_worker_and_task_in_front"]
-fn prefixed() {
-    let pool = builder().stdout(WorkerStdio::Prefix).stderr(WorkerStdio::Prefix).build().unwrap();
-    // Somebody who prints and waits for tasks at once is no deadlock.
-    let _printing = std::io::stdout().lock();
-    assert_eq!(pool.map(say, 0..1000).unwrap().len(), 1000);
-}
-
-#[test]
-fn what_a_worker_had_written_when_it_died_is_passed_on() {
-    if crate::common::emulated() {
-        eprintln!("left out: an emulator says something of its own when a process dies");
-        return;
-    }
-    let _dog = Watchdog::new("prefix and death");
-    let (_, stderr) = program("dying");
-    let tasks = by_task(&stderr);
-    for x in 0..20 {
-        let said = &tasks[&x.to_string()];
-        assert_eq!((said.len(), &*said[0], &*said[500]), (501, "much 0", "no line end"), "{x}");
-    }
-}
-
-#[test]
-#[ignore = "run by what_a_worker_had_written_when_it_died_is_passed_on"]
-fn dying() {
-    let pool = builder().stderr(WorkerStdio::Prefix).build().unwrap();
-    let ended = pool.job().keep_going().map(
-        |_: u32| -> u32 {
-            for i in 0..500 {
-                eprintln!("much {i}");
-            }
-            eprint!("no line end");
-            std::process::abort()
-        },
-        0..20_u32,
-    );
-    let ended: Vec<Result<u32, _>> = ended.unwrap();
-    assert!(ended.iter().all(Result::is_err));
 }
 
 #[test]
@@ -221,7 +147,7 @@ fn output_held_by_a_grandchild_does_not_block() {
     let _dog = Watchdog::new("held output");
     let (reader, writer) = rustix::pipe::pipe().unwrap();
     let (mut told, mut tell) = (std::fs::File::from(reader), std::fs::File::from(writer));
-    let pool = builder().workers(1).stderr(WorkerStdio::Prefix).build().unwrap();
+    let pool = builder().workers(1).stderr(WorkerStdio::Capture).build().unwrap();
     // In its own process group, it outlives its worker and keeps the worker's standard error.
     let left = pool
         .map(

@@ -10,8 +10,9 @@ use ndferry::{
 use rustix::process::{Pid, test_kill_process};
 
 use crate::{
-    Watchdog, builder,
-    conformance::backends,
+    Watchdog,
+    backends::backends,
+    builder,
     ledger::{Ledger, note, raise, wait_for},
 };
 

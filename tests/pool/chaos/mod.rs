@@ -232,7 +232,7 @@ impl Plan {
         }
     }
 
-    fn options<'p, K: ndferry::pool::Kind, M: ndferry::pool::Mode>(
+    fn options<'p, K: ndferry::pool::marker::TaskContext, M: ndferry::pool::marker::OnError>(
         &self,
         call: ndferry::pool::Job<'p, K, M>,
     ) -> ndferry::pool::Job<'p, K, M> {

@@ -1,0 +1,252 @@
+//! A worker that works for a job, and the tasks it has.
+
+use std::{
+    collections::VecDeque,
+    io,
+    ops::{Deref, DerefMut},
+    time::{Duration, Instant},
+};
+
+use super::{batch::Batch, worker_set::BorrowedWorker};
+use crate::{
+    pool::{
+        transport::{LocalLink, WorkerLink, wait::Ready},
+        wire::{
+            frame::{FrameHead, FrameKind},
+            shared_page::Activity,
+        },
+    },
+    sys::clock,
+};
+
+/// A worker of the pool, or one of the job's own.
+pub(crate) enum Worker {
+    Borrowed(BorrowedWorker),
+    Own(Box<dyn WorkerLink>),
+}
+
+impl Deref for Worker {
+    type Target = dyn WorkerLink;
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::Borrowed(borrowed) => &*borrowed.link,
+            Self::Own(link) => &**link,
+        }
+    }
+}
+
+impl DerefMut for Worker {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        match self {
+            Self::Borrowed(borrowed) => &mut *borrowed.link,
+            Self::Own(link) => &mut **link,
+        }
+    }
+}
+
+impl Worker {
+    /// What the worker does, if that can be seen.
+    pub(crate) fn activity(&self) -> Activity {
+        self.local().map_or(Activity::Nothing, LocalLink::activity)
+    }
+
+    /// Kills the worker in the middle of its task, if possible, without waiting for its end.
+    pub(crate) fn kill(&self) {
+        if let Some(local) = self.local() {
+            local.kill();
+        }
+    }
+
+    fn recall(&self, ask: bool) {
+        if let Some(local) = self.local() {
+            local.recall(ask);
+        }
+    }
+}
+
+/// A worker that works for a job.
+pub(crate) struct AssignedWorker {
+    pub(crate) worker: Worker,
+    /// What it was given and has not finished, in the order in which it starts the tasks.
+    pub(crate) batches: VecDeque<AssignedBatch>,
+    /// Whether it gets nothing more until it is idle, and gives back what it has not begun if it can be asked to.
+    pub(crate) recalled: bool,
+    /// Whether it gets nothing more, because a task may have left something behind in it.
+    pub(crate) spoiled: bool,
+    /// The task for which it was killed, because that took too long.
+    pub(crate) overdue: Option<u64>,
+    /// When it last sent something, or was first given something to do.
+    heard: Instant,
+    /// When its page was last looked at since, and what it did then.
+    pub(crate) looked: Option<(Instant, Activity)>,
+    /// How many results were read from its page. The next message brings them once more.
+    pub(crate) results_read: usize,
+    /// What the latest wait found.
+    pub(crate) ready: Ready,
+}
+
+/// A batch that a worker was given.
+pub(crate) struct AssignedBatch {
+    pub(crate) batch: Batch,
+    /// How many messages with tasks the worker had been sent by then.
+    number: u64,
+    pub(crate) since: Instant,
+}
+
+impl AssignedWorker {
+    pub(crate) fn new(worker: Worker) -> Self {
+        Self {
+            worker,
+            batches: VecDeque::new(),
+            recalled: false,
+            spoiled: false,
+            overdue: None,
+            heard: Instant::now(),
+            looked: None,
+            results_read: 0,
+            ready: Ready::default(),
+        }
+    }
+
+    /// A worker that has `batch` to do already.
+    pub(crate) fn busy(borrowed: BorrowedWorker, batch: Batch) -> Self {
+        let assigned =
+            AssignedBatch { batch, number: borrowed.messages_sent, since: Instant::now() };
+        Self { batches: VecDeque::from([assigned]), ..Self::new(Worker::Borrowed(borrowed)) }
+    }
+
+    /// It sent something, or gets something to do.
+    pub(crate) fn set_heard(&mut self) {
+        (self.heard, self.looked) = (Instant::now(), None);
+    }
+
+    /// How long it has sent nothing.
+    pub(crate) fn silence(&self) -> Duration {
+        self.heard.elapsed()
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.batches.is_empty()
+    }
+
+    /// Tasks it has, the running ones included.
+    pub(crate) fn load(&self) -> usize {
+        self.batches.iter().map(|assigned| assigned.batch.len()).sum()
+    }
+
+    /// Sends it tasks of job number `job`.
+    pub(crate) fn give(&mut self, job: u64, batch: Batch) -> Result<(), (Batch, io::Error)> {
+        let head = FrameHead {
+            span: (batch.items.start, batch.items.end),
+            facts: batch.remote.facts(),
+            ..FrameHead::new(FrameKind::Tasks, job, batch.first)
+        };
+        if let Err(error) = self.worker.send(head, &batch.message.payload) {
+            return Err((batch, error));
+        }
+        if self.batches.is_empty() {
+            self.set_heard();
+        }
+        let number = match &mut self.worker {
+            Worker::Borrowed(borrowed) => {
+                borrowed.keeps_data |= batch.message.moved.mapped > 0;
+                borrowed.messages_sent += 1;
+                borrowed.messages_sent
+            }
+            Worker::Own(_) => 0,
+        };
+        self.batches.push_back(AssignedBatch { batch, number, since: Instant::now() });
+        Ok(())
+    }
+
+    /// The task at `index` is over. Returns its batch, cut down to this task, and since when the worker had it; `None` if it had no such
+    /// task.
+    pub(crate) fn finish(&mut self, index: u64) -> Option<(Batch, Instant)> {
+        let at =
+            self.batches.iter().position(|assigned| assigned.batch.indices().contains(&index))?;
+        let AssignedBatch { batch, number, since } = &mut self.batches[at];
+        let (task, number, since) = (batch.only(index), *number, *since);
+        let before = (index - batch.indices().start) as usize;
+        if before == 0 {
+            batch.items.start += 1;
+        } else {
+            // A worker that runs several tasks at once has finished a later one first.
+            let later = batch.split_off(before + 1);
+            batch.items.end -= 1;
+            if let Some(batch) = later {
+                self.batches.insert(at + 1, AssignedBatch { batch, number, since });
+            }
+        }
+        if self.batches[at].batch.items.is_empty() {
+            self.batches.remove(at);
+        }
+        if self.batches.is_empty() && self.recalled {
+            self.worker.recall(false);
+            self.recalled = false;
+        }
+        if let Worker::Borrowed(borrowed) = &mut self.worker {
+            borrowed.tasks_finished += 1;
+        }
+        Some((task, since))
+    }
+
+    /// Gives it nothing more until it is idle, and asks for the tasks it has not begun.
+    pub(crate) fn recall(&mut self) {
+        self.worker.recall(true);
+        self.recalled = true;
+    }
+
+    /// How long until its page is to be read: it may have finished a task and be busy with the next before it sends the result. `None`
+    /// if there can be no such result, or if it has no page.
+    pub(crate) fn next_look(&self, patience: Duration) -> Option<Duration> {
+        if self.load() < 2 {
+            return None;
+        }
+        let local = self.worker.local()?;
+        let wait = match self.looked {
+            None => patience.saturating_sub(self.heard.elapsed()),
+            // Once it is at a task for that long, it sends its results when that task ends.
+            Some((_, seen @ Activity::Task(_, since))) if seen == local.activity() => {
+                let left = patience
+                    .saturating_sub(Duration::from_nanos(clock::now().saturating_sub(since)));
+                return Some(left).filter(|left| !left.is_zero());
+            }
+            Some((when, Activity::Task(..))) => patience.saturating_sub(when.elapsed()),
+            // It starts, or builds its state.
+            Some((when, _)) => (10 * patience).saturating_sub(when.elapsed()),
+        };
+        Some(wait)
+    }
+
+    /// The index of the task it does next, or now.
+    pub(crate) fn next(&self) -> Option<u64> {
+        self.batches.front().map(|assigned| assigned.batch.indices().start)
+    }
+
+    /// The tasks that may be running: as many of the first as it runs at once.
+    pub(crate) fn possibly_running(&self) -> Vec<u64> {
+        let tasks = self.batches.iter().flat_map(|assigned| assigned.batch.indices());
+        tasks.take(self.worker.capacity()).collect()
+    }
+
+    /// Takes back what the worker had got by the time it had seen `arrived` messages with tasks.
+    pub(crate) fn take_back(&mut self, arrived: u64) -> Vec<Batch> {
+        self.recalled = false;
+        let (back, stays) =
+            self.batches.drain(..).partition::<Vec<_>, _>(|assigned| assigned.number <= arrived);
+        self.batches.extend(stays);
+        back.into_iter().map(|assigned| assigned.batch).collect()
+    }
+
+    /// How long the running task may still take, of `limit`, and its index.
+    pub(crate) fn time_left(&self, limit: Duration) -> (Duration, Option<u64>) {
+        match self.worker.activity() {
+            Activity::Task(index, since) => {
+                let ran = Duration::from_nanos(clock::now().saturating_sub(since));
+                (limit.saturating_sub(ran), Some(index))
+            }
+            Activity::Nothing | Activity::Building => (limit, None),
+        }
+    }
+}

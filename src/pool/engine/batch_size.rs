@@ -1,0 +1,78 @@
+//! How many tasks go to a worker at a time.
+
+/// How long the tasks that go together should take, in nanoseconds: long against what it costs to send them, short against what a
+/// person or another worker notices.
+const TARGET_NANOS: u64 = 1_000_000;
+/// The most that go together, however short they are.
+const MAX_BATCH_SIZE: usize = 4096;
+/// By how much they grow at a time: what was short so far may not be from here on.
+const MAX_GROWTH: usize = 4;
+
+/// The size of batches, from what the tasks took.
+pub(crate) struct BatchSizer {
+    fixed: Option<usize>,
+    size: usize,
+}
+
+impl BatchSizer {
+    /// Batches of a `fixed` size, or of one that follows the tasks.
+    pub(crate) fn new(fixed: Option<usize>) -> Self {
+        Self { fixed, size: 1 }
+    }
+
+    /// How many tasks to send together, where about `left` are left for `workers`.
+    pub(crate) fn size(&self, left: Option<usize>, workers: usize) -> usize {
+        match self.fixed {
+            Some(fixed) => fixed,
+            // All workers are to end at about the same time.
+            None => {
+                self.size.min(left.map_or(usize::MAX, |left| left.div_ceil(2 * workers)).max(1))
+            }
+        }
+    }
+
+    /// `tasks` have taken `nanoseconds`, with what there is around them in the worker.
+    pub(crate) fn learn(&mut self, tasks: usize, nanoseconds: u64) {
+        if tasks == 0 {
+            return;
+        }
+        let each = (nanoseconds / tasks as u64).max(1);
+        let fitting =
+            usize::try_from(TARGET_NANOS / each).unwrap_or(MAX_BATCH_SIZE).clamp(1, MAX_BATCH_SIZE);
+        self.size = fitting.min(self.size.saturating_mul(MAX_GROWTH));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_grow_while_tasks_are_short_and_shrink_at_once_when_they_are_not() {
+        let mut pace = BatchSizer::new(None);
+        let sizes: Vec<_> = (0..8)
+            .map(|_| {
+                let size = pace.size(None, 2);
+                pace.learn(size, 200 * size as u64);
+                size
+            })
+            .collect();
+        assert_eq!(sizes, [1, 4, 16, 64, 256, 1024, 4096, 4096]);
+        pace.learn(4096, 4096 * TARGET_NANOS);
+        assert_eq!(pace.size(None, 2), 1);
+    }
+
+    #[test]
+    fn what_is_left_is_shared_out() {
+        let mut pace = BatchSizer::new(None);
+        (0..8).for_each(|_| pace.learn(10, 10));
+        assert_eq!([1000, 10, 4, 1, 0].map(|left| pace.size(Some(left), 2)), [250, 3, 1, 1, 1]);
+    }
+
+    #[test]
+    fn a_fixed_size_stays() {
+        let mut pace = BatchSizer::new(Some(7));
+        pace.learn(1, u64::MAX);
+        assert_eq!(pace.size(Some(1), 2), 7);
+    }
+}

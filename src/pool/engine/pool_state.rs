@@ -1,0 +1,148 @@
+//! What all handles of a pool share.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use super::{
+    submit_queue::SubmitQueue,
+    worker_set::{BorrowedWorker, WorkerSet},
+};
+use crate::{
+    Error, Result,
+    pool::{
+        api::metrics::Metrics,
+        transport::{Capabilities, MemorySharing, Transport},
+    },
+    store::Store,
+    sys::unshared::Origin,
+    trace,
+};
+
+/// Whether jobs run in the thread that waits for them, without a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RunsInCaller {
+    Never,
+    Always,
+    /// Unless the job needs a worker that can be killed: the pool has no process slot of its own.
+    UnlessTimeout,
+}
+
+/// What was chosen for a pool.
+pub(crate) struct PoolSettings {
+    pub(crate) store: Store,
+    pub(crate) size: usize,
+    /// Bytes from which an array goes by reference, if memory is shared.
+    pub(crate) threshold: Option<usize>,
+    pub(crate) runs_in_caller: RunsInCaller,
+    /// Whether workers wait for the next job. In a pool without a process slot they end with each job.
+    pub(crate) keeps_workers: bool,
+    /// Tasks after which a worker is replaced.
+    pub(crate) max_tasks_per_worker: Option<u64>,
+    /// Bytes of memory above which a worker is replaced.
+    pub(crate) max_worker_memory: Option<u64>,
+}
+
+/// A pool.
+pub(crate) struct PoolState {
+    pub(crate) settings: PoolSettings,
+    /// Where its workers come from; `None` if each job brings its own.
+    transport: Option<Box<dyn Transport + Send + Sync>>,
+    capabilities: Capabilities,
+    pub(crate) workers: WorkerSet,
+    next_job: AtomicU64,
+    pub(crate) metrics: Metrics,
+    pub(crate) submitted: Arc<SubmitQueue>,
+    /// The process whose workers they are.
+    origin: Origin,
+}
+
+impl PoolState {
+    /// A pool whose workers come from `transport`, none of which is started.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the transport cannot do what was chosen.
+    pub(crate) fn new(
+        settings: PoolSettings,
+        transport: Option<Box<dyn Transport + Send + Sync>>,
+        capabilities: Capabilities,
+    ) -> Result<Arc<Self>> {
+        if settings.max_worker_memory.is_some() && !capabilities.measures_memory {
+            return Err(Error::invalid_input(
+                "max_worker_memory needs worker processes of this machine: the memory of other workers cannot be measured",
+            ));
+        }
+        Ok(Arc::new(Self {
+            workers: WorkerSet::new(settings.size),
+            submitted: Arc::new(SubmitQueue::new(settings.size)),
+            settings,
+            transport,
+            capabilities,
+            next_job: AtomicU64::new(1),
+            metrics: Metrics::default(),
+            origin: Origin::here(),
+        }))
+    }
+
+    /// What a job of this pool can do, in the calling thread or with workers.
+    pub(crate) fn capabilities(&self, in_caller: bool) -> Capabilities {
+        if in_caller { Capabilities::IN_PROCESS } else { self.capabilities }
+    }
+
+    /// A number for a job.
+    pub(crate) fn number(&self) -> u64 {
+        self.next_job.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Refuses to use the pool in a process that was forked from its own.
+    pub(crate) fn check_origin(&self) -> Result<()> {
+        if self.origin.is_here() {
+            return Ok(());
+        }
+        Err(Error::invalid_input(
+            "the pool belongs to the process that this one was forked from: build one here, in the task that needs it",
+        ))
+    }
+
+    /// Starts a worker of the pool's own transport.
+    pub(crate) fn start(&self) -> Result<BorrowedWorker> {
+        match &self.transport {
+            Some(transport) => self.start_by(&**transport),
+            None => Err(Error::invalid_input("the workers of this pool belong to its jobs")),
+        }
+    }
+
+    /// Starts a worker of `transport`.
+    pub(crate) fn start_by(&self, transport: &dyn Transport) -> Result<BorrowedWorker> {
+        let link = transport.start(&self.settings.store)?;
+        self.metrics.workers_started.add(1);
+        trace::event!(DEBUG, "started a worker", process = link.id());
+        Ok(BorrowedWorker::new(link))
+    }
+
+    /// Takes a worker back that a job used.
+    pub(crate) fn give_back(&self, worker: BorrowedWorker) {
+        if self.settings.keeps_workers {
+            self.workers.give_back(worker);
+        } else {
+            drop(worker);
+            self.workers.remove();
+        }
+    }
+}
+
+impl Drop for PoolState {
+    fn drop(&mut self) {
+        let mut idle = self.workers.drain();
+        // The last process of a session removes its files. If only the idle workers are left besides this process, it leaves the session
+        // before they do: then they remove the files even if this process is killed meanwhile.
+        let store = &self.settings.store;
+        if self.capabilities.memory == MemorySharing::Files && store.handles() <= 1 + idle.len() {
+            store.leave();
+        }
+        // All are asked to exit, and then each is waited for.
+        idle.iter_mut().for_each(|worker| worker.link.close());
+    }
+}

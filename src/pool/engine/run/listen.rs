@@ -1,0 +1,146 @@
+//! Waiting for workers, and listening to all that have something to say.
+
+use std::time::{Duration, Instant};
+
+use super::{Decided, Run, Work};
+use crate::{
+    Error, Result,
+    pool::{
+        engine::assigned::{AssignedWorker, Worker},
+        transport::wait::Ready,
+    },
+};
+
+/// How long a worker may be silent before tasks it has not begun are asked back for idle ones.
+const SILENCE_LIMIT: Duration = Duration::from_millis(2);
+
+impl Run<'_> {
+    /// Waits until some worker has something to say, or something has to be looked at. `more`: there is more to do than workers have.
+    pub(crate) fn wait(&mut self, more: bool) -> Result<()> {
+        let now = Instant::now();
+        let mut longest = self.deadline.map(|deadline| deadline.saturating_duration_since(now));
+        let mut within =
+            |limit: Duration| longest = Some(longest.map_or(limit, |longest| longest.min(limit)));
+        if let Some(limit) = self.options.timeout {
+            for assigned in self
+                .workers
+                .iter_mut()
+                .filter(|assigned| !assigned.is_idle() && assigned.overdue.is_none())
+            {
+                match assigned.time_left(limit) {
+                    (Duration::ZERO, Some(index)) => {
+                        // It stands still while it is looked at again: the task may just have ended.
+                        hold(&assigned.worker, true);
+                        if assigned.time_left(limit) == (Duration::ZERO, Some(index)) {
+                            assigned.overdue = Some(index);
+                            assigned.worker.kill();
+                        } else {
+                            hold(&assigned.worker, false);
+                            within(Duration::from_millis(1));
+                        }
+                    }
+                    (left, _) => within(left.max(Duration::from_millis(1))),
+                }
+            }
+        }
+        if !more {
+            self.recall().into_iter().for_each(&mut within);
+        }
+        self.make_way();
+        self.workers
+            .iter()
+            .filter_map(|assigned| assigned.next_look(SILENCE_LIMIT))
+            .for_each(&mut within);
+        let sources = self.workers.iter().map(|assigned| assigned.worker.wait_source());
+        let ready = self
+            .waiter
+            .wait(sources, longest)
+            .map_err(|error| Error::io("cannot wait for the workers", error))?;
+        for (assigned, ready) in self.workers.iter_mut().zip(ready) {
+            assigned.ready = ready;
+        }
+        Ok(())
+    }
+
+    /// Asks for tasks back from workers that have been silent for long, where another has nothing to do; gives how long to wait before
+    /// looking again.
+    pub(crate) fn recall(&mut self) -> Option<Duration> {
+        if !self.workers.iter().any(|assigned| assigned.load() > 1) || !self.pool.workers.has_idle()
+        {
+            return None;
+        }
+        let mut again = None;
+        for assigned in
+            self.workers.iter_mut().filter(|assigned| assigned.load() > 1 && !assigned.recalled)
+        {
+            let left = SILENCE_LIMIT.saturating_sub(assigned.silence());
+            if left.is_zero() {
+                assigned.recall();
+            } else {
+                again = Some(again.map_or(left, |again: Duration| again.min(left)));
+            }
+        }
+        again
+    }
+
+    /// Where another call waits for a worker, has one of several do no more than the task it is at.
+    pub(crate) fn make_way(&mut self) {
+        let is_leaving = |assigned: &AssignedWorker| assigned.is_idle() || assigned.recalled;
+        if self.workers.len() < 2
+            || self.workers.iter().any(is_leaving)
+            || !self.pool.workers.is_wanted()
+        {
+            return;
+        }
+        if let Some(assigned) = self.workers.iter_mut().min_by_key(|assigned| assigned.load()) {
+            assigned.recall();
+        }
+    }
+
+    /// What the workers have said.
+    pub(crate) fn collect<R>(
+        &mut self,
+        work: &impl Work<R>,
+        decided: &mut Decided<R>,
+    ) -> Result<()> {
+        let mut at = 0;
+        'members: while at < self.workers.len() {
+            if self.workers[at].ready.any() {
+                loop {
+                    let assigned = &mut self.workers[at];
+                    match assigned.worker.receive(assigned.ready) {
+                        None => break,
+                        Some(Ok(frame)) => {
+                            assigned.set_heard();
+                            let own = matches!(assigned.worker, Worker::Own(_));
+                            if !self.take_frame(at, frame, work, decided)? {
+                                continue 'members;
+                            }
+                            // One that works while it is received from is not asked for more than one result; one that has nothing to
+                            // do has nothing more to say.
+                            if own || self.workers[at].is_idle() {
+                                break;
+                            }
+                        }
+                        Some(Err(report)) => {
+                            self.worker_lost(at, report, work, decided)?;
+                            continue 'members;
+                        }
+                    }
+                }
+                self.workers[at].ready = Ready::default();
+            } else if self.workers[at].next_look(SILENCE_LIMIT) == Some(Duration::ZERO) {
+                self.read_page(at, work, decided)?;
+            }
+            at += 1;
+        }
+        Ok(())
+    }
+}
+
+/// Stops a worker, or lets it continue, if possible.
+fn hold(worker: &Worker, stopped: bool) {
+    if let Some(local) = worker.local() {
+        local.hold(stopped);
+    }
+}

@@ -1,0 +1,76 @@
+//! What a call consists of: tasks that it takes one after another, and what becomes of their results.
+
+use std::sync::Arc;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::Items;
+use crate::{
+    Result,
+    pool::wire::{
+        message::{FileMaps, IncomingMessage, MessageEntry, Packer},
+        remote::RemoteFunction,
+    },
+    store::Placed,
+};
+
+/// The tasks of a call, whose results are read as `R`.
+pub(crate) trait Work<R> {
+    /// Whether there is no task to take now.
+    fn is_empty(&mut self) -> bool;
+
+    /// Whether there will never be another to take, as far as is known.
+    fn has_ended(&self) -> bool;
+
+    /// How many there are to take, where that can be told.
+    fn left(&self) -> Option<usize>;
+
+    /// What the next task is run by, where that is not the same for the whole call.
+    fn remote(&self) -> Option<RemoteFunction>;
+
+    /// Takes the next task, which becomes number `index`, and encodes it.
+    fn pack_next(&mut self, index: u64, packer: &mut Packer) -> Result<()>;
+
+    /// Reads the result of task number `index`.
+    fn read(&self, index: u64, reading: Reading<'_>) -> MessageEntry<R>;
+}
+
+/// A result that has arrived, not yet read.
+pub(crate) struct Reading<'r> {
+    pub(crate) message: &'r IncomingMessage,
+    pub(crate) entry: usize,
+    pub(crate) maps: &'r mut FileMaps,
+    pub(crate) kept: &'r [&'r [Arc<Placed>]],
+}
+
+impl Reading<'_> {
+    pub(crate) fn read<R: DeserializeOwned>(self) -> MessageEntry<R> {
+        self.message.entry(self.entry, self.maps, self.kept)
+    }
+}
+
+impl<T: Iterator<Item: Serialize>, R: DeserializeOwned> Work<R> for Items<T> {
+    fn is_empty(&mut self) -> bool {
+        Items::is_empty(self)
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    fn left(&self) -> Option<usize> {
+        Items::left(self)
+    }
+
+    fn remote(&self) -> Option<RemoteFunction> {
+        None
+    }
+
+    fn pack_next(&mut self, index: u64, packer: &mut Packer) -> Result<()> {
+        self.take().map_or(Ok(()), |item| packer.push(index, &item))
+    }
+
+    fn read(&self, _: u64, reading: Reading<'_>) -> MessageEntry<R> {
+        reading.read()
+    }
+}

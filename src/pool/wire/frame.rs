@@ -1,0 +1,177 @@
+//! Frames: the unit in which a job and its workers talk.
+//!
+//! A frame is a head of fixed size and a payload. An error in a payload does not affect the transport: the head still says which
+//! tasks it belongs to.
+
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+    sync::Arc,
+};
+
+use byteorder::{ByteOrder as _, LittleEndian};
+
+use crate::{AnyArray, Error, Result, bytes::map::Buffer};
+
+/// What a frame is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum FrameKind {
+    /// To a worker, first of all: where the session is and how to behave.
+    Hello,
+    /// From a worker: it runs.
+    Ready,
+    /// To a worker: the value shared by all tasks of a call.
+    Context,
+    /// To a worker: some tasks.
+    Tasks,
+    /// To a worker: the call is over, what was kept for it can go.
+    End,
+    /// From a worker: what became of some tasks.
+    Results,
+    /// From a worker: tasks it has not begun and will not, as it was asked to.
+    Returned,
+    /// From a worker: why it cannot work at all.
+    Failed,
+}
+
+impl FrameKind {
+    const ALL: [Self; 8] = [
+        Self::Hello,
+        Self::Ready,
+        Self::Context,
+        Self::Tasks,
+        Self::End,
+        Self::Results,
+        Self::Returned,
+        Self::Failed,
+    ];
+}
+
+/// The fixed part of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FrameHead {
+    pub(crate) kind: FrameKind,
+    /// The call it belongs to.
+    pub(crate) call: u64,
+    /// Of tasks: the index of the payload's first item. Of what is returned: how many frames of tasks had arrived.
+    pub(crate) index: u64,
+    /// Of tasks: which of the payload's items are meant, from the first to before the second.
+    pub(crate) span: (u32, u32),
+    /// Of tasks: the functions they run ([`Remote`](super::remote::Remote)). Of results: nanoseconds they took, bytes mapped, bytes copied.
+    pub(crate) facts: [u64; 3],
+}
+
+impl FrameHead {
+    pub(crate) fn new(kind: FrameKind, call: u64, index: u64) -> Self {
+        Self { kind, call, index, span: (0, 0), facts: [0; 3] }
+    }
+
+    /// The head as bytes, in front of a payload of `length` bytes that refers to `files` open files.
+    pub(crate) fn encode(&self, files: usize, length: usize) -> [u8; HEAD_LEN] {
+        let mut bytes = [0; HEAD_LEN];
+        bytes[0] = self.kind as u8;
+        LittleEndian::write_u32(&mut bytes[4..], files as u32);
+        LittleEndian::write_u64(&mut bytes[8..], self.call);
+        LittleEndian::write_u64(&mut bytes[16..], self.index);
+        LittleEndian::write_u32(&mut bytes[24..], self.span.0);
+        LittleEndian::write_u32(&mut bytes[28..], self.span.1);
+        LittleEndian::write_u64_into(&self.facts, &mut bytes[32..56]);
+        LittleEndian::write_u64(&mut bytes[56..], length as u64);
+        bytes
+    }
+}
+
+/// Bytes of a head: kind (1), zero (3), descriptors (4), call (8), index (8), span (2 × 4), facts (3 × 8), payload length (8).
+pub(crate) const HEAD_LEN: usize = 64;
+
+/// A payload with the open files it refers to.
+#[derive(Clone, Default)]
+pub(crate) struct Payload {
+    /// Shared, because a context goes to many.
+    pub(crate) bytes: Arc<Vec<u8>>,
+    pub(crate) files: Vec<Arc<dyn AsFd + Send + Sync>>,
+    /// Arrays handed over as they are, where sender and receiver are one process.
+    pub(crate) arrays: Vec<AnyArray>,
+}
+
+impl Payload {
+    /// A payload without files.
+    pub(crate) fn of(bytes: Vec<u8>) -> Self {
+        Self { bytes: Arc::new(bytes), files: Vec::new(), arrays: Vec::new() }
+    }
+}
+
+/// A frame as it arrives.
+pub(crate) struct Frame {
+    pub(crate) head: FrameHead,
+    pub(crate) payload: Buffer,
+    pub(crate) descriptors: Vec<OwnedFd>,
+    /// Descriptors that were sent along and did not arrive: this process may open no more.
+    pub(crate) missing: usize,
+    pub(crate) arrays: Vec<AnyArray>,
+}
+
+impl Frame {
+    /// What arrives where nothing has to travel.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no memory for it, or a descriptor too many.
+    pub(crate) fn handed_over(head: FrameHead, payload: &Payload) -> Result<Self> {
+        let descriptors = payload
+            .files
+            .iter()
+            .map(|file| file.as_fd().try_clone_to_owned())
+            .collect::<io::Result<_>>();
+        Ok(Self {
+            head,
+            payload: Buffer::copy_of(&payload.bytes)?,
+            descriptors: descriptors
+                .map_err(|error| Error::io("cannot hand over an open file", error))?,
+            missing: 0,
+            arrays: payload.arrays.clone(),
+        })
+    }
+}
+
+/// A head that was received.
+#[derive(Clone, Copy)]
+pub(crate) struct ParsedHead {
+    pub(crate) head: FrameHead,
+    /// Open files that were sent along.
+    pub(crate) files: usize,
+    /// Bytes of the payload.
+    pub(crate) length: usize,
+}
+
+impl ParsedHead {
+    /// The head at the start of `bytes`, if all of it has arrived.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if `bytes` do not start with a frame.
+    pub(crate) fn decode(bytes: &[u8]) -> io::Result<Option<Self>> {
+        let Some(bytes) = bytes.get(..HEAD_LEN) else {
+            return Ok(None);
+        };
+        let Some(kind) = FrameKind::ALL.into_iter().find(|kind| *kind as u8 == bytes[0]) else {
+            return Err(io::Error::other(format!(
+                "received bytes that are not a frame: they start with {:02X?}",
+                &bytes[..8]
+            )));
+        };
+        let mut facts = [0; 3];
+        LittleEndian::read_u64_into(&bytes[32..56], &mut facts);
+        let head = FrameHead {
+            kind,
+            call: LittleEndian::read_u64(&bytes[8..]),
+            index: LittleEndian::read_u64(&bytes[16..]),
+            span: (LittleEndian::read_u32(&bytes[24..]), LittleEndian::read_u32(&bytes[28..])),
+            facts,
+        };
+        let length =
+            usize::try_from(LittleEndian::read_u64(&bytes[56..])).map_err(io::Error::other)?;
+        Ok(Some(Self { head, files: LittleEndian::read_u32(&bytes[4..]) as usize, length }))
+    }
+}

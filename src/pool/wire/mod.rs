@@ -1,0 +1,9 @@
+//! What goes between a job and its workers: frames, messages with arrays, functions by name, and the page that local workers share.
+
+pub(crate) mod channel;
+pub(crate) mod frame;
+pub(crate) mod message;
+#[allow(unsafe_code)]
+pub(crate) mod remote;
+pub(crate) mod report;
+pub(crate) mod shared_page;

@@ -1,0 +1,291 @@
+//! What a worker notes on the page it shares with its parent: which task it runs, since when, and results it has not sent yet.
+//!
+//! By these a death costs the running task alone, also in the middle of many: its parent reads here what the worker had finished,
+//! and hands what it had not begun to another. And by these a result is there when its task is done, although the worker is busy with
+//! the next and has not sent it.
+
+use std::{
+    io,
+    os::fd::AsFd as _,
+    sync::{
+        Arc,
+        atomic::{
+            Ordering::{Acquire, Relaxed, Release, SeqCst},
+            fence,
+        },
+    },
+};
+
+use super::{message::entry_len, report::FailureReport};
+use crate::{bytes::map::Page, sys::clock};
+
+/// The words of the page: the task that runs, the time since when, whether tasks are asked back, bytes on the notepad, messages with
+/// results sent, and how many of those the parent has received.
+const RUNNING_TASK: usize = 0;
+const RUNNING_SINCE: usize = 1;
+const RECALL: usize = 2;
+const NOTED_LEN: usize = 3;
+const MESSAGES_SENT: usize = 4;
+const MESSAGES_RECEIVED: usize = 5;
+/// How much was output_before_task to standard output and standard error before the task began, where that is kept.
+const OUTPUT_LEN: [usize; 2] = [6, 7];
+/// The length of the report, behind what else is on the notepad, of a panic that ends the worker.
+const LAST_REPORT_LEN: usize = 8;
+
+/// What stands for a task while the state for the tasks is being built.
+const BUILDING_STATE: u64 = u64::MAX;
+
+/// What stands for a length while a report is being left.
+const REPORT_IN_PROGRESS: u64 = u64::MAX;
+
+/// Bytes before each entry on the notepad: its index and its marked length.
+const NOTE_HEAD_LEN: usize = 16;
+
+/// The two ends of a page in this process: the parent's, and a worker's.
+///
+/// # Errors
+///
+/// Returns an error if the system gives no such memory.
+pub(crate) fn in_process() -> io::Result<(Arc<Page>, PageWriter)> {
+    let page = Page::new()?;
+    let writer = PageWriter::new(Page::of(page.as_fd().try_clone_to_owned()?.into())?);
+    Ok((Arc::new(page), writer))
+}
+
+/// The worker's side.
+pub(crate) struct PageWriter {
+    page: Page,
+    noted: usize,
+}
+
+impl PageWriter {
+    pub(crate) fn new(page: Page) -> Self {
+        Self { page, noted: 0 }
+    }
+
+    /// The task at `index` begins, after so much was written to standard output and standard error. Returns the time.
+    pub(crate) fn begin(&self, index: u64, written: [u64; 2]) -> u64 {
+        for (word, written) in OUTPUT_LEN.into_iter().zip(written) {
+            self.page.word(word).store(written, Relaxed);
+        }
+        self.go_on(index)
+    }
+
+    /// The state for the task at `index` was built, and its time begins.
+    pub(crate) fn go_on(&self, index: u64) -> u64 {
+        self.run(index + 1)
+    }
+
+    /// How much was written to standard output and standard error before the task began.
+    pub(crate) fn output_before_task(&self) -> [u64; 2] {
+        output_before_task(&self.page)
+    }
+
+    /// The state for the tasks is being built.
+    pub(crate) fn build(&self) {
+        self.run(BUILDING_STATE);
+    }
+
+    fn run(&self, what: u64) -> u64 {
+        // A reader that finds `what` twice, before and after it reads the time, has read the time that goes with it.
+        self.page.word(RUNNING_TASK).store(0, Relaxed);
+        let now = clock::now();
+        self.page.word(RUNNING_SINCE).store(now, Release);
+        self.page.word(RUNNING_TASK).store(what, Release);
+        now
+    }
+
+    /// The running task has ended with this entry, which is safe here from now on. `false`: there is no room for it.
+    pub(crate) fn end_with(&mut self, index: u64, length: u64, bytes: &[u8]) -> bool {
+        if self.noted + NOTE_HEAD_LEN + bytes.len() > Page::capacity() {
+            return false;
+        }
+        let mut head = [0; NOTE_HEAD_LEN];
+        head[..8].copy_from_slice(&index.to_le_bytes());
+        head[8..].copy_from_slice(&length.to_le_bytes());
+        self.page.write(self.noted, &head);
+        self.page.write(self.noted + NOTE_HEAD_LEN, bytes);
+        self.noted += NOTE_HEAD_LEN + bytes.len();
+        self.page.word(NOTED_LEN).store(self.noted as u64, Release);
+        self.page.word(RUNNING_TASK).store(0, Release);
+        true
+    }
+
+    /// All results are on their way: nothing of them need be kept here.
+    pub(crate) fn sent(&mut self) {
+        self.noted = 0;
+        // Who sees the new count sees that nothing is noted, and who sees anything of what is noted from here on sees the count.
+        self.page.word(NOTED_LEN).store(0, Release);
+        self.page.word(MESSAGES_SENT).fetch_add(1, SeqCst);
+        fence(SeqCst);
+        self.page.word(RUNNING_TASK).store(0, Release);
+    }
+
+    /// Whether tasks were asked back since this was last asked.
+    pub(crate) fn is_recalled(&self) -> bool {
+        self.page.word(RECALL).load(Relaxed) != 0 && self.page.word(RECALL).swap(0, Acquire) != 0
+    }
+}
+
+/// Leaves a report on the page of a worker that cannot send any more. Of several, the first stays.
+pub(crate) fn leave_last_report(page: &Page, report: &FailureReport) {
+    let Ok(bytes) = serde_json::to_vec(report) else { return };
+    let noted = usize::try_from(page.word(NOTED_LEN).load(Acquire)).unwrap_or(0);
+    if noted + bytes.len() <= Page::capacity()
+        && page
+            .word(LAST_REPORT_LEN)
+            .compare_exchange(0, REPORT_IN_PROGRESS, Acquire, Relaxed)
+            .is_ok()
+        && page.write_aside(noted, &bytes).is_ok()
+    {
+        page.word(LAST_REPORT_LEN).store(bytes.len() as u64, Release);
+    }
+}
+
+/// The report that a worker has left when it died.
+pub(crate) fn last_report(page: &Page) -> Option<FailureReport> {
+    let length = usize::try_from(page.word(LAST_REPORT_LEN).load(Acquire))
+        .ok()
+        .filter(|length| (1..=Page::capacity()).contains(length))?;
+    let noted = usize::try_from(page.word(NOTED_LEN).load(Acquire)).ok()?;
+    let bytes = page.read(noted.checked_add(length)?).ok()?;
+    serde_json::from_slice(bytes.get(noted..)?).ok()
+}
+
+/// What a worker was last seen to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Activity {
+    Nothing,
+    /// The task at an index, since a moment of the [clock].
+    Task(u64, u64),
+    Building,
+}
+
+/// What the worker does.
+pub(crate) fn activity(page: &Page) -> Activity {
+    loop {
+        let running = page.word(RUNNING_TASK).load(Acquire);
+        let since = page.word(RUNNING_SINCE).load(Acquire);
+        if page.word(RUNNING_TASK).load(Acquire) == running {
+            return match running {
+                0 => Activity::Nothing,
+                BUILDING_STATE => Activity::Building,
+                task => Activity::Task(task - 1, since),
+            };
+        }
+    }
+}
+
+/// How much was output_before_task to standard output and standard error before the task began.
+pub(crate) fn output_before_task(page: &Page) -> [u64; 2] {
+    OUTPUT_LEN.map(|word| page.word(word).load(Acquire))
+}
+
+/// Asks the worker for what it has not begun, or no longer.
+pub(crate) fn recall(page: &Page, ask: bool) {
+    page.word(RECALL).store(ask.into(), Release);
+}
+
+/// A message with results was received.
+pub(crate) fn received(page: &Page) {
+    page.word(MESSAGES_RECEIVED).fetch_add(1, Relaxed);
+}
+
+/// A result on the page: its index, its marked length and its bytes.
+pub(crate) type UnsentResult = (u64, u64, Vec<u8>);
+
+/// Results that a worker has finished and not sent. There are none while a message is on its way.
+pub(crate) fn unsent(page: &Page) -> Vec<UnsentResult> {
+    let on_its_way =
+        || page.word(MESSAGES_SENT).load(SeqCst) != page.word(MESSAGES_RECEIVED).load(Relaxed);
+    if on_its_way() {
+        return Vec::new();
+    }
+    let noted = usize::try_from(page.word(NOTED_LEN).load(Acquire)).unwrap_or(0);
+    let Ok(bytes) = page.read(noted) else {
+        return Vec::new();
+    };
+    fence(SeqCst);
+    if on_its_way() {
+        // It may have been output_before_task over while it was read.
+        return Vec::new();
+    }
+    let mut entries = Vec::new();
+    let mut rest = &*bytes;
+    while let Some((head, behind)) = rest.split_at_checked(NOTE_HEAD_LEN) {
+        let (index, length) = head.split_at(8);
+        let number = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("8 bytes"));
+        let (index, length) = (number(index), number(length));
+        let Some((entry, next)) = behind.split_at_checked(entry_len(length)) else {
+            break;
+        };
+        entries.push((index, length, entry.to_vec()));
+        rest = next;
+    }
+    entries
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    fn sides() -> (PageWriter, Page) {
+        let page = Page::new().unwrap();
+        let other = Page::of(page.as_fd().try_clone_to_owned().unwrap().into()).unwrap();
+        (PageWriter::new(other), page)
+    }
+
+    #[test]
+    fn a_reader_sees_what_runs_and_what_was_finished() {
+        let (mut notes, page) = sides();
+        assert_eq!(activity(&page), Activity::Nothing);
+        let since = notes.begin(7, [0, 0]);
+        assert_eq!(activity(&page), Activity::Task(7, since));
+        assert!(notes.end_with(7, 3, b"abc"));
+        assert_eq!(activity(&page), Activity::Nothing);
+        notes.begin(8, [0, 0]);
+        assert!(notes.end_with(8, super::super::message::REPORT_FLAG | 1, b"x"));
+        notes.build();
+        assert_eq!(activity(&page), Activity::Building);
+        let left_behind = unsent(&page);
+        assert_eq!(left_behind.len(), 2);
+        assert_eq!(left_behind[0], (7, 3, b"abc".to_vec()));
+        assert_eq!((left_behind[1].0, &*left_behind[1].2), (8, &b"x"[..]));
+        notes.sent();
+        assert!(unsent(&page).is_empty());
+        notes.begin(9, [0, 0]);
+        assert!(notes.end_with(9, 1, b"y"));
+        assert!(unsent(&page).is_empty(), "a message is on its way");
+        received(&page);
+        assert_eq!(unsent(&page), [(9, 1, b"y".to_vec())]);
+    }
+
+    #[test]
+    fn the_first_word_that_is_left_stays() {
+        let (mut notes, page) = sides();
+        notes.begin(7, [0, 0]);
+        assert!(notes.end_with(7, 3, b"abc"));
+        assert!(last_report(&page).is_none());
+        for message in ["first", "second"] {
+            leave_last_report(&notes.page, &FailureReport::Result { message: message.into() });
+        }
+        assert!(
+            matches!(last_report(&page), Some(FailureReport::Result { message }) if message == "first")
+        );
+        assert_eq!(unsent(&page), [(7, 3, b"abc".to_vec())]);
+    }
+
+    #[test]
+    fn what_has_no_room_is_refused_and_a_recall_is_seen_once() {
+        let (mut notes, page) = sides();
+        notes.begin(0, [0, 0]);
+        assert!(!notes.end_with(0, 0, &vec![0; Page::capacity()]));
+        assert!(matches!(activity(&page), Activity::Task(0, _)));
+        assert!(!notes.is_recalled());
+        recall(&page, true);
+        assert!(notes.is_recalled());
+        assert!(!notes.is_recalled());
+    }
+}

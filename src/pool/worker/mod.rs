@@ -1,0 +1,280 @@
+//! A worker process: it waits for tasks, runs them one at a time, and ends with its parent.
+
+pub(crate) mod panics;
+pub(crate) mod runner;
+pub(crate) mod serve;
+
+use std::{
+    ffi::OsString,
+    io,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::ffi::OsStringExt,
+    },
+    panic::{self, AssertUnwindSafe},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use runner::TaskRunner;
+
+use crate::{
+    Error, Result,
+    bytes::map::Page,
+    dtype::ByteOrder,
+    pool::{
+        transport::process::{
+            hello::Hello,
+            launch::WORKER_ENV,
+            slots,
+            stdio::{self, OwnStreams},
+        },
+        wire::{
+            channel::Channel,
+            frame::{Frame, FrameHead, FrameKind, Payload},
+            message::Sender,
+            remote,
+            report::FailureReport,
+            shared_page::PageWriter,
+        },
+    },
+    store::{self, Member, Store},
+    sys::{self, unshared::Unshared},
+};
+
+/// How often kept output is trimmed.
+const OUTPUT_TRIM_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Whether [`init`] was called.
+static INITIALISED: AtomicBool = AtomicBool::new(false);
+
+/// What this process is bound to as a worker.
+static STATE: Mutex<Option<Arc<WorkerState>>> = Mutex::new(None);
+
+/// How long a worker whose parent has died stays for the sake of its session, at most.
+const MAX_LINGER: Duration = Duration::from_secs(2);
+
+/// Makes worker processes possible: the first line of `main`.
+///
+/// A [`Pool`](crate::Pool) starts its workers by starting the program again. In such a process this call does the work and
+/// never returns; in any other it returns at once. A pool in a program that has not called it is an error before any process
+/// is started.
+///
+/// ```
+/// fn main() -> ndferry::Result<()> {
+///     ndferry::init();
+///     let pool = ndferry::Pool::builder().workers(2).build()?;
+///     let squares = pool.map(|x: u64| x * x, 1..=4)?;
+///     assert_eq!(squares, [1, 4, 9, 16]);
+///     Ok(())
+/// }
+/// ```
+///
+/// Under `cargo test` there is no `main` to write it in: see [`PoolBuilder::test_entry`](crate::pool::PoolBuilder::test_entry).
+pub fn init() {
+    INITIALISED.store(true, Ordering::Relaxed);
+    let Some(parent) = called_by() else {
+        return;
+    };
+    // With the channel but another parent: its own died before this line. There is nothing to work for.
+    if sys::process::parent() != Some(parent) {
+        clean_up_after(parent);
+        sys::process::exit_now();
+    }
+    match sys::process::take_stdin() {
+        Ok(socket) => run(parent, Channel::new(socket)),
+        Err(_) => sys::process::exit_now(),
+    }
+}
+
+/// The parent that started this process as a worker, until the worker has taken its channel.
+pub(crate) fn called_by() -> Option<u32> {
+    let parent = std::env::var(WORKER_ENV).ok()?.parse().ok()?;
+    // A program that a task starts inherits the mark but not the channel, which the worker has moved away from its stdin.
+    sys::socket::is_made_by(std::io::stdin(), parent).then_some(parent)
+}
+
+/// Whether [`init`] was called in this process.
+pub(crate) fn is_initialised() -> bool {
+    INITIALISED.load(Ordering::Relaxed)
+}
+
+fn run(parent: u32, mut channel: Channel) -> ! {
+    let Ok(post) = WorkerState::take(parent, &channel) else { sys::process::exit_with_group() };
+    panics::install_hook();
+    let served = panic::catch_unwind(AssertUnwindSafe(|| greet_and_serve(&mut channel, &post)));
+    // A panic that is no task's has been told of by the program's hook; it must not unwind into main.
+    if let Ok(Err(error)) = served {
+        serve::give_up(&mut channel, &error);
+    }
+    post.leave()
+}
+
+/// What a worker is bound to: its parent, its end of the channel to it, its part in a session. When it ends, it lets go of them in order.
+pub(crate) struct WorkerState {
+    parent: u32,
+    socket: Unshared<OwnedFd>,
+    /// The first process of the session, where that is not the parent, and what shows its end.
+    first: OnceLock<Option<(u32, OwnedFd)>>,
+    /// The session, to be left when this worker ends.
+    session: OnceLock<Store>,
+    /// Held while this worker joins it.
+    joining: Mutex<()>,
+}
+
+impl WorkerState {
+    /// From here on this process ends when its parent ends or has no more use for it, also in the middle of a task.
+    pub(crate) fn take(parent: u32, channel: &Channel) -> io::Result<Arc<Self>> {
+        let process = sys::process::watch(parent);
+        let post = Arc::new(Self {
+            parent,
+            socket: Unshared::new(channel.socket().try_clone_to_owned()?),
+            first: OnceLock::new(),
+            session: OnceLock::new(),
+            joining: Mutex::default(),
+        });
+        serve::set_ending(false);
+        // One that was inherited is the parent's.
+        std::mem::forget(
+            STATE.lock().unwrap_or_else(PoisonError::into_inner).replace(Arc::clone(&post)),
+        );
+        let watched = Arc::clone(&post);
+        sys::fork::spawn_watcher("ndferry-watch", move || {
+            watched.watch(process.as_ref());
+            watched.leave()
+        })?;
+        Ok(post)
+    }
+
+    /// Until the parent is gone, or has no more use for this worker; or the session's first process is gone, because then all end.
+    fn watch(&self, parent: Option<&OwnedFd>) {
+        // Before it is known whom to look after, and as long as output that is kept would else grow without end.
+        let mut glance = Some(OUTPUT_TRIM_INTERVAL);
+        loop {
+            let first = self.first.get().and_then(Option::as_ref).map(|(_, watch)| watch);
+            let watched: Vec<_> = parent.into_iter().chain(first).map(OwnedFd::as_fd).collect();
+            match sys::socket::wait_for_hangup(self.socket.as_fd(), &watched, glance) {
+                Ok(false) if stdio::trim() == Some(false) => glance = None,
+                Ok(false) => {}
+                Ok(true) | Err(_) => return,
+            }
+        }
+    }
+
+    /// The process that began the session.
+    pub(crate) fn look_after(&self, first: u32) {
+        let watch = if first == self.parent { None } else { sys::process::watch(first) };
+        let _ = self.first.set(watch.map(|watch| (first, watch)));
+    }
+
+    /// Becomes part of the session at `home`, with all stores of this process.
+    pub(crate) fn join(
+        &self,
+        home: &Path,
+        byte_order: ByteOrder,
+        sealed: bool,
+        member: Member,
+    ) -> Result<Store> {
+        let _joining = self.joining.lock().unwrap_or_else(PoisonError::into_inner);
+        let store = Store::join(home, byte_order, sealed, member)?;
+        store.be_outer();
+        let _ = self.session.set(store.clone());
+        Ok(store)
+    }
+
+    /// Ends this process and what its tasks have started; the last worker of a session whose first process is gone cleans it up.
+    pub(crate) fn leave(&self) -> ! {
+        serve::set_ending(true);
+        // Who is about to join is waited for, and leaves: all the others may rely on it.
+        let _joined = self.joining.lock().unwrap_or_else(PoisonError::into_inner);
+        let died = match self.first.get() {
+            Some(Some((_, first))) => sys::process::has_ended(first),
+            _ => {
+                sys::socket::is_closed_by_peer(&self.socket)
+                    || sys::process::parent() != Some(self.parent)
+            }
+        };
+        match self.session.get() {
+            Some(store) if died => store.leave_with_the_dying(MAX_LINGER),
+            Some(store) => store.leave(),
+            None => {}
+        }
+        if died {
+            clean_up_after(self.parent);
+        }
+        sys::process::exit_with_group()
+    }
+}
+
+/// Sweeps what a dead parent has left to nobody else: sessions that no worker had joined yet.
+fn clean_up_after(parent: u32) {
+    // Of what it had open, the lock may be the last to go; when it has ended, that is gone.
+    if let Some(watch) = sys::process::watch(parent) {
+        let mut waits =
+            [sys::socket::Wait { descriptor: watch.as_fd(), for_writing: false, ready: false }];
+        let _ = sys::socket::wait(&mut waits, Some(MAX_LINGER));
+    }
+    store::sweep_after(parent, MAX_LINGER);
+}
+
+/// The process that began the session of `store`: this one, or where this is a worker, perhaps another.
+pub(crate) fn first_process(store: &Store) -> u32 {
+    let post = STATE.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let outer = post.filter(|post| {
+        post.session.get().is_some_and(|session| session.session_dir() == store.session_dir())
+    });
+    outer.map_or_else(std::process::id, |post| {
+        post.first.get().and_then(Option::as_ref).map_or(post.parent, |(first, _)| *first)
+    })
+}
+
+fn greet_and_serve(channel: &mut Channel, post: &WorkerState) -> io::Result<()> {
+    let Some(frame) = channel.next()? else {
+        return Ok(());
+    };
+    match greeted(frame, post) {
+        Ok(runner) => {
+            channel.send(FrameHead::new(FrameKind::Ready, 0, 0), &Payload::default())?;
+            serve::serve(channel, runner, remote::NAMED)
+        }
+        Err(error) => {
+            serve::refuse(channel, 0, &FailureReport::Start { message: error.to_string() })
+        }
+    }
+}
+
+fn greeted(frame: Frame, state: &WorkerState) -> Result<TaskRunner> {
+    let hello: Hello = serde_json::from_slice(frame.payload.as_ref())
+        .map_err(|error| Error::invalid_data(format!("the parent's first message: {error}")))?;
+    let own = sys::process::executable_identity()
+        .map_err(|error| Error::io("cannot open", error).at(sys::process::OWN_EXECUTABLE))?;
+    if own != hello.executable {
+        return Err(Error::invalid_data("the worker runs another executable than its parent"));
+    }
+    let mut descriptors = frame.descriptors.into_iter();
+    let page = descriptors
+        .next()
+        .ok_or_else(|| Error::invalid_data("the page shared with the parent did not come along"))?;
+    let page = Page::of(page.into())
+        .map_err(|error| Error::io("cannot map the page shared with the parent", error))?;
+    let own = page.as_fd().try_clone_to_owned().and_then(|page| Page::of(page.into()));
+    own.map(panics::set_last_report_page)
+        .map_err(|error| Error::io("cannot map the page shared with the parent", error))?;
+    match (descriptors.next(), descriptors.next()) {
+        (Some(slots), Some(own)) => slots::join(slots, own),
+        _ => return Err(Error::invalid_data("the process slots did not come along")),
+    }
+    state.look_after(hello.first_process);
+    let streams = OwnStreams::new(&hello.stdio, &mut descriptors)
+        .map_err(|error| Error::io("cannot take over the output", error))?;
+    hello.share.keep();
+    let session_dir = PathBuf::from(OsString::from_vec(hello.session_dir));
+    let byte_order = if hello.big_endian_store { ByteOrder::Big } else { ByteOrder::Little };
+    let store = state.join(&session_dir, byte_order, hello.is_memfd_store, Member(hello.member))?;
+    let runner = TaskRunner::new(&store, hello.threshold, Sender::Worker);
+    Ok(runner.with_page(PageWriter::new(page)).with_streams(streams))
+}

@@ -1,0 +1,361 @@
+//! Runs tasks: decodes them, calls their function, and notes the result or the failure. The same in every kind of worker.
+
+use std::{
+    any::Any,
+    io::{self, Write as _},
+    panic::AssertUnwindSafe,
+    rc::Rc,
+};
+
+use bytemuck::Pod;
+use ndarray::Dimension;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::panics;
+use crate::{
+    Error, Result,
+    array::OwnedViewMut,
+    dtype::Element,
+    pool::{
+        transport::process::stdio::OwnStreams,
+        wire::{
+            frame::{Frame, FrameHead, FrameKind, Payload},
+            message::{FileMaps, IncomingMessage, Packer, Sender},
+            report::{CapturedOutput, FailureReport},
+            shared_page::PageWriter,
+        },
+    },
+    store::{Output, Part, Store},
+    sys::clock,
+};
+
+/// Bytes of results that are sent without waiting for more.
+const MAX_UNSENT_LEN: usize = 48 << 10;
+/// Nanoseconds after which results are sent, although more tasks are at hand.
+const MAX_UNSENT_NANOS: u64 = 1_000_000;
+
+/// Some tasks that arrived together.
+pub(crate) struct ReceivedTasks {
+    head: FrameHead,
+    items: Result<IncomingMessage>,
+}
+
+/// What runs tasks.
+pub(crate) struct TaskRunner {
+    store: Store,
+    maps: FileMaps,
+    /// The context of the call at hand, as it arrived, and once it was decoded.
+    context: Option<(u64, Result<IncomingMessage>)>,
+    decoded: Option<Rc<dyn Any>>,
+    /// What was built for the tasks of the call, or why it could not be: that is not tried again.
+    state: Option<Result<Box<dyn Any>, FailureReport>>,
+    /// What the parent sees of this worker beside its messages, if they share a page.
+    page: Option<PageWriter>,
+    streams: OwnStreams,
+    results: Packer,
+    /// When the first of the results that are to be sent was begun.
+    since: u64,
+    /// Whether the results have to be sent before anything else: one of them is nowhere else.
+    urgent: bool,
+    /// Bytes that arrived with the tasks.
+    mapped: u64,
+    /// Whether a task may have left behind what another would see.
+    spoiled: bool,
+    /// Whether what is on its way to stdout is all from tasks, for this to send off.
+    prints: bool,
+}
+
+/// Where the code of a task comes from.
+#[derive(Clone, Copy)]
+pub(crate) enum TaskCode<'f> {
+    /// The task names its function, which this resolves.
+    Named(fn(u64) -> Option<Trampoline>),
+    /// It is the same for every task: a forked worker has inherited it.
+    Inherited(&'f InheritedCode<'f>),
+}
+
+/// Code that runs a task: it decodes what the user's function takes, and calls it.
+pub(crate) type Trampoline = fn(&mut Invocation<'_>) -> Result<(), FailureReport>;
+
+/// The code of every task of a forked worker.
+pub(crate) type InheritedCode<'f> = dyn Fn(&mut Invocation<'_>) -> Result<(), FailureReport> + 'f;
+
+impl TaskRunner {
+    pub(crate) fn new(store: &Store, threshold: Option<usize>, side: Sender) -> Self {
+        Self {
+            store: store.clone(),
+            maps: FileMaps::default(),
+            context: None,
+            decoded: None,
+            state: None,
+            page: None,
+            streams: OwnStreams::default(),
+            results: Packer::new(store, threshold, side),
+            since: 0,
+            urgent: false,
+            mapped: 0,
+            spoiled: false,
+            prints: matches!(side, Sender::Worker | Sender::Remote),
+        }
+    }
+
+    /// Notes what it does on a page that the parent sees.
+    pub(crate) fn with_page(self, page: PageWriter) -> Self {
+        Self { page: Some(page), ..self }
+    }
+
+    /// Reports what tasks that fail wrote to `streams`.
+    pub(crate) fn with_streams(self, streams: OwnStreams) -> Self {
+        Self { streams, ..self }
+    }
+
+    /// Leaves what is on its way to stdout alone: it is another's.
+    pub(crate) fn without_printing(self) -> Self {
+        Self { prints: false, ..self }
+    }
+
+    pub(crate) fn set_context(&mut self, frame: Frame) {
+        self.forget();
+        let call = frame.head.call;
+        self.context = Some((call, IncomingMessage::new(frame, &self.store)));
+    }
+
+    pub(crate) fn receive(&mut self, frame: Frame) -> ReceivedTasks {
+        let head = frame.head;
+        let items = IncomingMessage::new(frame, &self.store);
+        self.mapped += items.as_ref().map_or(0, IncomingMessage::mapped);
+        ReceivedTasks { head, items }
+    }
+
+    /// Whether what was not begun is to be given back.
+    pub(crate) fn is_recalled(&self) -> bool {
+        self.page.as_ref().is_some_and(PageWriter::is_recalled)
+    }
+
+    /// Whether no further task is to be run here.
+    pub(crate) fn is_spoiled(&self) -> bool {
+        self.spoiled
+    }
+
+    /// Runs the task number `at` of those that arrived together.
+    pub(crate) fn run(&mut self, tasks: &ReceivedTasks, at: u32, code: TaskCode<'_>) {
+        let index = tasks.head.index + u64::from(at);
+        let now = match &self.page {
+            Some(page) => page.begin(index, self.streams.positions()),
+            None => clock::now(),
+        };
+        if self.results.is_empty() {
+            self.since = now;
+        }
+        if let Err(report) = self.outcome(tasks, at as usize, index, code) {
+            let elapsed = clock::now().saturating_sub(now);
+            self.results.push_report(index, &report, elapsed, &self.captured_output());
+        }
+        let (index, length, bytes) = self.results.last().expect("every task leaves an entry");
+        // Without a page, a result that was not sent would be lost with this worker.
+        let is_noted = self.results.last_is_plain()
+            && self.page.as_mut().is_some_and(|page| page.end_with(index, length, bytes));
+        self.urgent |= !is_noted;
+    }
+
+    /// The output of the task at hand, if it is captured.
+    fn captured_output(&self) -> CapturedOutput {
+        let since = self.page.as_ref().map_or([0, 0], PageWriter::output_before_task);
+        self.streams.since(since)
+    }
+
+    fn outcome(
+        &mut self,
+        tasks: &ReceivedTasks,
+        at: usize,
+        index: u64,
+        code: TaskCode<'_>,
+    ) -> Result<(), FailureReport> {
+        let items = tasks
+            .items
+            .as_ref()
+            .map_err(|error| FailureReport::Argument { message: error.to_string() })?;
+        let before = self.results.len();
+        let [trampoline, function, build] = tasks.head.facts;
+        let named;
+        let run: &InheritedCode<'_> = match code {
+            TaskCode::Named(resolve) => {
+                named = resolve(trampoline).ok_or_else(|| FailureReport::Argument {
+                    message: "the code that runs the task is not in this program".into(),
+                })?;
+                &named
+            }
+            TaskCode::Inherited(own) => own,
+        };
+        let mut job =
+            Invocation { runner: self, items, at, index, call: tasks.head.call, function, build };
+        // A task that unwinds leaves behind nothing that another one sees: its context is shared read-only, its item is its own, and
+        // its state is dropped. What code of a worker's own has captured, it may have left half changed: there is no other task.
+        let ran = panics::catch(AssertUnwindSafe(|| run(&mut job)));
+        self.spoiled |= ran.is_err() && matches!(code, TaskCode::Inherited(_));
+        let report = match ran {
+            Ok(Ok(())) if self.results.len() > before => return Ok(()),
+            Ok(Ok(())) => FailureReport::Result { message: "the task gave none".into() },
+            Ok(Err(report)) => report,
+            Err(report) => {
+                // It may be half changed. Not let go of while the task unwinds: a second panic then would be the end of the worker.
+                panics::discard(self.state.take());
+                report
+            }
+        };
+        if self.results.len() > before {
+            self.results.pop();
+        }
+        Err(report)
+    }
+
+    /// Whether results are to be sent before the next task is begun.
+    pub(crate) fn is_full(&self) -> bool {
+        self.urgent
+            || self.results.nbytes() >= MAX_UNSENT_LEN
+            || (!self.results.is_empty()
+                && clock::now().saturating_sub(self.since) >= MAX_UNSENT_NANOS)
+    }
+
+    /// The results that were not sent yet, for call number `call`.
+    pub(crate) fn results(&mut self, call: u64) -> Option<(FrameHead, Payload)> {
+        if self.results.is_empty() {
+            return None;
+        }
+        if self.prints {
+            // Whoever has a task's result has what it printed; and this process may be ended at any moment from then on.
+            let _ = io::stdout().flush();
+        }
+        let message = self.results.finish();
+        let ran = clock::now().saturating_sub(self.since);
+        let mapped = std::mem::take(&mut self.mapped) + message.moved.mapped;
+        let head = FrameHead {
+            facts: [ran, mapped, message.moved.copied],
+            ..FrameHead::new(FrameKind::Results, call, 0)
+        };
+        Some((head, message.payload))
+    }
+
+    /// The results are on their way.
+    pub(crate) fn sent(&mut self) {
+        self.urgent = false;
+        if let Some(page) = &mut self.page {
+            page.sent();
+        }
+    }
+
+    /// The call is over.
+    pub(crate) fn end(&mut self) {
+        self.forget();
+        self.maps.clear();
+    }
+
+    fn forget(&mut self) {
+        panics::discard(self.state.take());
+        panics::discard(self.decoded.take());
+        self.context = None;
+    }
+}
+
+/// One task, from the side of the code that runs it.
+pub(crate) struct Invocation<'r> {
+    runner: &'r mut TaskRunner,
+    items: &'r IncomingMessage,
+    at: usize,
+    index: u64,
+    call: u64,
+    function: u64,
+    build: u64,
+}
+
+impl Invocation<'_> {
+    /// The user's function, as an offset in the program.
+    pub(crate) fn function(&self) -> u64 {
+        self.function
+    }
+
+    /// The function that builds the state, as an offset in the program.
+    pub(crate) fn build(&self) -> u64 {
+        self.build
+    }
+
+    /// The item.
+    pub(crate) fn item<I: DeserializeOwned>(&mut self) -> Result<I, FailureReport> {
+        self.items.value(self.at, &mut self.runner.maps).map_err(|error| FailureReport::Argument {
+            message: error.within("the item cannot be read").to_string(),
+        })
+    }
+
+    /// The part of an array that the item stands for: its first index on the axis, and its elements, which no other process has.
+    pub(crate) fn part<A: Element + Pod, D: Dimension>(
+        &mut self,
+    ) -> Result<(usize, OwnedViewMut<A, D>), FailureReport> {
+        let (output, part): (Output, Part) = self.item()?;
+        let opened = output.range(&part).and_then(|range| Ok((range.start, output.open(part)?)));
+        opened.map_err(|error| FailureReport::Argument { message: error.to_string() })
+    }
+
+    /// The context of the call, decoded when the first task asks for it.
+    pub(crate) fn context<C: DeserializeOwned + 'static>(
+        &mut self,
+    ) -> Result<Rc<C>, FailureReport> {
+        let unreadable = |message: String| FailureReport::Argument { message };
+        let runner = &mut *self.runner;
+        if runner.decoded.is_none() {
+            let message = match &runner.context {
+                Some((call, Ok(message))) if *call == self.call => message,
+                Some((call, Err(error))) if *call == self.call => {
+                    return Err(unreadable(error.to_string()));
+                }
+                _ => return Err(unreadable("the context of the call did not arrive".into())),
+            };
+            let context: C = message.value(0, &mut runner.maps).map_err(|error: Error| {
+                unreadable(error.within("the context cannot be read").to_string())
+            })?;
+            runner.decoded = Some(Rc::new(context));
+        }
+        let decoded = runner.decoded.clone().expect("it was just decoded");
+        decoded
+            .downcast()
+            .map_err(|_| unreadable("the context is of another type than the task takes".into()))
+    }
+
+    /// What `build` makes of the call's context; once for all tasks, unless one panics.
+    pub(crate) fn state<C, S>(
+        &mut self,
+        build: impl FnOnce(&C) -> Result<S, FailureReport>,
+    ) -> Result<&mut S, FailureReport>
+    where
+        C: DeserializeOwned + 'static,
+        S: 'static,
+    {
+        if self.runner.state.is_none() {
+            let failed = |why| FailureReport::Build { why: Box::new(why) };
+            let spec = self.context::<C>().map_err(failed)?;
+            if let Some(page) = &self.runner.page {
+                page.build();
+            }
+            let built = panics::catch(AssertUnwindSafe(|| build(&spec)))
+                .and_then(|built| built)
+                .map_err(failed);
+            self.runner.state = Some(built.map(|state| Box::new(state) as Box<dyn Any>));
+            if let Some(page) = &self.runner.page {
+                page.go_on(self.index);
+            }
+        }
+        let state = match &mut self.runner.state {
+            Some(Err(report)) => return Err(report.clone()),
+            Some(Ok(state)) => state.downcast_mut(),
+            None => None,
+        };
+        state.ok_or_else(|| FailureReport::Argument {
+            message: "the state is of another type than the task takes".into(),
+        })
+    }
+
+    /// Takes the result.
+    pub(crate) fn reply<R: Serialize>(&mut self, result: &R) -> Result<(), FailureReport> {
+        let pushed = self.runner.results.push(self.index, result);
+        pushed.map_err(|error| FailureReport::Result { message: error.to_string() })
+    }
+}
