@@ -29,6 +29,7 @@ mod registry;
 mod safetensors;
 #[cfg(test)]
 mod sample;
+mod verify;
 mod write;
 mod zip;
 
