@@ -63,7 +63,7 @@ def arrays(folder, out, numpy, bf16):
             assert found.keys() == numpy.keys(), way
             for name, array in found.items():
                 check(array, numpy[name], byte_order, f"{name} of {way}.npz")
-            # Both of NumPy's own kinds of archive.
+            # Both kinds of archive that NumPy writes.
             (np.savez if order == "C" else np.savez_compressed)(out / f"{way}.npz", **found)
 
             if kept == "recorded":
@@ -96,7 +96,7 @@ def tensors(path, out, numpy, bf16):
 
 
 def value(path):
-    """As `value.rs` has it."""
+    """Returns the value of `value.rs`."""
     dtype = {"names": ["a", "b", "c", "d"], "formats": ["<u2", ">i4", "S2", ">M8[s]"], "offsets": [0, 2, 7, 9], "itemsize": 17}
     i, j, k = np.indices((2, 3, 4), "i4")
     rows, columns = np.indices((5, 3), "f8")
@@ -128,7 +128,7 @@ def value(path):
         "plain": 100 * i + 10 * j + k,
         "shared": (10 * rows + columns) / 8,
         "flags": np.array([True, False, True]),
-        # Written as a plain array of no elements, of which nobody knows the type.
+        # An empty plain array, whose element type the file does not record.
         "none": {"v": 1, "dim": [0], "data": []},
         "records": np.array([(0x0201, 0x03040506, b"hi", -2)] * 3, dtype),
     }
