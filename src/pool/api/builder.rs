@@ -24,16 +24,20 @@ use crate::{
     store::Store,
 };
 
-/// Bytes from which an array travels through the store and not inside a message: the lower end of where the two cost the same
-/// for an array that is used once, by `cargo bench --bench pool -- crossover`.
+/// The default size in bytes from which arrays are mapped instead of copied. It is the lower end of the
+/// range in which both cost the same for an array that is used once; see
+/// `cargo bench --bench pool -- crossover`.
 const DEFAULT_MMAP_THRESHOLD: usize = 1 << 20;
 
-/// Choices for a [`Pool`].
+/// Options for a [`Pool`].
 ///
-/// ```no_run
+/// # Examples
+///
+/// ```
 /// # fn main() -> ndferry::Result<()> {
-/// ndferry::init();
-/// let pool = ndferry::Pool::builder().workers(4).threshold(1 << 20).build()?;
+/// # ndferry::init();
+/// let pool = ndferry::Pool::builder().workers(2).mmap_threshold(1 << 20).build()?;
+/// assert_eq!(pool.map(|x: u8| x + 1, [1, 2])?, [2, 3]);
 /// # Ok(())
 /// # }
 /// ```
@@ -49,17 +53,28 @@ pub struct PoolBuilder {
     max_worker_memory: Option<u64>,
 }
 
-/// What the workers of a pool run in.
+/// Where the workers of a pool run.
+///
+/// # Examples
+///
+/// ```
+/// use ndferry::{Pool, pool::Backend};
+///
+/// let pool = Pool::builder().backend(Backend::Serial).build()?; // for a debugger
+/// assert_eq!(pool.map(|x: u8| x + 1, [1, 2])?, [2, 3]);
+/// # Ok::<(), ndferry::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Backend {
-    /// Processes: a task that crashes, hangs or eats memory costs itself alone.
+    /// Worker processes. A task that crashes, hangs or uses too much memory costs only itself.
     #[default]
     Processes,
-    /// Threads of this process: no start-up, arrays are handed over as they are. For debugging, and for tasks too cheap for processes. A
-    /// task that aborts takes the program with it, and none can be killed.
+    /// Threads of this process, without start-up cost and without copies of arrays. Use them for debugging, and
+    /// for tasks that are too short for processes. A task that aborts ends the program, and tasks cannot be
+    /// killed.
     Threads,
-    /// The calling thread, one task after another, each when its result is needed: for debugging.
+    /// The calling thread, one task after another, when its result is needed. Use it for debugging.
     Serial,
 }
 
@@ -84,10 +99,14 @@ impl Default for PoolBuilder {
 }
 
 impl PoolBuilder {
-    /// What the workers run in; [processes](Backend::Processes) unless set. Calls are the same over each; what one cannot do is an error.
+    /// Sets where the workers run. The default is [`Backend::Processes`].
+    ///
+    /// All backends run the same jobs. Asking for something that a backend cannot do is an error.
+    ///
+    /// # Examples
     ///
     /// ```
-    /// use ndferry::{pool::Backend, Pool};
+    /// use ndferry::{Pool, pool::Backend};
     ///
     /// let pool = Pool::builder().backend(Backend::Threads).workers(2).build()?;
     /// assert_eq!(pool.map(|x: u8| x + 1, [1, 2])?, [2, 3]);
@@ -98,42 +117,108 @@ impl PoolBuilder {
         self
     }
 
-    /// Replaces a worker, between tasks, when it has done this many: for libraries that leak.
+    /// Replaces a worker after this many tasks. Use this for libraries that leak memory.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> ndferry::Result<()> {
+    /// # ndferry::init();
+    /// let pool = ndferry::Pool::builder().workers(1).max_tasks_per_worker(2).build()?;
+    /// let pids = pool.map(|_: u8| std::process::id(), 0..4)?;
+    /// assert_ne!(pids[0], pids[3]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn max_tasks_per_worker(mut self, tasks: u64) -> Self {
         self.max_tasks_per_worker = Some(tasks);
         self
     }
 
-    /// Replaces a worker, between tasks, when it has more than this many bytes of memory resident, those of mapped arrays not counted. Its
-    /// tasks are then sent one by one.
+    /// Replaces a worker between tasks if its resident memory exceeds this many bytes.
+    ///
+    /// Mapped arrays do not count. The tasks of such a pool are sent one by one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> ndferry::Result<()> {
+    /// # ndferry::init();
+    /// let pool = ndferry::Pool::builder().workers(1).max_worker_memory(2 << 30).build()?;
+    /// # let _ = pool;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn max_worker_memory(mut self, bytes: u64) -> Self {
         self.max_worker_memory = Some(bytes);
         self
     }
 
-    /// The number of worker processes, at least 1. Unless set: what the environment variable `NDFERRY_WORKERS` says, or else
-    /// one for each core that affinity and control groups leave to this process.
+    /// Sets the number of workers, at least 1.
+    ///
+    /// The default is the value of the environment variable `NDFERRY_WORKERS`, or the number of cores that CPU
+    /// affinity and control groups allow.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> ndferry::Result<()> {
+    /// # ndferry::init();
+    /// assert_eq!(ndferry::Pool::builder().workers(3).build()?.workers(), 3);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = Some(workers);
         self
     }
 
-    /// Bytes from which an array travels through the store, or as the file it is mapped from, and is mapped by the
-    /// receiver; 1 MiB unless set. A smaller one travels inside the message. `None`: every array does.
+    /// Sets the size in bytes from which arrays are mapped. The default is 1 MiB.
+    ///
+    /// Larger arrays travel through the store, or as the file that they are mapped from, and the receiver maps
+    /// them. Smaller arrays are copied into the message. With `None`, all arrays are copied.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> ndferry::Result<()> {
+    /// # ndferry::init();
+    /// let pool = ndferry::Pool::builder().workers(1).mmap_threshold(4096).build()?;
+    /// # let _ = pool;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn mmap_threshold(mut self, bytes: impl Into<Option<usize>>) -> Self {
         self.threshold = bytes.into();
         self
     }
 
-    /// The store to share arrays by; one of its own unless set. An array that several pools share through one store is
-    /// written once.
+    /// Sets the store for the arrays of the pool. By default, the pool opens its own.
+    ///
+    /// An array that several pools share through one store is written once.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> ndferry::Result<()> {
+    /// # ndferry::init();
+    /// let store = ndferry::store::Store::new()?;
+    /// let pool = ndferry::Pool::builder().workers(1).store(&store).build()?;
+    /// assert_eq!(pool.store().session_dir(), store.session_dir());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn store(mut self, store: &Store) -> Self {
         self.store = Some(store.clone());
         self
     }
 
-    /// For pools inside `cargo test`, where there is no `main` to call [`init`](crate::init) in: the full name of a `#[test]`
-    /// that calls it. WorkerSet run that test instead; in the test run itself it does nothing.
+    /// Sets the `#[test]` that workers run in a test program, which has no `main` to call [`init`](crate::init).
+    ///
+    /// `test` is the full name of the test. Workers run this test instead of `main`. In the test run itself it
+    /// does nothing.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # mod example {
@@ -143,7 +228,7 @@ impl PoolBuilder {
     /// }
     ///
     /// #[test]
-    /// fn squares() {
+    /// fn pool_squares_numbers() {
     ///     let pool = ndferry::Pool::builder().test_entry("worker").build().unwrap();
     ///     assert_eq!(pool.map(|x: u32| x * x, [1, 2, 3]).unwrap(), [1, 4, 9]);
     /// }
@@ -157,15 +242,24 @@ impl PoolBuilder {
 
     /// Sets an environment variable of the worker processes.
     ///
-    /// Unless this is done for them or they are set for this process, the variables that libraries with threads of their own look at
-    /// (`RAYON_NUM_THREADS`, `OMP_NUM_THREADS`, `OPENBLAS_NUM_THREADS`, `MKL_NUM_THREADS`, `VECLIB_MAXIMUM_THREADS`,
-    /// `NUMEXPR_NUM_THREADS`) tell each worker its share of the cores.
+    /// The pool itself sets the variables by which libraries choose their number of threads
+    /// (`RAYON_NUM_THREADS`, `OMP_NUM_THREADS`, `OPENBLAS_NUM_THREADS`, `MKL_NUM_THREADS`,
+    /// `VECLIB_MAXIMUM_THREADS`, `NUMEXPR_NUM_THREADS`) to each worker's share of the cores. It leaves those
+    /// alone that you set here or that are set for this process.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # fn main() -> ndferry::Result<()> {
     /// # ndferry::init();
-    /// let pool = ndferry::Pool::builder().workers(1).env("DATA", "/data").env_remove("HOME").current_dir("/").build()?;
-    /// let seen = pool.map(|name: String| std::env::var(name).ok(), ["DATA".to_string(), "HOME".to_string()])?;
+    /// let pool = ndferry::Pool::builder()
+    ///     .workers(1)
+    ///     .env("DATA", "/data")
+    ///     .env_remove("HOME")
+    ///     .current_dir("/")
+    ///     .build()?;
+    /// let read = |name: String| std::env::var(name).ok();
+    /// let seen = pool.map(read, ["DATA".to_string(), "HOME".to_string()])?;
     /// assert_eq!(seen, [Some("/data".to_string()), None]);
     /// # Ok(())
     /// # }
@@ -175,37 +269,64 @@ impl PoolBuilder {
         self
     }
 
-    /// Takes a variable out of the environment of the worker processes.
+    /// Removes an environment variable of the worker processes. See [`env`](Self::env) for an example.
     pub fn env_remove(mut self, name: impl Into<OsString>) -> Self {
         self.launch.environment.insert(name.into(), None);
         self
     }
 
-    /// The working directory of the worker processes; this process's own unless set.
+    /// Sets the working directory of the worker processes. The default is that of this process.
+    ///
+    /// See [`env`](Self::env) for an example.
     pub fn current_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.launch.current_dir = Some(path.into());
         self
     }
 
-    /// Where the standard output of the worker processes goes; [to this process's](WorkerStdio::Inherit) unless set. In a test program
-    /// ([`test_entry`](Self::test_entry)): [nowhere](WorkerStdio::Discard) unless set.
+    /// Sets where the standard output of the worker processes goes.
+    ///
+    /// The default is [`WorkerStdio::Inherit`]. In a test program ([`test_entry`](Self::test_entry)) it is
+    /// [`WorkerStdio::Discard`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::{Pool, pool::WorkerStdio};
+    ///
+    /// # fn main() -> ndferry::Result<()> {
+    /// # ndferry::init();
+    /// let pool = Pool::builder().workers(1).stdout(WorkerStdio::Capture).build()?;
+    /// let print = |_: u8| -> Result<(), String> { println!("working"); Err("failed".into()) };
+    /// let error = pool.try_map(print, [1]).unwrap_err();
+    /// assert_eq!(error.task_error().unwrap().stdout(), Some("working\n"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn stdout(mut self, output: WorkerStdio) -> Self {
         self.launch.stdout = Some(output);
         self
     }
 
-    /// Where the standard error of the worker processes goes; [to this process's](WorkerStdio::Inherit) unless set.
+    /// Sets where the standard error of the worker processes goes. The default is [`WorkerStdio::Inherit`].
+    ///
+    /// See [`stdout`](Self::stdout) for an example.
     pub fn stderr(mut self, output: WorkerStdio) -> Self {
         self.launch.stderr = Some(output);
         self
     }
 
-    /// Starts the workers.
+    /// Builds the pool and starts its workers.
+    ///
+    /// It does not wait for the workers: tasks that are sent meanwhile run when their worker is ready.
     ///
     /// # Errors
     ///
-    /// Where [`init`](crate::init) was not called (before any process is started), a number or a name makes no sense, the backend cannot do
-    /// what was chosen, the store cannot be opened, or a process cannot be started.
+    /// Returns an error if
+    ///
+    /// - [`init`](crate::init) was not called (before any process is started),
+    /// - an option is invalid, or the backend does not support it,
+    /// - the store cannot be opened, or
+    /// - a process cannot be started.
     pub fn build(mut self) -> Result<Pool> {
         if self.backend == Backend::Processes {
             self.check_start()?;
@@ -215,8 +336,8 @@ impl PoolBuilder {
             || self.launch != LaunchOptions::default()
         {
             return Err(Error::invalid_input(
-                "recycling, environment, working directory, output and test entry are for worker processes: workers within this process \
-                 have none of their own",
+                "max_tasks_per_worker, max_worker_memory, environment, working directory, stdio and \
+                 test entry need `Backend::Processes`",
             ));
         }
         let backend = self.backend;
@@ -231,8 +352,8 @@ impl PoolBuilder {
             Backend::Processes => {
                 let (slots, got) = slots.expect("processes have slots");
                 if got == 0 {
-                    // Without a slot of its own, the pool runs in that of its caller: in the calling thread, or in a process for which the
-                    // caller waits if a job needs one.
+                    // Without a free slot, the pool uses the slot of its caller: tasks run in the
+                    // calling thread, or in a process that the caller waits for.
                     settings.keeps_workers = false;
                     starts_workers = false;
                     if !needs_process {
@@ -258,11 +379,13 @@ impl PoolBuilder {
         Ok(Pool(pool))
     }
 
-    /// A call whose workers are forks of this process as it is: its tasks may be closures that capture anything, by reference, also
-    /// what cannot be serialised. [`fork_map`](crate::pool::fork_map) tells more; this is for calls with options, or other verbs.
+    /// Returns a job whose workers are forks of this process.
     ///
-    /// Of the builder's choices, those that concern how a program is started make no sense here, nor does another
-    /// [backend](PoolBuilder::backend); and [`init`](crate::init) is not needed.
+    /// Its tasks may be closures that capture anything by reference, also values that cannot be serialized. See
+    /// [`fork_map`](crate::pool::fork_map), which is shorthand for a job without options. Options for starting
+    /// programs, and other [backends](PoolBuilder::backend), do not apply. [`init`](crate::init) is not needed.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use std::{sync::Mutex, time::Duration};
@@ -279,12 +402,13 @@ impl PoolBuilder {
     ///
     /// # Errors
     ///
-    /// Where other threads run in this process, a choice makes no sense, or the store cannot be opened.
+    /// Returns an error if other threads are running in this process, an option does not apply, or the store
+    /// cannot be opened.
     pub fn fork<'p>(self) -> Result<Job<'p, Forked>> {
         if self.backend != Backend::Processes || self.launch != LaunchOptions::default() {
             return Err(Error::invalid_input(
-                "forked workers are this process once more: there is no backend to choose for them, and no environment, working \
-                 directory, output or test entry",
+                "forked workers cannot have another backend, environment, working directory, stdio or \
+                 test entry",
             ));
         }
         fork::check()?;
@@ -295,20 +419,20 @@ impl PoolBuilder {
         Ok(Job::new(&Pool(pool), Forked(Arc::new(setup))))
     }
 
-    /// What was chosen, with the process slots of the workers, and how many of them the pool got.
+    /// Returns the pool's settings, the process slots of its workers, and their number.
     fn settings(self) -> Result<(PoolSettings, Option<(Arc<SlotGrant>, usize)>)> {
         if self.max_tasks_per_worker == Some(0) {
-            return Err(Error::invalid_input(
-                "a worker recycled after 0 tasks: at least 1 is needed",
-            ));
+            return Err(Error::invalid_input("max_tasks_per_worker must be at least 1, found 0"));
         }
         let size = match self.workers {
             Some(0) => {
-                return Err(Error::invalid_input("a pool of 0 workers: at least 1 is needed"));
+                return Err(Error::invalid_input(
+                    "the number of workers must be at least 1, found 0",
+                ));
             }
             Some(workers @ 2..) if self.backend.is_serial() => {
                 return Err(Error::invalid_input(format!(
-                    "a serial pool has 1 worker, {workers} were asked for"
+                    "a serial pool has 1 worker, found {workers}"
                 )));
             }
             Some(workers) => workers,
@@ -338,24 +462,24 @@ impl PoolBuilder {
         Ok((settings, slots))
     }
 
-    /// Whether worker processes can be started.
+    /// Checks that worker processes can be started.
     fn check_start(&self) -> Result<()> {
         if self.launch.test_entry.is_none() && !worker::is_initialised() {
             return Err(Error::invalid_input(
-                "ndferry::init() was not called: make it the first line of main (in a test program, name a #[test] that \
-                 calls it by PoolBuilder::test_entry)",
+                "ndferry::init() was not called: call it in the first line of main (in a test program, \
+                 pass a #[test] that calls it to PoolBuilder::test_entry)",
             ));
         }
         if worker::called_by().is_some() {
             return Err(Error::invalid_input(
-                "this process was started as a worker and makes a pool before it calls ndferry::init()",
+                "this process was started as a worker, and must call ndferry::init() before it builds a pool",
             ));
         }
         Ok(())
     }
 }
 
-/// The number of workers nobody has set.
+/// Returns the default number of workers.
 fn default_workers() -> Result<usize> {
     const VARIABLE: &str = "NDFERRY_WORKERS";
     match std::env::var_os(VARIABLE) {
@@ -363,7 +487,7 @@ fn default_workers() -> Result<usize> {
         Some(text) => match text.to_str().and_then(|text| text.trim().parse().ok()) {
             Some(workers @ 1..) => Ok(workers),
             _ => Err(Error::invalid_input(format!(
-                "the environment variable {VARIABLE} is {text:?}, a whole number from 1 on was expected"
+                "the environment variable {VARIABLE} must be a whole number of at least 1, found {text:?}"
             ))),
         },
     }

@@ -1,4 +1,4 @@
-//! Ending calls from elsewhere.
+//! Cancelling jobs.
 
 use std::{
     fmt,
@@ -10,20 +10,25 @@ use std::{
 
 use crate::pool::transport::wait::Waker;
 
-/// Ends calls from any thread, also from a signal handler's thread: every call that was [given](crate::pool::Job::cancel_token) a clone of it ends with
-/// an error, its running tasks are killed, and no further call with it begins.
+/// Cancels jobs from any thread.
+///
+/// Pass clones of a token to jobs with [`Job::cancel_token`](crate::pool::Job::cancel_token). When it is
+/// cancelled, each of these jobs ends with an error, and its running tasks are killed. New jobs with the
+/// token do not start.
+///
+/// # Examples
 ///
 /// ```
 /// # fn main() -> ndferry::Result<()> {
 /// # ndferry::init();
 /// # let pool = ndferry::Pool::builder().workers(2).build()?;
-/// use ndferry::{pool::{CancelToken, TaskErrorKind}};
+/// use ndferry::pool::{CancelToken, TaskErrorKind};
 /// use std::{thread, time::Duration};
 ///
 /// let token = CancelToken::new();
 /// let cancelled = thread::scope(|scope| {
 ///     scope.spawn(|| token.cancel());
-///     pool.call().cancel_token(&token).map(|_: u8| thread::sleep(Duration::from_secs(600)), [1, 2])
+///     pool.job().cancel_token(&token).map(|_: u8| thread::sleep(Duration::from_secs(600)), [1, 2])
 /// });
 /// let error = cancelled.unwrap_err();
 /// assert_eq!(error.task_error().unwrap().kind(), TaskErrorKind::Cancelled);
@@ -37,18 +42,32 @@ pub struct CancelToken(Arc<State>);
 struct State {
     cancelled: AtomicBool,
     jobs: Mutex<Vec<Weak<Waker>>>,
-    /// What cancels this one as well.
+    /// A token that also cancels this one.
     parent: Option<CancelToken>,
 }
 
 impl CancelToken {
-    /// A token that has cancelled nothing yet.
+    /// Returns a token that is not cancelled.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert!(!ndferry::pool::CancelToken::new().is_cancelled());
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Cancels every call it was given to, now and later.
+    /// Cancels all jobs that use this token, now and later.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let token = ndferry::pool::CancelToken::new();
+    /// token.clone().cancel();
+    /// assert!(token.is_cancelled());
+    /// ```
     pub fn cancel(&self) {
         self.0.cancelled.store(true, Ordering::Release);
         for waker in self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
@@ -58,19 +77,19 @@ impl CancelToken {
         }
     }
 
-    /// Whether it has cancelled.
+    /// Returns whether the token was cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.0.cancelled.load(Ordering::Acquire)
             || self.0.parent.as_ref().is_some_and(Self::is_cancelled)
     }
 
-    /// A token that this one cancels as well, but not the other way round.
+    /// Returns a token that is cancelled with this one, but not the other way round.
     pub(crate) fn child(&self) -> Self {
         Self(Arc::new(State { parent: Some(self.clone()), ..State::default() }))
     }
 
-    /// Has `waker` woken when the token cancels.
+    /// Wakes `waker` when the token is cancelled.
     pub(crate) fn wake(&self, waker: &Arc<Waker>) {
         let mut token = Some(self);
         while let Some(listened) = token {

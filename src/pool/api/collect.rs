@@ -1,4 +1,4 @@
-//! The results of a call all together: in a list, or folded into one value.
+//! Collecting all results of a job, in a list or folded into one value.
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// All results, in the items' order.
+/// Returns all results in the order of the items.
 pub(crate) fn gather<M, T, R>(mut run: Run<'_>, mut items: Items<T>) -> Result<Vec<M::Item<R>>>
 where
     M: OnError,
@@ -21,7 +21,7 @@ where
     let mut results: Vec<Option<M::Item<R>>> = Vec::new();
     let mut decided = Vec::new();
     while run.step(&mut items, u64::MAX, &mut decided)? {
-        // Of several failures at a time, the first by index is the one to tell.
+        // If several tasks have failed, report the one with the lowest index.
         decided.sort_unstable_by_key(|(index, _)| *index);
         results.resize_with(usize::try_from(run.taken()).map_err(|_| too_many())?, || None);
         for (index, outcome) in decided.drain(..) {
@@ -34,10 +34,10 @@ where
             results.push(Some(M::item(Err(error)).map_err(Error::task)?));
         }
     }
-    Ok(results.into_iter().map(|result| result.expect("everything is decided")).collect())
+    Ok(results.into_iter().map(|result| result.expect("every task has an outcome")).collect())
 }
 
-/// All results folded into `start`, in the items' order, as they come.
+/// Folds all results into `start` in the order of the items.
 pub(crate) fn reduce<M, T, R, A>(
     run: Run<'_>,
     items: Items<T>,
@@ -58,5 +58,5 @@ where
 }
 
 fn too_many() -> Error {
-    Error::invalid_input("more items than memory has addresses")
+    Error::invalid_input("there are more items than memory can address")
 }

@@ -16,7 +16,8 @@ use crate::{
     },
 };
 
-/// Tasks are closures over what a forked worker has inherited: [`PoolBuilder::fork`](crate::pool::PoolBuilder::fork).
+/// Tasks are closures that run in forks of this process; see
+/// [`PoolBuilder::fork`](crate::pool::PoolBuilder::fork).
 #[derive(Clone)]
 pub struct Forked(pub(crate) Arc<ForkSetup>);
 
@@ -26,33 +27,38 @@ impl fmt::Debug for Forked {
     }
 }
 
-/// Applies `f` to every item, each in a fork of this process, and gives the results in the items' order.
+/// Applies `f` to each item in forks of this process, and returns the results in order.
 ///
-/// For state that can neither be sent nor built again: `f` may capture anything by reference, and finds it as it is when the call is made.
-/// Nothing of it is copied but the pages of memory that a task, or this process meanwhile, writes to. Only items and results travel;
-/// what cannot, is captured as well and sent as its index: `fork_map(2, 0..items.len(), |i| work(&items[i]))`.
+/// Use this for state that can neither be serialized nor built again: `f` may capture anything by
+/// reference. A fork copies memory only when a process writes to it. Use [`Pool::map`] or
+/// [`Pool::with_init`] otherwise.
 ///
-/// Workers are forked when the call begins, at most `workers` of them, and end with it. What a task changes, by a lock or a
-/// [`RefCell`](std::cell::RefCell), later tasks of the same worker see, and nobody else. A worker that has died, or whose task has panicked,
-/// is replaced by a new fork. What draws random numbers from an inherited state draws the same ones in each worker.
-/// [`init`](crate::init) is not needed.
+/// Items and results are serialized. Capture anything else and refer to it by index:
+/// `fork_map(2, 0..items.len(), |i| work(&items[i]))`.
 ///
-/// [`PoolBuilder::fork`](crate::pool::PoolBuilder::fork) makes the same call with options and other verbs.
+/// At most `workers` processes are forked when the job starts, and they end with it. If a task changes
+/// captured state, through a lock or a [`RefCell`](std::cell::RefCell), only later tasks of the same worker
+/// see the change. A worker that died, or whose task panicked, is replaced by a new fork. Captured random
+/// number generators produce the same numbers in each worker. [`init`](crate::init) is not needed.
+///
+/// [`PoolBuilder::fork`](crate::pool::PoolBuilder::fork) makes such a job with options.
+///
+/// # Examples
 ///
 /// ```
 /// use std::sync::Mutex;
 ///
-/// // Not serialisable, and a copy would be dear.
-/// let model = Mutex::new(vec![0.5; 1_000_000]);
-/// let sums = ndferry::pool::fork_map(2, [10, 20], |n: usize| model.lock().unwrap()[..n].iter().sum::<f64>())?;
+/// let model = Mutex::new(vec![0.5; 1_000_000]); // cannot be serialized
+/// let sums =
+///     ndferry::pool::fork_map(2, [10, 20], |n: usize| model.lock().unwrap()[..n].iter().sum::<f64>())?;
 /// assert_eq!(sums, [5.0, 10.0]);
 /// # Ok::<(), ndferry::Error>(())
 /// ```
 ///
 /// # Errors
 ///
-/// Where other threads run in this process: a lock that one of them holds would stay locked in the fork for ever. The failures of tasks
-/// are as for [`Pool::map`].
+/// Returns an error if other threads are running in this process, because a lock that one of them holds
+/// would stay locked in the fork. For failures of tasks see [`Pool::map`].
 #[track_caller]
 pub fn fork_map<I, R>(
     workers: usize,
@@ -66,14 +72,15 @@ where
     Pool::builder().workers(workers).fork()?.map(f, items)
 }
 
-/// Verbs of calls whose workers are forked, as those of other calls but for what `f` may be.
+/// Methods that run closures in forks of this process.
 impl<'p, M: OnError> Job<'p, Forked, M> {
-    /// Applies `f` to every item and gives the results in the items' order: plain ones, or after [`keep_going`](Job::keep_going) a
-    /// `Result<R, TaskError>` for each item.
+    /// Applies `f` to each item, and returns the results in the order of the items.
+    ///
+    /// After [`keep_going`](Job::keep_going) the result for each item is a `Result<R, TaskError>`.
     ///
     /// # Errors
     ///
-    /// As [`fork_map`]; after [`keep_going`](Job::keep_going), only where the call as such cannot be made.
+    /// See [`fork_map`]. After [`keep_going`](Job::keep_going), returns an error only if the job itself fails.
     #[track_caller]
     pub fn map<I, R>(
         self,
@@ -87,11 +94,11 @@ impl<'p, M: OnError> Job<'p, Forked, M> {
         self.collect::<I, I, R, Gives>(f, items, Location::caller())
     }
 
-    /// As `map`, for a closure that returns a `Result`.
+    /// Like `map`, but for a closure that returns a `Result`.
     ///
     /// # Errors
     ///
-    /// As `map`, and where a task returns an error.
+    /// Returns an error if a task returns one. Otherwise see `map`.
     #[track_caller]
     pub fn try_map<I, R, E>(
         self,
@@ -106,12 +113,13 @@ impl<'p, M: OnError> Job<'p, Forked, M> {
         self.collect::<I, I, R, MayFail<E>>(f, items, Location::caller())
     }
 
-    /// The results one by one, in the items' order, while the tasks run: as for other calls, there may be infinitely many items, and
-    /// dropping the stream ends the call.
+    /// Returns an iterator of the results in the order of the items, while the tasks run.
+    ///
+    /// There may be infinitely many items. Dropping the iterator ends the job.
     ///
     /// # Errors
     ///
-    /// Where the call cannot be made; the failures of tasks are the stream's.
+    /// Returns an error if the job cannot be started. The iterator returns the failures of tasks.
     #[track_caller]
     pub fn imap<I, R, T>(
         self,
@@ -126,11 +134,11 @@ impl<'p, M: OnError> Job<'p, Forked, M> {
         self.start::<T, R, Gives>(f, items, Location::caller())
     }
 
-    /// As `stream`, for a closure that returns a `Result`.
+    /// Like `imap`, but for a closure that returns a `Result`.
     ///
     /// # Errors
     ///
-    /// As `stream`.
+    /// See `imap`.
     #[track_caller]
     pub fn try_imap<I, R, E, T>(
         self,

@@ -17,10 +17,22 @@ use crate::{
     },
 };
 
-/// A call being made up: [`Pool::with`] and [`Pool::with_init`] give its tasks something to work with, options follow, a verb runs it.
+/// A builder for running tasks on a pool.
 ///
-/// Verbs are [`map`](Job::map), [`fold`](Job::fold), [`stream`](Job::stream), [`imap_unordered`](Job::imap_unordered),
-/// [`submit`](Job::submit), [`map_axis_chunks`](Job::map_axis_chunks) and [`fill_axis_chunks`](Job::fill_axis_chunks), each with a `try_` form for functions that return a `Result`.
+/// [`Pool::job`], [`Pool::with`] and [`Pool::with_init`] make a job. Then set options, and call one of
+/// the methods that run the tasks:
+///
+/// - [`map`](Job::map) returns all results in a vector. Use it if they fit into memory.
+/// - [`fold`](Job::fold) combines the results into one value, and keeps none of them.
+/// - [`imap`](Job::imap) and [`imap_unordered`](Job::imap_unordered) return an iterator of results. Use
+///   them for many or large results, for endless inputs, or to handle results while other tasks run.
+/// - [`submit`](Job::submit) starts one task and returns a handle, so that you can do something else.
+/// - [`map_axis_chunks`](Job::map_axis_chunks) and [`fill_axis_chunks`](Job::fill_axis_chunks) work on
+///   the chunks of an array.
+///
+/// Each has a `try_` form for functions that return a `Result`.
+///
+/// # Examples
 ///
 /// ```
 /// # fn main() -> ndferry::Result<()> {
@@ -30,7 +42,7 @@ use crate::{
 ///
 /// let texts = ["1", "two", "3"].map(String::from);
 /// let numbers = pool
-///     .call()
+///     .job()
 ///     .timeout(Duration::from_secs(10)) // for each task
 ///     .retries(1)
 ///     .keep_going()
@@ -40,7 +52,7 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
-#[must_use = "a call runs when it is given a verb"]
+#[must_use = "a job does nothing until a method such as `map` runs it"]
 pub struct Job<'p, K, M = FailFast> {
     pub(crate) pool: Pool,
     pub(crate) context: K,
@@ -51,69 +63,205 @@ pub struct Job<'p, K, M = FailFast> {
 
 /// Options.
 impl<'p, K, M> Job<'p, K, M> {
-    /// Calls `watch` for everything that happens to a task, in the calling thread.
+    /// Calls `callback` for each event of the job, in the calling thread.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> ndferry::Result<()> {
+    /// # ndferry::init();
+    /// # let pool = ndferry::Pool::builder().workers(2).build()?;
+    /// use std::cell::Cell;
+    ///
+    /// let done = Cell::new(0);
+    /// pool.job().progress(|progress| done.set(progress.done)).map(|x: u8| x, [1, 2, 3])?;
+    /// assert_eq!(done.get(), 3);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn progress(mut self, callback: impl FnMut(&JobProgress) + 'p) -> Self {
         self.on_progress = Some(Box::new(callback));
         self
     }
 
-    /// Lets a task run for this long at the most, counted from its own start. One that takes longer has failed
-    /// ([`TaskErrorKind::Timeout`](crate::pool::TaskErrorKind::Timeout)): its worker is killed and replaced, no other task is touched.
+    /// Sets a timeout for each task.
+    ///
+    /// The time counts from the start of the task in its worker. A task that exceeds it fails with
+    /// [`TaskErrorKind::Timeout`](crate::pool::TaskErrorKind::Timeout). Its worker is killed and replaced.
+    /// Other tasks are not affected. Threads cannot be killed, so a timeout needs worker processes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> ndferry::Result<()> {
+    /// # ndferry::init();
+    /// # let pool = ndferry::Pool::builder().workers(2).build()?;
+    /// use ndferry::pool::TaskErrorKind;
+    /// use std::{thread, time::Duration};
+    ///
+    /// let slow = |seconds: u64| thread::sleep(Duration::from_secs(seconds));
+    /// let results = pool.job().timeout(Duration::from_millis(200)).keep_going().map(slow, [0, 600])?;
+    /// assert!(results[0].is_ok());
+    /// assert_eq!(results[1].as_ref().unwrap_err().kind(), TaskErrorKind::Timeout);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.options.timeout = Some(limit);
         self
     }
 
-    /// Lets the call take this long at the most, counted from the verb. What has no result by then has failed
-    /// ([`TaskErrorKind::Cancelled`](crate::pool::TaskErrorKind::Cancelled)); running tasks are killed.
+    /// Sets a time limit for the whole job, counted from the method that runs it.
+    ///
+    /// When the time is over, running tasks are killed. Tasks without a result fail with
+    /// [`TaskErrorKind::Cancelled`](crate::pool::TaskErrorKind::Cancelled).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> ndferry::Result<()> {
+    /// # ndferry::init();
+    /// # let pool = ndferry::Pool::builder().workers(2).build()?;
+    /// use std::{thread, time::Duration};
+    ///
+    /// let sleep = |_: u8| thread::sleep(Duration::from_secs(600));
+    /// assert!(pool.job().deadline(Duration::from_millis(100)).map(sleep, [1, 2]).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn deadline(mut self, limit: Duration) -> Self {
         self.options.deadline = Some(limit);
         self
     }
 
-    /// Ends the call when `token` says so, as a [`deadline`](Job::deadline) does.
+    /// Ends the job when `token` is cancelled, like a [`deadline`](Job::deadline) does.
+    ///
+    /// See [`CancelToken`] for an example.
     pub fn cancel_token(mut self, token: &CancelToken) -> Self {
         self.options.cancel = Some(token.clone());
         self
     }
 
-    /// Tries a task that fails again, up to this many times: one that returns an error, panics, takes too long or loses its worker. What
-    /// cannot be encoded or decoded is not tried again. A task that kills its worker each time is given up like any other.
+    /// Repeats a failed task up to this many times. The default is 0.
+    ///
+    /// This applies to tasks that return an error, panic, time out or lose their worker. Encoding and
+    /// decoding errors are not retried.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> ndferry::Result<()> {
+    /// # ndferry::init();
+    /// # let pool = ndferry::Pool::builder().workers(2).build()?;
+    /// let error = pool.job().retries(2).try_map(|_: u8| Err::<(), _>("no luck"), [1]).unwrap_err();
+    /// assert_eq!(error.task_error().unwrap().attempt(), 3);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn retries(mut self, times: u32) -> Self {
         self.options.retries = times;
         self
     }
 
-    /// Sends this many tasks to a worker together. Unless set, `map`, `fold` and `map_axis_chunks` send together what takes about a
-    /// millisecond, by how long tasks have taken so far; streams send one at a time.
+    /// Sets the number of tasks that are sent to a worker together.
     ///
-    /// Also in a batch a task that fails or kills its worker costs no other: results that were finished are kept, and what was
-    /// not begun goes to another worker.
+    /// By default, `map`, `fold` and `map_axis_chunks` choose the size so that a batch takes about a
+    /// millisecond, and `imap` sends tasks one by one. A failed task, or a dead worker, costs only one task
+    /// of a batch: finished results are kept, and tasks that did not start go to another worker.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> ndferry::Result<()> {
+    /// # ndferry::init();
+    /// # let pool = ndferry::Pool::builder().workers(2).build()?;
+    /// let sum = pool.job().batch_size(1000).fold(|x: u64| x % 7, 0..100_000, 0, |sum, x| sum + x)?;
+    /// assert_eq!(sum, 299_997);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn batch_size(mut self, tasks: usize) -> Self {
         self.options.batch_size = Some(tasks);
         self
     }
 
-    /// Sends this many batches ahead to a worker that is still busy; 1 unless set. With 0, a worker waits for its next task while
-    /// its last result travels.
+    /// Sets the number of batches that are sent ahead to a busy worker. The default is 1.
+    ///
+    /// With 0, a worker waits for its next task while its last result is on its way.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> ndferry::Result<()> {
+    /// # ndferry::init();
+    /// # let pool = ndferry::Pool::builder().workers(2).build()?;
+    /// assert_eq!(pool.job().prefetch_batches(4).map(|x: u8| x + 1, [1, 2])?, [2, 3]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn prefetch_batches(mut self, batches: usize) -> Self {
         self.options.prefetch_batches = batches;
         self
     }
 
-    /// Overrides the pool's [threshold](crate::pool::PoolBuilder::threshold) for this call. `None`: every array travels inside the message.
+    /// Overrides the pool's [threshold](crate::pool::PoolBuilder::mmap_threshold) for this job. With `None`,
+    /// all arrays are copied into the message.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> ndferry::Result<()> {
+    /// # ndferry::init();
+    /// # let pool = ndferry::Pool::builder().workers(2).build()?;
+    /// use ndferry::{SharedArray, array::CopyReason, ndarray::Ix1};
+    ///
+    /// let array = SharedArray::from(vec![1.0, 2.0]);
+    /// let is_mapped = |array: &SharedArray<f64, Ix1>, _: u8| array.copy_reason().is_none();
+    /// assert_eq!(pool.with(&array).mmap_threshold(0).map(is_mapped, [0])?, [true]);
+    /// assert_eq!(pool.with(&array).mmap_threshold(None).map(is_mapped, [0])?, [false]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn mmap_threshold(mut self, bytes: impl Into<Option<usize>>) -> Self {
         self.options.threshold = Some(bytes.into());
         self
     }
 
-    /// Names the tasks of the call in errors, instead of by their function.
+    /// Sets the name of the tasks in errors. The default is the name of their function.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> ndferry::Result<()> {
+    /// # ndferry::init();
+    /// # let pool = ndferry::Pool::builder().workers(2).build()?;
+    /// let error = pool.job().label("parse").try_map(|text: String| text.parse::<u8>(), ["x".into()]);
+    /// assert!(error.unwrap_err().to_string().starts_with("task parse failed on item 0"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn label(mut self, name: impl Into<String>) -> Self {
         self.options.label = Some(name.into());
         self
     }
 
-    /// Does not end the call when a task fails: results become `Result<R, TaskError>`, one for each item.
+    /// Runs all tasks, even if some of them fail.
+    ///
+    /// Results become `Result<R, TaskError>`, one for each item. Without this, the first failure ends the
+    /// job.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> ndferry::Result<()> {
+    /// # ndferry::init();
+    /// # let pool = ndferry::Pool::builder().workers(2).build()?;
+    /// let results = pool.job().keep_going().map(|x: u32| 12 / x, [3, 0, 4])?;
+    /// assert_eq!(*results[2].as_ref().unwrap(), 3);
+    /// assert!(results[1].as_ref().unwrap_err().message().contains("divide by zero"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn keep_going(self) -> Job<'p, K, KeepGoing> {
         let options = Options { keep_going: true, ..self.options };
         Job {
@@ -127,7 +275,7 @@ impl<'p, K, M> Job<'p, K, M> {
 }
 
 impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
-    /// Begins the call.
+    /// Starts the job.
     pub(crate) fn run(
         self,
         remote: RemoteFunction,
@@ -140,7 +288,7 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
         Run::new(&self.pool.0, self.options, start)
     }
 
-    /// What goes to every worker of the job.
+    /// Encodes the context, which each worker of the job receives.
     pub(crate) fn pack_context(&self) -> Result<Option<OutgoingMessage>> {
         let mut packer = self.options.packer(&self.pool.0);
         self.context
@@ -151,7 +299,7 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
 }
 
 impl<'p, M: OnError> Job<'p, NoContext, M> {
-    /// Begins the call as one whose tasks name their functions themselves.
+    /// Starts the job. Its tasks name their functions themselves.
     pub(crate) fn run_nodes(self, call_site: &'static Location<'static>) -> Result<Run<'p>> {
         self.run(RemoteFunction::own::<Self>(), None, call_site)
     }
@@ -160,7 +308,7 @@ impl<'p, M: OnError> Job<'p, NoContext, M> {
         self.options.keep_going
     }
 
-    /// The label, which from here on is `otherwise` if there is none.
+    /// Returns the label, and sets it to `otherwise` if there is none.
     pub(crate) fn label_or(&mut self, otherwise: &str) -> Option<String> {
         let label = self.options.label.clone();
         self.options.label.get_or_insert_with(|| otherwise.into());

@@ -1,47 +1,50 @@
-//! What a pool has done so far.
+//! Counters and times of a pool.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 
-/// What a pool has done since it was built: see [`Pool::report`](crate::Pool::report).
+/// Counters and times of a pool since it was built; see [`Pool::metrics`](crate::Pool::metrics).
 ///
-/// Times are sums over all tasks. A long `queued` beside a short `running` says that tasks wait for workers: more workers or a smaller
-/// [`prefetch`](crate::pool::Job::prefetch) help; a long `sending` says that what is sent is large or costly to encode; many bytes `copied` say that
-/// arrays travel as something else than a [`SharedArray`](crate::SharedArray), or below the [threshold](crate::pool::PoolBuilder::threshold).
+/// Times are sums over all tasks. If `time_queued` is long compared with `time_running`, tasks wait for
+/// workers: add workers, or reduce [`prefetch_batches`](crate::pool::Job::prefetch_batches). A long
+/// `time_sending` means that items are large or expensive to encode. If `bytes_copied` is large, arrays are
+/// smaller than the [threshold](crate::pool::PoolBuilder::mmap_threshold), or are not
+/// [`SharedArray`](crate::SharedArray)s.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolMetrics {
-    /// Calls made.
+    /// Jobs that were started.
     pub jobs: u64,
     /// Tasks that have a result.
     pub tasks_completed: u64,
-    /// Tasks that have failed for good.
+    /// Tasks that failed after all retries.
     pub tasks_failed: u64,
-    /// Times a task was tried again.
+    /// Number of retries.
     pub tasks_retried: u64,
-    /// Messages that tasks went to workers in.
+    /// Messages with tasks that were sent to workers.
     pub batches_sent: u64,
-    /// Workers started, those that replaced others included.
+    /// Workers that were started, including replacements.
     pub workers_started: u64,
     /// Workers that died, or were killed because of their task.
     pub workers_lost: u64,
-    /// Workers that ended because their [time had come](crate::pool::PoolBuilder::max_tasks_per_worker).
+    /// Workers replaced because of [`max_tasks_per_worker`](crate::pool::PoolBuilder::max_tasks_per_worker)
+    /// or [`max_worker_memory`](crate::pool::PoolBuilder::max_worker_memory).
     pub workers_recycled: u64,
-    /// Bytes of arrays that went by reference.
+    /// Bytes of arrays that were sent by reference.
     pub bytes_mapped: u64,
-    /// Bytes that travelled inside messages.
+    /// Bytes that were copied into messages.
     pub bytes_copied: u64,
-    /// From when a message was sent until its results were back, without the time its tasks ran.
+    /// Time between sending messages and receiving their results, without the time that tasks ran.
     pub time_queued: Duration,
-    /// Time spent on encoding and sending items.
+    /// Time for encoding and sending items.
     pub time_sending: Duration,
-    /// Time that tasks ran, with decoding their items and encoding their results.
+    /// Time that tasks ran, including decoding of items and encoding of results.
     pub time_running: Duration,
 }
 
-/// The numbers of a [`PoolMetrics`], counted by many threads.
+/// The counters behind [`PoolMetrics`], shared by threads.
 #[derive(Default)]
 pub(crate) struct Metrics {
     pub(crate) jobs: Counter,

@@ -1,4 +1,4 @@
-//! What users name: pools, jobs, and what becomes of them.
+//! The types that users name: pools, jobs, handles, results, options and metrics.
 
 pub(crate) mod builder;
 pub(crate) mod cancel;

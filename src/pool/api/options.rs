@@ -1,4 +1,4 @@
-//! What is chosen for a job.
+//! Options of jobs.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{
 /// A progress callback.
 pub(crate) type ProgressCallback<'p> = Box<dyn FnMut(&JobProgress) + 'p>;
 
-/// What was chosen for a job.
+/// The options of a job.
 pub(crate) struct Options {
     pub(crate) timeout: Option<Duration>,
     pub(crate) deadline: Option<Duration>,
@@ -22,7 +22,7 @@ pub(crate) struct Options {
     pub(crate) keep_going: bool,
     pub(crate) batch_size: Option<usize>,
     pub(crate) prefetch_batches: usize,
-    /// Overrides the pool's threshold, if it is set: a threshold, or none.
+    /// Overrides the threshold of the pool, if set.
     pub(crate) threshold: Option<Option<usize>>,
     pub(crate) label: Option<String>,
     pub(crate) cancel: Option<CancelToken>,
@@ -45,7 +45,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Whether the tasks run in the thread that waits for them.
+    /// Returns whether the tasks run in the thread that waits for them.
     pub(crate) fn runs_in_caller(&self, pool: &PoolState) -> bool {
         match pool.settings.runs_in_caller {
             RunsInCaller::Never => false,
@@ -54,24 +54,24 @@ impl Options {
         }
     }
 
-    /// An empty message to the workers.
+    /// Returns an empty message to the workers.
     pub(crate) fn packer(&self, pool: &PoolState) -> Packer {
         let threshold = self.threshold.unwrap_or(pool.settings.threshold);
         let memory = pool.capabilities(self.runs_in_caller(pool)).memory;
         Packer::new(&pool.settings.store, threshold, memory.sender())
     }
 
-    /// Checks that the workers can do all that was chosen.
+    /// Checks that the workers support the options.
     pub(crate) fn check(&self, pool: &PoolState) -> Result<()> {
         let capabilities = pool.capabilities(self.runs_in_caller(pool));
         if self.timeout.is_some() && !capabilities.kills_single_tasks {
             return Err(Error::invalid_input(
-                "a timeout needs worker processes of this machine: other tasks cannot be killed one by one, and those that run in this \
-                 process cannot be killed at all (deadline and cancel_token end a job)",
+                "a timeout needs worker processes on this machine, because other tasks cannot be \
+                 killed; `deadline` and `cancel_token` end a whole job",
             ));
         }
         if self.batch_size == Some(0) {
-            return Err(Error::invalid_input("a batch size of 0 tasks: at least 1 is needed"));
+            return Err(Error::invalid_input("the batch size must be at least 1, found 0"));
         }
         Ok(())
     }

@@ -14,18 +14,30 @@ use crate::{
     store::Store,
 };
 
-/// Worker processes that stay up between calls.
+/// A pool of worker processes that stay up between jobs.
 ///
-/// A clone is another handle to the same workers; they end when the last handle goes. Calls from several threads share them: a
-/// worker that has nothing to do for one call is there for the next. A call must not wait for another call of the same pool: from
-/// its own items or its own progress that is an error; if its items wait for a thread that waits for the pool, nobody tells.
+/// A clone is another handle to the same workers, which end with the last handle. Jobs from several
+/// threads share the workers: a worker that one job does not need runs tasks of another. A job must not
+/// wait for another job of the same pool. Starting one from its own items or its own progress callback is
+/// an error. A deadlock through another thread is not detected.
+///
+/// # When should I use this?
+///
+/// - Use a `Pool` for tasks that may crash, leak memory, hang or use libraries with global state, and for
+///   large arrays that tasks should map instead of copying. Use rayon if threads are good enough.
+/// - If all arguments implement serde's traits, use [`map`](Pool::map) or [`with`](Pool::with).
+/// - If the tasks need something that can be built from a small description, such as a parsed model or a
+///   connection, use [`with_init`](Pool::with_init).
+/// - If they need something that exists only in this process, use [`fork_map`](crate::pool::fork_map).
+///
+/// # Examples
 ///
 /// ```
 /// use ndarray::{Array2, Ix2};
 /// use ndferry::{Pool, SharedArray};
 ///
 /// fn main() -> ndferry::Result<()> {
-///     ndferry::init(); // in a worker this call never returns
+///     ndferry::init(); // in a worker, this call does not return
 ///     let survey = SharedArray::from(Array2::from_shape_fn((100, 3), |(i, j)| (i * j) as f64));
 ///     let pool = Pool::builder().workers(2).build()?;
 ///     let norms = pool.with(&survey).map(|x, j: usize| x.column(j).dot(&x.column(j)).sqrt(), 0..3)?;
@@ -37,31 +49,56 @@ use crate::{
 pub struct Pool(pub(crate) Arc<PoolState>);
 
 impl Pool {
-    /// A pool of one worker process for each core this process may use.
+    /// Creates a pool with one worker process for each available core.
     ///
-    /// # Errors
-    ///
-    /// As [`PoolBuilder::build`].
-    pub fn new() -> Result<Self> {
-        Self::builder().build()
-    }
-
-    /// A pool with choices made.
-    pub fn builder() -> PoolBuilder {
-        PoolBuilder::default()
-    }
-
-    /// The number of workers.
-    ///
-    /// A pool that is made within a task has those for which there were process slots free, of as many as the machine has cores (or
-    /// `NDFERRY_WORKERS` says, or the outermost pool has workers); it waits for none. With none it has one: the process that made it,
-    /// which runs the tasks itself, or waits for a process that does where a [timeout](Job::timeout) or a choice of the builder needs
-    /// one. Slots come back when a pool or its worker ends.
+    /// # Examples
     ///
     /// ```
     /// # fn main() -> ndferry::Result<()> {
     /// # ndferry::init();
-    /// let pool = ndferry::Pool::new()?; // which takes all the slots
+    /// let pool = ndferry::Pool::new()?;
+    /// assert_eq!(pool.map(|x: u32| x * x, [1, 2, 3])?, [1, 4, 9]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the pool cannot be built; see [`PoolBuilder::build`].
+    pub fn new() -> Result<Self> {
+        Self::builder().build()
+    }
+
+    /// Returns a builder with the default options.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> ndferry::Result<()> {
+    /// # ndferry::init();
+    /// let pool = ndferry::Pool::builder().workers(2).build()?;
+    /// assert_eq!(pool.workers(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder() -> PoolBuilder {
+        PoolBuilder::default()
+    }
+
+    /// Returns the number of workers.
+    ///
+    /// A pool made inside a task gets at most the free process slots, and never waits for one. The number of
+    /// slots is the number of cores, the value of `NDFERRY_WORKERS`, or the number of workers in the outermost
+    /// pool. Without a free slot the pool has one worker: the process that made it. That process runs the tasks
+    /// itself, or waits for a process that does if a [timeout](Job::timeout) or an option of the builder needs
+    /// one. A slot becomes free when its pool or worker ends.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> ndferry::Result<()> {
+    /// # ndferry::init();
+    /// let pool = ndferry::Pool::new()?; // takes all slots
     /// let inner = pool.try_map(|x: u32| ndferry::Pool::new()?.map(|y: u32| y + 1, [x]), [1, 2])?;
     /// assert_eq!(inner, [[2], [3]]);
     /// # Ok(())
@@ -72,15 +109,17 @@ impl Pool {
         self.0.settings.size
     }
 
-    /// What the pool has done so far.
+    /// Returns counters and times of everything that the pool has done.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # fn main() -> ndferry::Result<()> {
     /// # ndferry::init();
     /// # let pool = ndferry::Pool::builder().workers(2).build()?;
     /// pool.map(|x: u8| x, [1, 2, 3])?;
-    /// let report = pool.report();
-    /// assert_eq!((report.calls, report.done, report.failed), (1, 3, 0));
+    /// let metrics = pool.metrics();
+    /// assert_eq!((metrics.jobs, metrics.tasks_completed, metrics.tasks_failed), (1, 3, 0));
     /// # Ok(())
     /// # }
     /// ```
@@ -89,7 +128,20 @@ impl Pool {
         self.0.metrics.snapshot()
     }
 
-    /// The temp files that the pool shares arrays by.
+    /// Returns the store with the temporary files of the pool's arrays.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> ndferry::Result<()> {
+    /// # ndferry::init();
+    /// # let pool = ndferry::Pool::builder().workers(2).build()?;
+    /// let table = pool.store().zeros::<f64, _>((100, 3))?.freeze()?; // workers will map it
+    /// assert_eq!(pool.store().files()?.len(), 1);
+    /// # drop(table);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.0.settings.store
@@ -104,16 +156,12 @@ impl fmt::Debug for Pool {
 
 /// Jobs.
 impl Pool {
-    /// Applies `f` to every item, each in a worker process, and gives the results in the items' order.
+    /// Applies `f` to each item in a worker process, and returns the results in the order of the items.
     ///
-    /// `f` is a function, a method or a closure that captures nothing. Items and results are any serde values; a
-    /// [`SharedArray`](crate::SharedArray) in them is mapped by the receiver where it is large.
+    /// `f` is a function, a method or a closure that captures nothing. Items and results are serde values. The
+    /// receiver maps a large [`SharedArray`](crate::SharedArray) in them.
     ///
-    /// # Errors
-    ///
-    /// Where a task panics, its worker dies, or an item or a result cannot be passed: the first such failure, when the tasks
-    /// that were running beside it have been stopped. An error says which task it was ([`Error::task_error`]). Also where a
-    /// worker cannot be started, or `f` lies in a library that the program loads.
+    /// # Examples
     ///
     /// ```
     /// # fn main() -> ndferry::Result<()> {
@@ -124,6 +172,18 @@ impl Pool {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if
+    ///
+    /// - a task panics or its worker dies,
+    /// - an item or a result cannot be encoded or decoded,
+    /// - a worker cannot be started, or
+    /// - `f` is in a shared library instead of the program itself.
+    ///
+    /// The first failure ends the job: tasks that are running are killed first. The error tells which task
+    /// failed ([`Error::task_error`](crate::Error::task_error)).
     #[track_caller]
     pub fn map<I, R>(&self, f: fn(I) -> R, items: impl IntoIterator<Item = I>) -> Result<Vec<R>>
     where
@@ -133,12 +193,24 @@ impl Pool {
         self.job().map(f, items)
     }
 
-    /// As [`map`](Pool::map), for a function that returns a `Result`: an error ends the call and is reported as it was: its
-    /// type's name, its message, its causes.
+    /// Like [`map`](Pool::map), but for a function that returns a `Result`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> ndferry::Result<()> {
+    /// # ndferry::init();
+    /// # let pool = ndferry::Pool::builder().workers(2).build()?;
+    /// let error = pool.try_map(|text: String| text.parse::<u8>(), ["1".into(), "x".into()]).unwrap_err();
+    /// assert_eq!(error.task_error().unwrap().index(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// As [`map`](Pool::map), and where a task returns an error.
+    /// Returns an error if a task returns one, with its type's name, message and causes. Otherwise see
+    /// [`map`](Pool::map).
     #[track_caller]
     pub fn try_map<I, R, E>(
         &self,
@@ -153,11 +225,11 @@ impl Pool {
         self.job().try_map(f, items)
     }
 
-    /// Begins one task, without waiting for it: [`Job::submit`].
+    /// Starts one task without waiting for it; see [`Job::submit`].
     ///
     /// # Errors
     ///
-    /// As [`Job::submit`].
+    /// Returns an error if the item cannot be encoded; see [`Job::submit`].
     #[track_caller]
     pub fn submit<I, R>(&self, f: fn(I) -> R, item: I) -> Result<TaskHandle<R>>
     where
@@ -167,13 +239,29 @@ impl Pool {
         self.job().submit(f, item)
     }
 
-    /// A call whose tasks get their item alone; for one with options.
+    /// Returns a job whose tasks get only their item, so that you can set options.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> ndferry::Result<()> {
+    /// # ndferry::init();
+    /// # let pool = ndferry::Pool::builder().workers(2).build()?;
+    /// let sum = pool.job().retries(1).fold(|x: u64| x * x, 1..=3, 0, |sum, square| sum + square)?;
+    /// assert_eq!(sum, 14);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn job(&self) -> Job<'_, NoContext> {
         Job::new(self, NoContext)
     }
 
-    /// A call whose tasks get `context` besides their item. Each worker that joins the call is sent it once; its large arrays are
-    /// written once and mapped by all of them.
+    /// Returns a job whose tasks get `context` and their item.
+    ///
+    /// The context is sent once to each worker of the job. Its large arrays are written once, and all workers
+    /// map them.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # fn main() -> ndferry::Result<()> {
@@ -183,7 +271,8 @@ impl Pool {
     /// use ndferry::SharedArray;
     ///
     /// let weights = SharedArray::from(array![0.5, 2.0, 4.0]);
-    /// let weighted = pool.with(&weights).map(|w: &SharedArray<f64, Ix1>, i: usize| w[i] * 10.0, [2, 0])?;
+    /// let weighted =
+    ///     pool.with(&weights).map(|w: &SharedArray<f64, Ix1>, i: usize| w[i] * 10.0, [2, 0])?;
     /// assert_eq!(weighted, [40.0, 5.0]);
     /// # Ok(())
     /// # }
@@ -195,12 +284,17 @@ impl Pool {
         Job::new(self, WithContext(context))
     }
 
-    /// A call whose tasks get `&mut` state besides their item: what `build` makes of `spec`, once in each worker that joins the call. The
-    /// state itself is never serialised; it may hold locks, handles, caches. A worker that replaces a dead one builds again, and so does
-    /// one whose task has panicked, which may have left the state half changed.
+    /// Returns a job whose tasks get mutable state and their item.
     ///
-    /// A `build` that panics or dies ends the call with one error ([`TaskErrorKind::Build`](crate::pool::TaskErrorKind::Build)), whatever was chosen about going
-    /// on; it is not tried again.
+    /// Each worker of the job calls `build` once with `spec`. The state is never serialized, so it may contain
+    /// locks, handles and caches. A worker that replaces a dead one builds again, and so does a worker after a
+    /// panic, because the state may be half changed.
+    ///
+    /// If `build` panics or kills its worker, the job ends with
+    /// [`TaskErrorKind::Build`](crate::pool::TaskErrorKind::Build), even with
+    /// [`keep_going`](Job::keep_going). It is not retried.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # fn main() -> ndferry::Result<()> {
@@ -209,7 +303,7 @@ impl Pool {
     /// use std::collections::HashMap;
     ///
     /// fn lengths(_: &()) -> HashMap<String, usize> {
-    ///     HashMap::new() // a cache of its own in every worker
+    ///     HashMap::new() // a cache in each worker
     /// }
     ///
     /// let words = ["a", "bc", "a"].map(String::from);
@@ -220,6 +314,16 @@ impl Pool {
     /// assert_eq!(counted, [1, 2, 1]);
     /// # Ok(())
     /// # }
+    /// ```
+    ///
+    /// The type of such a job can be named, for example to store it in a struct:
+    ///
+    /// ```
+    /// use ndferry::pool::{Job, marker::{Gives, WithState}};
+    ///
+    /// struct Prepared<'p> {
+    ///     job: Job<'p, WithState<'p, String, Vec<u8>, Gives>>,
+    /// }
     /// ```
     pub fn with_init<'p, C, S>(
         &'p self,
@@ -233,7 +337,22 @@ impl Pool {
         Job::new(self, WithState { spec, build })
     }
 
-    /// As [`with_init`](Pool::with_init), for a `build` that returns a `Result`: its error is the call's.
+    /// Like [`with_init`](Pool::with_init), but for a `build` that returns a `Result`.
+    ///
+    /// If it returns an error, the job ends with this error.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> ndferry::Result<()> {
+    /// # ndferry::init();
+    /// # let pool = ndferry::Pool::builder().workers(2).build()?;
+    /// let job = pool.try_with_init(&"x".to_string(), |text: &String| text.parse::<u8>());
+    /// let error = job.map(|state: &mut u8, x: u8| *state + x, [1]).unwrap_err();
+    /// assert!(error.to_string().contains("invalid digit"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_with_init<'p, C, S, E>(
         &'p self,
         spec: &'p C,

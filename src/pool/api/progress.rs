@@ -1,44 +1,44 @@
-//! What a call tells while it runs.
+//! Events of a running job.
 
-/// Something that happened in a call.
+/// An event of a job; see [`Job::progress`](crate::pool::Job::progress).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TaskEvent {
-    /// The call begins.
+    /// The job starts.
     JobStarted,
-    /// The item at this index was taken for a worker.
+    /// The item at this index was taken from the iterator.
     Queued(u64),
-    /// The task at this index is next in a worker, or runs.
+    /// The task at this index runs, or is the next one of a worker.
     Started(u64),
     /// The task at this index has a result.
     Done(u64),
-    /// The task at this index has failed and is to be tried again.
+    /// The task at this index failed and will be retried.
     Retried(u64),
-    /// The task at this index has failed for good.
+    /// The task at this index failed after all retries.
     Failed(u64),
 }
 
-/// How far a call is, and what has just happened.
+/// The progress of a job, passed to the callback of [`Job::progress`](crate::pool::Job::progress).
 ///
-/// At every moment `done + failed ≤ started ≤ queued`, and `queued ≤ total` where that is known.
+/// At any time, `done + failed ≤ started ≤ queued`, and `queued ≤ total` if the total is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JobProgress {
-    /// What has just happened.
+    /// The latest event.
     pub event: TaskEvent,
-    /// Tasks taken from the items.
+    /// Items taken from the iterator.
     pub queued: u64,
-    /// Tasks that were next in a worker, each counted once.
+    /// Tasks that have started, each counted once.
     pub started: u64,
     /// Tasks that have a result.
     pub done: u64,
-    /// Tasks that have failed for good.
+    /// Tasks that failed after all retries.
     pub failed: u64,
-    /// Tasks there will be, where the items tell.
+    /// The number of items, if the iterator knows it.
     pub total: Option<u64>,
-    /// Bytes of arrays in items, results and context that went by reference, each time they did.
+    /// Bytes of arrays in items, results and context that were sent by reference.
     pub bytes_mapped: u64,
-    /// Bytes that travelled inside messages.
+    /// Bytes that were copied into messages.
     pub bytes_copied: u64,
 }
 

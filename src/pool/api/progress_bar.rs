@@ -1,4 +1,4 @@
-//! A progress bar for calls, as a consumer of their events.
+//! A progress bar for jobs.
 
 use std::time::Duration;
 
@@ -12,28 +12,32 @@ use crate::pool::{
     marker::{OnError, TaskContext},
 };
 
-/// How often a bar of unknown length moves.
+/// The interval at which a bar of unknown length moves.
 const TICK_INTERVAL: Duration = Duration::from_millis(100);
 
 impl<K: TaskContext, M: OnError> Job<'_, K, M> {
-    /// Shows a bar on stderr while the call runs, where that is a terminal: tasks done of all there are, time, failures. It stays, full or as
-    /// far as it came, when the call is over. In the place of a [`progress`](Job::progress) of one's own (feature `progress`).
+    /// Shows a progress bar on stderr while the job runs, if stderr is a terminal (feature `progress`).
+    ///
+    /// The bar shows finished tasks, elapsed time and failures, and remains when the job ends. It replaces a
+    /// callback set with [`progress`](Job::progress).
+    ///
+    /// # Examples
     ///
     /// ```no_run
     /// # fn main() -> ndferry::Result<()> {
     /// # ndferry::init();
     /// # let pool = ndferry::Pool::new()?;
-    /// let squares = pool.call().progress_bar().map(|x: u64| x * x, 0..1000)?;
+    /// let squares = pool.job().progress_bar().map(|x: u64| x * x, 0..1000)?;
     /// # Ok(())
     /// # }
     /// ```
-    #[must_use = "a call runs when it is given a verb"]
+    #[must_use = "a job does nothing until a method such as `map` runs it"]
     pub fn progress_bar(self) -> Self {
         self.progress(shown_by(ProgressBar::new_spinner()))
     }
 }
 
-/// What moves `bar`.
+/// Returns a callback that updates `bar`.
 fn shown_by(bar: ProgressBar) -> impl FnMut(&JobProgress) {
     let bar = bar.with_finish(ProgressFinish::Abandon);
     move |progress| match progress.event {
@@ -41,9 +45,9 @@ fn shown_by(bar: ProgressBar) -> impl FnMut(&JobProgress) {
             let template = match progress.total {
                 Some(total) => {
                     bar.set_length(total);
-                    "{bar:40} {pos}/{len} tasks, {elapsed} gone, {eta} left{msg}"
+                    "{bar:40} {pos}/{len} tasks, {elapsed} elapsed, {eta} left{msg}"
                 }
-                None => "{spinner} {pos} tasks, {elapsed} gone{msg}",
+                None => "{spinner} {pos} tasks, {elapsed} elapsed{msg}",
             };
             bar.set_style(
                 ProgressStyle::with_template(template).expect("the template is well-formed"),
@@ -66,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bar_shows_what_is_done_and_what_has_failed() {
+    fn progress_bar_shows_finished_and_failed_tasks() {
         for (total, expected) in [(Some(3), " 2/3 tasks, "), (None, " 2 tasks, ")] {
             let terminal = InMemoryTerm::new(10, 100);
             let target = ProgressDrawTarget::term_like(Box::new(terminal.clone()));

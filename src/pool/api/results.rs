@@ -1,4 +1,4 @@
-//! Results one by one, while the tasks run.
+//! The iterator of results.
 
 use std::{collections::BTreeMap, fmt, marker::PhantomData};
 
@@ -13,17 +13,32 @@ use crate::{
     },
 };
 
-/// The results of a call, one by one: [`Job::stream`](crate::pool::Job::stream).
+/// An iterator of the results of a job; see [`Job::imap`](crate::pool::Job::imap).
 ///
-/// Dropping it ends the call: running tasks are killed, their workers replaced.
-#[must_use = "a stream works while it is asked for results"]
+/// It is an ordinary, blocking iterator. Dropping it ends the job: running tasks are killed, and their
+/// workers are replaced.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> ndferry::Result<()> {
+/// # ndferry::init();
+/// # let pool = ndferry::Pool::builder().workers(2).build()?;
+/// let mut results = pool.job().imap(|x: u32| x + 1, [1, 2, 3])?;
+/// assert_eq!(results.next().unwrap()?, 2);
+/// drop(results); // ends the job
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "the job makes progress only while you take results"]
 pub struct Results<'p, T: Iterator, R, O> {
     run: Option<Run<'p>>,
     items: Items<T>,
-    /// What was decided and not yet given away.
+    /// Outcomes that were not returned yet, by index.
     decided: BTreeMap<u64, Result<R, TaskError>>,
     given: u64,
-    /// Whether every item is told of that is not taken any more, and not the first alone: there may be no end of them.
+    /// Whether an interrupted job reports every item, and not only the first that was not taken. There may be
+    /// infinitely many items.
     tells_all: bool,
     order: PhantomData<O>,
 }
@@ -45,12 +60,12 @@ where
         }
     }
 
-    /// Tells of every item what became of it, also when the call is interrupted.
+    /// Makes an interrupted job report every item.
     pub(crate) fn telling_all(self) -> Self {
         Self { tells_all: true, ..self }
     }
 
-    /// What became of the next task; `None`: of all of them it was told.
+    /// Returns the next outcome, or `None` at the end.
     pub(crate) fn outcome(&mut self) -> Result<Option<Result<O::Item<R>, TaskError>>> {
         let Some(run) = &mut self.run else {
             return Ok(None);
@@ -62,7 +77,7 @@ where
                 .first_key_value()
                 .is_some_and(|(index, _)| O::is_next(*index, self.given))
             {
-                let (index, outcome) = self.decided.pop_first().expect("it was just looked at");
+                let (index, outcome) = self.decided.pop_first().expect("there is a first outcome");
                 self.given += 1;
                 return Ok(Some(outcome.map(|result| O::item(index, result))));
             }
@@ -79,7 +94,7 @@ where
                 return Ok(None);
             }
             if !run.keeps_going() {
-                // It does not wait for its turn.
+                // A failure does not wait for earlier results.
                 let failed = decided
                     .iter()
                     .filter(|(_, outcome)| outcome.is_err())
@@ -110,7 +125,7 @@ where
     fn next(&mut self) -> Option<Self::Item> {
         match self.outcome() {
             Ok(outcome) => outcome.map(|outcome| outcome.map_err(Error::task)),
-            // It is the call's, and not one task's.
+            // The job itself failed.
             Err(error) => {
                 self.run = None;
                 Some(Err(error))

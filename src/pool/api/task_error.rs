@@ -1,4 +1,4 @@
-//! What a failed task tells: the original error, where it happened, and to whom.
+//! The failures of tasks.
 
 use std::{error::Error as StdError, fmt, time::Duration};
 
@@ -7,17 +7,22 @@ use crate::{
     pool::wire::report::{CapturedOutput, FailureReport},
 };
 
-/// Why a task has no result.
+/// The failure of a task: the original error, and where and for which item it happened.
 ///
-/// Printed with `{}` it says in one line what failed, where and why, followed by the chain of causes. `{:?}` adds the rest: call
-/// site, worker, elapsed time, the panic's backtrace.
+/// `{}` prints one line with the task, the item, the reason and the chain of causes. `{:?}` adds the call
+/// site, the worker, the elapsed time and the backtrace of a panic.
 ///
-/// ```no_run
+/// Get it from an [`Error`] with [`Error::task_error`], or from a job with
+/// [`keep_going`](crate::pool::Job::keep_going).
+///
+/// # Examples
+///
+/// ```
 /// # fn main() -> ndferry::Result<()> {
-/// ndferry::init();
-/// let pool = ndferry::Pool::new()?;
-/// let failed = pool.try_map(|text: String| text.parse::<f64>(), ["1.5".to_string(), "x".to_string()]).unwrap_err();
-/// let task = failed.task_error().unwrap();
+/// # ndferry::init();
+/// # let pool = ndferry::Pool::builder().workers(2).build()?;
+/// let error = pool.try_map(|text: String| text.parse::<f64>(), ["1.5".into(), "x".into()]).unwrap_err();
+/// let task = error.task_error().unwrap();
 /// assert_eq!((task.index(), task.message()), (1, "invalid float literal"));
 /// assert_eq!(task.type_name(), Some("core::num::dec2flt::ParseFloatError"));
 /// # Ok(())
@@ -28,7 +33,7 @@ pub struct TaskError(Box<Inner>);
 struct Inner {
     report: FailureReport,
     task: String,
-    /// For a node of a flow, the element it was at work on; nothing for one that is not per element.
+    /// The element that a node of a flow worked on. Empty for a node that runs once.
     element: Option<String>,
     call_site: String,
     index: u64,
@@ -39,31 +44,45 @@ struct Inner {
     cause: Option<Cause>,
 }
 
-/// In what way a task failed.
+/// The kind of a task's failure.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> ndferry::Result<()> {
+/// # ndferry::init();
+/// # let pool = ndferry::Pool::builder().workers(2).build()?;
+/// use ndferry::pool::TaskErrorKind;
+///
+/// let error = pool.map(|x: u32| 1 / x, [0]).unwrap_err();
+/// assert_eq!(error.task_error().unwrap().kind(), TaskErrorKind::Panic);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TaskErrorKind {
-    /// It returned an error.
+    /// The task returned an error.
     Error,
-    /// It panicked.
+    /// The task panicked.
     Panic,
-    /// Its worker process ended: killed, aborted, or by `exit`.
+    /// The worker process ended: it was killed, aborted, or called `exit`.
     WorkerDied,
-    /// Its item or context could not be sent to the worker, or not be read there.
+    /// The item or the context could not be encoded or decoded.
     EncodeArgument,
-    /// Its result could not be sent back, or not be read here.
+    /// The result could not be encoded or decoded.
     EncodeResult,
-    /// Its worker could not be started.
+    /// The worker could not be started.
     Start,
-    /// It ran longer than it may, and its worker was killed.
+    /// The task exceeded its timeout, and its worker was killed.
     Timeout,
-    /// The call was cancelled, or its time was over, before the task had ended.
+    /// The job was cancelled, or its deadline passed, before the task ended.
     Cancelled,
-    /// The state that the tasks of the call use could not be built; no task of the call ran on it.
+    /// The state of the tasks could not be built. No task of the job ran with it.
     Build,
 }
 
-/// Where and for whom a task ran.
+/// Describes the task, its item and its worker.
 pub(crate) struct TaskCircumstances {
     pub(crate) task: String,
     pub(crate) call_site: String,
@@ -97,19 +116,19 @@ impl TaskError {
         }))
     }
 
-    /// The task was `node` of a flow, added at `call_site`, at work on `element`.
+    /// Describes the task as a node of a flow that worked on `element`.
     pub(crate) fn of_node(mut self, node: String, element: String, call_site: String) -> Self {
         (self.0.task, self.0.element, self.0.call_site) = (node, Some(element), call_site);
         self
     }
 
-    /// The task was part of what is called `label`.
+    /// Puts a label before the task's name.
     pub(crate) fn labelled(mut self, label: &str) -> Self {
         self.0.task = format!("{label}.{}", self.0.task);
         self
     }
 
-    /// In what way the task failed.
+    /// Returns the kind of the failure.
     #[must_use]
     pub fn kind(&self) -> TaskErrorKind {
         match &self.0.report {
@@ -125,8 +144,9 @@ impl TaskError {
         }
     }
 
-    /// The original error's or panic's own message. Of a worker that ended, [`signal`](TaskError::signal) and
-    /// [`exit_code`](TaskError::exit_code) say more.
+    /// Returns the message of the original error or panic.
+    ///
+    /// For a worker that died, see [`signal`](TaskError::signal) and [`exit_code`](TaskError::exit_code).
     #[must_use]
     pub fn message(&self) -> &str {
         match self.0.report.what() {
@@ -142,7 +162,7 @@ impl TaskError {
         }
     }
 
-    /// The declared type of the error that the task returned.
+    /// Returns the type name of the error that the task returned.
     #[must_use]
     pub fn type_name(&self) -> Option<&str> {
         match self.0.report.what() {
@@ -151,7 +171,7 @@ impl TaskError {
         }
     }
 
-    /// Where the task panicked: file, line and column.
+    /// Returns the file, line and column of the panic.
     #[must_use]
     pub fn location(&self) -> Option<&str> {
         match self.0.report.what() {
@@ -160,7 +180,7 @@ impl TaskError {
         }
     }
 
-    /// The backtrace of the panic, from the panic outwards.
+    /// Returns the backtrace of the panic.
     #[must_use]
     pub fn backtrace(&self) -> Option<&str> {
         match self.0.report.what() {
@@ -169,7 +189,19 @@ impl TaskError {
         }
     }
 
-    /// The number of the signal that ended the worker.
+    /// Returns the number of the signal that killed the worker.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> ndferry::Result<()> {
+    /// # ndferry::init();
+    /// # let pool = ndferry::Pool::builder().workers(2).build()?;
+    /// let error = pool.map(|_: u8| std::process::abort(), [1]).map(|_: Vec<()>| ()).unwrap_err();
+    /// assert_eq!(error.task_error().unwrap().signal(), Some(6)); // SIGABRT
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn signal(&self) -> Option<i32> {
         match *self.0.report.what() {
@@ -178,7 +210,19 @@ impl TaskError {
         }
     }
 
-    /// The code with which the worker exited.
+    /// Returns the exit code of the worker, if it exited.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> ndferry::Result<()> {
+    /// # ndferry::init();
+    /// # let pool = ndferry::Pool::builder().workers(2).build()?;
+    /// let error = pool.map(|code: i32| std::process::exit(code), [7]).map(|_: Vec<()>| ()).unwrap_err();
+    /// assert_eq!(error.task_error().unwrap().exit_code(), Some(7));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn exit_code(&self) -> Option<i32> {
         match *self.0.report.what() {
@@ -187,57 +231,61 @@ impl TaskError {
         }
     }
 
-    /// The name of the task's function, or of the node of a flow.
+    /// Returns the name of the task's function, or of the node of a flow.
     #[must_use]
     pub fn task(&self) -> &str {
         &self.0.task
     }
 
-    /// For a node of a flow that is per element, the element: the expands it came from, each with the element's place among its own, as
-    /// `slice[3]/patch[0]`.
+    /// Returns the element that a node of a flow worked on.
+    ///
+    /// It lists the fan-outs that contain the node, each with an index, such as `slice[3]/patch[0]`.
     #[must_use]
     pub fn element(&self) -> Option<&str> {
         self.0.element.as_deref().filter(|element| !element.is_empty())
     }
 
-    /// File, line and column of the call that the task was part of, or where the node of a flow was added.
+    /// Returns file, line and column of the call that started the job, or that added the node.
     #[must_use]
     pub fn call_site(&self) -> &str {
         &self.0.call_site
     }
 
-    /// The position of the task's item among the items of the call, from 0.
+    /// Returns the index of the task's item among the items of the job.
     #[must_use]
     pub fn index(&self) -> u64 {
         self.0.index
     }
 
-    /// How many times the task was tried, this time included: 1 where it was not [tried again](crate::pool::Job::retries).
+    /// Returns the number of attempts, 1 without [retries](crate::pool::Job::retries).
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.0.attempt
     }
 
-    /// The process id of the worker that had the task; this process's own where there was none.
+    /// Returns the process id of the worker, or of this process if no worker had the task.
     #[must_use]
     pub fn worker(&self) -> u32 {
         self.0.worker
     }
 
-    /// How long the task ran: from its start in the worker, where that is known, else from when it was given to the worker.
+    /// Returns how long the task ran.
+    ///
+    /// If its start in the worker is unknown, the time counts from when it was sent to the worker.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.0.elapsed
     }
 
-    /// The end of what the worker wrote to its standard error since the task began, 8 KiB at the most, where the pool
-    /// [captures](crate::pool::WorkerStdio::Capture) it.
+    /// Returns the end of the worker's standard error since the task started, at most 8 KiB.
+    ///
+    /// This is available if the pool [captures](crate::pool::WorkerStdio::Capture) it.
     #[must_use]
     pub fn stderr(&self) -> Option<&str> {
         self.0.output.stderr.as_deref()
     }
 
-    /// As [`stderr`](TaskError::stderr), of standard output.
+    /// Like [`stderr`](TaskError::stderr), but for standard output.
     #[must_use]
     pub fn stdout(&self) -> Option<&str> {
         self.0.output.stdout.as_deref()
@@ -291,17 +339,29 @@ impl TaskError {
 
 /// Errors of tasks.
 impl Error {
-    /// Returns the failed task's report, if the failure of a task caused this error.
+    /// Returns the failure of the task that caused this error, if any.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> ndferry::Result<()> {
+    /// # ndferry::init();
+    /// # let pool = ndferry::Pool::builder().workers(2).build()?;
+    /// let error = pool.map(|x: u32| 1 / x, [1, 0]).unwrap_err();
+    /// assert_eq!(error.task_error().unwrap().index(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn task_error(&self) -> Option<&TaskError> {
         self.task_source()?.downcast_ref()
     }
 
-    /// Returns the failed task's report, if the failure of a task caused this error.
+    /// Converts the error into the failure of the task that caused it.
     ///
     /// # Errors
     ///
-    /// Returns the error itself if it is not about a task.
+    /// Returns the error itself if no task caused it.
     pub fn into_task_error(self) -> Result<TaskError, Self> {
         self.into_task_source().map(|task| *task.downcast().expect("tasks fail with a TaskError"))
     }
@@ -357,7 +417,7 @@ impl StdError for TaskError {
     }
 }
 
-/// A cause of the original error, by its message.
+/// A cause of the original error.
 #[derive(Debug)]
 struct Cause {
     message: String,
@@ -383,7 +443,7 @@ impl StdError for Cause {
     }
 }
 
-/// A signal as people know it.
+/// Returns the name of a signal.
 fn signal_name(signal: i32) -> String {
     let name = match signal {
         libc::SIGABRT => "SIGABRT (abort)",
@@ -420,7 +480,7 @@ mod tests {
 
     // E1
     #[test]
-    fn the_first_line_says_what_failed_where_and_why() {
+    fn task_error_first_line_names_task_item_and_reason() {
         let causes = vec!["connection refused".to_string(), "port closed".to_string()];
         let failed = error(FailureReport::Error {
             type_name: "app::Failed".into(),

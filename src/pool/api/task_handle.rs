@@ -10,9 +10,24 @@ use crate::{
     pool::engine::{submit::SubmittedTask, submit_queue::Promote as _},
 };
 
-/// A task that was [submitted](crate::pool::Job::submit): it runs, and its result can be waited for.
+/// A handle to a task that was started with [`Job::submit`](crate::pool::Job::submit).
 ///
-/// Dropping the handle cancels the task.
+/// It is like [`std::thread::JoinHandle`], except that dropping the handle cancels the task.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> ndferry::Result<()> {
+/// # ndferry::init();
+/// # let pool = ndferry::Pool::builder().workers(2).build()?;
+/// let handles: Vec<_> =
+///     (1..=3).map(|x| pool.submit(|x: u64| x * x, x)).collect::<ndferry::Result<_>>()?;
+/// let squares: Vec<u64> =
+///     handles.into_iter().map(|handle| handle.join()).collect::<ndferry::Result<_>>()?;
+/// assert_eq!(squares, [1, 4, 9]);
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "dropping it cancels the task"]
 pub struct TaskHandle<R> {
     task: Arc<SubmittedTask<R>>,
@@ -26,7 +41,7 @@ impl<R> TaskHandle<R> {
 }
 
 impl<R: DeserializeOwned + Send + 'static> TaskHandle<R> {
-    /// Waits for the result.
+    /// Waits for the task and returns its result.
     ///
     /// # Errors
     ///
@@ -35,7 +50,24 @@ impl<R: DeserializeOwned + Send + 'static> TaskHandle<R> {
         self.task.join()
     }
 
-    /// Waits for the result, at most for `limit`. If there is none by then, the task continues, and its handle is returned.
+    /// Waits for the task for at most `limit`. Returns the handle if there is no result by then.
+    ///
+    /// The task continues to run.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> ndferry::Result<()> {
+    /// # ndferry::init();
+    /// # let pool = ndferry::Pool::builder().workers(2).build()?;
+    /// use std::{thread, time::Duration};
+    ///
+    /// let slow = pool.submit(|x: u8| { thread::sleep(Duration::from_millis(300)); x }, 7)?;
+    /// let slow = slow.join_timeout(Duration::from_millis(1))?.expect_err("it is not finished");
+    /// assert_eq!(slow.join()?, 7);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -47,15 +79,17 @@ impl<R: DeserializeOwned + Send + 'static> TaskHandle<R> {
         }
     }
 
-    /// Returns whether there is a result, so that [`join`](TaskHandle::join) returns at once.
+    /// Returns whether the task has ended, so that [`join`](TaskHandle::join) does not wait.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         Arc::clone(&self.task).promote();
         self.task.is_done()
     }
 
-    /// Cancels the task: if it has no result yet, it is killed, and [`join`](TaskHandle::join) returns an error
-    /// ([`TaskErrorKind::Cancelled`](crate::pool::TaskErrorKind::Cancelled)).
+    /// Cancels the task.
+    ///
+    /// A task without a result is killed, and [`join`](TaskHandle::join) returns an error of kind
+    /// [`TaskErrorKind::Cancelled`](crate::pool::TaskErrorKind::Cancelled).
     pub fn cancel(&self) {
         self.cancel.cancel();
         Arc::clone(&self.task).promote();

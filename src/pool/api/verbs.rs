@@ -24,14 +24,32 @@ use crate::{
     },
 };
 
-/// Verbs. Functions are `fn(I) -> R` after [`Pool::call`](crate::Pool::call), `fn(&C, I) -> R` after [`Pool::with`](crate::Pool::with), `fn(&mut S, I) -> R` after [`Pool::with_init`](crate::Pool::with_init).
+/// Methods that run the tasks.
+///
+/// The function's signature depends on the job: `fn(I) -> R` after [`Pool::job`](crate::Pool::job),
+/// `fn(&C, I) -> R` after [`Pool::with`](crate::Pool::with), and `fn(&mut S, I) -> R` after
+/// [`Pool::with_init`](crate::Pool::with_init).
 impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
-    /// Applies `f` to every item and gives the results in the items' order: plain ones, or after [`keep_going`](Job::keep_going) a
-    /// `Result<R, TaskError>` for each item.
+    /// Applies `f` to each item, and returns the results in the order of the items.
+    ///
+    /// After [`keep_going`](Job::keep_going) the result for each item is a `Result<R, TaskError>`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> ndferry::Result<()> {
+    /// # ndferry::init();
+    /// # let pool = ndferry::Pool::builder().workers(2).build()?;
+    /// let results = pool.job().retries(1).map(|x: u64| x * x, [1, 2, 3])?;
+    /// assert_eq!(results, [1, 4, 9]);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// As [`Pool::map`](crate::Pool::map); after [`keep_going`](Job::keep_going), only where the call as such cannot be made.
+    /// Returns the first failure of a task; see [`Pool::map`](crate::Pool::map). After
+    /// [`keep_going`](Job::keep_going), returns an error only if the job itself fails.
     #[track_caller]
     pub fn map<I, R>(
         self,
@@ -46,11 +64,11 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
         self.collect(remote, items, Location::caller())
     }
 
-    /// As [`map`](Job::map), for a function that returns a `Result`.
+    /// Like [`map`](Job::map), but for a function that returns a `Result`.
     ///
     /// # Errors
     ///
-    /// As [`Pool::try_map`](crate::Pool::try_map).
+    /// See [`Pool::try_map`](crate::Pool::try_map).
     #[track_caller]
     pub fn try_map<I, R, E>(
         self,
@@ -66,13 +84,17 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
         self.collect(remote, items, Location::caller())
     }
 
-    /// Folds the results into one value, in the items' order, as they come: none is kept.
+    /// Combines the results into one value, in the order of the items.
+    ///
+    /// Each result is dropped after `combine`, so this works for any number of items.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # fn main() -> ndferry::Result<()> {
     /// # ndferry::init();
     /// # let pool = ndferry::Pool::builder().workers(2).build()?;
-    /// let sum = pool.call().fold(|x: u64| x * x, 1..=1000, 0, |sum, square| sum + square)?;
+    /// let sum = pool.job().fold(|x: u64| x * x, 1..=1000, 0, |sum, square| sum + square)?;
     /// assert_eq!(sum, 333_833_500);
     /// # Ok(())
     /// # }
@@ -80,7 +102,7 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
     ///
     /// # Errors
     ///
-    /// As [`map`](Job::map).
+    /// See [`map`](Job::map).
     #[track_caller]
     pub fn fold<I, R, A>(
         self,
@@ -97,11 +119,11 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
         self.reduce(remote, items, start, combine, Location::caller())
     }
 
-    /// As [`fold`](Job::fold), for a function that returns a `Result`.
+    /// Like [`fold`](Job::fold), but for a function that returns a `Result`.
     ///
     /// # Errors
     ///
-    /// As [`try_map`](Job::try_map).
+    /// See [`try_map`](Job::try_map).
     #[track_caller]
     pub fn try_fold<I, R, E, A>(
         self,
@@ -119,19 +141,23 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
         self.reduce(remote, items, start, combine, Location::caller())
     }
 
-    /// The results one by one, in the items' order, while the tasks run; items are taken as they are needed, so there may be
-    /// infinitely many. Dropping the stream ends the call.
+    /// Returns an iterator of the results in the order of the items, while the tasks run.
     ///
-    /// Work goes on while the stream is asked for results: what workers [have been sent ahead](Job::prefetch) they do meanwhile, no more. Until
-    /// one result was taken, at most workers × (prefetch + 1) batches of items are.
+    /// Items are taken when workers have room for them, so there may be infinitely many. Until you take the
+    /// first result, at most workers × (prefetch + 1) batches of items are taken. Workers make progress while
+    /// you wait for a result, and on the batches that were
+    /// [sent ahead](Job::prefetch_batches). Dropping the iterator ends the job.
     ///
-    /// The first failure ends the stream, or after [`keep_going`](Job::keep_going) takes the place of its result.
+    /// The first failure ends the iterator. After [`keep_going`](Job::keep_going) it takes the place of the
+    /// result.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # fn main() -> ndferry::Result<()> {
     /// # ndferry::init();
     /// # let pool = ndferry::Pool::builder().workers(2).build()?;
-    /// let squares = pool.call().stream(|x: u64| x * x, 1..)?;
+    /// let squares = pool.job().imap(|x: u64| x * x, 1..)?;
     /// let large = squares.map(Result::unwrap).find(|square| *square > 1000);
     /// assert_eq!(large, Some(1024));
     /// # Ok(())
@@ -140,7 +166,7 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
     ///
     /// # Errors
     ///
-    /// Where the call cannot be made; the failures of tasks are the stream's.
+    /// Returns an error if the job cannot be started. The iterator returns the failures of tasks.
     #[track_caller]
     pub fn imap<I, R, T>(
         self,
@@ -156,11 +182,11 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
         self.start(remote, items, Location::caller())
     }
 
-    /// As [`stream`](Job::stream), for a function that returns a `Result`.
+    /// Like [`imap`](Job::imap), but for a function that returns a `Result`.
     ///
     /// # Errors
     ///
-    /// As [`stream`](Job::stream).
+    /// See [`imap`](Job::imap).
     #[track_caller]
     pub fn try_imap<I, R, E, T>(
         self,
@@ -177,11 +203,25 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
         self.start(remote, items, Location::caller())
     }
 
-    /// As [`stream`](Job::stream), with results in the order in which they come, each with the index of its item.
+    /// Like [`imap`](Job::imap), but returns results as they finish, each with the index of its item.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> ndferry::Result<()> {
+    /// # ndferry::init();
+    /// # let pool = ndferry::Pool::builder().workers(2).build()?;
+    /// let mut results: Vec<_> =
+    ///     pool.job().imap_unordered(|x: u64| x * x, [1, 2, 3])?.collect::<ndferry::Result<_>>()?;
+    /// results.sort(); // by index
+    /// assert_eq!(results, [(0, 1), (1, 4), (2, 9)]);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// As [`stream`](Job::stream).
+    /// See [`imap`](Job::imap).
     #[track_caller]
     pub fn imap_unordered<I, R, T>(
         self,
@@ -197,11 +237,11 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
         self.start(remote, items, Location::caller())
     }
 
-    /// As [`imap_unordered`](Job::imap_unordered), for a function that returns a `Result`.
+    /// Like [`imap_unordered`](Job::imap_unordered), but for a function that returns a `Result`.
     ///
     /// # Errors
     ///
-    /// As [`stream`](Job::stream).
+    /// See [`imap`](Job::imap).
     #[track_caller]
     pub fn try_imap_unordered<I, R, E, T>(
         self,
@@ -218,25 +258,28 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
         self.start(remote, items, Location::caller())
     }
 
-    /// Begins one task, without waiting for it.
+    /// Starts one task without waiting for it.
     ///
-    /// Where no worker is free, it waits for its turn; tasks are begun in the order in which they were submitted.
+    /// If all workers are busy, the task is queued. Queued tasks start in the order in which they were
+    /// submitted.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # fn main() -> ndferry::Result<()> {
     /// # ndferry::init();
     /// # let pool = ndferry::Pool::builder().workers(2).build()?;
     /// let sum = pool.submit(|n: u64| (1..=n).sum::<u64>(), 1000)?;
-    /// // … and meanwhile something else …
-    /// assert_eq!(sum.wait()?, 500_500);
+    /// // Do something else here.
+    /// assert_eq!(sum.join()?, 500_500);
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
     ///
-    /// Where the item or the context cannot be encoded, or the call not be made; the failure of the task is
-    /// [`TaskHandle::wait`]'s.
+    /// Returns an error if the item or the context cannot be encoded. [`TaskHandle::join`] returns the failure
+    /// of the task.
     #[track_caller]
     pub fn submit<I, R>(self, f: K::Task<I, R>, item: I) -> Result<TaskHandle<R>>
     where
@@ -247,11 +290,11 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
         self.begin(remote, &item, Location::caller())
     }
 
-    /// As [`submit`](Job::submit), for a function that returns a `Result`.
+    /// Like [`submit`](Job::submit), but for a function that returns a `Result`.
     ///
     /// # Errors
     ///
-    /// As [`submit`](Job::submit).
+    /// See [`submit`](Job::submit).
     #[track_caller]
     pub fn try_submit<I, R, E>(self, f: K::Task<I, Result<R, E>>, item: I) -> Result<TaskHandle<R>>
     where
@@ -263,11 +306,13 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
         self.begin(remote, &item, Location::caller())
     }
 
-    /// Applies `f` to blocks of `array`, `chunk` indices of `axis` each (the last may be shorter), and gives the results in the
-    /// blocks' order. Nothing of the array is copied to cut it up.
+    /// Applies `f` to chunks of `array` along `axis`, and returns the results in order.
     ///
-    /// A file's array ([`ArrayFile::any`](crate::file::ArrayFile::any)) of either byte order is mapped by every worker, which swaps the block at hand:
-    /// files larger than memory work.
+    /// Each task gets `chunk` indices of the axis, and the last one may get fewer. The array is not copied. An
+    /// array of a file ([`ArrayFile::read_dyn`](crate::file::ArrayFile::read_dyn)) may have any byte order:
+    /// each worker maps the file and swaps only its chunk, so the file may be larger than memory.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # fn main() -> ndferry::Result<()> {
@@ -277,7 +322,8 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
     /// use ndferry::SharedArray;
     ///
     /// let table = SharedArray::from(Array2::from_shape_fn((100, 3), |(row, _)| row as f64));
-    /// let sums = pool.call().map_axis_chunks(&table, Axis(0), 40, |rows: SharedArray<f64, Ix2>| rows.sum())?;
+    /// let sums =
+    ///     pool.job().map_axis_chunks(&table, Axis(0), 40, |rows: SharedArray<f64, Ix2>| rows.sum())?;
     /// assert_eq!(sums, [2340.0, 7140.0, 5370.0]);
     /// # Ok(())
     /// # }
@@ -285,7 +331,8 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
     ///
     /// # Errors
     ///
-    /// As [`map`](Job::map); and where there is no such axis, `chunk` is 0, or the array has other elements or dimensions than `f` takes.
+    /// Returns an error if the array has no such axis, `chunk` is 0, or the array has other elements or another
+    /// number of dimensions than `f` takes. Otherwise see [`map`](Job::map).
     #[track_caller]
     pub fn map_axis_chunks<A, D, R>(
         self,
@@ -305,11 +352,11 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
         self.collect(remote, blocks, Location::caller())
     }
 
-    /// As [`map_axis_chunks`](Job::map_axis_chunks), for a function that returns a `Result`.
+    /// Like [`map_axis_chunks`](Job::map_axis_chunks), but for a function that returns a `Result`.
     ///
     /// # Errors
     ///
-    /// As [`map_axis_chunks`](Job::map_axis_chunks) and [`try_map`](Job::try_map).
+    /// See [`map_axis_chunks`](Job::map_axis_chunks) and [`try_map`](Job::try_map).
     #[track_caller]
     pub fn try_map_axis_chunks<A, D, R, E>(
         self,
@@ -330,12 +377,15 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
         self.collect(remote, blocks, Location::caller())
     }
 
-    /// Has `array` filled by the tasks, each of which gets `chunk` indices of `axis` (the last may get fewer) to change in place, and
-    /// the first of these indices. Gives what the tasks return, in the order of the parts. Nothing is copied: when the call returns,
-    /// the array holds what the tasks wrote.
+    /// Fills chunks of `array` along `axis` in place, and returns the results in order.
     ///
-    /// No two tasks get the same element, and nobody else can look at the array meanwhile. When the call returns, and before a task is tried
-    /// again, no process is left that could write to it. A part whose task has failed may be partly filled.
+    /// Each task gets a mutable view of `chunk` indices of the axis, and the first of these indices. The last
+    /// task may get fewer. No two tasks get the same element, and other code cannot access the array meanwhile.
+    /// Nothing is copied: when the job returns, the array contains the new elements. When the job returns, and
+    /// before a task is retried, no process can write to the chunk any more. The chunk of a failed task may be
+    /// partly filled.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # fn main() -> ndferry::Result<()> {
@@ -350,16 +400,16 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
     /// }
     ///
     /// let mut table = pool.store().zeros::<f64, _>((1000, 3))?;
-    /// pool.call().fill_axis_chunks(&mut table, Axis(0), 64, number)?;
+    /// pool.job().fill_axis_chunks(&mut table, Axis(0), 64, number)?;
     /// assert_eq!(table[(700, 2)], 700.0);
-    /// let table = table.freeze()?; // to be shared with further tasks
+    /// let table = table.freeze()?; // share it with further tasks
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
     ///
-    /// As [`map`](Job::map); and where there is no such axis, or `chunk` is 0.
+    /// Returns an error if the array has no such axis, or `chunk` is 0. Otherwise see [`map`](Job::map).
     #[track_caller]
     pub fn fill_axis_chunks<A, D, R>(
         self,
@@ -377,11 +427,11 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
         self.fill(remote, array, axis, chunk, Location::caller())
     }
 
-    /// As [`fill_axis_chunks`](Job::fill_axis_chunks), for a function that returns a `Result`.
+    /// Like [`fill_axis_chunks`](Job::fill_axis_chunks), but for a function that returns a `Result`.
     ///
     /// # Errors
     ///
-    /// As [`fill_axis_chunks`](Job::fill_axis_chunks) and [`try_map`](Job::try_map).
+    /// See [`fill_axis_chunks`](Job::fill_axis_chunks) and [`try_map`](Job::try_map).
     #[track_caller]
     pub fn try_fill_axis_chunks<A, D, R, E>(
         self,
@@ -401,7 +451,7 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
     }
 }
 
-/// The blocks of `chunk` indices along `axis`.
+/// Cuts an array into chunks along an axis.
 fn blocks(
     array: AnyArray,
     axis: Axis,
@@ -442,7 +492,7 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
         }
         let parts = array.lend(axis.0, chunk)?;
         let output = parts.output().clone();
-        // The parts lend the array until the call is over, and with it every process that could still write.
+        // The parts borrow the array until no process can write to it any more.
         self.collect(remote, parts.map(|part| (output.clone(), part)), call_site)
     }
 
