@@ -110,10 +110,14 @@ impl Process {
         let page = Arc::new(Page::new().map_err(cannot)?);
         let mut command = recipe.launch.command(&recipe.share);
         streams.attach(&mut command).map_err(cannot)?;
+        // The worker unblocks them when it has joined the session.
+        let signals = sys::signal::Blocked::new();
         let child = command.stdin(Stdio::from(theirs)).spawn().map_err(cannot)?;
+        let blocked = signals.before();
+        drop(signals);
         let mut process =
             Self::new(Child::Started(child), Channel::new(ours), page, recipe, member);
-        process.greet(recipe, &streams).map_err(cannot)?;
+        process.greet(recipe, &streams, blocked).map_err(cannot)?;
         // Their writing ends go with the command and the greeting, and the streams then end with the worker.
         drop(command);
         process.output = streams.follow(process.id()).map_err(cannot)?;
@@ -154,7 +158,7 @@ impl Process {
         }
     }
 
-    fn greet(&mut self, recipe: &Recipe, streams: &Streams) -> io::Result<()> {
+    fn greet(&mut self, recipe: &Recipe, streams: &Streams, blocked: u64) -> io::Result<()> {
         let (output, files) = streams.told()?;
         let hello = Hello {
             member: self.member.0,
@@ -166,6 +170,7 @@ impl Process {
             executable: sys::process::executable_identity()?,
             output,
             share: recipe.share.clone(),
+            blocked,
         };
         let bytes = serde_json::to_vec(&hello)?;
         let page: Arc<dyn AsFd + Send + Sync> = Arc::clone(&self.page) as _;

@@ -116,6 +116,8 @@ pub(super) struct Hello {
     pub(super) executable: (u64, u64),
     pub(super) output: output::Told,
     pub(super) share: Share,
+    /// The signals that its parent has blocked, one bit each.
+    pub(super) blocked: u64,
 }
 
 fn run(parent: u32, mut channel: Channel) -> ! {
@@ -288,6 +290,9 @@ fn greeted(hello: Frame, post: &Post) -> Result<Runner> {
     let home = PathBuf::from(OsString::from_vec(told.home));
     let byte_order = if told.big_endian_store { ByteOrder::Big } else { ByteOrder::Little };
     let store = post.join(&home, byte_order, told.sealed_store, Member(told.member))?;
+    // A signal for the parent's group may have come before this process had its own group. From here
+    // on one that ends this process is a worker's death, which the session outlives.
+    sys::signal::discard_and_unblock(told.blocked);
     Ok(Runner::new(&store, told.threshold, Side::Worker, Notes::new(page).with_output(output)))
 }
 

@@ -15,7 +15,7 @@ use rustix::{
     process::{Pid, WaitOptions, setpgid, waitpid},
 };
 
-use super::{process, unshared};
+use super::{process, signal, unshared};
 
 /// Threads of this process that wait in the system for the end of another, and then end this one.
 static WATCHERS: AtomicUsize = AtomicUsize::new(0);
@@ -59,6 +59,7 @@ pub(crate) fn watcher(name: &str, watch: impl FnOnce() + Send + 'static) -> io::
 pub(crate) fn fork(work: impl FnOnce()) -> Result<Child, Refused> {
     alone()?;
     let list = unshared::list();
+    let signals = signal::Blocked::new();
     // SAFETY: `alone` has found this thread to be the only one that runs code of the program, and only a running one could start
     // another; so whatever the new process inherits is as this thread has left it, and no lock is held there by a thread it does not have.
     // Watchers, which are not counted, wait in the system; one that has just woken up ends this process, and holds at most the
@@ -71,6 +72,7 @@ pub(crate) fn fork(work: impl FnOnce()) -> Result<Child, Refused> {
                 process::end_as(FAILED);
             }
             let _ = setpgid(None, None);
+            signal::discard_and_unblock(signals.before());
             let ran = catch_unwind(AssertUnwindSafe(work));
             process::end_as(match ran {
                 Ok(()) => 0,
