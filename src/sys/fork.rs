@@ -15,7 +15,7 @@ use rustix::{
     process::{Pid, WaitOptions, setpgid, waitpid},
 };
 
-use super::{process, unshared};
+use super::{process, signal, unshared};
 
 /// The number of threads that only wait in a system call, and then end this
 /// process.
@@ -71,6 +71,7 @@ pub(crate) fn spawn_watcher(name: &str, watch: impl FnOnce() + Send + 'static) -
 pub(crate) fn fork(work: impl FnOnce()) -> Result<Child, ForkError> {
     check_single_threaded()?;
     let list = unshared::list();
+    let signals = signal::Blocked::new();
     // SAFETY: `check_single_threaded` has checked that no other thread runs
     // code of the program, so none can be started. No lock is held by a thread
     // that the new process does not have. Watchers, which are not counted, wait
@@ -86,6 +87,7 @@ pub(crate) fn fork(work: impl FnOnce()) -> Result<Child, ForkError> {
                 process::exit_with(FAILURE_EXIT_CODE);
             }
             let _ = setpgid(None, None);
+            signal::discard_and_unblock(signals.before());
             let ran = catch_unwind(AssertUnwindSafe(work));
             process::exit_with(match ran {
                 Ok(()) => 0,

@@ -23,6 +23,8 @@ pub(crate) mod process;
 #[cfg(target_os = "linux")]
 pub(crate) mod random;
 #[cfg(target_os = "linux")]
+pub(crate) mod signal;
+#[cfg(target_os = "linux")]
 pub(crate) mod slots;
 #[cfg(target_os = "linux")]
 pub(crate) mod socket;

@@ -14,12 +14,12 @@ use std::{
 use ndferry::{SharedArray, ndarray::Ix1};
 use rustix::{
     fs::OFlags,
-    process::{Pid, Signal, kill_process},
+    process::{Pid, Signal, kill_process, kill_process_group},
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{Watchdog, builder, eventually, marked, processes};
+use crate::{Watchdog, builder, eventually, marked, pool, processes};
 
 const PHASES: [&str; 7] =
     ["starting", "building", "running", "encoding", "collecting", "stopping", "after a death"];
@@ -234,6 +234,69 @@ fn child_waits_in_a_phase() {
         other => panic!("there is no phase {other}"),
     }
     std::thread::sleep(Duration::from_secs(1000));
+}
+
+// S10. The parent dies while its only worker is not yet in the session. A signal that the parent's
+// group got before the worker left it must not stop the worker from cleaning up.
+#[test]
+fn signal_before_init_leaves_no_file() {
+    let _dog = Watchdog::new("before init");
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let mut program = Program::start("starts_late", "");
+        program.wait_for("waiting");
+        let workers = processes::descendants(program.process.id());
+        assert_eq!(workers.len(), 1);
+        processes::send(workers[0], signal);
+        kill_process(Pid::from_child(&program.process), Signal::KILL).unwrap();
+        program.process.wait().unwrap();
+        assert!(!is_empty(&program.folder.path().join("store")));
+        File::create(program.folder.path().join("go")).unwrap();
+        program.end();
+    }
+}
+
+#[test]
+#[ignore = "a part of signal_before_init_leaves_no_file"]
+fn starts_late() {
+    let _pool = builder().workers(1).test_entry("signals::late_worker").build().unwrap();
+    std::thread::sleep(Duration::from_secs(1000));
+}
+
+/// A worker that waits before it calls `init`. In a run of all tests it does nothing.
+#[test]
+fn late_worker() {
+    if std::env::var_os("NDFERRY_WORKER").is_some() {
+        reached("waiting");
+        let go = PathBuf::from(std::env::var_os("NDFERRY_TEST_PROGRAM").unwrap()).join("go");
+        eventually("told to go on", || go.exists());
+    }
+    ndferry::init();
+}
+
+// S10 E7. Workers are in the program's group until they have their own.
+#[test]
+fn signal_to_group_while_starting_ends_no_worker() {
+    let _dog = Watchdog::new("group");
+    let mut program = Program::start("starts_many", "");
+    program.wait_for("handles");
+    while program.process.try_wait().unwrap().is_none() {
+        let _ = kill_process_group(Pid::from_child(&program.process), Signal::INT);
+        std::thread::sleep(Duration::from_micros(100));
+    }
+    let (status, _) = program.end();
+    assert!(status.success(), "{status}");
+}
+
+#[test]
+#[ignore = "a part of signal_to_group_while_starting_ends_no_worker"]
+fn starts_many() {
+    let handler: extern "C" fn(libc::c_int) = catch;
+    // SAFETY: the handler does one atomic addition, which may be done in a signal handler.
+    unsafe { libc::signal(libc::SIGINT, handler as libc::sighandler_t) };
+    reached("handles");
+    for round in 0..30_u8 {
+        assert_eq!(pool().map(|x: u8| x, [round]).unwrap(), [round]);
+    }
 }
 
 static CAUGHT: AtomicU32 = AtomicU32::new(0);

@@ -275,6 +275,9 @@ fn greeted(frame: Frame, state: &WorkerState) -> Result<TaskRunner> {
     let session_dir = PathBuf::from(OsString::from_vec(hello.session_dir));
     let byte_order = if hello.big_endian_store { ByteOrder::Big } else { ByteOrder::Little };
     let store = state.join(&session_dir, byte_order, hello.is_memfd_store, Member(hello.member))?;
+    // A signal for the parent's group may have arrived before this process had its own group.
+    // From here on, a signal ends only this worker.
+    sys::signal::discard_and_unblock(hello.blocked);
     let runner = TaskRunner::new(&store, hello.threshold, Sender::Worker);
     Ok(runner.with_page(PageWriter::new(page)).with_streams(streams))
 }

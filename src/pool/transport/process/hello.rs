@@ -20,4 +20,6 @@ pub(crate) struct Hello {
     pub(crate) executable: (u64, u64),
     pub(crate) stdio: StdioSetup,
     pub(crate) share: CoreShare,
+    /// The signals that the parent had blocked before it started the worker, one bit each.
+    pub(crate) blocked: u64,
 }

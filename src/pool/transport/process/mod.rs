@@ -118,10 +118,14 @@ impl ProcessWorker {
         let page = Arc::new(Page::new().map_err(cannot)?);
         let mut command = launch.command(share);
         streams.attach(&mut command).map_err(cannot)?;
+        // The worker unblocks them when it has joined the session.
+        let signals = sys::signal::Blocked::new();
         let child = command.stdin(Stdio::from(theirs)).spawn().map_err(cannot)?;
+        let blocked = signals.before();
+        drop(signals);
         let mut process =
             Self::new(Child::Started(child), Channel::new(ours), page, slots, store, member);
-        process.greet(transport, &streams).map_err(cannot)?;
+        process.greet(transport, &streams, blocked).map_err(cannot)?;
         process.output = streams.captured();
         Ok(process)
     }
@@ -162,7 +166,12 @@ impl ProcessWorker {
         }
     }
 
-    fn greet(&mut self, transport: &ProcessTransport, streams: &ChildStreams) -> io::Result<()> {
+    fn greet(
+        &mut self,
+        transport: &ProcessTransport,
+        streams: &ChildStreams,
+        blocked: u64,
+    ) -> io::Result<()> {
         let ProcessTransport { share, threshold, .. } = transport;
         let store = &self.store;
         let (stdio, files) = streams.setup()?;
@@ -176,6 +185,7 @@ impl ProcessWorker {
             executable: sys::process::executable_identity()?,
             stdio,
             share: share.clone(),
+            blocked,
         };
         let bytes = serde_json::to_vec(&hello)?;
         let page: Arc<dyn AsFd + Send + Sync> = Arc::clone(&self.page) as _;
