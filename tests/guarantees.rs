@@ -79,7 +79,8 @@ fn promises() -> Vec<(String, String)> {
     let promise = |item: &str| {
         let (id, text) = item.split_once(".**").unwrap();
         let text = text.split("\n\n").next().unwrap();
-        (id.to_owned(), text.to_owned())
+        let words: Vec<_> = text.split_whitespace().collect();
+        (id.to_owned(), words.join(" "))
     };
     items.map(promise).collect()
 }

@@ -334,7 +334,7 @@ mod tests {
     fn npy_header_errors_name_the_reason() {
         let deep = format!("{{'descr': {}", "[".repeat(60_000));
         for (text, reason) in [
-            ("", "expected `{` at byte 0, found its end"),
+            ("", "expected `{` at byte 0, found the end"),
             ("{}", "key `descr` is missing"),
             ("{'descr': '<f8', 'fortran_order': False}", "key `shape` is missing"),
             ("{'descr': '<f8', 'descr': '<f8', ", "duplicate key `descr`"),
@@ -361,9 +361,9 @@ mod tests {
             ("{'fortran_order': 1, ", "expected `True` or `False`"),
             (
                 "{'descr': '<f8', 'fortran_order': False, 'shape': (3,), } x",
-                "expected nothing more",
+                "expected the end at byte",
             ),
-            ("{'descr", "a string with an end"),
+            ("{'descr", "a closing quote"),
             (&deep, "brackets nest deeper than"),
         ] {
             let error = parse(text).unwrap_err().to_string();

@@ -389,10 +389,10 @@ fn arrays_of_a_changed_or_replaced_file_are_not_sent() {
     let file = std::fs::File::options().write(true).open(&path).unwrap();
     file.set_modified(std::time::UNIX_EPOCH).unwrap();
     let error = send(&table).unwrap_err();
-    assert!(error.contains("the file was changed since it was opened"), "{error}");
+    assert!(error.contains("the file was changed after it was opened"), "{error}");
 
     let table: Table = ndferry::open(&path).unwrap().read().unwrap();
     std::fs::rename(&other, &path).unwrap();
     let error = send(&table).unwrap_err();
-    assert!(error.contains("the file was replaced since it was opened"), "{error}");
+    assert!(error.contains("the file was replaced after it was opened"), "{error}");
 }

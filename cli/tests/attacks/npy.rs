@@ -43,7 +43,7 @@ fn npy_attack_dtypes_are_refused_with_a_reason() {
         ("'<U4611686018427387904'", "unknown dtype"),
         ("'|S'", "unknown dtype"),
         ("[('a', '<f9')]", "field `a`: unknown dtype `<f9`"),
-        ("[('a', 'f8')]", "does not say its byte order"),
+        ("[('a', 'f8')]", "has no byte order"),
         ("[('a', '<f8'), ('b',)]", "expected field 1 as (name, dtype)"),
         ("[('a', '<f8'), None]", "expected a string"),
         ("('<f8', (2,))", "expected a type string or a list of fields"),
@@ -58,7 +58,7 @@ fn npy_attack_dtypes_are_refused_with_a_reason() {
         (&format!("[('{long}', '<f9')]"), "unknown dtype"),
         (&format!("[({many} 'x')]"), ""),
         (&format!("[{many} ('f0', '<f4')]"), "`f0` names two fields"),
-        (&format!("[{}]", "(),".repeat(300_000)), "a dtype of more than 262144 parts"),
+        (&format!("[{}]", "(),".repeat(300_000)), "the dtype has more than 262144 parts"),
     ] {
         let message = refused(&path, &with_dtype(dtype, "(1,)"));
         assert!(message.contains(reason), "{dtype:.80}: {message}");

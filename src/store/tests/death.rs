@@ -7,7 +7,7 @@ use std::{
 
 use super::*;
 
-// S1 S10
+// S1
 #[test]
 fn sweep_after_the_openers_death_waits_for_its_last_lock() {
     let scene = Scene::new();
