@@ -52,7 +52,7 @@ fn write(file: Output<'_, '_>, array: &AnyArray, _: &DumpOptions) -> Result<()> 
 #[cfg(test)]
 mod tests {
     use crate::{
-        file::{Compression, DumpOptions, Format},
+        format::{Compression, DumpOptions, Format},
         ndarray::{Array1, Ix1, array},
     };
 
