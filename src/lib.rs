@@ -66,6 +66,11 @@
 //!   `/dev/shm`; at `DEBUG` what begins and ends, at `TRACE` every file and every frame. A subscriber must not use the store it is told of.
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// The lower modules also serve the flows, the pool and the store.
+#![cfg_attr(
+    not(all(feature = "flow", target_os = "linux")),
+    allow(dead_code, unused_imports, reason = "used by modules that are not compiled")
+)]
 
 #[cfg(test)]
 extern crate self as ndferry;

@@ -4,7 +4,7 @@
 //! arrays and elements among them, so that it can move whole arrays instead of
 //! single numbers.
 
-use std::{any::TypeId, mem::ManuallyDrop};
+use std::{any::TypeId, marker::PhantomData, mem::ManuallyDrop};
 
 use super::any::AnyArray;
 use crate::{Result, dtype::Element};
@@ -34,9 +34,40 @@ unsafe impl WithoutLifetime for WholeArray {}
 // SAFETY: the type has no lifetime parameter.
 unsafe impl WithoutLifetime for String {}
 
+/// Returns the type id that `T` has if its lifetimes are ignored.
+///
+/// `TypeId::of` needs `T: 'static`, which serde's generic methods do not promise. The crate `typeid`
+/// by David Tolnay uses the same technique.
+fn lifetime_free_id<T: ?Sized>() -> TypeId {
+    struct Witness<T: ?Sized>(PhantomData<T>);
+
+    trait Identify {
+        fn id(&self) -> TypeId
+        where
+            Self: 'static;
+    }
+
+    impl<T: ?Sized> Identify for Witness<T> {
+        fn id(&self) -> TypeId
+        where
+            Self: 'static,
+        {
+            TypeId::of::<T>()
+        }
+    }
+
+    let witness = Witness::<T>(PhantomData);
+    let short: &dyn Identify = &witness;
+    // SAFETY: only the lifetime bound of the trait object changes, so the reference stays valid. The
+    // call reads no data of type `T`, because `Witness` contains none, and the id does not depend on
+    // lifetimes.
+    let long = unsafe { std::mem::transmute::<&dyn Identify, &(dyn Identify + 'static)>(short) };
+    long.id()
+}
+
 /// Returns `value` as a `U` if `T` is `U`, and `value` itself otherwise.
 pub(super) fn downcast<T, U: WithoutLifetime>(value: T) -> Result<U, T> {
-    if typeid::of::<T>() == TypeId::of::<U>() {
+    if lifetime_free_id::<T>() == TypeId::of::<U>() {
         let value = ManuallyDrop::new(value);
         // SAFETY: `T` and `U` are the same type, because their ids are equal
         // and `U` has no lifetime parameter. The original is never dropped, so
@@ -51,7 +82,7 @@ pub(super) fn downcast<T, U: WithoutLifetime>(value: T) -> Result<U, T> {
 /// it, which serde's sequences pass.
 #[inline]
 pub(crate) fn as_element<T: ?Sized, A: Element>(value: &T) -> Option<&A> {
-    let (found, at) = (typeid::of::<T>(), std::ptr::from_ref(value));
+    let (found, at) = (lifetime_free_id::<T>(), std::ptr::from_ref(value));
     if found == TypeId::of::<A>() {
         // SAFETY: `T` and `A` are the same type: no element type has a lifetime
         // parameter.
@@ -68,7 +99,7 @@ pub(crate) fn as_element<T: ?Sized, A: Element>(value: &T) -> Option<&A> {
 
 /// Returns `value` as [`ArrayElements`] if `T` is that type.
 pub(crate) fn as_array_elements<T: ?Sized>(value: &T) -> Option<&ArrayElements> {
-    if typeid::of::<T>() == TypeId::of::<ArrayElements>() {
+    if lifetime_free_id::<T>() == TypeId::of::<ArrayElements>() {
         // SAFETY: `T` is `ArrayElements`, which has no lifetime parameter.
         Some(unsafe { &*std::ptr::from_ref(value).cast::<ArrayElements>() })
     } else {
@@ -88,5 +119,10 @@ mod tests {
         assert_eq!(as_element::<_, u64>(&1u64), Some(&1));
         assert_eq!(as_element::<&u64, u64>(&&1), Some(&1));
         assert_eq!(as_element::<str, u8>("a"), None);
+        fn borrowed<'a>(_: &'a str) -> [TypeId; 2] {
+            [lifetime_free_id::<&'a str>(), lifetime_free_id::<Vec<&'a u8>>()]
+        }
+        let expected = [TypeId::of::<&'static str>(), TypeId::of::<Vec<&'static u8>>()];
+        assert_eq!(borrowed(&String::from("a")), expected);
     }
 }

@@ -51,25 +51,25 @@ fn write(file: Output<'_, '_>, array: &AnyArray, _: &DumpOptions) -> Result<()> 
 
 #[cfg(test)]
 mod tests {
-    use crate::{
-        format::{Compression, DumpOptions, Format},
-        ndarray::{Array1, Ix1, array},
-    };
+    use ndarray::{Array1, Ix1, array};
+
+    use crate::format::{Compression, DumpOptions, Format};
 
     #[test]
     fn format_of_one_file_and_one_row_works() {
         let folder = tempfile::tempdir().unwrap();
         let (ferry, sample) = (folder.path().join("a.ferry"), folder.path().join("a.sample"));
-        crate::dump(&ferry, &array![1u8, 2, 3]).unwrap();
-        let file = crate::open(&ferry).unwrap();
-        crate::convert(&file, None, &sample, &DumpOptions::new()).unwrap();
+        crate::format::dump(&ferry, &array![1u8, 2, 3]).unwrap();
+        let file = crate::format::open(&ferry).unwrap();
+        crate::format::convert(&file, None, &sample, &DumpOptions::new()).unwrap();
 
-        let file = crate::open(&sample).unwrap();
+        let file = crate::format::open(&sample).unwrap();
         assert_eq!((file.format(), file.format().to_string()), (Format::Sample, "sample".into()));
         assert_eq!(file.read::<u8, Ix1>().unwrap().to_vec(), [1, 2, 3]);
         assert_eq!(crate::load::<Array1<u8>>(&sample).unwrap().to_vec(), [1, 2, 3]);
 
-        let unknown = crate::convert(&file, None, folder.path().join("a.xyz"), &DumpOptions::new());
+        let unknown =
+            crate::format::convert(&file, None, folder.path().join("a.xyz"), &DumpOptions::new());
         let message = unknown.unwrap_err().to_string();
         assert!(
             message.ends_with(
@@ -78,14 +78,15 @@ mod tests {
             "{message}"
         );
         let options = DumpOptions::new().compress(Compression::Lz4);
-        let refused = crate::convert(&file, None, &sample, &options).unwrap_err().to_string();
+        let refused =
+            crate::format::convert(&file, None, &sample, &options).unwrap_err().to_string();
         assert!(
             refused.ends_with(
                 "`.sample` output does not support compression; write a `.ferry` file instead"
             ),
             "{refused}"
         );
-        let dumped = crate::dump(&sample, &array![1u8]).unwrap_err().to_string();
+        let dumped = crate::format::dump(&sample, &array![1u8]).unwrap_err().to_string();
         assert!(dumped.contains("`dump` does not write `.sample` files"), "{dumped}");
     }
 }

@@ -24,7 +24,10 @@ pub(crate) fn open_regular(path: &Path) -> Result<File> {
     options.read(true);
     // Without this flag, opening a pipe waits for a writer.
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
+    std::os::unix::fs::OpenOptionsExt::custom_flags(
+        &mut options,
+        rustix::fs::OFlags::NONBLOCK.bits() as i32,
+    );
     let file = options.open(path).map_err(|error| Error::io("cannot open", error).at(path))?;
     let kind =
         file.metadata().map_err(|error| Error::io("cannot inspect", error).at(path))?.file_type();

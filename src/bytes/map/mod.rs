@@ -5,16 +5,16 @@ mod buffer;
 mod file;
 #[cfg(all(feature = "pool", target_os = "linux"))]
 mod identity;
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "store", target_os = "linux"))]
 mod page;
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "store", target_os = "linux"))]
 mod words;
 mod writable;
 
 pub(crate) use buffer::Buffer;
 pub(crate) use file::FileMap;
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "store", target_os = "linux"))]
 pub(crate) use page::Page;
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "store", target_os = "linux"))]
 pub(crate) use words::Words;
 pub(crate) use writable::WritableMap;

@@ -53,6 +53,9 @@ pub struct PoolBuilder {
     max_worker_memory: Option<u64>,
 }
 
+/// The process slots of a pool and their number, if its workers are processes.
+type GrantedSlots = Option<(Arc<SlotGrant>, usize)>;
+
 /// Where the workers of a pool run.
 ///
 /// # Examples
@@ -420,7 +423,7 @@ impl PoolBuilder {
     }
 
     /// Returns the pool's settings, the process slots of its workers, and their number.
-    fn settings(self) -> Result<(PoolSettings, Option<(Arc<SlotGrant>, usize)>)> {
+    fn settings(self) -> Result<(PoolSettings, GrantedSlots)> {
         if self.max_tasks_per_worker == Some(0) {
             return Err(Error::invalid_input("max_tasks_per_worker must be at least 1, found 0"));
         }

@@ -193,10 +193,10 @@ impl<'p> Run<'p> {
         batch: Batch,
     ) -> Result<Self> {
         let assigned = AssignedWorker::busy(borrowed, batch.clone());
-        let run = Self::of(pool, options, start, batch).and_then(|mut run| {
+        let run = Self::of(pool, options, start, batch).map(|mut run| {
             run.backlog.clear();
             run.number = number;
-            Ok(run)
+            run
         });
         match run {
             Ok(mut run) => {
