@@ -66,7 +66,7 @@ mod tests {
         let file = crate::format::open(&sample).unwrap();
         assert_eq!((file.format(), file.format().to_string()), (Format::Sample, "sample".into()));
         assert_eq!(file.read::<u8, Ix1>().unwrap().to_vec(), [1, 2, 3]);
-        assert_eq!(crate::load::<Array1<u8>>(&sample).unwrap().to_vec(), [1, 2, 3]);
+        assert_eq!(crate::format::load::<Array1<u8>>(&sample).unwrap().to_vec(), [1, 2, 3]);
 
         let unknown =
             crate::format::convert(&file, None, folder.path().join("a.xyz"), &DumpOptions::new());
