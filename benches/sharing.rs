@@ -1,8 +1,9 @@
-//! What it costs to share an array with a worker for the first time, by where the array was made and what the store is.
+//! The cost of sharing an array with a worker for the first time, by how the array was made and the kind of
+//! store.
 //!
 //!     cargo bench --bench sharing
 //!
-//! The peers are a call without an array, and `write(2)` of the same bytes to a file in memory.
+//! The peers are a job without an array, and `write(2)` of the same bytes to a file in memory.
 
 use std::{fs::File, io::Write, time::Duration};
 
@@ -13,7 +14,7 @@ use ndferry::{
     store::{SharedAtomics, Store},
 };
 
-/// Elements: 64 MiB of them.
+/// The number of elements, 64 MiB.
 const LENGTH: usize = 8 << 20;
 
 fn main() {
@@ -33,7 +34,7 @@ fn pools() -> [(&'static str, Pool); 2] {
         .map(|(name, store)| (name, Pool::builder().workers(1).store(&store).build().unwrap()))
 }
 
-/// A first task over an array.
+/// The first task that uses an array.
 fn first_use(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("first use of 64 MiB");
     group.sample_size(20).throughput(Throughput::Bytes(8 * LENGTH as u64));
@@ -68,7 +69,7 @@ fn first_use(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Filling an array where it is shared, and on the heap.
+/// Filling an array in the store, and on the heap.
 fn filling(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("filling 64 MiB");
     group.sample_size(20).throughput(Throughput::Bytes(8 * LENGTH as u64));
@@ -83,7 +84,7 @@ fn filling(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// What atomics cost beside a task.
+/// The cost of atomics in addition to a task.
 fn counting(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("one task");
     let pool = Pool::builder().workers(1).build().unwrap();

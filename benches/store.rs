@@ -1,11 +1,12 @@
-//! The store: what it costs to share an array, to open a store and to sweep up after dead programs, each against what the
-//! machine takes for the bare files.
+//! The store: the cost of sharing an array, opening a store, and sweeping after dead programs, each compared
+//! with the cost of the bare files.
 //!
 //!     cargo bench --bench store
 //!     cargo bench --bench store -- --in-flight
 //!
-//! The large array has 1024 MiB unless `NDFERRY_BENCH_MIB` says otherwise; files are on tmpfs where there is one. The second
-//! command sends 500 arrays of 50 MB, one after another, through two workers and says how much of the store they had at most.
+//! The large array has 1024 MiB, or `NDFERRY_BENCH_MIB`. Files are on tmpfs if there is one. The second
+//! command sends 500 arrays of 50 MB, one after another, through two workers, and prints the largest size
+//! of the store.
 
 use std::{
     env,
@@ -29,7 +30,7 @@ type Numbers = SharedArray<f64, Ix1>;
 
 fn main() -> ExitCode {
     ndferry::init();
-    // The store stands in a folder of its own, which only the environment can choose.
+    // Only the environment can choose the store's directory.
     if env::var_os("NDFERRY_DIR").is_none() {
         let folder = folder();
         let mut again = Command::new(env::current_exe().unwrap());
@@ -55,7 +56,7 @@ fn folder() -> tempfile::TempDir {
     if shm.is_dir() { tempfile::tempdir_in(shm).unwrap() } else { tempfile::tempdir().unwrap() }
 }
 
-/// The directory in which the store stands.
+/// Returns the directory of the store.
 fn place() -> PathBuf {
     fs::canonicalize(env::var_os("NDFERRY_DIR").unwrap()).unwrap()
 }
@@ -68,8 +69,8 @@ fn first(array: &Numbers, _: u32) -> f64 {
     array[0]
 }
 
-/// Seconds that a piece of work took, and how many of them this thread had a processor: what others on the machine do
-/// changes the first much and the second little.
+/// Returns the wall-clock seconds of a piece of work, and the seconds that this thread had a
+/// processor. Other programs change the first much more than the second.
 fn timed<T>(work: impl FnOnce() -> T) -> (T, [f64; 2]) {
     let had = || {
         let told = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
@@ -86,8 +87,8 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// X2: a large array on its way to a worker, against `write(2)` of the same bytes, in turns, the first of which does not count;
-/// the second time it is sent, and a part of it.
+/// X2: sending a large array to a worker, compared with `write(2)` of the same bytes. The first
+/// turn does not count. Then the array is sent again, and a part of it.
 fn large(criterion: &mut Criterion) {
     const TURNS: usize = 9;
     let mib = env::var("NDFERRY_BENCH_MIB").ok().and_then(|text| text.parse().ok()).unwrap_or(1024);
@@ -138,8 +139,8 @@ fn large(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Many small arrays in one call: each a file of its own, shared, mapped by the worker and removed, against files of the
-/// same size, and against the same arrays inside the message.
+/// Many small arrays in one job. Each has its own file, which is shared, mapped and removed.
+/// Compared with files of the same size, and with the same arrays inside the message.
 fn small(criterion: &mut Criterion) {
     const MANY: usize = 500;
     let pool = pool(1);
@@ -172,10 +173,10 @@ fn small(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Opening a store and closing it, against the bare directories and files that takes.
+/// Opening and closing a store, compared with the bare directories and files.
 fn open(criterion: &mut Criterion) {
     let place = place();
-    // As long as a session lives its user's directory stays.
+    // The user's directory stays while a session exists.
     let _other = Store::new().unwrap();
     let mut group = criterion.benchmark_group("open and close a store");
     group.bench_function("bare directory, two files", |bencher| {
@@ -192,7 +193,8 @@ fn open(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Sweeping up after 10 000 dead sessions with a file each, against removing the same directories and files by name.
+/// Sweeping 10 000 dead sessions with one file each, compared with removing the same
+/// directories and files by name.
 fn sweep(criterion: &mut Criterion) {
     const DEAD: u64 = 10_000;
     let place = place();
@@ -230,13 +232,18 @@ fn sweep(criterion: &mut Criterion) {
         });
     });
     group.bench_function("sweep", |bencher| {
-        let sweep = || assert!(ndferry::store::sweep().unwrap().dead.len() >= DEAD as usize);
+        let sweep = || {
+            assert!(
+                ndferry::store::cleanup(&ndferry::store::CleanupOptions::new()).unwrap().dead.len()
+                    >= DEAD as usize
+            )
+        };
         bencher.iter_custom(|times| (0..times).map(|_| timed(&sweep)).sum());
     });
     group.finish();
 }
 
-/// S7: what a stream of large arrays has in the store at a time.
+/// S7: the largest size of the store while large arrays are streamed.
 fn in_flight() {
     const ITEMS: usize = 500;
     const LENGTH: usize = 6_250_000;

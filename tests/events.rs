@@ -262,7 +262,9 @@ fn events_of_a_sweep_report_removals_and_obstacles() {
             .unwrap();
         fs::write(data.join(file), "0123456789").unwrap();
     }
-    let events = Listener::during(|| drop(ndferry::store::sweep().unwrap()));
+    let events = Listener::during(|| {
+        drop(ndferry::store::cleanup(&ndferry::store::CleanupOptions::new()).unwrap())
+    });
     let place = place.to_str().unwrap();
     let about =
         |event: &&RecordedEvent| event.fields.iter().any(|(_, value)| value.contains(place));

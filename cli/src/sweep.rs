@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use clap::Args;
 use indicatif::{BinaryBytes, HumanDuration};
-use ndferry::store::{SessionReport, Sweep, Sweeper};
+use ndferry::store::{CleanupOptions, CleanupReport, SessionReport, cleanup};
 use serde::Serialize;
 
 use crate::{
@@ -51,7 +51,8 @@ pub struct SweepArgs {
 
 pub fn run(args: &SweepArgs, failures: &mut Failures) -> Result<(), Failure> {
     let failure = |error: &ndferry::Error| Failure::of(Path::new("temporary files"), error);
-    let swept = Sweeper::new().dry_run(args.dry_run).sweep().map_err(|error| failure(&error))?;
+    let swept =
+        cleanup(&CleanupOptions::new().dry_run(args.dry_run)).map_err(|error| failure(&error))?;
     for error in &swept.failures {
         failures.report(&failure(error));
     }
@@ -93,7 +94,7 @@ impl Session {
             keep: session.keep,
             age: age.map(|age| age.as_secs_f64()),
             files: session.files.len(),
-            nbytes: session.nbytes(),
+            nbytes: session.nbytes,
             home: session.home.display().to_string(),
             directories: session
                 .directories
@@ -106,18 +107,18 @@ impl Session {
 
 /// All sessions, those of running programs first. `dead` is the state of the
 /// others.
-fn sessions(swept: &Sweep, dead: &'static str) -> Vec<Session> {
+fn sessions(swept: &CleanupReport, dead: &'static str) -> Vec<Session> {
     let alive = swept.alive.iter().map(|session| Session::of(session, "alive"));
     alive.chain(swept.dead.iter().map(|session| Session::of(session, dead))).collect()
 }
 
-fn json(swept: &Sweep, dry_run: bool) -> String {
+fn json(swept: &CleanupReport, dry_run: bool) -> String {
     let dead = if dry_run { "dead" } else { "removed" };
     let report = Report { dry_run, sessions: sessions(swept, dead) };
     serde_json::to_string(&report).expect("strings and numbers are JSON") + "\n"
 }
 
-fn table(swept: &Sweep, width: Option<usize>) -> String {
+fn table(swept: &CleanupReport, width: Option<usize>) -> String {
     let mut table = Table::new([
         ("session", Left),
         ("state", Left),
@@ -151,7 +152,7 @@ fn table(swept: &Sweep, width: Option<usize>) -> String {
     }
 }
 
-fn summary(swept: &Sweep) -> String {
+fn summary(swept: &CleanupReport) -> String {
     let mut text: String = swept.dead.iter().map(line).collect();
     if text.is_empty() {
         text += "nothing to remove\n";
@@ -165,7 +166,7 @@ fn summary(swept: &Sweep) -> String {
 
 fn line(session: &SessionReport) -> String {
     let files = count(session.files.len() as u64, "file");
-    let (id, size) = (&session.id, BinaryBytes(session.nbytes()));
+    let (id, size) = (&session.id, BinaryBytes(session.nbytes));
     let home = session.home.display().to_string();
     format!("removed session {id}: {files}, {size}, in {}\n", OneLine(&home))
 }

@@ -1,4 +1,4 @@
-//! Counters and flags that every worker sees and changes.
+//! Counters and flags that all workers share.
 
 use std::{fmt, fs::File, ops::Deref, sync::Arc, sync::atomic::AtomicI64};
 
@@ -10,39 +10,41 @@ use super::{
 };
 use crate::{Error, Result, bytes::map::Words};
 
-/// 64-bit atomic integers in memory that a program and the workers of its pools share: counters, flags, progress.
+/// 64-bit atomic integers that a program and its workers share, for counters, flags and progress.
 ///
-/// It dereferences to `[AtomicI64]`. A clone is another handle to the same integers, and so is what a task gets that was
-/// passed one: in the context, in an item, in a result, inside any other value. What one process adds, all see, at once.
-/// The integers go with the last handle, in whichever process.
+/// It dereferences to `[AtomicI64]`. A clone is another handle to the same integers. So is the value that a
+/// task receives in its context, in an item, or inside any other value. All processes see a change at once.
+/// The integers are freed with the last handle in any process.
 ///
-/// They are no part of a value: [`dump`](crate::dump), or any serializer other than a pool's, refuses them.
+/// They cannot be stored: [`dump`](crate::dump), and serializers other than a pool's, return an error.
+///
+/// # Examples
 ///
 /// ```
 /// use std::sync::atomic::Ordering::Relaxed;
 ///
-/// use ndferry::{store::SharedAtomics, Pool};
+/// use ndferry::{Pool, store::SharedAtomics};
 ///
 /// fn main() -> ndferry::Result<()> {
 ///     ndferry::init();
 ///     let pool = Pool::builder().workers(2).build()?;
 ///     let shared = pool.store().atomics(2)?;
-///     let count_up_to_a_stop = |shared: &SharedAtomics, number: i64| {
+///     let count_unless_stopped = |shared: &SharedAtomics, number: i64| {
 ///         if shared[1].load(Relaxed) == 0 {
 ///             shared[0].fetch_add(number, Relaxed);
 ///         }
 ///     };
-///     pool.with(&shared).map(count_up_to_a_stop, 1..=10)?;
+///     pool.with(&shared).map(count_unless_stopped, 1..=10)?;
 ///     assert_eq!(shared[0].load(Relaxed), 55);
 ///     shared[1].store(1, Relaxed);
-///     pool.with(&shared).map(count_up_to_a_stop, 1..=10)?;
+///     pool.with(&shared).map(count_unless_stopped, 1..=10)?;
 ///     assert_eq!(shared[0].load(Relaxed), 55);
 ///     Ok(())
 /// }
 /// ```
 ///
-/// As between threads, an [`Ordering`](std::sync::atomic::Ordering) says what else is seen with a change. What a task did
-/// is seen by whoever has its result.
+/// Memory orderings have the same meaning as between threads. Everything that a task did is visible to the
+/// code that receives its result.
 #[derive(Clone)]
 pub struct SharedAtomics(Arc<Shared>);
 
@@ -52,13 +54,17 @@ struct Shared {
 }
 
 impl Store {
-    /// `length` shared integers, all 0.
+    /// Returns `length` shared integers, all 0.
     ///
-    /// They are memory, with one open descriptor, in a [`sealed`](Store::sealed) store or any other.
+    /// They are in memory, with one open descriptor, whatever the kind of the store.
+    ///
+    /// # Examples
+    ///
+    /// See [`SharedAtomics`].
     ///
     /// # Errors
     ///
-    /// Where there is no memory for them, or this process may open no more files.
+    /// Returns an error if there is not enough memory, or this process cannot open more files.
     pub fn atomics(&self, length: usize) -> Result<SharedAtomics> {
         let nbytes = (length as u64).checked_mul(size_of::<AtomicI64>() as u64);
         let nbytes = nbytes.ok_or_else(|| {
@@ -90,7 +96,7 @@ impl fmt::Debug for SharedAtomics {
     }
 }
 
-/// As a reference, in what goes to a task or comes from one; an error in any other place.
+/// Serializes as a reference in messages of a pool. Everywhere else, this is an error.
 impl Serialize for SharedAtomics {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let number = attached::attach(Role::Atomics, &self.0.file);
@@ -99,7 +105,7 @@ impl Serialize for SharedAtomics {
     }
 }
 
-/// From what goes to a task or comes from one; an error in any other place.
+/// Deserializes a reference in messages of a pool. Everywhere else, this is an error.
 impl<'de> Deserialize<'de> for SharedAtomics {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]

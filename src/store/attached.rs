@@ -1,21 +1,23 @@
-//! What travels beside a value rather than in it: open files that a part of the value stands for.
+//! Open files that are sent along with a value.
 //!
-//! A `Serialize` knows nothing of where it goes. So a message that is being made, or read, says so for its thread while it
-//! is: a part that finds one attaches its file and serialises as the number it got; one that finds none is going elsewhere
-//! and refuses. It works through every serde attribute, because the value itself holds a plain number.
+//! A `Serialize` implementation does not know its destination. While a thread encodes or
+//! decodes a message, it records this here. A part of the value then attaches its file, and
+//! serializes as the number that it gets. Without a message, it returns an error. This works
+//! with all serde attributes, because the value itself contains only a number.
 
 use std::{cell::RefCell, fs::File, sync::Arc, thread::LocalKey};
 
-/// What an attached file stands for. Nothing else is ever made of it, whatever number a value holds.
+/// The purpose of an attached file. A file is never used for another purpose, whatever number a
+/// value contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Role {
-    /// [`Atomics`](super::Atomics).
+    /// A [`SharedAtomics`](super::SharedAtomics).
     Atomics,
-    /// [`Output`](super::Output).
+    /// An [`Output`](super::Output).
     Output,
 }
 
-/// An open file beside a value.
+/// An open file that belongs to a value.
 #[derive(Clone)]
 pub(crate) struct Attached {
     pub(crate) role: Role,
@@ -23,34 +25,35 @@ pub(crate) struct Attached {
 }
 
 thread_local! {
-    /// The values being put into a message or taken out of one in this thread, the innermost last: a value may make a call
-    /// while it is serialised.
+    /// The values that this thread is encoding or decoding, the innermost last. A value may
+    /// start a job while it is serialized.
     static OUTGOING: Values = const { RefCell::new(Vec::new()) };
     static INCOMING: Values = const { RefCell::new(Vec::new()) };
 }
 
 type Values = RefCell<Vec<Value>>;
 
-/// What is attached for one value, and the number of the first: a message holds several values.
+/// The files of one value, and the number of the first. A message contains several values.
 struct Value {
     first: usize,
     attached: Vec<Attached>,
 }
 
-/// Runs `encode`; gives what was attached meanwhile, numbered from `first` on.
+/// Runs `encode`, and returns the files attached meanwhile, numbered from `first`.
 pub(crate) fn outgoing<T>(first: usize, encode: impl FnOnce() -> T) -> (T, Vec<Attached>) {
     let open = Open::new(&OUTGOING, Value { first, attached: Vec::new() });
     let encoded = encode();
     (encoded, open.close())
 }
 
-/// Runs `decode` with what came attached to the message.
+/// Runs `decode` with the files of the message.
 pub(crate) fn incoming<T>(attached: &[Attached], decode: impl FnOnce() -> T) -> T {
     let _open = Open::new(&INCOMING, Value { first: 0, attached: attached.to_vec() });
     decode()
 }
 
-/// Attaches a file for the value that is being put into a message, and gives its number there; `None` where none is.
+/// Attaches a file to the value that is being encoded, and returns its number. Returns `None`
+/// outside of a message.
 pub(super) fn attach(role: Role, file: &Arc<File>) -> Option<u64> {
     OUTGOING.with_borrow_mut(|values| {
         let Value { first, attached } = values.last_mut()?;
@@ -64,7 +67,7 @@ pub(super) fn attach(role: Role, file: &Arc<File>) -> Option<u64> {
     })
 }
 
-/// The file that came attached as `number` in this role.
+/// Returns the file with this number, if it has this role.
 pub(super) fn attached(role: Role, number: u64) -> Option<Arc<File>> {
     INCOMING.with_borrow(|values| {
         let found = values.last()?.attached.get(usize::try_from(number).ok()?)?;
@@ -72,7 +75,7 @@ pub(super) fn attached(role: Role, number: u64) -> Option<Arc<File>> {
     })
 }
 
-/// A value at hand, until this goes, whatever its serialising does.
+/// Marks a value as being encoded or decoded until it is dropped.
 struct Open(&'static LocalKey<Values>);
 
 impl Open {
@@ -93,7 +96,8 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         let value = self.0.with_borrow_mut(Vec::pop);
-        // Outside of the borrow: the last descriptor may have much to free.
+        // Dropped outside of the borrow, because closing the last descriptor may free much
+        // memory.
         drop(value);
     }
 }
@@ -103,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_attached_once_to_the_value_at_hand_and_found_by_its_role() {
+    fn attached_file_is_found_by_value_and_role() {
         let files = [0, 1].map(|_| Arc::new(tempfile::tempfile().unwrap()));
         assert_eq!(attach(Role::Atomics, &files[0]), None);
         let (numbers, outer) = outgoing(5, || {

@@ -1,4 +1,5 @@
-//! What a journal says: where the session's files go, which there are, and how many bytes they have, and had at most.
+//! The content of a journal: the roots, the registered files, and their current and largest
+//! sizes.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -12,28 +13,28 @@ use super::{journal::Entry, name::hex};
 pub(super) const MAGIC: &[u8] = b"ndferry journal ";
 pub(super) const VERSION: &[u8] = b"1";
 
-/// A journal, read.
+/// A parsed journal.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Contents {
-    /// The places of the roots, by number.
+    /// The roots, by number.
     pub(super) roots: Vec<PathBuf>,
-    /// The names registered and not struck, oldest first, each with the bytes its file was made for.
+    /// The registered names that were not struck, oldest first, with the sizes of their files.
     pub(super) live: Vec<(Entry, u64)>,
-    /// How many names are struck.
+    /// The number of struck names.
     pub(super) struck: usize,
-    /// Written by a version that means something else by it.
+    /// Whether another version wrote the journal.
     pub(super) foreign: bool,
     /// The process that began the session.
     pub(super) opener: Option<u32>,
-    /// What it leaves when it dies stays, unless a sweep is asked for.
+    /// Whether the files are kept if the session dies.
     pub(super) keep: bool,
-    /// The bytes of all roots together.
+    /// The bytes in all roots.
     pub(super) total: Tally,
-    /// The bytes of the roots that have, or had, files, by number.
+    /// The bytes in each root that was used, by number.
     pub(super) tallies: BTreeMap<u8, Tally>,
 }
 
-/// Bytes that there are, and the most that there were at one time.
+/// Current bytes, and the largest number at one time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     pub(super) live: u64,
@@ -41,7 +42,7 @@ pub(super) struct Tally {
 }
 
 impl Contents {
-    /// Reads what can be read: lines of no known shape are passed over.
+    /// Parses a journal. Lines of unknown shape are ignored.
     pub(super) fn parse(bytes: &[u8]) -> Self {
         let mut contents = Self::default();
         let (mut sizes, mut struck) = (HashMap::new(), HashSet::new());
@@ -56,7 +57,7 @@ impl Contents {
             } else if let Some(peak) = line.strip_prefix(b"peak ") {
                 contents.had(peak);
             } else if let Some(version) = line.strip_prefix(MAGIC) {
-                // A line that was cut after the words tells nothing of whose it was.
+                // A line that is cut after the words does not tell the version.
                 contents.foreign |= !version.is_empty() && version != VERSION;
             } else if let Some((entry, nbytes)) = line.strip_prefix(b"+").and_then(registered) {
                 if !struck.contains(&entry) && sizes.insert(entry, nbytes).is_none() {
@@ -75,7 +76,7 @@ impl Contents {
         contents
     }
 
-    /// What an earlier journal of the session said was the most at one time.
+    /// Reads the largest size that a previous journal of the session recorded.
     fn had(&mut self, text: &[u8]) -> Option<()> {
         let (root, peak) = text.split_at(text.len().saturating_sub(16));
         let peak = hex(peak, 16)?;
@@ -96,7 +97,7 @@ impl Contents {
 
 impl Tally {
     fn add(&mut self, nbytes: u64) {
-        // A forged journal may claim what it likes.
+        // A forged journal may contain any numbers.
         self.live = self.live.saturating_add(nbytes);
         self.peak = self.peak.max(self.live);
     }
@@ -112,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_counted_as_files_come_and_go() {
+    fn contents_count_current_and_peak_bytes() {
         let file = |number| format!("0000000000000007-{number:010x}.ferry");
         let (a, b, c) = (file(1), file(2), file(3));
         let journal = format!(
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn no_size_a_journal_claims_is_too_much() {
+    fn contents_accept_any_claimed_size() {
         let lines: String = (1..=3)
             .map(|number| format!("\n+00 0000000000000007-{number:010x}.ferry ffffffffffffffff"))
             .collect();

@@ -1,4 +1,4 @@
-//! A temp file, and whose it is to delete.
+//! A temporary file, and the process that must delete it.
 
 use std::{
     fs::File,
@@ -9,10 +9,11 @@ use std::{
 
 use super::{journal::Entry, session::Session};
 
-/// A file of the session that goes with this value. What has it mapped keeps it: only its name goes.
+/// A file of the session that is removed when this is dropped. Processes that map it keep the
+/// content.
 #[derive(Debug)]
 pub(crate) struct TempFile {
-    /// Weak, because whoever lets go of the store lets go of its files.
+    /// Weak, because dropping the store also removes its files.
     session: Weak<Session>,
     entry: Entry,
     file: File,
@@ -24,17 +25,17 @@ impl TempFile {
         Self { session, entry, file, path }
     }
 
-    /// Where it is: absolute, as the registry names it.
+    /// Returns the absolute path, as in the registry.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The file, open for reading and writing.
+    /// Returns the file, open for reading and writing.
     pub(crate) fn file(&self) -> &File {
         &self.file
     }
 
-    /// Leaves the file to another process of the session, which adopts it by the path.
+    /// Leaves the file to another process of the session, which adopts it by its path.
     pub(crate) fn hand_over(mut self) -> PathBuf {
         if let Some(session) = mem::take(&mut self.session).upgrade() {
             session.disown(self.entry);
@@ -45,7 +46,8 @@ impl TempFile {
 
 impl Drop for TempFile {
     fn drop(&mut self) {
-        // A session that has ended has taken the file along, and one that was handed over is another's.
+        // If the session has ended, the file was removed. If it was handed over, it belongs to
+        // another process.
         if let Some(session) = self.session.upgrade() {
             session.remove(self.entry);
         }

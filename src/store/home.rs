@@ -1,4 +1,4 @@
-//! The home of a session: made, found, and entered by holding its lock.
+//! The directory of a session: creating it, finding it, and locking it.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,8 @@ use super::{
 };
 use crate::{Error, Result, sys::dir::Dir};
 
-/// How often a home is made anew because somebody sweeping has come in between.
+/// The number of attempts to create a directory, because a sweep may remove it before it is
+/// locked.
 const ATTEMPTS: usize = 100;
 
 pub(super) struct Home {
@@ -21,14 +22,16 @@ pub(super) struct Home {
 }
 
 impl Home {
-    /// Makes the home of a new session in `place`, or in a place of its own there, and holds its lock.
+    /// Creates the directory of a new session in `place`, or in the session's own place there,
+    /// and locks it.
     pub(super) fn settle(place: &Path) -> Result<(Self, SessionLock)> {
         for _ in 0..ATTEMPTS {
             let id = SessionId::new()?;
             let (place, user) = Private::make_for(id, place)?;
             match user.dir.make(id.home()) {
                 Ok(()) => {}
-                // The user's directory has gone with the last session in it, or the number is taken.
+                // The user's directory was removed with the last session in it, or the number
+                // is taken.
                 Err(Errno::NOENT | Errno::EXIST) => continue,
                 Err(error) => {
                     user.remove_if_empty();
@@ -37,7 +40,7 @@ impl Home {
             }
             match Self::lock_new(&user, id) {
                 Ok(Some((private, lock))) => return Ok((Self::new(id, &place, private), lock)),
-                // Whoever sweeps may take a home that is not locked yet.
+                // A sweep may remove a directory that is not locked yet.
                 Ok(None) => {}
                 Err(error) => {
                     let _ = user.dir.remove_dir(id.home());
@@ -64,7 +67,7 @@ impl Home {
         }
     }
 
-    /// Enters the home of a session that another process has begun.
+    /// Locks the directory of a session that another process began.
     pub(super) fn join(path: &Path) -> Result<(Self, SessionLock)> {
         let ended = || Error::invalid_data("the session has ended").at(path);
         let foreign = || Error::invalid_data("is not the home of a session").at(path);
@@ -92,7 +95,7 @@ impl Home {
         self.id
     }
 
-    /// The place the home is in.
+    /// Returns the place that contains the directory.
     pub(super) fn place(&self) -> &Path {
         &self.place
     }

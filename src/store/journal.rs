@@ -1,26 +1,28 @@
-//! The registry: a journal in the session's home that names every temp file of the session.
+//! The registry: a journal in the session's directory that names every temporary file of the session.
 //!
 //! ```text
 //! ndferry journal 1
 //! opener 4711                                                 the process that began the session
 //! root /dev/shm
 //! root /tmp
-//! keep                                                        what it leaves when it dies stays, unless a sweep is asked for
-//! +00 0f1e2d3c4b5a6978-0000000000.ferry 0000000000100040      registered: may exist, of so many bytes, in hexadecimal
-//! -00 0f1e2d3c4b5a6978-0000000000.ferry                       struck: does not exist any more
-//! end                                                         keeps nothing any more: its program closes it
+//! keep                                                        keep the files if the session dies
+//! +00 0f1e2d3c4b5a6978-0000000000.ferry 0000000000100040      registered: may exist; size in hex
+//! -00 0f1e2d3c4b5a6978-0000000000.ferry                       struck: no longer exists
+//! end                                                         do not keep the files any more
 //! ```
 //!
-//! Text, only ever appended to, by every process of the session. The roots stand in it before any of their directories is
-//! made, a name before its file is created; a name is struck after its file is gone. So whatever a process dies at, the
-//! journal names at least what there is.
+//! The journal is text, and every process of the session only appends to it. Roots are recorded before any
+//! of their directories is created, and a name before its file is created. A name is struck after its file
+//! was removed. Whenever a process dies, the journal therefore names at least the files that exist.
 //!
-//! A record *begins* with its line break. A writer that dies, or finds the disk full, may leave part of a record; the
-//! next one stands on a line of its own all the same, and the part is no record, because records have a fixed shape.
+//! A record *begins* with its line break. A writer that dies, or finds the disk full, may leave part of a
+//! record. The next record still starts on its own line, and the part is ignored, because records have a
+//! fixed shape.
 //!
-//! When struck names outgrow the others the journal is written anew beside itself and put in its own place; what the most bytes were
-//! that its files had at one time, in each root and in all of them, is kept by lines `peak 00 …` and `peak …`. Whoever appends therefore locks the journal first and then looks whether it still is the journal. Readers need no lock: what
-//! they have opened is whole.
+//! If struck names outnumber the others, the journal is written anew and replaces the old one. Lines
+//! `peak 00 …` and `peak …` keep the largest size of the files in each root and in total. A process that
+//! appends locks the journal first, and then checks that it still is the current one. Readers need no lock,
+//! because a journal that they have opened is complete.
 
 use std::{
     fmt,
@@ -44,37 +46,38 @@ use crate::sys::{
 };
 
 pub(super) const NAME: &str = "journal";
-/// The journal being written anew.
+/// The name of a new journal while it is written.
 pub(super) const NEXT: &str = "journal.next";
 
-/// Struck names below which compacting is not worth it.
+/// The number of struck names from which the journal is compacted.
 const FEW: usize = 64;
 
-/// A file of the session: which root, which name.
+/// A file of the session: its root and its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Entry {
     pub(super) root: u8,
     pub(super) name: FileName,
 }
 
-/// The journal of a session this process belongs to.
+/// The journal of a session that this process belongs to.
 pub(super) struct Journal(Mutex<Open>);
 
 struct Open {
-    /// Not to be locked in a forked process by whom nobody can ask to unlock it.
+    /// A forked process must not hold its lock, because no process could ask it to unlock.
     file: Unshared<File>,
     identity: Identity,
-    /// Whether it must outlive a power cut.
+    /// Whether the journal must survive a power failure.
     vital: bool,
-    /// Records this process has appended since it last looked at the whole.
+    /// The number of records that this process has appended since it last read the journal.
     appended: usize,
-    /// How many of them are reason to look.
+    /// The number of appended records after which to read it again.
     patience: usize,
 }
 
 impl Journal {
-    /// Begins the journal of a session whose files go to `roots` and, if `keep`, stay when it dies. Where it is `vital` it outlives a power cut: then only
-    /// the journal knows where the files are.
+    /// Creates the journal of a session with these `roots`. If `keep` is set, files are kept
+    /// when the session dies. A `vital` journal survives a power failure, because only it knows
+    /// where the files are.
     pub(super) fn create(
         home: &Dir,
         roots: &[PathBuf],
@@ -92,23 +95,23 @@ impl Journal {
         Self::open(home, vital)
     }
 
-    /// Opens the journal of a session another process has begun.
+    /// Opens the journal of a session that another process began.
     pub(super) fn open(home: &Dir, vital: bool) -> io::Result<Self> {
         let (file, identity) = newest(home)?;
         Ok(Self(Mutex::new(Open { file, identity, vital, appended: 0, patience: 2 * FEW })))
     }
 
-    /// Names a file of `nbytes` that is about to be created.
+    /// Registers a file of `nbytes` bytes that is about to be created.
     pub(super) fn register(&self, home: &Dir, entry: Entry, nbytes: u64) -> io::Result<()> {
         self.append(home, &registered(entry, nbytes))
     }
 
-    /// Strikes the name of a file that is gone.
+    /// Strikes the name of a removed file.
     pub(super) fn strike(&self, home: &Dir, entry: Entry) -> io::Result<()> {
         self.append(home, &format!("\n-{entry}"))
     }
 
-    /// Says that the session, which was to be kept when it dies, ends as it should.
+    /// Records that a session to be kept was closed.
     pub(super) fn end(&self, home: &Dir) -> io::Result<()> {
         self.append(home, "\nend")
     }
@@ -122,7 +125,7 @@ impl Journal {
 }
 
 impl Open {
-    /// Locks what is the journal now.
+    /// Locks the current journal.
     fn hold(&mut self, home: &Dir) -> io::Result<()> {
         loop {
             lock::exclusive(&self.file)?;
@@ -138,13 +141,13 @@ impl Open {
         self.file.write_all(record.as_bytes())?;
         self.appended += 1;
         if self.appended >= self.patience {
-            // A journal that cannot be compacted is longer than need be, and right.
+            // A journal that cannot be compacted is longer than necessary, but correct.
             let _ = self.look(home);
         }
         Ok(())
     }
 
-    /// Looks at the whole, and compacts it where that is worth it. The journal is locked.
+    /// Reads the journal, and compacts it if necessary. The journal is locked.
     fn look(&mut self, home: &Dir) -> io::Result<()> {
         (self.appended, self.patience) = (0, self.patience.saturating_mul(2));
         let contents = Contents::parse(&read(&self.file)?);
@@ -163,14 +166,14 @@ impl Open {
     }
 }
 
-/// What has the journal's name now.
+/// Opens the current journal.
 fn newest(home: &Dir) -> io::Result<(Unshared<File>, Identity)> {
     let file = home.open_log(NAME)?.ok_or(Errno::INVAL)?;
     let identity = dir::status(&file)?.identity;
     Ok((Unshared::new(file), identity))
 }
 
-/// Reads the journal in `home`; an absent one says nothing.
+/// Reads the journal of a session. A missing journal has no content.
 pub(super) fn contents(home: &Dir) -> io::Result<Contents> {
     match home.open_log(NAME) {
         Ok(Some(file)) => Ok(Contents::parse(&read(&file)?)),
@@ -180,7 +183,7 @@ pub(super) fn contents(home: &Dir) -> io::Result<Contents> {
     }
 }
 
-/// The file from its beginning, wherever it was last written to.
+/// Reads a whole file, independent of its position.
 fn read(file: &File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut part = [0; 8192];
@@ -194,7 +197,7 @@ fn read(file: &File) -> io::Result<Vec<u8>> {
     }
 }
 
-/// The journal that says the same, and no more than it must.
+/// Returns a journal with the same content and no more records than necessary.
 fn text(contents: &Contents) -> Vec<u8> {
     let mut text = [MAGIC, VERSION].concat();
     if let Some(opener) = contents.opener {
@@ -219,7 +222,7 @@ fn text(contents: &Contents) -> Vec<u8> {
     text
 }
 
-/// The record of a file of `nbytes`.
+/// Returns the record of a file of `nbytes` bytes.
 fn registered(entry: Entry, nbytes: u64) -> String {
     format!("\n+{entry} {nbytes:016x}")
 }
@@ -255,14 +258,14 @@ mod tests {
         Entry { root: 1, name }
     }
 
-    /// The bytes of every file here.
+    /// The size of each file in these tests.
     const NBYTES: u64 = 3;
 
     fn live(home: &Dir) -> Vec<Entry> {
         contents(home).unwrap().live.iter().map(|&(entry, _)| entry).collect()
     }
 
-    /// A journal in a directory of its own.
+    /// Creates a journal in a new directory.
     fn journal() -> (tempfile::TempDir, Dir, Journal) {
         let temp = tempfile::tempdir().unwrap();
         let home = Dir::open(temp.path()).unwrap();
@@ -271,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_registered_is_named_until_it_is_struck() {
+    fn journal_names_files_until_they_are_struck() {
         let (_temp, home, journal) = journal();
         for number in 0..3 {
             journal.register(&home, entry(number), NBYTES).unwrap();
@@ -286,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_cut_at_any_byte_is_no_record_and_spoils_none() {
+    fn journal_ignores_a_record_cut_anywhere() {
         for cut in 0..registered(entry(1), NBYTES).len() {
             let (temp, home, journal) = journal();
             journal.register(&home, entry(0), NBYTES).unwrap();
@@ -300,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn garbage_is_passed_over() {
+    fn journal_ignores_garbage() {
         let (name, size) = (entry(5).name, "0000000000000003");
         for (garbage, expected) in [
             (String::new(), vec![]),
@@ -330,9 +333,9 @@ mod tests {
     }
 
     #[test]
-    fn compacting_keeps_every_live_name_and_bounds_the_journal() {
+    fn journal_compaction_keeps_live_names() {
         let (temp, home, journal) = journal();
-        // A second process's view of the same journal, which must notice that it has been replaced.
+        // A second process must notice that the journal was replaced.
         let other = Journal::open(&home, false).unwrap();
         let kept: Vec<_> = (0..10).map(entry).collect();
         for &entry in &kept {
@@ -356,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_dead_compactor_has_left_is_in_nobodys_way() {
+    fn journal_compaction_survives_a_dead_compactor() {
         let (temp, home, journal) = journal();
         std::fs::write(temp.path().join(NEXT), "ndferry jour").unwrap();
         for number in 0..500 {
@@ -368,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_and_views_that_append_at_once_lose_nothing() {
+    fn journal_concurrent_appends_lose_nothing() {
         let (_temp, home, _journal) = journal();
         std::thread::scope(|scope| {
             for thread in 0..4 {

@@ -1,7 +1,8 @@
-//! The session's lock: held shared by every process of a session, it *is* the session's life.
+//! The lock of a session. Every process of the session holds it shared, and the session is
+//! alive while a process holds it.
 //!
-//! A lock proves something only as long as its path names the file that is locked: between opening and locking somebody
-//! may have swept it away. So whoever has locked looks again, and without the same file there has locked nothing.
+//! A lock counts only if its path still names the locked file: a sweep may have removed the
+//! file between opening and locking. So every process checks this after locking.
 
 use std::{fs::File, time::SystemTime};
 
@@ -15,21 +16,21 @@ use crate::sys::{
 
 pub(super) const NAME: &str = "lock";
 
-/// A held lock. Dropping it ends it.
+/// A held lock. Dropping it unlocks.
 pub(super) struct SessionLock(Unshared<File>);
 
-/// What an attempt to take a session for dead has found.
+/// The result of an attempt to claim a dead session.
 pub(super) enum Claim {
-    /// No process holds it. It is now this one's to remove, and nobody else's.
+    /// No process holds the session. This process must remove it, and no other will.
     Dead(SessionLock),
-    /// Some process holds it.
+    /// A process holds the session.
     Alive,
-    /// There is no lock: not yet, or no longer. Then the home is empty.
+    /// There is no lock, because it was not created yet or was removed. The directory is empty.
     Absent,
 }
 
 impl SessionLock {
-    /// Makes and holds the lock of a new session; `None` where somebody sweeping has come in between.
+    /// Creates and holds the lock of a new session. Returns `None` if a sweep has intervened.
     pub(super) fn create(home: &Dir) -> Result<Option<Self>> {
         match home.create(NAME) {
             Ok(file) => Self::hold(home, file),
@@ -38,7 +39,8 @@ impl SessionLock {
         }
     }
 
-    /// Holds the lock of a session that another process holds; `None` where it has ended.
+    /// Holds the lock of a session that another process holds. Returns `None` if the session
+    /// has ended.
     pub(super) fn join(home: &Dir) -> Result<Option<Self>> {
         match open(home) {
             Ok(file) => Self::hold(home, file),
@@ -52,8 +54,8 @@ impl SessionLock {
             .then(|| Self(Unshared::new(file))))
     }
 
-    /// Tries to take the session for dead. Who succeeds has to remove it: another that leaves, or is about to begin, at this
-    /// moment relies on it.
+    /// Tries to claim the session. If this succeeds, the caller must remove the session: other
+    /// processes that leave at this moment, or are about to begin, rely on it.
     pub(super) fn claim(home: &Dir) -> Result<Claim> {
         let file = match open(home) {
             Ok(file) => file,
@@ -68,10 +70,11 @@ impl SessionLock {
     }
 }
 
-/// Whether some process holds the session, for whoever only wants to know; `None` where there is no lock.
+/// Returns whether a process holds the session, for observers. Returns `None` if there is no
+/// lock.
 ///
-/// It is not the lock that is tried: who leaves, and finds a claim on it, trusts the claimer to take everything along. The
-/// members hold the home too.
+/// This does not try the lock itself: a process that leaves and finds the lock claimed trusts
+/// the claimer to remove everything. Members also hold the directory, which is tried instead.
 pub(super) fn is_held(home: &Dir) -> Result<Option<bool>> {
     match home.status_of(NAME) {
         Ok(_) => {}
@@ -83,20 +86,21 @@ pub(super) fn is_held(home: &Dir) -> Result<Option<bool>> {
     Ok(Some(!free))
 }
 
-/// When the session began: nothing is ever written to its lock.
+/// Returns when the session began. Nothing is ever written to the lock file.
 pub(super) fn since(home: &Dir) -> Option<SystemTime> {
     open(home).ok()?.metadata().ok()?.modified().ok()
 }
 
 impl Drop for SessionLock {
     fn drop(&mut self) {
-        // Closing is not enough: a process between fork and exec has the file open too. In a forked one, the lock is its parent's.
+        // Closing is not enough, because a process between fork and exec has the file open too.
+        // In a forked process, the lock belongs to the parent.
         let _ = self.0.get().map(lock::unlock);
     }
 }
 
 fn open(home: &Dir) -> Result<File> {
-    // For writing too: a network file system gives an exclusive lock on nothing else.
+    // Opened for writing too, because network file systems require it for exclusive locks.
     home.open_file(NAME)?.ok_or(Errno::INVAL)
 }
 
@@ -123,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_lives_as_long_as_one_process_holds_it() {
+    fn lock_keeps_a_session_alive_while_held() {
         // S3
         let (_temp, home) = home();
         assert!(matches!(SessionLock::claim(&home).unwrap(), Claim::Absent));
@@ -137,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_being_swept_cannot_be_entered_or_swept_by_another() {
+    fn lock_claimed_excludes_joining_and_claiming() {
         // S3
         let (_temp, home) = home();
         drop(SessionLock::create(&home).unwrap().unwrap());
@@ -149,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_swept_away_between_opening_and_locking_holds_nothing() {
+    fn lock_removed_before_locking_holds_nothing() {
         // S3
         let (_temp, home) = home();
         for replace in [false, true] {
@@ -163,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_that_is_no_file_is_an_error() {
+    fn lock_that_is_not_a_file_is_an_error() {
         let (temp, home) = home();
         std::os::unix::fs::symlink("/etc/passwd", temp.path().join(NAME)).unwrap();
         assert!(SessionLock::claim(&home).is_err());

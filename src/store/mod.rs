@@ -1,7 +1,18 @@
-//! Temp files: where they are, what they are called, who deletes them.
+//! Temporary files that processes share, and the registry that removes them.
 //!
-//! It owns sessions, their registry and their end. What is in the files is [`share`]'s and, where it is made in them,
-//! [`filling`]'s; who sends them where is the [`pool`](crate::Pool)'s.
+//! A *session* is one running program and its workers. It has a directory with a lock and a
+//! *journal*, the registry of all its temporary files. A process that belongs to the session
+//! holds the lock, so a session without a holder is dead. The last process that leaves removes
+//! all files. If all processes are killed, the next program that opens a store removes them, or
+//! you call [`cleanup`].
+//!
+//! A *root* is a directory for the files. A store tries its roots in order: `NDFERRY_DIR`, or
+//! `/dev/shm` and the system's temporary directory.
+//!
+//! # Environment variables
+//!
+//! - `NDFERRY_DIR` sets the directory for the session and its files.
+//! - `NDFERRY_KEEP=1` keeps the files of a program that dies, so that you can inspect them.
 
 mod atomics;
 mod attached;
@@ -15,6 +26,7 @@ mod name;
 mod output;
 mod place;
 mod remains;
+mod report;
 mod root;
 mod sealed;
 mod session;
@@ -36,57 +48,63 @@ pub(crate) use attached::{Attached, Role, incoming, outgoing};
 pub(crate) use file::TempFile;
 pub(crate) use name::Member;
 pub(crate) use output::{Output, Part};
+pub use report::{CleanupReport, SessionReport};
 pub(crate) use share::{Lies, Placed, Segment, Writing, note};
-pub use sweep::{FileReport, SessionReport, Sweep, Sweeper, sweep};
+pub use sweep::{CleanupOptions, cleanup};
 pub use usage::{RootUsage, StoreUsage};
 
 use crate::{Error, Result, dtype::ByteOrder};
 use place::Places;
 use session::Session;
 
-/// The temp files of one running program: a *session*.
+/// The temporary files of one running program, its *session*.
 ///
-/// Clones are the same store. When the last is dropped, everything is removed: files, directories, registry. When the
-/// program is killed, its workers do that; when they are killed too, whoever next opens a store, or
-/// [`sweep`](crate::store::sweep()), does.
+/// Clones refer to the same store. When the last one is dropped, all files, directories and the registry
+/// are removed. If the program is killed, its workers remove them. If they are killed too, the next program
+/// that opens a store does, or [`cleanup`](crate::store::cleanup).
 ///
-/// # Where
+/// A [`Pool`](crate::Pool) opens its own store. Make one yourself to choose where files go, to share one
+/// store between pools, or to make arrays in it ([`zeros`](Store::zeros)).
 ///
-/// The session's [`home`](Store::home) holds its lock and its registry. It is under `NDFERRY_DIR` if that is set (and made,
-/// if only its last part is missing), else under the system's temp directory or, where that cannot be written to,
-/// `/dev/shm`. It must be on a file system with locks.
+/// # Location
 ///
-/// Files go to the first root with room: `NDFERRY_DIR` if that is set, else `/dev/shm`; then the system's temp directory.
-/// [`StoreBuilder::roots`] names others. Room is what the file system has and, in memory, what the control group and the
-/// machine still allow. A file that no root has room for is an error with the bytes needed and the bytes free.
+/// [`session_dir`](Store::session_dir) contains the lock and the registry. It is in `NDFERRY_DIR` if that is
+/// set, and otherwise in the system's temporary directory, or in `/dev/shm` if that is not writable. The last
+/// component of `NDFERRY_DIR` is created if necessary. The file system must support locks.
 ///
-/// Those of a [`sealed`](Store::sealed) store are nowhere: they are memory.
+/// Files go to the first root with enough room: `NDFERRY_DIR` if it is set, and otherwise `/dev/shm`, then
+/// the system's temporary directory. [`StoreBuilder::roots`] sets other roots. The room in memory also
+/// depends on the limits of the control group. If no root has room, the error reports the bytes needed and
+/// the bytes free. The files of a [`memfd`](Store::memfd) store are in memory and have no path.
 ///
-/// In every one of these places only the directory `ndferry-UID` is used, and nothing in it by anybody else: directories
-/// have mode 0700 and files 0600 from the moment they exist. It goes with the last session in it. Where something else has
-/// that name, another user's directory say, the session uses `ndferry-UID-` and a number that nobody can foresee.
+/// In each of these places, only the directory `ndferry-UID` is used. Directories have mode 0700 and files
+/// 0600 from the moment they exist. The directory is removed with the last session in it. If something else
+/// has that name, such as a directory of another user, the session uses `ndferry-UID-` and a random number.
 ///
-/// # Keeping what a crash has left
+/// # Keeping files after a crash
 ///
-/// With the environment variable `NDFERRY_KEEP` set to `1`, a store that is opened does not sweep what dead sessions have left, and its own session
-/// is kept when it dies: when its process ends without dropping the store, by a signal or by [`std::process::exit`]. Workers then remove nothing, and neither
-/// does any program that opens a store later, with or without the variable, until a sweep is asked for: by [`sweep`](crate::store::sweep()) or `ndferry sweep`.
-/// Meanwhile `ndferry sweep --dry-run` says where the files are, and `ndferry info` what is in them. A store that is dropped removes everything all the same, and
-/// files go as early as ever while the session lives. A value other than `0` and `1` is an error.
+/// If the environment variable `NDFERRY_KEEP` is `1`, opening a store does not sweep, and the session is kept
+/// if its process ends without dropping the store, such as by a signal or by [`std::process::exit`]. Nothing
+/// removes the files until you call [`cleanup`](crate::store::cleanup) or run `ndferry sweep`.
+/// `ndferry sweep --dry-run` lists the files, and `ndferry info` shows their content. Dropping the store
+/// still removes everything. Values other than `0` and `1` are an error.
+///
+/// # Examples
 ///
 /// ```
 /// use ndferry::store::Store;
 ///
 /// let store = Store::new()?;
-/// let home = store.home().to_path_buf();
-/// assert!(home.is_dir());
+/// let session = store.session_dir().to_path_buf();
+/// assert!(session.is_dir());
 /// assert!(store.files()?.is_empty());
 /// drop(store);
-/// assert!(!home.exists());
+/// assert!(!session.exists());
 /// # Ok::<(), ndferry::Error>(())
 /// ```
-/// In a task of a [`Pool`](crate::Pool), a store is a part of the session that the worker works in, unless it has roots of its own: what it
-/// holds goes when the store does, and when the worker is killed; the home stays as long as the outermost pool does.
+///
+/// A store opened in a task of a [`Pool`](crate::Pool) belongs to the session of its worker, unless it has
+/// its own roots. Its files are removed when it is dropped or the worker is killed.
 #[derive(Clone)]
 pub struct Store(Arc<Session>, Manner);
 
@@ -97,16 +115,21 @@ struct Manner {
     sealed: bool,
 }
 
-/// The session this process was started to work in.
+/// The session that this process, a worker, was started for.
 static OUTER: Mutex<Option<Arc<Session>>> = Mutex::new(None);
 
-/// Chooses how a [`Store`] is to be.
+/// Options for a [`Store`].
+///
+/// # Examples
 ///
 /// ```
-/// use ndferry::{dtype::ByteOrder, store::Store};
+/// use ndferry::store::Store;
 ///
-/// let store = Store::builder().byte_order(ByteOrder::Big).build()?;
-/// assert_eq!(store.byte_order(), ByteOrder::Big);
+/// let folder = tempfile::tempdir().unwrap();
+/// let store = Store::builder().roots([folder.path()]).build()?;
+/// let table = store.zeros::<f64, _>(1000)?.freeze()?;
+/// assert!(store.files()?[0].starts_with(folder.path().canonicalize().unwrap()));
+/// # drop(table);
 /// # Ok::<(), ndferry::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -117,99 +140,147 @@ pub struct StoreBuilder {
 }
 
 impl Store {
-    /// Opens a store, after sweeping what dead ones have left, unless `NDFERRY_KEEP` says otherwise.
+    /// Opens a store, and removes the files of dead sessions, unless `NDFERRY_KEEP` is set.
     ///
-    /// # Errors
-    ///
-    /// Where there is no directory for its home: `NDFERRY_DIR` is not a directory, cannot be written to or has no locks;
-    /// or, without it, so are the system's temp directory and `/dev/shm`. Also where `NDFERRY_KEEP` is neither 0 nor 1.
-    pub fn new() -> Result<Self> {
-        Self::builder().build()
-    }
-
-    /// Opens a store whose files are sealed memory.
-    ///
-    /// They have no name and are not limited by the size of `/dev/shm`; workers get them as open descriptors; they go with the
-    /// last process that has them, whoever dies. Once written they are sealed, and every receiver sees that they are: no
-    /// process, this one included, can change or truncate them, so reading them is sound whatever anyone does.
-    ///
-    /// Each array costs an open descriptor while it lives, in every process that maps it. Where a process may open few
-    /// (`ulimit -n`), a store of ordinary files holds more.
+    /// # Examples
     ///
     /// ```
-    /// use ndferry::store::Store;
-    ///
-    /// let store = Store::sealed()?;
-    /// assert!(store.is_sealed());
+    /// let store = ndferry::store::Store::new()?;
+    /// assert!(!store.is_memfd());
     /// # Ok::<(), ndferry::Error>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// As [`new`](Store::new): the session has a home all the same.
+    /// Returns an error if
+    ///
+    /// - `NDFERRY_DIR` is not a directory, is not writable or does not support locks,
+    /// - it is not set, and the same applies to the temporary directory and `/dev/shm`, or
+    /// - `NDFERRY_KEEP` is neither 0 nor 1.
+    pub fn new() -> Result<Self> {
+        Self::builder().build()
+    }
+
+    /// Opens a store whose files are sealed memory files (`memfd_create`).
+    ///
+    /// They have no name, and their size is not limited by that of `/dev/shm`. Workers receive them as open
+    /// descriptors, and the kernel frees them with the last process that has them. A file is sealed after it is
+    /// written, and every receiver checks the seals: no process can change or truncate it. Reading it is
+    /// therefore sound, whatever other programs do.
+    ///
+    /// Each array uses an open descriptor in every process that maps it. If the limit of descriptors is low
+    /// (`ulimit -n`), use a store with ordinary files.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::store::Store;
+    ///
+    /// let store = Store::memfd()?;
+    /// assert!(store.is_memfd());
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`new`](Store::new). The session still needs a directory for its lock.
     pub fn memfd() -> Result<Self> {
         Self::builder().memfd().build()
     }
 
-    /// Opens a store otherwise than [`new`](Store::new) does.
+    /// Returns a builder with the default options.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let store = ndferry::store::Store::builder().memfd().build()?;
+    /// assert!(store.is_memfd());
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
     #[must_use]
     pub fn builder() -> StoreBuilder {
         StoreBuilder { byte_order: ByteOrder::NATIVE, roots: None, sealed: false }
     }
 
-    /// Whether its files are sealed memory: see [`sealed`](Store::sealed).
+    /// Returns whether the files are sealed memory files; see [`memfd`](Store::memfd).
     #[must_use]
     pub fn is_memfd(&self) -> bool {
         self.1.sealed
     }
 
-    /// The byte order in which it writes arrays. Those [born](Store::zeros) in it are filled in the machine's.
+    /// Returns the byte order in which arrays are written. Arrays made in the store
+    /// ([`zeros`](Store::zeros)) are always in native byte order.
     #[must_use]
     pub fn byte_order(&self) -> ByteOrder {
         self.1.byte_order
     }
 
-    /// The directory that holds the session's lock and registry: absolute, without symbolic links.
+    /// Returns the directory with the session's lock and registry, as an absolute path without
+    /// symbolic links.
     #[must_use]
     pub fn session_dir(&self) -> &Path {
         self.0.home().path()
     }
 
-    /// Every temp file the session's registry names now, whichever of its processes has made it, oldest first.
+    /// Returns the paths of all temporary files in the session's registry, oldest first.
     ///
-    /// A file is named before it is made and until after it is gone, so one of them may not be there. Memory files (of a
-    /// [`sealed`](Store::sealed) store, of [`atomics`](Store::atomics)) have no names and are none of them.
+    /// This includes the files of workers. A file is registered before it is created and until after it is
+    /// removed, so a path may not exist. Memory files ([`memfd`](Store::memfd), [`atomics`](Store::atomics)) have
+    /// no path and are not listed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let store = ndferry::store::Store::new()?;
+    /// let table = store.zeros::<f64, _>(1000)?.freeze()?;
+    /// assert_eq!(store.files()?.len(), 1);
+    /// drop(table);
+    /// assert!(store.files()?.is_empty());
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// Where the registry cannot be read.
+    /// Returns an error if the registry cannot be read.
     pub fn files(&self) -> Result<Vec<PathBuf>> {
         self.0.files()
     }
 
-    /// How many bytes the temp files have that the session's registry names now, and the most they had at one time: whichever
-    /// of its processes has made them, in each root and in all.
+    /// Returns the current and the largest size of the session's temporary files, in total and for each root.
+    ///
+    /// This includes the files of workers.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let store = ndferry::store::Store::new()?;
+    /// let table = store.zeros::<f64, _>(1000)?.freeze()?;
+    /// assert!(store.usage()?.live >= 8000);
+    /// # drop(table);
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// Where the registry cannot be read.
+    /// Returns an error if the registry cannot be read.
     pub fn usage(&self) -> Result<StoreUsage> {
         self.0.usage()
     }
 
-    /// The number of the session, another for each manner of writing: what was written in one is not known in another.
+    /// Returns the number of the session. Stores that write in another way have another number,
+    /// because arrays written in one are unknown in the other.
     pub(crate) fn id(&self) -> u64 {
         let manner =
             u64::from(self.is_memfd()) << 1 | u64::from(self.byte_order() == ByteOrder::Big);
         self.0.home().id().number().wrapping_add(manner)
     }
 
-    /// Joins, in a worker, the session whose home another process has named, as the `member` it has made up, by which it
-    /// can [`reap`](Store::reap) what this process leaves.
+    /// Joins a session that another process began, in a worker. The other process uses `member`
+    /// to [`reap`](Store::reap) the files that this process leaves.
     ///
     /// # Errors
     ///
-    /// Where the session has ended.
+    /// Returns an error if the session has ended.
     pub(crate) fn join(
         home: &Path,
         byte_order: ByteOrder,
@@ -219,86 +290,94 @@ impl Store {
         Ok(Self(Session::join(home, member)?, Manner { byte_order, sealed }))
     }
 
-    /// From here on all stores of this process, which is a worker, are part of the same session.
+    /// Makes all stores of this process, which is a worker, part of the same session.
     pub(crate) fn be_outer(&self) {
-        // One that was inherited is its parent's, and stays: dropping it here would do nothing.
+        // An inherited session belongs to the parent, and dropping it here has no effect.
         *OUTER.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&self.0));
     }
 
-    /// Who a worker of this process is to be.
+    /// Returns the identity of a new worker.
     pub(crate) fn new_member(&self) -> Result<Member> {
         self.0.new_member()
     }
 
-    /// Makes an empty place for `nbytes` bytes: a file of that length, its space reserved, gone when the value is dropped.
+    /// Creates a file of `nbytes` bytes and reserves its space. The file is removed when the
+    /// value is dropped.
     ///
     /// # Errors
     ///
-    /// Where no root has room for it, where it cannot be registered, or after [`leave`](Store::leave).
+    /// Returns an error if no root has room, the file cannot be registered, or the process has
+    /// [left](Store::leave).
     pub(crate) fn create(&self, nbytes: u64) -> Result<TempFile> {
         self.0.create(nbytes)
     }
 
-    /// Takes over the file at `path`, which another process of this session has [handed over](TempFile::hand_over).
+    /// Takes over the file at `path`, which another process of this session has [handed
+    /// over](TempFile::hand_over).
     ///
     /// # Errors
     ///
-    /// Where it is no temp file of this session, or is gone.
+    /// Returns an error if the file does not belong to this session, or was removed.
     pub(crate) fn adopt(&self, path: &Path) -> Result<TempFile> {
         self.0.adopt(path)
     }
 
-    /// Removes what a worker of this process has left when it died: whatever it had made, and this process has not adopted.
+    /// Removes the files that a dead worker made and this process did not adopt.
     ///
     /// # Errors
     ///
-    /// Where the registry cannot be read.
+    /// Returns an error if the registry cannot be read.
     pub(crate) fn reap(&self, member: Member) -> Result<()> {
         self.0.reap(member)
     }
 
-    /// How many handles to the session this process has.
+    /// Returns the number of handles that this process has to the session.
     pub(crate) fn handles(&self) -> usize {
         Arc::strong_count(&self.0)
     }
 
-    /// Ends this process's part in the session, for all clones; the last process to leave takes every file along. Files
-    /// cannot be made from here on.
+    /// Leaves the session, for all clones. The last process to leave removes all files. Files
+    /// can no longer be created.
     pub(crate) fn leave(&self) {
         self.0.leave();
     }
 
-    /// As [`leave`](Store::leave), where the others in the session are ending too, or have died: stays until one of them has
-    /// taken every file along, or this process has; `longest` at most.
+    /// Like [`leave`](Store::leave), but waits until one of the leaving or dying processes has
+    /// removed all files, for at most `longest`.
     pub(crate) fn leave_with_the_dying(&self, longest: Duration) {
         self.0.leave_with_the_dying(longest);
     }
 }
 
 impl StoreBuilder {
-    /// Writes arrays in this byte order. The default is the machine's: what is written in it is mapped as it lies, what is
-    /// not is copied by every process that reads it.
+    /// Sets the byte order in which arrays are written. This is for tests: workers copy arrays
+    /// that are not in native byte order.
     #[must_use]
     pub fn byte_order(mut self, byte_order: ByteOrder) -> Self {
         self.byte_order = byte_order;
         self
     }
 
-    /// Puts files into the first of these directories with room, and no others. The home stays where it is without them,
-    /// so that a sweep finds it, and by it them.
+    /// Sets the directories for files. Files go to the first one with enough room.
+    ///
+    /// The session's directory stays in its default place, so that a sweep finds it.
+    ///
+    /// # Examples
+    ///
+    /// See [`StoreBuilder`].
     #[must_use]
     pub fn roots(mut self, roots: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
         self.roots = Some(roots.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Puts arrays into sealed memory files: see [`Store::sealed`].
+    /// Puts arrays into sealed memory files; see [`Store::memfd`].
+    ///
+    /// # Examples
     ///
     /// ```
-    /// use ndferry::{dtype::ByteOrder, store::Store};
-    ///
-    /// let store = Store::builder().byte_order(ByteOrder::Big).sealed().build()?;
-    /// assert!(store.is_sealed());
+    /// let store = ndferry::store::Store::builder().memfd().build()?;
+    /// assert!(store.is_memfd());
     /// # Ok::<(), ndferry::Error>(())
     /// ```
     #[must_use]
@@ -307,12 +386,15 @@ impl StoreBuilder {
         self
     }
 
-    /// Opens the store, after sweeping what dead ones have left.
+    /// Opens the store, and removes the files of dead sessions.
     ///
     /// # Errors
     ///
-    /// As for [`Store::new`]; and where no roots are named, more than 256, one that is not a directory, or any for a sealed
-    /// store, which puts nothing there.
+    /// Returns an error if
+    ///
+    /// - [`Store::new`] does,
+    /// - there are no roots or more than 256, or one is not a directory, or
+    /// - roots are set for a [`memfd`](StoreBuilder::memfd) store, which does not use them.
     pub fn build(self) -> Result<Store> {
         if self.sealed && self.roots.is_some() {
             return Err(Error::invalid_input(

@@ -1,6 +1,7 @@
-//! Names: of sessions, of their directories, of their files. Fixed shapes, so that a name proves what it is.
+//! Names of sessions, their directories and their files. They have fixed shapes, so that a name
+//! shows what it belongs to.
 //!
-//! Whatever has another shape was not made here and is left alone.
+//! Other names were not made by this crate and are left alone.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -14,27 +15,27 @@ const HOME: &str = "session-";
 const DATA: &str = "data-";
 const FILE: &str = ".ferry";
 
-/// Which session: a random number.
+/// The identity of a session, a random number.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct SessionId(u64);
 
 impl SessionId {
-    /// One that nobody has or can foresee.
+    /// Returns a new, unpredictable identity.
     pub(super) fn new() -> Result<Self> {
         random().map(Self)
     }
 
-    /// The session whose home has this name.
+    /// Returns the session whose directory has this name.
     pub(super) fn of_home(name: &OsStr) -> Option<Self> {
         hex(name.as_bytes().strip_prefix(HOME.as_bytes())?, 16).map(Self)
     }
 
-    /// The name of the session's home.
+    /// Returns the name of the session's directory.
     pub(super) fn home(self) -> OsString {
         format!("{HOME}{self}").into()
     }
 
-    /// The name of the session's directory in a root.
+    /// Returns the name of the session's directory in a root.
     pub(super) fn data(self) -> OsString {
         format!("{DATA}{self}").into()
     }
@@ -50,19 +51,21 @@ impl fmt::Display for SessionId {
     }
 }
 
-/// A process in a session: its *line*, which is the worker of the session's first process that it descends from, and a number.
+/// A process in a session. Its *line* is the worker of the session's first process that it
+/// descends from.
 ///
-/// What a line has left can be told when that worker has died, whatever workers of its own it had.
+/// The files of a line are known when that worker has died, also those of its own workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Member(pub(crate) u64);
 
 impl Member {
-    /// The first process of a session, which is in no line.
+    /// Returns the identity of the first process of a session, which belongs to no line.
     pub(super) fn first() -> Result<Self> {
         Self::of_line(0)
     }
 
-    /// A process of `line`. The number is random, because process ids come back.
+    /// Returns the identity of a process of `line`. It is random, because process ids are
+    /// reused.
     pub(super) fn of_line(line: u32) -> Result<Self> {
         Ok(Self(u64::from(line) << 32 | random()? >> 32))
     }
@@ -72,7 +75,7 @@ impl Member {
     }
 }
 
-/// The name of a temp file: who made it, and a number counting what they made.
+/// The name of a temporary file: the process that made it, and a counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct FileName {
     pub(super) member: Member,
@@ -99,7 +102,7 @@ fn random() -> Result<u64> {
     sys::random::number().map_err(|error| Error::io("cannot get a random number", error))
 }
 
-/// Exactly `digits` digits, as this module writes them.
+/// Parses exactly `digits` hexadecimal digits.
 pub(super) fn hex(text: &[u8], digits: usize) -> Option<u64> {
     let proper =
         text.len() == digits && text.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
@@ -111,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_read_as_it_was_written_and_no_other_is() {
+    fn name_round_trips_and_others_are_rejected() {
         let id = SessionId(0x1f);
         assert_eq!(id.home(), "session-000000000000001f");
         assert!(SessionId::of_home(&id.home()) == Some(id));

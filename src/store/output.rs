@@ -1,15 +1,17 @@
-//! An array that several processes fill at once, each a part of its own.
+//! Arrays that several processes fill at once, each its own part.
 //!
-//! A [`SharedArrayMut`] is lent as parts along an axis. The array's file travels once per worker ([`Output`]), and each task is
-//! sent the right to one part ([`Part`]), by which its process maps that part and nothing lives of it when the task is over.
+//! A [`SharedArrayMut`] is lent in parts along an axis. Each worker receives the array's file once
+//! ([`Output`]), and each task receives the right to one part ([`Part`]). The task's process maps that part
+//! only while the task runs.
 //!
-//! Nobody sees an element that somebody else writes, by these rules together:
+//! No process reads an element that another process writes, because of these rules:
 //!
-//! - While it is lent, the array is borrowed mutably: in the process that made it there is no other reference into it.
-//! - Each part is made once ([`Parts`]), and parts do not overlap. A `Part` cannot be copied, and opening it uses it up.
-//! - A part is sent a second time only when the process that had it is gone. This one the sender must see to, and also that
-//!   the borrow does not end while some process still works on a part.
-//! - Elements are plain data: whatever a process that died has left half written is a value.
+//! - The array is borrowed mutably while it is lent, so its process has no other reference to it.
+//! - Each part is made once ([`Parts`]), and parts do not overlap. A `Part` cannot be copied, and opening it
+//!   consumes it.
+//! - A part is sent again only after the process that had it has ended. The sender ensures this, and that the
+//!   borrow does not end while a process works on a part.
+//! - Elements are plain data, so that a half-written element of a dead process is still a value.
 
 use std::{fs::File, marker::PhantomData, ops::Range, sync::Arc};
 
@@ -25,11 +27,11 @@ use crate::{
     dtype::Element,
 };
 
-/// The parts of a lent array that are still to be given out: each once, in the order of the axis.
+/// The parts of a lent array that were not given out yet, in the order of the axis.
 pub(crate) struct Parts<'a> {
     output: Output,
     left: Range<usize>,
-    /// The array, for as long as it is lent.
+    /// Borrows the array while it is lent.
     _lent: PhantomData<&'a mut ()>,
 }
 
@@ -37,33 +39,33 @@ pub(crate) struct Parts<'a> {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Part(usize);
 
-/// A lent array, as those who fill it know it.
+/// A lent array, for the processes that fill it.
 #[derive(Clone, Debug)]
 pub(crate) struct Output {
     file: Arc<File>,
     shape: Shape,
 }
 
-/// What its file holds, and how it is parted.
+/// The shape of the array in the file, and its division into parts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Shape {
     dtype: DType,
-    /// Where in the file it begins.
+    /// The offset of the array in the file.
     offset: u64,
     shape: Vec<usize>,
     order: Order,
     axis: usize,
-    /// Length of each part along the axis; the last may be shorter.
+    /// The length of each part along the axis. The last part may be shorter.
     chunk: usize,
 }
 
 impl<A: Element + Pod, D: Dimension> SharedArrayMut<A, D> {
-    /// Lends the array as parts of `chunk` along `axis`.
+    /// Lends the array in parts of `chunk` along `axis`.
     ///
     /// # Errors
     ///
-    /// Where there is no such axis, `chunk` is 0, the axes were turned or cut since the array was made, or this process may
-    /// open no more files.
+    /// Returns an error if there is no such axis, `chunk` is 0, the axes were permuted or
+    /// sliced since the array was made, or this process cannot open more files.
     pub(crate) fn lend(&mut self, axis: usize, chunk: usize) -> Result<Parts<'_>> {
         let axes = self.shape();
         let Some(&length) = axes.get(axis) else {
@@ -83,14 +85,14 @@ impl<A: Element + Pod, D: Dimension> SharedArrayMut<A, D> {
         let order = layout.order().unwrap_or(Order::C);
         let shape =
             Shape { dtype: DType::of::<A>(), offset, shape: axes.to_vec(), order, axis, chunk };
-        // Parts without elements are nothing to fill.
+        // A part without elements needs no task.
         let parts = if self.is_empty() { 0 } else { length.div_ceil(chunk) };
         Ok(Parts { output: Output { file, shape }, left: 0..parts, _lent: PhantomData })
     }
 }
 
 impl Parts<'_> {
-    /// What those who are sent parts need besides.
+    /// Returns the description that the receivers of parts need.
     pub(crate) fn output(&self) -> &Output {
         &self.output
     }
@@ -111,11 +113,11 @@ impl Iterator for Parts<'_> {
 impl ExactSizeIterator for Parts<'_> {}
 
 impl Output {
-    /// The indices of a part along the axis.
+    /// Returns the indices of a part along the axis.
     ///
     /// # Errors
     ///
-    /// Where there is no such part.
+    /// Returns an error if there is no such part.
     pub(crate) fn range(&self, part: &Part) -> Result<Range<usize>> {
         let Shape { shape, axis, chunk, .. } = &self.shape;
         let length = shape.get(*axis).copied().unwrap_or(0);
@@ -128,11 +130,12 @@ impl Output {
         }
     }
 
-    /// The part, mapped for writing as long as what is given lives.
+    /// Maps the part for writing, as long as the returned value lives.
     ///
     /// # Errors
     ///
-    /// Where there is no such part, its elements are not of type `A` or its axes not those of `D`, or it cannot be mapped.
+    /// Returns an error if there is no such part, its elements are not of type `A`, it has not
+    /// the dimensions of `D`, or it cannot be mapped.
     pub(crate) fn open<A: Element + Pod, D: Dimension>(
         &self,
         part: Part,
@@ -155,7 +158,7 @@ impl Output {
     }
 }
 
-/// As a reference, in what goes to a task.
+/// Serializes as a reference in messages to a task.
 impl Serialize for Output {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let number = attached::attach(Role::Output, &self.file);
@@ -181,7 +184,7 @@ mod tests {
     use super::*;
     use crate::store::Store;
 
-    /// What arrives of something sent to a task.
+    /// Returns a value as it arrives at a task.
     fn sent<T: Serialize + de::DeserializeOwned>(value: &T) -> T {
         let (text, attached) = attached::outgoing(0, || serde_json::to_string(value).unwrap());
         attached::incoming(&attached, || serde_json::from_str(&text).unwrap())
@@ -192,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_filled_all_at_once_make_the_whole() {
+    fn output_parts_filled_at_once_make_the_array() {
         let (dim, stores) = ((5, 4, 7), [Store::new().unwrap(), Store::memfd().unwrap()]);
         let expected = Array3::from_shape_fn(dim, number);
         for (store, f_order, axis, chunk) in cases(&stores, [1, 2, 3, 7, 100]) {
@@ -212,7 +215,7 @@ mod tests {
                 opened.push((range, output.open::<f64, Ix3>(part).unwrap()));
             }
             assert_eq!(next, expected.len_of(Axis(axis)));
-            // Every part is open, and has a thread of its own.
+            // Every part is open, each in its own thread.
             std::thread::scope(|scope| {
                 for (range, part) in &mut opened {
                     scope.spawn(|| {
@@ -241,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_part_of_the_array_is_refused() {
+    fn output_rejects_foreign_parts() {
         let store = Store::new().unwrap();
         let mut array = store.zeros::<f32, _>((4, 3)).unwrap();
         assert!(
@@ -268,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_outlive_the_process_that_lent_them_its_name_and_nothing_else() {
+    fn output_parts_outlive_the_path_of_their_file() {
         let store = Store::new().unwrap();
         let mut array = store.zeros::<u8, _>(100_000).unwrap();
         let mut parts = array.lend(0, 50_000).unwrap();

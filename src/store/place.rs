@@ -1,16 +1,17 @@
-//! Where sessions stand: the directories to choose from, and in each of them the user's own directory.
+//! The directories for sessions, and in each of them the user's own directory.
 //!
 //! ```text
-//! PLACE/ndferry-UID/session-ID/    the home: lock and journal
-//! PLACE/ndferry-UID/data-ID/       the files of that session, in each root it uses
-//! PLACE/ndferry-UID-ID/            a place of the session's own, where PLACE/ndferry-UID is not to be had
+//! PLACE/ndferry-UID/session-ID/    the session's directory: lock and journal
+//! PLACE/ndferry-UID/data-ID/       the files of the session, in each root that it uses
+//! PLACE/ndferry-UID-ID/            the session's own place, if PLACE/ndferry-UID is not available
 //! ```
 //!
-//! Every directory below a place is private: made with mode 0700, and entered only after a look at its owner and mode,
-//! never through a symbolic link. The user's directory goes with the last session in it.
+//! Every directory below a place is private: it is created with mode 0700, and used only after a check of
+//! its owner and mode, never through a symbolic link. The user's directory is removed with the last session
+//! in it.
 //!
-//! In a place for everybody, somebody else can take the name of this user's directory first. A session that finds it taken
-//! makes itself a place of its own in there, under a name that nobody can foresee.
+//! In a place that all users can write to, another user can take the name of this user's directory. A
+//! session that finds it taken makes its own place there, with an unpredictable name.
 
 use std::{
     env,
@@ -34,22 +35,22 @@ use crate::{
     },
 };
 
-/// The variable that chooses the place.
+/// The environment variable that sets the place.
 const VARIABLE: &str = "NDFERRY_DIR";
 
-/// Where Linux has a file system in memory for everybody.
+/// The memory file system of Linux.
 const MEMORY: &str = "/dev/shm";
 
-/// The directories to choose from, without symbolic links.
+/// The candidate directories, without symbolic links.
 pub(super) struct Places {
-    /// Where a home goes: the first that will have it.
+    /// Candidates for the session's directory. The first usable one is chosen.
     pub(super) homes: Vec<PathBuf>,
-    /// Where files go: the first with room.
+    /// Candidates for files. The first one with room is chosen.
     pub(super) roots: Vec<PathBuf>,
 }
 
 impl Places {
-    /// `NDFERRY_DIR` where it is set; else the system's temp directory for the home, memory before it for the files.
+    /// Returns the places that the environment sets: `NDFERRY_DIR`, or the defaults.
     pub(super) fn of_environment() -> Result<Self> {
         let temp = find(&env::temp_dir()).unwrap_or(None);
         if let Some(chosen) = chosen() {
@@ -66,8 +67,8 @@ impl Places {
         })
     }
 
-    /// Every place in which a program of this user may have left something: wherever this one would put it, and
-    /// wherever one without `NDFERRY_DIR` would have.
+    /// Returns every place in which a program of this user may have left something, with or
+    /// without `NDFERRY_DIR`.
     pub(super) fn known() -> Result<Vec<PathBuf>> {
         let chosen = chosen().map_or(Ok(None), |path| find(&path).map_err(chosen_by_variable))?;
         let [temp, memory] =
@@ -76,12 +77,12 @@ impl Places {
     }
 }
 
-/// The place that the session makes of its own in `place`, if it has to.
+/// Returns the session's own place in `place`.
 pub(super) fn own(place: &Path, id: SessionId) -> PathBuf {
     place.join(format!("{}-{id}", name_of_user()))
 }
 
-/// Where in `place` sessions of this user have made places of their own.
+/// Returns the own places of all sessions of this user in `place`.
 pub(super) fn owned(place: &Path) -> Vec<PathBuf> {
     let names = Dir::open(place).and_then(|dir| dir.names()).unwrap_or_default();
     let owned = names.iter().map(|name| place.join(name)).filter(|path| is_own(path));
@@ -90,23 +91,23 @@ pub(super) fn owned(place: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Whether the place is a session's own, by its name.
+/// Returns whether the name of `place` is that of a session's own place.
 pub(super) fn is_own(place: &Path) -> bool {
     let id =
         place.file_name().and_then(|name| name.as_bytes().strip_prefix(name_of_user().as_bytes()));
     id.and_then(|id| id.strip_prefix(b"-")).is_some_and(|id| hex(id, 16).is_some())
 }
 
-/// Removes a place that is a session's own, if nothing is left in it.
+/// Removes a session's own place if it is empty.
 pub(super) fn remove_own(place: &Path) {
     if is_own(place) {
         let _ = fs::remove_dir(place);
     }
 }
 
-/// Whether somebody else can make something in `place`.
+/// Returns whether other users can create files in `place`.
 pub(super) fn is_shared(place: &Path) -> bool {
-    // Where root is somebody else, it is one who needs no names to be in the way.
+    // If root is not this user, root can do harm anyway.
     let trusted = |owner| owner == dir::user() || owner == 0;
     fs::metadata(place).is_ok_and(|found| found.mode() & 0o022 != 0 || !trusted(found.uid()))
 }
@@ -119,7 +120,7 @@ fn chosen() -> Option<PathBuf> {
     env::var_os(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
-/// Whether the session of a store that is opened now is kept when it dies.
+/// Returns whether a session that is opened now is kept when it dies.
 pub(super) fn keep() -> Result<bool> {
     const VARIABLE: &str = "NDFERRY_KEEP";
     let Some(text) = env::var_os(VARIABLE) else { return Ok(false) };
@@ -136,7 +137,7 @@ fn chosen_by_variable(error: Error) -> Error {
     error.within(VARIABLE)
 }
 
-/// The same places, each once.
+/// Removes duplicates.
 pub(super) fn distinct(places: impl IntoIterator<Item = PathBuf>) -> Vec<PathBuf> {
     let mut distinct = Vec::new();
     for place in places {
@@ -147,7 +148,7 @@ pub(super) fn distinct(places: impl IntoIterator<Item = PathBuf>) -> Vec<PathBuf
     distinct
 }
 
-/// A directory somebody has named, absolute and without symbolic links; made, if only its last part is missing.
+/// Resolves a directory that the user named, and creates its last component if necessary.
 pub(super) fn find_or_make(path: &Path) -> Result<PathBuf> {
     if let Some(found) = find(path)? {
         return Ok(found);
@@ -159,7 +160,7 @@ pub(super) fn find_or_make(path: &Path) -> Result<PathBuf> {
     find(path)?.ok_or_else(|| Error::invalid_data("was made, and is gone again").at(path))
 }
 
-/// The same; `None` where there is none.
+/// Resolves a directory, or returns `None` if it does not exist.
 fn find(path: &Path) -> Result<Option<PathBuf>> {
     let found = match fs::canonicalize(path) {
         Ok(found) => found,
@@ -169,7 +170,7 @@ fn find(path: &Path) -> Result<Option<PathBuf>> {
     if !found.is_dir() {
         return Err(Error::invalid_data("is not a directory").at(path));
     }
-    // A journal has one line for each.
+    // A journal has one line for each root.
     if found.as_os_str().as_bytes().contains(&b'\n') {
         return Err(Error::invalid_input(
             "cannot hold temp files: its path has a line break in it",
@@ -179,14 +180,14 @@ fn find(path: &Path) -> Result<Option<PathBuf>> {
     Ok(Some(found))
 }
 
-/// A directory that belongs to this user alone, held open.
+/// An open directory that only this user can access.
 pub(super) struct Private {
     pub(super) dir: Dir,
     pub(super) path: PathBuf,
 }
 
 impl Private {
-    /// The user's own directory in `place`; `None` where there is none.
+    /// Opens the user's own directory in `place`, or returns `None` if it does not exist.
     pub(super) fn of_user(place: &Path) -> Result<Option<Self>> {
         if is_own(place) {
             let place = Self::inspect(Dir::open(place), place.to_path_buf())?;
@@ -196,12 +197,12 @@ impl Private {
         Self::inspect(Dir::open(&path), path)
     }
 
-    /// Where the user's own directory in `place` is, or would be.
+    /// Returns the path of the user's own directory in `place`.
     pub(super) fn path_of_user(place: &Path) -> PathBuf {
         place.join(name_of_user())
     }
 
-    /// The user's own directory in `place`, made if need be.
+    /// Opens the user's own directory in `place`, and creates it if necessary.
     pub(super) fn make_of_user(place: &Path) -> Result<Self> {
         loop {
             if let Some(found) = Self::of_user(place)? {
@@ -209,7 +210,7 @@ impl Private {
             }
             let path = Self::path_of_user(place);
             let made = match dir::make(&path) {
-                // Whoever sweeps takes an empty place along.
+                // A sweep removes an empty place.
                 Err(Errno::NOENT) if is_own(place) => dir::make(place),
                 made => made,
             };
@@ -220,7 +221,8 @@ impl Private {
         }
     }
 
-    /// The same; where its name is taken by something else, in a place of the session's own. And the place.
+    /// Opens the user's own directory for a session. If its name is taken, it is in the
+    /// session's own place. Also returns the place.
     pub(super) fn make_for(id: SessionId, place: &Path) -> Result<(PathBuf, Self)> {
         let taken = match Self::make_of_user(place) {
             Ok(user) => return Ok((place.to_path_buf(), user)),
@@ -230,15 +232,16 @@ impl Private {
         Self::make_of_user(&own).map(|user| (own, user)).map_err(|_| taken)
     }
 
-    /// A directory in this one; `None` where there is none.
+    /// Opens a directory in this one, or returns `None` if it does not exist.
     pub(super) fn sub(&self, name: impl AsRef<OsStr>) -> Result<Option<Self>> {
         Self::inspect(self.dir.sub(&name), self.path.join(name.as_ref()))
     }
 
-    /// Locks the directory for as long as it is open. It tells those who only look that somebody is there, and the cleaners
-    /// of old temp files to pass it over: systemd's leave alone what somebody holds a lock on.
+    /// Locks the directory while it is open. This shows observers that the session is alive,
+    /// and keeps systemd's cleaner of temporary files away.
     pub(super) fn hold(&self) {
-        // Somebody else's look is over in an instant. Who finds no lock here misinforms a person, and removes nothing.
+        // An observer holds its lock only briefly. Without the lock, an observer may misreport
+        // the session, but nothing is removed.
         for _ in 0..100 {
             if !matches!(lock::try_shared(&self.dir), Ok(false)) {
                 return;
@@ -247,9 +250,10 @@ impl Private {
         }
     }
 
-    /// Removes this directory, which is a user's, if nothing is left in it; and then its place, if that is a session's own.
+    /// Removes the user's directory if it is empty, and then its place if that is the session's
+    /// own.
     pub(super) fn remove_if_empty(&self) {
-        // By path, as a directory can only be removed. It was this user's a moment ago; one that is not empty stays.
+        // Directories can be removed only by path. One that is not empty stays.
         let _ = fs::remove_dir(&self.path);
         self.path.parent().map(remove_own);
     }

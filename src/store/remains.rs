@@ -1,10 +1,12 @@
-//! What a session has left, wherever it is, and removing it.
+//! Finding and removing the leftovers of a dead session.
 //!
-//! The journal says in which roots to look. Only what is a temp file by name and kind is removed, only from directories
-//! that are this user's and this session's; so a journal can say what it likes and nothing else is lost.
+//! The journal names the roots to search. Only files with the name and type of temporary files
+//! are removed, and only from directories of this user and this session, so a forged journal
+//! can do no harm.
 //!
-//! Everything goes before the journal, which knows where everything is; the journal before the lock, which keeps others
-//! away; the home last. A sweeper that dies has left a session whose sweeping can begin again.
+//! Files are removed before the journal, which names them, the journal before the lock, which
+//! keeps other processes away, and the session's directory last. If a sweeper dies, another can
+//! start again.
 
 use std::{
     ffi::OsString,
@@ -20,7 +22,7 @@ use super::{
     lock::{self, SessionLock},
     name::{FileName, SessionId},
     place::{self, Private, distinct},
-    sweep::{FileReport, SessionReport},
+    report::SessionReport,
 };
 use crate::{
     Error, Result,
@@ -30,24 +32,25 @@ use crate::{
 pub(super) struct Remains<'a> {
     id: SessionId,
     home: &'a Private,
-    /// They are to stay unless a sweep is asked for.
+    /// Whether they stay until a sweep is requested.
     pub(super) keep: bool,
-    /// Where they may be.
+    /// The places to search.
     places: Vec<PathBuf>,
-    /// Where they are.
+    /// The roots that contain leftovers.
     roots: Vec<InRoot>,
 }
 
-/// What there is in one root.
+/// The leftovers in one root.
 struct InRoot {
     user: Private,
     data: Option<Private>,
-    /// Names and lengths.
+    /// Names and sizes.
     files: Vec<(OsString, u64)>,
 }
 
 impl<'a> Remains<'a> {
-    /// Looks for them in the roots the journal names and, as a journal may be lost with the power, in `places`.
+    /// Searches the roots that the journal names, and `places`, because the journal may be lost
+    /// after a power failure.
     pub(super) fn find(home: &'a Private, id: SessionId, places: &[PathBuf]) -> Result<Self> {
         let path = home.path.join(journal::NAME);
         let journal = journal::contents(&home.dir)
@@ -68,23 +71,24 @@ impl<'a> Remains<'a> {
 
     pub(super) fn report(&self) -> SessionReport {
         let data = || self.roots.iter().filter_map(|root| Some((root, root.data.as_ref()?)));
-        let files = data().flat_map(|(root, data)| {
-            root.files
-                .iter()
-                .map(|(name, nbytes)| FileReport { path: data.path.join(name), nbytes: *nbytes })
-        });
+        let files = || {
+            data().flat_map(|(root, data)| {
+                root.files.iter().map(|(name, nbytes)| (data.path.join(name), *nbytes))
+            })
+        };
         SessionReport {
             id: self.id.to_string(),
             home: self.home.path.clone(),
             since: lock::since(&self.home.dir),
             keep: self.keep,
             directories: data().map(|(_, data)| data.path.clone()).collect(),
-            files: files.collect(),
+            files: files().map(|(path, _)| path).collect(),
+            nbytes: files().map(|(_, nbytes)| nbytes).sum(),
         }
     }
 
-    /// Removes them, and the home in `user`, under the lock of the dead. What could not be removed keeps journal and lock
-    /// in place.
+    /// Removes the leftovers and the session's directory in `user`, while holding the lock of
+    /// the dead session. If something cannot be removed, the journal and the lock stay.
     pub(super) fn remove(self, user: &Private, lock: SessionLock) -> Vec<Error> {
         let mut failures = Vec::new();
         for root in &self.roots {
@@ -137,7 +141,7 @@ impl InRoot {
     }
 }
 
-/// The temp files in a directory, with their lengths.
+/// Returns the temporary files in a directory, with their sizes.
 fn temp_files(data: &Private) -> Result<Vec<(OsString, u64)>> {
     let cannot = |error: Errno| Error::io("cannot list", error).at(&data.path);
     let mut files = Vec::new();
@@ -156,8 +160,8 @@ fn temp_files(data: &Private) -> Result<Vec<(OsString, u64)>> {
     Ok(files)
 }
 
-/// Whether files of the session may be in what stands in `place` for this user's directory, and cannot be entered now: if it is
-/// one of theirs, and has the session's directory.
+/// Returns whether the user's directory in `place` may contain files of the session, although
+/// it cannot be opened now.
 fn may_hold(place: &Path, id: SessionId) -> bool {
     let path = Private::path_of_user(place);
     let is_this_users =

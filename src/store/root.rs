@@ -1,4 +1,4 @@
-//! One root of a session: its directory there, made when first needed, and how much room it has.
+//! One root of a session: its directory, which is created when needed, and the room in it.
 
 use std::{
     ffi::OsString,
@@ -21,7 +21,8 @@ use crate::{
     sys::{dir::Dir, memory::MemoryLimits, space},
 };
 
-/// Bytes that may go to memory between two looks at how much is left, at most; and which part of what is left.
+/// The most bytes written to memory between two measurements of the free memory, and the
+/// fraction of the free memory.
 const ALLOWANCE: u64 = 16 << 20;
 const ALLOWANCE_PART: u64 = 64;
 
@@ -34,11 +35,11 @@ pub(super) struct Root {
 
 struct Open {
     private: Private,
-    /// Where the files lie in memory, what that has left.
+    /// Measures the free memory, if the files are in memory.
     memory: Option<Meter>,
 }
 
-/// Measures memory now and then: asking costs more than a small file.
+/// Measures free memory occasionally, because measuring costs more than writing a small file.
 pub(super) struct Meter {
     limits: MemoryLimits,
     allowance: AtomicU64,
@@ -50,22 +51,24 @@ impl Root {
         Self { place: place.to_path_buf(), name: id.data(), path, open: OnceLock::new() }
     }
 
-    /// The session's directory in this root.
+    /// Returns the session's directory in this root.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether it lies in a place of the session's own, made only where the one before it in the list cannot be used.
+    /// Returns whether this is a place of the session's own, which is used only if the previous
+    /// root cannot be.
     pub(super) fn is_own(&self) -> bool {
         place::is_own(&self.place)
     }
 
-    /// The same, open; made if need be. The journal names the root already.
+    /// Opens the session's directory, and creates it if necessary. The journal already names
+    /// the root.
     pub(super) fn dir(&self) -> Result<&Dir> {
         Ok(&self.open()?.private.dir)
     }
 
-    /// Bytes that a file of `nbytes` could have here: enough, or how many there are.
+    /// Returns the room for a file of `nbytes`: enough, or the bytes that are free.
     pub(super) fn free(&self, nbytes: u64) -> Result<u64> {
         let open = self.open()?;
         let disk = space::free(&open.private.dir)
@@ -75,12 +78,12 @@ impl Root {
         Ok(disk.min(memory))
     }
 
-    /// The directory, if this process has used it.
+    /// Returns the directory, if this process has used it.
     pub(super) fn used(&self) -> Option<&Dir> {
         self.open.get().map(|open| &open.private.dir)
     }
 
-    /// That a file of `nbytes` cannot be had where `free` are left.
+    /// Returns the error that a file of `nbytes` does not fit into `free` bytes.
     pub(super) fn full(&self, nbytes: u64, free: u64) -> Error {
         let message = format!("cannot hold a file of {nbytes} bytes, {free} bytes are free");
         Error::io(message, io::ErrorKind::StorageFull).at(&self.path)
@@ -99,7 +102,7 @@ impl Root {
             let user = Private::make_of_user(&self.place)?;
             match user.dir.make(&self.name) {
                 Ok(()) | Err(Errno::EXIST) => {}
-                // Another session, the last in the user's directory, has taken it along.
+                // The last session in the user's directory has removed it.
                 Err(Errno::NOENT) => continue,
                 Err(error) => {
                     return Err(Error::io("cannot make the directory", error).at(&self.path));
@@ -120,7 +123,7 @@ impl Meter {
         Self { limits: MemoryLimits::new(), allowance: AtomicU64::new(0) }
     }
 
-    /// Bytes that a file of `nbytes` could have: enough, or how many there are.
+    /// Returns the room for a file of `nbytes`: enough, or the bytes that are free.
     pub(super) fn free(&self, nbytes: u64) -> u64 {
         let take = |allowance: u64| allowance.checked_sub(nbytes);
         if self.allowance.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {

@@ -1,6 +1,7 @@
-//! Files of a store that are memory: nameless, passed on by their descriptor, sealed.
+//! Memory files of a store: without a name, passed on as descriptors, and sealed.
 //!
-//! Nobody has to delete them, so no registry knows them: they go with the last process that has them open or mapped.
+//! The kernel frees them with the last process that has them open or mapped, so the registry
+//! does not know them.
 
 use std::{
     collections::HashMap,
@@ -27,21 +28,21 @@ use crate::{
     trace,
 };
 
-/// How often, and how far apart, sealing is tried while some process has the file mapped for writing: one just forked, until it
-/// runs its own program.
+/// The number of attempts to seal a file, and their interval. A process that was just forked
+/// has the file mapped for writing until it executes its program.
 const ATTEMPTS: u32 = 5000;
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// The memory files of one process's part in a session.
+/// The memory files that one process has made for a session.
 pub(super) struct MemoryFiles {
     session: u64,
     memory: Meter,
     made: AtomicU64,
-    /// What is to go when the store goes, although arrays on it live.
+    /// Files to close with the store, although arrays still use them.
     own: Mutex<HashMap<u64, Arc<File>>>,
 }
 
-/// A memory file on its way: to be filled, and then sealed.
+/// A memory file that is being filled and then sealed.
 pub(super) struct MemoryFile {
     file: Arc<File>,
     path: PathBuf,
@@ -49,7 +50,7 @@ pub(super) struct MemoryFile {
     files: Weak<MemoryFiles>,
 }
 
-/// A memory file nobody can change any more. It goes with this or with the store, when nothing has it mapped or on its way.
+/// A sealed memory file. It is freed when this and the store are dropped, and nothing maps it.
 pub(crate) struct SealedFile {
     path: PathBuf,
     number: u64,
@@ -61,7 +62,7 @@ impl MemoryFiles {
         Self { session, memory: Meter::new(), made: AtomicU64::new(0), own: Mutex::default() }
     }
 
-    /// A file of `nbytes`, all of them reserved.
+    /// Creates a file of `nbytes` bytes and reserves its space.
     pub(super) fn create(self: &Arc<Self>, nbytes: u64) -> Result<MemoryFile> {
         let reserve = |file: &MemoryFile| {
             let reserved = space::reserve(file.file(), nbytes);
@@ -72,7 +73,7 @@ impl MemoryFiles {
         self.fill(nbytes, reserve).map(|(file, ())| file)
     }
 
-    /// A file that `write` then writes, about `nbytes`.
+    /// Creates a file of about `nbytes` bytes and writes it with `write`.
     pub(super) fn fill<T>(
         self: &Arc<Self>,
         nbytes: u64,
@@ -85,7 +86,7 @@ impl MemoryFiles {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         let name = format!("ndferry-{:016x}-{number:010x}", self.session);
         let file = Arc::new(memfd::create(&name).map_err(cannot_create)?);
-        // As the kernel calls it among a process's maps and descriptors.
+        // The name that the kernel shows for maps and descriptors.
         let path = PathBuf::from(format!("/memfd:{name}"));
         let file = MemoryFile { file, path, number, files: Arc::downgrade(self) };
         match write(&file) {
@@ -115,14 +116,14 @@ impl MemoryFile {
         &self.file
     }
 
-    /// Seals its length alone: what is written to it from here on is seen by all who have it.
+    /// Seals only the length of the file. All processes that have it see later writes.
     pub(super) fn fix_length(self) -> Result<Arc<File>> {
         let sealed = memfd::seal(&self.file, Seals::Length);
         sealed.map_err(|error| Error::io("cannot seal the length", error).at(self.path))?;
         Ok(self.file)
     }
 
-    /// Seals it, now that it is written.
+    /// Seals the written file.
     pub(super) fn seal(self) -> Result<(SealedFile, Arc<File>)> {
         let mut left = ATTEMPTS;
         while let Err(error) = memfd::seal(&self.file, Seals::Content) {
@@ -147,11 +148,11 @@ impl SealedFile {
         &self.path
     }
 
-    /// The file, to be passed on.
+    /// Returns the file, to be passed on.
     ///
     /// # Errors
     ///
-    /// Where the store has gone.
+    /// Returns an error if the store was dropped.
     pub(super) fn file(&self) -> Result<Arc<File>> {
         let files = self.files.upgrade();
         let file = files.and_then(|files| files.own().get(&self.number).cloned());
@@ -165,7 +166,8 @@ impl Drop for SealedFile {
     fn drop(&mut self) {
         if let Some(files) = self.files.upgrade() {
             let file = files.own().remove(&self.number);
-            // Not while others wait: the last descriptor of a large file frees its memory.
+            // Dropped without holding the lock, because closing the last descriptor of a large
+            // file takes time.
             drop(file);
         }
     }
@@ -193,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_memory_file_is_reserved_and_more_than_there_is_an_error() {
+    fn memfd_reserves_its_size_or_fails() {
         // S5
         let files = Arc::new(MemoryFiles::new(7));
         let file = files.create(5 << 20).unwrap();
@@ -213,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_file_is_forgotten_with_its_handle_or_with_the_store() {
+    fn memfd_is_closed_with_its_handle_or_store() {
         let files = Arc::new(MemoryFiles::new(7));
         let [one, other] = [0, 1].map(|_| files.create(10).unwrap().seal().unwrap().0);
         assert!(memfd::is_sealed(one.file().unwrap()));
@@ -224,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn sealing_waits_for_maps_that_are_going() {
+    fn memfd_sealing_waits_for_writable_maps() {
         let files = Arc::new(MemoryFiles::new(7));
         let file = files.create(4096).unwrap();
         let mut map = crate::bytes::map::WritableMap::of(file.file(), 0, 4096).unwrap();

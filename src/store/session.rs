@@ -1,4 +1,4 @@
-//! A process's part in a session: begun or joined, making files, and left, by the last with everything in it.
+//! The part of one process in a session: beginning or joining it, creating files, and leaving.
 
 use std::{
     collections::HashMap,
@@ -33,48 +33,50 @@ use crate::{
     trace,
 };
 
-/// Roots that a journal can number.
+/// The most roots that a journal can number.
 pub(super) const MOST_ROOTS: usize = 256;
 
 pub(super) struct Session {
     home: Home,
     journal: Journal,
     roots: Vec<Root>,
-    /// Held while a file is named and made, so that nothing is made after leaving.
+    /// Held while a file is registered and created, so that no file is created after leaving.
     membership: RwLock<Option<SessionLock>>,
     member: Member,
     keeping: Keeping,
-    /// Lines there were, of workers of the session's first process.
+    /// The number of workers that the session's first process has started.
     lines: AtomicU32,
     made: AtomicU64,
-    /// The files this process is to delete, with their bytes.
+    /// The files that this process must delete, with their sizes.
     own: Mutex<HashMap<Entry, u64>>,
     memory: OnceLock<Arc<MemoryFiles>>,
-    /// The process it is. One forked from that is no part of the session by this, and removes nothing.
+    /// The process that began or joined the session. A fork of it is not a member and removes
+    /// nothing.
     origin: Origin,
 }
 
-/// Who removes what there is at the end of the session.
+/// Which process removes the files at the end of the session.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Keeping {
-    /// The last to leave.
+    /// The last process to leave.
     Nothing,
-    /// It is to be kept when it dies, and dies unless this process, which has opened it, closes it.
+    /// The files are kept if this process, which opened the session, dies. It removes them if
+    /// it closes the session.
     Opened,
-    /// The same, and another process has opened it.
+    /// The files are kept, and another process opened the session.
     Joined,
 }
 
-/// Why a root has not given a file.
+/// The reason why a file was not created.
 enum Refusal {
-    /// The root's own fault: another may do better.
+    /// A problem of the root. Another root may work.
     Root(Error),
-    /// Nothing to do with the root.
+    /// A problem that other roots share.
     Session(Error),
 }
 
 impl Session {
-    /// Begins a session in the first of the homes that will have it.
+    /// Begins a session in the first usable directory.
     pub(super) fn begin(places: &Places, keep: bool) -> Result<Arc<Self>> {
         let mut refused = None;
         for place in &places.homes {
@@ -109,7 +111,7 @@ impl Session {
         }
     }
 
-    /// Joins the session another process has begun.
+    /// Joins a session that another process began.
     pub(super) fn join(path: &Path, member: Member) -> Result<Arc<Self>> {
         let (home, lock) = Home::join(path)?;
         let opened = journal::contents(home.dir()).and_then(|contents| {
@@ -123,7 +125,8 @@ impl Session {
                 Ok(Self::new(home, lock, journal, &contents.roots, member, keeping))
             }
             Err(error) => {
-                // Whoever has left meanwhile has seen the lock, and relies on its holder.
+                // A process that has left meanwhile saw the lock and relies on its holder to
+                // clean up.
                 drop(lock);
                 sweep::last_out(&home);
                 Err(Error::io("cannot open the journal", error).at(path.join(journal::NAME)))
@@ -163,13 +166,13 @@ impl Session {
         &self.home
     }
 
-    /// Every name registered and not struck.
+    /// Returns the paths of all registered files.
     pub(super) fn files(&self) -> Result<Vec<PathBuf>> {
         let paths = self.contents()?.live.into_iter().filter_map(|(entry, _)| self.path(entry));
         Ok(paths.collect())
     }
 
-    /// The bytes that are registered, and that were.
+    /// Returns the current and largest sizes of registered files.
     pub(super) fn usage(&self) -> Result<StoreUsage> {
         Ok(StoreUsage::of(&self.contents()?, self.roots.iter().map(Root::path)))
     }
@@ -178,7 +181,7 @@ impl Session {
         journal::contents(self.home.dir()).map_err(|error| self.journal_error("cannot read", error))
     }
 
-    /// Makes a file of `nbytes`, all of them reserved, in the first root that has room for it.
+    /// Creates a file in the first root with room, and reserves its space.
     pub(super) fn create(self: &Arc<Self>, nbytes: u64) -> Result<TempFile> {
         let reserve = |temp: &TempFile| {
             let reserved = space::reserve(temp.file(), nbytes);
@@ -187,11 +190,11 @@ impl Session {
         self.fill(nbytes, reserve).map(|(temp, ())| temp)
     }
 
-    /// Makes a file that `write` then writes, about `nbytes`, in the first root that has room for it. Where that has not
-    /// after all, `write` does it again, from the start, in the next.
+    /// Creates a file of about `nbytes` bytes in the first root with room, and writes it with
+    /// `write`. If the root turns out to be full, `write` starts again in the next root.
     ///
-    /// Nothing is reserved, which would write everything twice: a file that is written before anybody maps it runs out of
-    /// space with an error, not by a signal.
+    /// The space is not reserved, because that would write everything twice. A full file system
+    /// causes an error here and not a signal, because the file is written before it is mapped.
     pub(super) fn fill<T>(
         self: &Arc<Self>,
         nbytes: u64,
@@ -200,7 +203,8 @@ impl Session {
         let mut refused = Vec::new();
         let mut usable = true;
         for (index, root) in (0..=u8::MAX).zip(&self.roots) {
-            // The one before it is in the same place. Where that could be entered, this one has nothing else to offer.
+            // The previous root is in the same place. If it is usable, this one offers nothing
+            // more.
             if root.is_own() && usable {
                 continue;
             }
@@ -209,7 +213,7 @@ impl Session {
                     trace::event!(TRACE, "made a temp file", path = %temp.path().display(), bytes = nbytes);
                     return Ok((temp, written));
                 }
-                // Where neither could be entered, the first knows the reason.
+                // If neither is usable, the error of the previous root has the reason.
                 Err(Refusal::Root(_)) if root.is_own() && root.used().is_none() => {}
                 Err(Refusal::Root(error)) => {
                     trace::event!(WARN, "a root has not given a file", root = %root.path().display(), bytes = nbytes, error = %error);
@@ -237,7 +241,8 @@ impl Session {
             }
             self.make(index, root, nbytes)?
         };
-        // Not as a member, so that leaving need not wait for it: a file that is swept meanwhile has only lost its name.
+        // Writing does not hold the membership, so leaving need not wait. If the file is swept
+        // meanwhile, it only loses its name.
         let error = match write(&temp) {
             Ok(written) => return Ok((temp, written)),
             Err(error) => error.at(temp.path()),
@@ -252,7 +257,7 @@ impl Session {
         })
     }
 
-    /// Names a file, then makes it.
+    /// Registers a file, then creates it.
     fn make(self: &Arc<Self>, index: u8, root: &Root, nbytes: u64) -> Result<TempFile, Refusal> {
         let dir = root.dir().map_err(Refusal::Root)?;
         let number = self.made.fetch_add(1, Ordering::Relaxed);
@@ -269,7 +274,7 @@ impl Session {
                 Ok(TempFile::new(Arc::downgrade(self), entry, file, path))
             }
             Err(error) => {
-                // A file that is there is some other's, and stays in the registry.
+                // An existing file belongs to another process and stays registered.
                 if error != Errno::EXIST {
                     let _ = self.journal.strike(self.home.dir(), entry);
                 }
@@ -293,7 +298,7 @@ impl Session {
         Ok(TempFile::new(Arc::downgrade(self), entry, file, path.to_path_buf()))
     }
 
-    /// Who a worker of this process is to be.
+    /// Returns the identity of a new worker.
     pub(super) fn new_member(&self) -> Result<Member> {
         let line = match self.member.line() {
             0 => self.lines.fetch_add(1, Ordering::Relaxed) + 1,
@@ -302,10 +307,10 @@ impl Session {
         Member::of_line(line)
     }
 
-    /// Removes what a worker of this process had made, and neither handed over nor removed, when it died; in the session's first
-    /// process also what the worker's own workers had.
+    /// Removes the files of a dead worker of this process that it neither handed over nor
+    /// removed. The session's first process also removes those of the worker's own workers.
     ///
-    /// What it has handed over must have been adopted before.
+    /// Files that were handed over must be adopted first.
     pub(super) fn reap(&self, member: Member) -> Result<()> {
         let membership = self.membership()?;
         for (entry, nbytes) in self.contents()?.live {
@@ -314,7 +319,7 @@ impl Session {
                 _ => entry.name.member == member,
             };
             if is_meant && !self.own().contains_key(&entry) {
-                // This process may not have used that root yet.
+                // This process may not have used the root yet.
                 let _ = self.roots.get(usize::from(entry.root)).map(Root::dir);
                 self.unlink(entry, nbytes, membership.as_ref());
             }
@@ -322,12 +327,12 @@ impl Session {
         Ok(())
     }
 
-    /// No longer this process's to delete.
+    /// Makes another process responsible for deleting a file.
     pub(super) fn disown(&self, entry: Entry) {
         self.own().remove(&entry);
     }
 
-    /// Removes a file of this process's own.
+    /// Removes a file of this process.
     pub(super) fn remove(&self, entry: Entry) {
         if !self.origin.is_here() {
             return;
@@ -337,10 +342,12 @@ impl Session {
         self.unlink(entry, own.unwrap_or(0), membership.as_ref());
     }
 
-    /// Removes a file, then strikes its name. A file that cannot be removed stays registered, for whoever sweeps.
+    /// Removes a file, then strikes its name. A file that cannot be removed stays registered
+    /// for a sweep.
     ///
-    /// Who is no member any more strikes nothing: somebody may be sweeping, and a journal that is compacted after it was
-    /// removed would be in a home without a lock, which nobody sweeps.
+    /// A process that has left the session strikes nothing: a sweep may be running, and
+    /// compacting the journal after its removal would leave a journal in a directory without a
+    /// lock, which no sweep removes.
     fn unlink(&self, entry: Entry, nbytes: u64, membership: Option<&SessionLock>) {
         let Some(root) = self.roots.get(usize::from(entry.root)) else { return };
         let Some(dir) = root.used() else { return };
@@ -359,7 +366,8 @@ impl Session {
         }
     }
 
-    /// Ends this process's part. The last to leave takes everything along; of a session to be kept, only who has opened it.
+    /// Leaves the session. The last process to leave removes all files. If the session is to be
+    /// kept, only the process that opened it does.
     pub(super) fn leave(&self) {
         if !self.origin.is_here() {
             return;
@@ -367,17 +375,19 @@ impl Session {
         let mut membership = self.membership.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(lock) = membership.take() {
             if self.keeping == Keeping::Opened {
-                // Said before anybody can find the session without a process.
+                // Recorded before any process can find the session without a holder.
                 let _ = self.journal.end(self.home.dir());
             }
             drop(lock);
-            // From here on this process is like any that finds the session: of all that leave at once, the last to let go
-            // finds nobody else, so one of them sweeps.
+            // From here on, this process acts like any other that finds the session. Of all
+            // processes that leave at once, the last to unlock finds no other holder, so
+            // exactly one of them sweeps.
             let last = self.keeping != Keeping::Joined && sweep::last_out(&self.home);
             drop(membership);
             trace::event!(DEBUG, "left a session", home = %self.home.path().display(), last = last);
         }
-        // Where others stay, what this process had to delete still goes; where none did, this finds nothing.
+        // If other processes stay, the files of this process are still removed. Otherwise
+        // nothing is left.
         let own = mem::take(&mut *self.own());
         if self.keeping != Keeping::Joined {
             for (entry, nbytes) in own {
@@ -386,12 +396,13 @@ impl Session {
         }
     }
 
-    /// The same where the others are ending as well.
+    /// Leaves the session while the other processes are ending too.
     pub(super) fn leave_with_the_dying(&self, longest: Duration) {
         let until = Instant::now() + longest;
         self.leave();
-        // A process that is killed loses what it had open piece by piece: who was told of its death by one piece may find
-        // another, its lock, still held, and be the only one to look again.
+        // A killed process loses its descriptors one by one. This process may have noticed the
+        // death by one descriptor while the lock is still held, and may be the only one to look
+        // again.
         while self.keeping != Keeping::Joined && self.home.path().exists() && Instant::now() < until
         {
             thread::sleep(Duration::from_millis(1));
@@ -399,7 +410,7 @@ impl Session {
         }
     }
 
-    /// Keeps this process from leaving; an error where it has left.
+    /// Prevents this process from leaving. Returns an error if it has left.
     fn membership(&self) -> Result<RwLockReadGuard<'_, Option<SessionLock>>> {
         if !self.origin.is_here() {
             let message =
@@ -441,15 +452,16 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.leave();
-        // Whoever was to be the last may have been killed on its way out, or have been told to keep what it finds.
+        // The process that was to be last may have been killed while it left, or may have been
+        // told to keep the files.
         if self.origin.is_here() && self.keeping != Keeping::Joined && self.home.path().exists() {
             let _ = sweep::last_out(&self.home);
         }
     }
 }
 
-/// Every root, and after one in which somebody else can take this user's name, the place that the session would make there of
-/// its own.
+/// Returns all roots. After each root in which another user can take this user's directory
+/// name, it adds the session's own place there.
 fn with_own(roots: &[PathBuf], id: SessionId) -> Vec<PathBuf> {
     let mut left = MOST_ROOTS - roots.len();
     let mut all = Vec::new();
@@ -463,14 +475,16 @@ fn with_own(roots: &[PathBuf], id: SessionId) -> Vec<PathBuf> {
     all
 }
 
-/// Whether only the journal would know where the files are: in the places everybody looks at, they are found without.
+/// Returns whether only the journal knows where the files are. In the default places, a sweep
+/// finds them without it.
 fn is_vital(roots: &[PathBuf]) -> bool {
     let known = Places::known().unwrap_or_default();
     let mut named = roots.iter().filter(|root| !place::is_own(root));
     named.any(|root| !known.contains(root))
 }
 
-/// One error for a file that no root has given: the one that says how much is missing, if any does, and then the others.
+/// Combines the errors of all roots into one. The error with the missing number of bytes comes
+/// first.
 fn of_all(mut refused: Vec<Error>) -> Error {
     let is_full = |error: &Error| error.io_kind() == Some(io::ErrorKind::StorageFull);
     let full = refused.iter().rposition(is_full).map(|index| refused.remove(index));

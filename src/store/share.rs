@@ -1,4 +1,4 @@
-//! Arrays in the store: written once, referred to ever after.
+//! Arrays in the store, which are written once and then sent by reference.
 
 use std::{
     fs::File,
@@ -21,16 +21,17 @@ use crate::{
     format::{Container, Target},
 };
 
-/// Bytes a container needs beside its one segment: prelude, padding, tree, header.
+/// Upper bound of the bytes of a container besides its one segment: prelude, padding, tree and
+/// header.
 const AROUND: u64 = 16 << 10;
 
-/// Where in the store an array lies. The file goes when the last handle to this does.
+/// The location of an array in the store. The file is removed with the last handle.
 pub(crate) struct Placed {
     file: Whole,
     segment: Segment,
 }
 
-/// The bytes of one array inside a file.
+/// The bytes of one array in a file.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Segment {
     pub(crate) dtype: DType,
@@ -38,28 +39,28 @@ pub(crate) struct Segment {
     pub(crate) nbytes: u64,
 }
 
-/// How another process gets at an array in the store.
+/// How another process finds an array in the store.
 pub(crate) enum Lies {
-    /// By the path of a temp file.
+    /// By the path of a temporary file.
     At(PathBuf),
-    /// By the open memory file, known to people as this path.
+    /// By an open memory file. The path is for messages.
     In(Arc<File>, PathBuf),
 }
 
-/// A file of the store that holds a whole container.
+/// A file of the store with a complete container.
 enum Whole {
     Temp(TempFile),
     Sealed(SealedFile),
 }
 
-/// A file of the store that does not yet.
+/// A file of the store whose container is not complete.
 pub(super) enum Draft {
     Temp(TempFile),
     Memory(MemoryFile),
 }
 
 impl Placed {
-    /// A temp file of this session that holds `segment`.
+    /// Returns the location of a temporary file of this session.
     pub(crate) fn new(file: TempFile, segment: Segment) -> Self {
         Self { file: Whole::Temp(file), segment }
     }
@@ -71,11 +72,11 @@ impl Placed {
         }
     }
 
-    /// How another process gets at it.
+    /// Returns how another process finds the array.
     ///
     /// # Errors
     ///
-    /// Where the store has gone.
+    /// Returns an error if the store was dropped.
     pub(crate) fn lies(&self) -> Result<Lies> {
         let path = self.path().to_path_buf();
         Ok(match &self.file {
@@ -88,7 +89,7 @@ impl Placed {
         &self.segment
     }
 
-    /// Gives up the file to whoever is told of it next. One that is memory is its receiver's by itself.
+    /// Leaves the file to its next receiver. The receiver of a memory file owns it anyway.
     pub(crate) fn hand_over(self) {
         match self.file {
             Whole::Temp(file) => drop(file.hand_over()),
@@ -98,7 +99,7 @@ impl Placed {
 }
 
 impl Draft {
-    /// An empty place for `nbytes` bytes, all of them reserved.
+    /// Creates a file with `nbytes` reserved bytes.
     fn new(store: &Store, nbytes: u64) -> Result<Self> {
         if store.is_memfd() {
             store.0.memory().create(nbytes).map(Self::Memory)
@@ -107,8 +108,8 @@ impl Draft {
         }
     }
 
-    /// A place for about `nbytes` bytes that `write` has written, nothing of it reserved. Where there is no room after all,
-    /// `write` does it again in another place.
+    /// Creates a file of about `nbytes` bytes with `write`, without reserving space. If a root
+    /// is full, `write` starts again in another one.
     fn written<T>(
         store: &Store,
         nbytes: u64,
@@ -138,7 +139,7 @@ impl Draft {
         }
     }
 
-    /// The file as one to write to.
+    /// Opens the file for writing.
     pub(super) fn open(&self) -> Result<Arc<File>> {
         match self {
             Self::Temp(file) => open_again(file).map(Arc::new),
@@ -146,7 +147,7 @@ impl Draft {
         }
     }
 
-    /// The file is written.
+    /// Completes the file.
     fn finish(self) -> Result<Whole> {
         Ok(match self {
             Self::Temp(file) => Whole::Temp(file),
@@ -156,19 +157,19 @@ impl Draft {
 }
 
 impl Store {
-    /// Where the memory that `array` stands on lies in this store: written at the first call, known ever after, for as long
-    /// as the memory lives. Views of one memory share one place.
+    /// Returns where the memory of `array` is stored in this store. The first call writes it,
+    /// and the location is known as long as the memory lives. Views of one memory share it.
     pub(crate) fn place(&self, array: &AnyArray) -> Result<Arc<Placed>> {
         let placed = array.memory.placement_or_make(
             self.id(),
-            // What somebody else had lent to this process is nothing to rely on.
+            // A location lent by another process must not be relied on.
             |note| note.is::<Placed>(),
             || Ok::<_, Error>(Arc::new(self.write(&on_whole_memory(array)?)?)),
         )?;
         Ok(placed.downcast().expect("a store notes places of its own kind"))
     }
 
-    /// Writes an array into a file of its own.
+    /// Writes an array into its own file.
     pub(crate) fn write(&self, array: &AnyArray) -> Result<Placed> {
         let (draft, segment) =
             Draft::written(self, array.nbytes() as u64 + AROUND, |file, path| {
@@ -179,29 +180,29 @@ impl Store {
         Ok(Placed { file: draft.finish()?, segment })
     }
 
-    /// Begins a file for numbers that come one after another.
+    /// Creates a file for numbers that arrive one after another.
     pub(crate) fn begin(&self, scalar: Scalar, nbytes: usize) -> Result<Writing> {
         let mut writing = Writing::new(self, nbytes)?;
         writing.container.begin(String::new(), scalar, Some(nbytes))?;
         Ok(writing)
     }
 
-    /// A container in `file`, which is empty, for one array.
+    /// Starts a container for one array in an empty file.
     fn container<F: Write + Seek>(&self, file: F, path: &Path) -> Result<Container<BufWriter<F>>> {
         let options = DumpOptions::new().byte_order(self.byte_order()).checksums(false);
         Container::new(BufWriter::with_capacity(64 << 10, file), Target::Store(path), options)
     }
 }
 
-/// Ends a container: where its one array lies, and how long the file is.
+/// Completes a container. Returns the location of its array, and the length of the file.
 fn finish<W: Write + Seek>(container: Container<W>, shape: &[usize]) -> Result<(Segment, u64)> {
     let (dtype, offset, nbytes) = container.only_segment();
     let segment = Segment { dtype: dtype.clone(), offset, nbytes };
     Ok((segment, container.finish(&codec::tree_of(shape)?)?))
 }
 
-/// A file of the store that is being written, its space reserved: what comes one after another cannot come again for
-/// another root.
+/// A file of the store that is being written. Its space is reserved, because the numbers cannot
+/// be written again to another root.
 pub(crate) struct Writing {
     draft: Draft,
     container: Container<BufWriter<Arc<File>>>,
@@ -215,7 +216,7 @@ impl Writing {
         Ok(Self { draft, container })
     }
 
-    /// A whole container whose elements are still to be filled in: zeros.
+    /// Creates a container with an array of zeros, to be filled.
     pub(super) fn blank(
         store: &Store,
         dtype: DType,
@@ -232,12 +233,12 @@ impl Writing {
         writing.complete(layout.shape())
     }
 
-    /// More numbers, in native byte order.
+    /// Appends numbers in native byte order.
     pub(crate) fn put(&mut self, elements: &[u8]) -> Result<()> {
         self.container.write(elements).map_err(|error| error.at(self.draft.path()))
     }
 
-    /// Ends numbers that came one after another.
+    /// Completes the array.
     pub(crate) fn end(mut self, shape: &[usize]) -> Result<Placed> {
         self.container.end(shape)?;
         self.finish(shape)
@@ -248,11 +249,11 @@ impl Writing {
         Ok(Placed { file: draft.finish()?, segment })
     }
 
-    /// Writes what comes after the segment, and lets go of what was reserved and not needed.
+    /// Writes the end of the container, and frees unused space.
     fn complete(self, shape: &[usize]) -> Result<(Draft, Segment)> {
         let Self { draft, container } = self;
         let ended = finish(container, shape).and_then(|(segment, length)| {
-            // More was reserved than was needed.
+            // The reservation was an upper bound.
             let cut = draft.file().set_len(length);
             cut.map_err(|error| Error::io("cannot set the length", error)).map(|()| segment)
         });
@@ -261,14 +262,14 @@ impl Writing {
     }
 }
 
-/// A descriptor of its own.
+/// Returns a new descriptor of the file.
 pub(super) fn open_again(file: &TempFile) -> Result<File> {
     file.file()
         .try_clone()
         .map_err(|error| Error::io("cannot open once more", error).at(file.path()))
 }
 
-/// The array whose elements are all that the memory of `array` holds.
+/// Returns the array of all elements in the memory of `array`.
 fn on_whole_memory(array: &AnyArray) -> Result<AnyArray> {
     let (size, found) = (array.dtype.item_size(), array.memory.bytes().len());
     if array.nbytes() == found && array.order().is_some() {
@@ -278,7 +279,7 @@ fn on_whole_memory(array: &AnyArray) -> Result<AnyArray> {
     AnyArray::new(Arc::clone(&array.memory), array.dtype.clone(), layout)
 }
 
-/// Notes on a memory that `owner` knows it from elsewhere.
+/// Records where a memory is stored for `owner`.
 pub(crate) fn note(memory: &Memory, owner: u64, note: PlacementNote) {
     let noted: Result<_, std::convert::Infallible> =
         memory.placement_or_make(owner, |_| false, || Ok(note));

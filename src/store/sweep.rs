@@ -1,11 +1,13 @@
-//! Sweeping: finding the sessions of this user, telling the dead from the living, and removing the dead.
+//! Sweeping: finding the sessions of this user, telling live from dead ones, and removing the
+//! dead.
 //!
-//! What one dead session has left, and in which order it goes, is [`remains`](super::remains)'.
+//! The leftovers of one session, and the order in which they are removed, are in
+//! [`remains`](super::remains).
 
 use std::{
     path::{Path, PathBuf},
     thread,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use rustix::io::Errno;
@@ -17,105 +19,41 @@ use super::{
     name::SessionId,
     place::{self, Places, Private},
     remains::Remains,
+    report::CleanupReport,
 };
 use crate::{Error, Result, trace};
 
-/// Removes what dead sessions have left: programs that were killed, machines that went down.
+/// Options for [`cleanup`].
 ///
-/// A session that some process still belongs to is never touched, nor another user's, nor anything behind a symbolic
-/// link; and where the file system has no locks, nothing is, because there the living cannot be told from the dead.
-/// Opening a [`Store`](crate::store::Store) sweeps by itself, but for sessions that were opened with `NDFERRY_KEEP=1`.
-///
-/// Looked at are `NDFERRY_DIR`, the system's temp directory and `/dev/shm`, as they are for this process, and the other
-/// roots of the sessions found there.
+/// # Examples
 ///
 /// ```
-/// let swept = ndferry::store::sweep()?;
-/// println!("{} dead sessions, {} bytes", swept.dead.len(), swept.nbytes());
-/// for failure in &swept.failures {
-///     eprintln!("{failure}");
-/// }
+/// use ndferry::store::{CleanupOptions, cleanup};
+///
+/// let found = cleanup(&CleanupOptions::new().dry_run(true))?;
+/// println!("{} bytes could be removed", found.nbytes());
 /// # Ok::<(), ndferry::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Sweeper {
+pub struct CleanupOptions {
     dry_run: bool,
 }
 
-/// Removes what dead sessions have left, as a [`Sweeper`] does.
-///
-/// # Errors
-///
-/// As [`Sweeper::sweep`].
-pub fn sweep() -> Result<Sweep> {
-    Sweeper::new().sweep()
-}
-
-/// What a sweep has found.
-#[derive(Debug, Default)]
-#[non_exhaustive]
-pub struct Sweep {
-    /// Sessions of which no process was left. They are gone; after a dry run they are still there.
-    pub dead: Vec<SessionReport>,
-    /// Sessions of which some process lives. They were left alone.
-    pub alive: Vec<SessionReport>,
-    /// What could not be looked at, or not be removed, and why. A later sweep tries again.
-    pub failures: Vec<Error>,
-}
-
-/// A session, as a sweep has found it.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct SessionReport {
-    /// Its number, in hexadecimal.
-    pub id: String,
-    /// The directory that holds its lock and its registry.
-    pub home: PathBuf,
-    /// When it began, where that is known.
-    pub since: Option<SystemTime>,
-    /// Whether it is, or was, to stay when it is dead, unless a sweep is asked for: it was opened with `NDFERRY_KEEP=1`.
-    pub keep: bool,
-    /// The directories that hold its files.
-    pub directories: Vec<PathBuf>,
-    /// Its files.
-    pub files: Vec<FileReport>,
-}
-
-/// A temp file, as a sweep has found it.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct FileReport {
-    /// Where it is, or was.
-    pub path: PathBuf,
-    /// Its length in bytes.
-    pub nbytes: u64,
-}
-
-impl Sweeper {
-    /// A sweeper that removes what it finds dead.
+impl CleanupOptions {
+    /// Returns options to remove everything that dead sessions left.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// With `true`, nothing is removed: the sweep only says what would be, and what lives. Programs that open, join or close
-    /// a store meanwhile do not notice.
+    /// Only reports what would be removed. Other programs do not notice. Off by default.
     #[must_use]
     pub fn dry_run(mut self, dry_run: bool) -> Self {
         self.dry_run = dry_run;
         self
     }
 
-    /// Sweeps. What stands in the way of a part of it is among the [`failures`](Sweep::failures), and stops nothing else.
-    ///
-    /// # Errors
-    ///
-    /// Where `NDFERRY_DIR` is set to something that is not a directory.
-    pub fn sweep(&self) -> Result<Sweep> {
-        Ok(self.sweep_in(&Places::known()?))
-    }
-
-    pub(super) fn sweep_in(&self, places: &[PathBuf]) -> Sweep {
+    pub(super) fn cleanup_in(&self, places: &[PathBuf]) -> CleanupReport {
         let mut sweeping =
             Sweeping { remove: !self.dry_run, thorough: true, ..Sweeping::quietly(places) };
         sweeping.run();
@@ -123,32 +61,50 @@ impl Sweeper {
     }
 }
 
-impl Sweep {
-    /// The bytes in the files of the dead sessions.
-    #[must_use]
-    pub fn nbytes(&self) -> u64 {
-        self.dead.iter().map(SessionReport::nbytes).sum()
-    }
+/// Removes the files of dead sessions: programs that were killed, or a machine that lost power.
+///
+/// It removes neither sessions that a process still belongs to, nor those of other users, nor anything
+/// behind a symbolic link. If a file system does not support locks, it removes nothing there, because it
+/// cannot tell whether a session is dead.
+///
+/// Opening a [`Store`](crate::store::Store) does the same, except for sessions that were opened with
+/// `NDFERRY_KEEP=1`. Call this function to remove those too, or to see what is there.
+///
+/// It searches `NDFERRY_DIR`, the system's temporary directory, `/dev/shm`, and the other roots of the
+/// sessions that it finds there. Problems with one session are reported in
+/// [`failures`](CleanupReport::failures).
+///
+/// # Examples
+///
+/// ```
+/// use ndferry::store::{CleanupOptions, cleanup};
+///
+/// let report = cleanup(&CleanupOptions::new())?;
+/// println!("removed {} dead sessions, {} bytes", report.dead.len(), report.nbytes());
+/// for failure in &report.failures {
+///     eprintln!("{failure}");
+/// }
+/// # Ok::<(), ndferry::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// Returns an error if `NDFERRY_DIR` is set, but is not a directory.
+pub fn cleanup(options: &CleanupOptions) -> Result<CleanupReport> {
+    Ok(options.cleanup_in(&Places::known()?))
 }
 
-impl SessionReport {
-    /// The bytes in its files.
-    #[must_use]
-    pub fn nbytes(&self) -> u64 {
-        self.files.iter().map(|file| file.nbytes).sum()
-    }
-}
-
-/// Sweeps before a store is opened, for which it is no matter what that has found.
+/// Sweeps before a store is opened, and ignores the result.
 pub(super) fn before_opening(places: &[PathBuf]) {
     Sweeping { spare: true, ..Sweeping::quietly(places) }.run();
 }
 
-/// Sweeps before a store is opened, and again until no session that `opener` began is held any more,
-/// for `longest` at most. `opener` has ended.
+/// Sweeps repeatedly until no process holds a session that `opener` began, for at most
+/// `longest`. `opener` has ended.
 ///
-/// A process that `opener` was starting when it died holds copies of its locks until it runs its own
-/// program. If it is killed before that, only this call is left to remove what `opener` left.
+/// A process that `opener` was starting when it died holds copies of its locks until it
+/// executes its program. If it is killed before that, only this function removes what `opener`
+/// left.
 pub(super) fn after(places: &[PathBuf], opener: u32, longest: Duration) {
     let until = Instant::now() + longest;
     let mut pause = Duration::from_millis(1);
@@ -164,7 +120,8 @@ pub(super) fn after(places: &[PathBuf], opener: u32, longest: Duration) {
     }
 }
 
-/// Sweeps a session this process has just left, unless others are still in it; tells whether it did.
+/// Sweeps a session that this process has just left, unless other processes belong to it.
+/// Returns whether it was removed.
 pub(super) fn last_out(home: &Home) -> bool {
     let Ok(Some(user)) = Private::of_user(home.place()) else { return false };
     let mut sweeping = Sweeping::quietly(&[]);
@@ -177,19 +134,19 @@ pub(super) fn last_out(home: &Home) -> bool {
 struct Sweeping<'a> {
     places: &'a [PathBuf],
     remove: bool,
-    /// Whether what is to be kept is.
+    /// Whether sessions that are to be kept stay.
     spare: bool,
-    /// Whether somebody wants to know of everything.
+    /// Whether to report everything, including live sessions.
     thorough: bool,
-    /// The process whose sessions are looked for, if any.
+    /// The process whose sessions are awaited, if any.
     opener: Option<u32>,
-    /// Whether a session that it began is held.
+    /// Whether a process holds a session that the opener began.
     is_opener_held: bool,
-    found: Sweep,
+    found: CleanupReport,
 }
 
 impl<'a> Sweeping<'a> {
-    /// Removes, and describes nothing it does not remove.
+    /// Removes dead sessions, and reports only those.
     fn quietly(places: &'a [PathBuf]) -> Self {
         Self {
             places,
@@ -198,14 +155,14 @@ impl<'a> Sweeping<'a> {
             thorough: false,
             opener: None,
             is_opener_held: false,
-            found: Sweep::default(),
+            found: CleanupReport::default(),
         }
     }
 
     fn run(&mut self) {
         for place in self.places {
             let usable = self.place(place);
-            // What sessions have made there of their own: while the user's directory is there they had no need to.
+            // Sessions make their own places only if the user's directory is not available.
             if !usable || self.thorough {
                 for own in place::owned(place) {
                     self.place(&own);
@@ -220,7 +177,7 @@ impl<'a> Sweeping<'a> {
                     "removed what a dead session left",
                     home = %session.home.display(),
                     files = session.files.len(),
-                    bytes = session.nbytes()
+                    bytes = session.nbytes
                 );
             }
         }
@@ -232,7 +189,7 @@ impl<'a> Sweeping<'a> {
         }
     }
 
-    /// Whether the user's directory is there.
+    /// Returns whether the user's directory exists.
     fn place(&mut self, place: &Path) -> bool {
         match Private::of_user(place) {
             Ok(Some(user)) => {
@@ -282,7 +239,7 @@ impl<'a> Sweeping<'a> {
         }
     }
 
-    /// Says what is there, and is in nobody's way.
+    /// Reports the session without disturbing other processes.
     fn look_at(&mut self, home: &Private, id: SessionId) {
         match lock::is_held(&home.dir) {
             Ok(Some(true)) => self.alive(home, id),
@@ -301,7 +258,8 @@ impl<'a> Sweeping<'a> {
             Err(error) => return self.found.failures.push(error),
         };
         if self.spare && remains.keep {
-            // Nobody relies on this claim: the session's opener alone would, and it says that it leaves before it does.
+            // Only the session's opener would rely on this claim, and it records that it leaves
+            // before it does.
             return;
         }
         let report = remains.report();
@@ -314,7 +272,7 @@ impl<'a> Sweeping<'a> {
 
     fn alive(&mut self, home: &Private, id: SessionId) {
         if self.opener.is_some() {
-            // A session whose journal is not written yet may be anyone's.
+            // A session without a journal may have been begun by any process.
             let opener = journal::contents(&home.dir).ok().and_then(|contents| contents.opener);
             self.is_opener_held |= opener.is_none() || opener == self.opener;
         }
@@ -326,13 +284,15 @@ impl<'a> Sweeping<'a> {
         }
     }
 
-    /// A home without a lock is empty: its process has died before it made the lock, or is about to, and then it will find
-    /// its home gone and begin anew; or somebody sweeping has come as far as this.
+    /// Handles a session's directory without a lock. Its process died before it created the
+    /// lock, or is about to create it and will then find its directory gone and start again.
+    /// Another sweep may also be this far.
     fn unlocked(&mut self, user: &Private, home: &Private, id: SessionId) {
         match user.dir.remove_dir(id.home()) {
             Ok(()) => {}
             Err(Errno::NOTEMPTY | Errno::EXIST) => match SessionLock::claim(&home.dir) {
-                // The lock was made just now. One that nobody held is claimed now: who has made it will begin elsewhere.
+                // The lock was created just now. If no process holds it, it is claimed here,
+                // and its creator starts again elsewhere.
                 Ok(Claim::Dead(lock)) => self.dead(user, home, id, lock),
                 Ok(Claim::Alive) => self.alive(home, id),
                 Ok(Claim::Absent) => self.unlocked_still(user, home, id),
@@ -342,8 +302,8 @@ impl<'a> Sweeping<'a> {
         }
     }
 
-    /// The lock that was made just now has gone again, and then all that was in the home had gone before it; or there was
-    /// none, and the home has things in it that do not belong there.
+    /// Handles a directory whose lock disappeared again, so that everything else was removed
+    /// before it, or a directory that never had a lock but contains other files.
     fn unlocked_still(&mut self, user: &Private, home: &Private, id: SessionId) {
         if let Err(error) = user.dir.remove_dir(id.home()) {
             self.fail("is the home of a session without its lock, and", error, &home.path);
@@ -365,7 +325,7 @@ mod tests {
     use crate::sys::dir;
 
     #[test]
-    fn a_home_without_a_lock_is_at_fault_only_if_something_is_in_it() {
+    fn sweep_reports_only_nonempty_unlocked_sessions() {
         // S3
         let temp = tempfile::tempdir().unwrap();
         let user = Private::make_of_user(temp.path()).unwrap();
@@ -389,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_home_locked_for_the_first_time_while_a_sweep_looks_at_it_is_not_forgotten() {
+    fn sweep_handles_a_session_locked_meanwhile() {
         // S3
         let temp = tempfile::tempdir().unwrap();
         let user = Private::make_of_user(temp.path()).unwrap();

@@ -1,55 +1,59 @@
-//! How many bytes a session's files have: read off its journal, which every process of the session writes.
+//! The bytes in a session's files, from its journal, which all processes of the session write.
 //!
-//! A file counts with the bytes it was registered for, from before it is made until after it is gone. So the registry, whose
-//! records stand in one order for all processes, knows also what was the most at one time.
+//! A file counts with its registered size, from before it is created until after it is removed.
+//! The records have one order for all processes, so the journal also knows the largest size at
+//! one time.
 
 use std::path::{Path, PathBuf};
 
 use super::contents::Contents;
 
-/// The bytes of a session's temp files, those of its workers included: see [`Store::usage`](crate::store::Store::usage).
+/// The bytes in a session's temporary files, including those of workers; see
+/// [`Store::usage`](crate::store::Store::usage).
 ///
-/// A file counts with the bytes it was made for, from the moment it is named in the registry until after it is gone. So the
-/// peak is never less than what there was, and has in it what a root could not hold after all. What has no name is not
-/// counted: the files of a [`sealed`](crate::store::Store::sealed) store, [atomics](crate::store::Store::atomics). Nor are the user's own
-/// files, which arrays may be maps of.
+/// A file counts from the moment it is registered until after it is removed, so the peak is never too low.
+/// It may include files for which a root had no room after all. Memory files
+/// ([`memfd`](crate::store::Store::memfd), [atomics](crate::store::Store::atomics)) and your own files do not
+/// count.
+///
+/// # Examples
 ///
 /// ```
 /// let store = ndferry::store::Store::new()?;
 /// let usage = store.usage()?;
 /// assert_eq!((usage.live, usage.peak), (0, 0));
 /// for root in &usage.roots {
-///     println!("{}: {} files, {} bytes, {} at most", root.path.display(), root.files, root.live, root.peak);
+///     println!("{}: {} files, {} bytes", root.path.display(), root.files, root.live);
 /// }
 /// # Ok::<(), ndferry::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoreUsage {
-    /// Bytes there are now.
+    /// The current number of bytes.
     pub live: u64,
-    /// The most bytes there were at one time, in all roots together.
+    /// The largest number of bytes at one time, in all roots together.
     pub peak: u64,
     /// The same for each root, in the order in which they are tried.
     pub roots: Vec<RootUsage>,
 }
 
-/// The bytes of a session's temp files in one root.
+/// The bytes in a session's temporary files in one root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RootUsage {
-    /// The session's directory there, which is made when its first file is.
+    /// The session's directory in the root. It is created with the first file.
     pub path: PathBuf,
-    /// Files there are now.
+    /// The current number of files.
     pub files: usize,
-    /// Bytes there are now.
+    /// The current number of bytes.
     pub live: u64,
-    /// The most bytes there were at one time.
+    /// The largest number of bytes at one time.
     pub peak: u64,
 }
 
 impl StoreUsage {
-    /// What `contents` says of the roots whose directories are `paths`.
+    /// Returns the usage of the roots whose directories are `paths`.
     pub(super) fn of<'p>(contents: &Contents, paths: impl Iterator<Item = &'p Path>) -> Self {
         let root = |(number, path): (u8, &Path)| {
             let tally = contents.tallies.get(&number).copied().unwrap_or_default();

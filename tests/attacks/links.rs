@@ -1,4 +1,4 @@
-//! Something else in place of what a session is made of: links, pipes, directories, other people's files.
+//! Other things in place of a session's parts: links, pipes, directories, files of other users.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use crate::{
     scene::{Kind, Scene, paths, set_mode, state},
 };
 
-/// A dead session: its home, its directory for files, a file.
+/// Makes a dead session. Returns its directory, its directory for files, and a file.
 fn dead(scene: &Scene) -> (PathBuf, PathBuf, PathBuf) {
     let mut actor = scene.actor(None, "session");
     let home = PathBuf::from(actor.says());
@@ -26,20 +26,20 @@ fn remove(path: &Path) {
 
 // S3
 #[test]
-fn nothing_put_in_the_place_of_a_part_leads_a_sweep_out_of_the_session() {
+fn attack_replaced_parts_do_not_mislead_a_sweep() {
     let scene = Scene::new();
     let own = rustix::process::geteuid().as_raw();
     let precious = scene.path().join("precious");
     fs::create_dir(&precious).unwrap();
-    // What a sweep removes by name is there, so that it would go if a link were followed.
+    // A file that a sweep would remove if it followed a link.
     let name = "0123456789abcdef-0000000000.ferry";
     for name in [name, "lock", "journal", "journal.next"] {
         fs::write(precious.join(name), "precious").unwrap();
     }
     let file = precious.join(name);
     let before = state(&precious);
-    // What stands there, and whether a sweep can do with it: a link, a pipe or a second name goes; a session that cannot be
-    // told from a living one stays.
+    // The replacement, and whether a sweep can remove the session. Links, pipes and second
+    // names are removed. A session that cannot be told from a live one stays.
     let links = [Kind::LinkTo(&precious), Kind::LinkTo(&file), Kind::Pipe, Kind::Socket];
     for (part, kinds, goes) in [
         ("home", &links[..], false),
@@ -77,10 +77,11 @@ fn nothing_put_in_the_place_of_a_part_leads_a_sweep_out_of_the_session() {
                     "{part}: {said}"
                 );
                 fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path)).unwrap();
-                // With what was in the way gone, nothing is left to be afraid of.
+                // When the obstacle is removed, nothing is left.
                 scene.actor(None, "sweep").says();
             }
-            // Without its home or its lock a session is not a session's any more: nobody's files are touched.
+            // Without its directory or lock, a session is no longer recognized, and its files
+            // are not touched.
             for place in [scene.place(), scene.root()] {
                 paths(&place).iter().filter(|path| path.exists()).for_each(|path| remove(path));
             }
@@ -91,7 +92,7 @@ fn nothing_put_in_the_place_of_a_part_leads_a_sweep_out_of_the_session() {
 
 // S3
 #[test]
-fn files_in_a_directory_that_was_opened_to_others_are_left_and_not_forgotten() {
+fn attack_opened_directory_is_left_and_reported() {
     let scene = Scene::new();
     let (home, data, file) = dead(&scene);
     let user = data.parent().unwrap();

@@ -1,4 +1,4 @@
-//! Attempts to read, replace, block or lead astray what ndferry does, each with its outcome.
+//! Attempts to read, replace, block or mislead ndferry, each with its outcome.
 #![cfg(target_os = "linux")]
 
 #[path = "../common/actor.rs"]
@@ -13,7 +13,7 @@ mod scene;
 mod session;
 mod users;
 
-/// What a worker of this test program runs.
+/// Workers of this test program run this test.
 #[test]
 fn worker() {
     ndferry::init();

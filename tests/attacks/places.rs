@@ -1,4 +1,5 @@
-//! Paths that lead elsewhere: links, directories, pipes, devices, files that change while they are mapped.
+//! Paths that lead elsewhere: links, directories, pipes, devices, and files that change while
+//! they are mapped.
 
 use std::{
     collections::BTreeMap,
@@ -25,7 +26,7 @@ fn array() -> SharedArray<f64, Ix1> {
 
 type Writer = fn(&Path) -> ndferry::Result<()>;
 
-/// Every way to write a file, with the name it is written under.
+/// Every way to write a file, with the name of the file.
 fn writers() -> [(&'static str, Writer); 5] {
     [
         ("a.ferry", |path| ndferry::dump(path, &array())),
@@ -40,7 +41,7 @@ fn writers() -> [(&'static str, Writer); 5] {
 
 // F4
 #[test]
-fn a_link_in_the_place_of_the_output_is_followed_to_a_file_and_to_nothing_else() {
+fn attack_output_link_is_followed_to_files_only() {
     for (name, write) in writers() {
         let folder = tempfile::tempdir().unwrap();
         let (link, file) = (folder.path().join(name), folder.path().join("file"));
@@ -51,7 +52,8 @@ fn a_link_in_the_place_of_the_output_is_followed_to_a_file_and_to_nothing_else()
         assert!(ndferry::open(&file).is_ok(), "{name}: and what it names was replaced");
         fs::remove_file(&link).unwrap();
 
-        // Another name of a file keeps the old content: nothing is written into a file that is there.
+        // Another name of the old file keeps the old content, because existing files are never
+        // written to.
         fs::write(&file, "old").unwrap();
         fs::hard_link(&file, &link).unwrap();
         write(&link).unwrap();
@@ -80,7 +82,7 @@ fn a_link_in_the_place_of_the_output_is_followed_to_a_file_and_to_nothing_else()
 
 // F4
 #[test]
-fn what_is_no_file_is_not_replaced_by_one() {
+fn attack_output_replaces_only_files() {
     for (name, write) in writers() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
@@ -102,7 +104,7 @@ fn what_is_no_file_is_not_replaced_by_one() {
 
 // F1 F3
 #[test]
-fn what_is_no_file_is_refused_and_never_waited_for() {
+fn attack_input_that_is_no_file_is_refused_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let fifo = folder.path().join("fifo");
     pipe(&fifo);
@@ -134,9 +136,10 @@ fn what_is_no_file_is_refused_and_never_waited_for() {
 
 const TARGET: &str = "NDFERRY_TEST_TARGET";
 
-/// Not a test: what an [`Actor`] runs. It opens a file, and sums its array up when told to.
+/// Not a test: the body of processes started by an [`Actor`]. Opens a file, and sums its array
+/// on request.
 #[test]
-fn an_actor() {
+fn actor_body() {
     let Some(role) = role() else { return };
     let mapping = if role == "forbidden" { MmapMode::Never } else { MmapMode::Auto };
     let path = env::var_os(TARGET).unwrap();
@@ -149,7 +152,7 @@ fn an_actor() {
 
 // F1
 #[test]
-fn a_file_that_shrinks_while_it_is_mapped_ends_its_reader_unless_maps_are_forbidden() {
+fn attack_shrinking_file_harms_only_mapped_readers() {
     for (mapping, survives) in [("allowed", false), ("forbidden", true)] {
         for extension in ["npy", "ferry", "safetensors"] {
             let folder = tempfile::tempdir().unwrap();
@@ -162,14 +165,15 @@ fn a_file_that_shrinks_while_it_is_mapped_ends_its_reader_unless_maps_are_forbid
                     .unwrap(),
             }
             let mut command = Command::new(env::current_exe().unwrap());
-            let mut reader = Actor::start(command.env(TARGET, &path), "places::an_actor", mapping);
+            let mut reader =
+                Actor::start(command.env(TARGET, &path), "places::actor_body", mapping);
             assert_eq!(reader.says(), "100000");
             fs::File::options().write(true).open(&path).unwrap().set_len(8192).unwrap();
             reader.tell("now");
             if survives {
                 assert_eq!(reader.says(), "100000", "{extension}");
             } else if !emulated() {
-                // The one thing that opening a file cannot promise anything about, and says so.
+                // This is the documented limit of opening a file.
                 assert_eq!(reader.may_say(), None, "{extension}");
                 assert_eq!(reader.wait().signal(), Some(7), "{extension}: SIGBUS");
             }

@@ -1,4 +1,4 @@
-//! Where the attempts take place: a directory for everybody, and users of it.
+//! The environment of the attempts: a directory that all users can write to, and its users.
 
 use std::{
     env,
@@ -18,11 +18,11 @@ use ndferry::{Pool, SharedArray, ndarray::Ix1, store::Store};
 
 use crate::actor::{self, Actor, say, skipped, wait_to_be_told};
 
-/// Users that nobody is.
+/// Unused user ids.
 pub const VICTIM: u32 = 64_001;
 pub const ATTACKER: u32 = 64_002;
 
-const ACTOR: &str = "scene::an_actor";
+const ACTOR: &str = "scene::actor_body";
 const ROOT: &str = "NDFERRY_TEST_PLACE";
 
 pub struct Scene {
@@ -31,7 +31,7 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// `None`, and said so, where this process cannot be other users.
+    /// Returns `None`, and reports it, if this process cannot act as other users.
     pub fn of_users(test: &str) -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
             skipped(test, "only root can be other users");
@@ -44,7 +44,7 @@ impl Scene {
         let temp = tempfile::tempdir().unwrap();
         let program = temp.path().join("program");
         let own = env::current_exe().unwrap();
-        // Where it was built, others may not come.
+        // Other users may not be able to reach the build directory.
         if fs::hard_link(&own, &program).is_err() {
             fs::copy(&own, &program).unwrap();
         }
@@ -57,34 +57,34 @@ impl Scene {
         scene
     }
 
-    /// A place for everybody, where homes and files go.
+    /// Returns a place that all users can write to, for sessions and files.
     pub fn place(&self) -> PathBuf {
         self.path().join("place")
     }
 
-    /// Another, where only files go.
+    /// Returns another one, for files only.
     pub fn root(&self) -> PathBuf {
         self.path().join("root")
     }
 
-    /// Where everything is, without symbolic links.
+    /// Returns the whole environment's path without symbolic links.
     pub fn path(&self) -> PathBuf {
         fs::canonicalize(self.temp.path()).unwrap()
     }
 
-    /// A process of this user, or of another.
+    /// Starts a process of this or another user.
     pub fn actor(&self, user: impl Into<Option<u32>>, role: &str) -> Actor {
         self.actor_by(Command::new(&self.program), user, role)
     }
 
-    /// The same with every bit that the umask could take away.
+    /// Starts a process with an empty umask.
     pub fn careless_actor(&self, user: impl Into<Option<u32>>, role: &str) -> Actor {
         let mut shell = Command::new("sh");
         shell.args(["-c", "umask 000; exec \"$@\"", "sh"]).arg(&self.program);
         self.actor_by(shell, user, role)
     }
 
-    /// The same, the first process of a container.
+    /// Starts the first process of a container.
     pub fn first_process(&self, role: &str) -> Actor {
         let mut unshare = Command::new("unshare");
         unshare.args(CONTAINER).arg(&self.program);
@@ -99,7 +99,7 @@ impl Scene {
         Actor::start(&mut command, ACTOR, role)
     }
 
-    /// Makes what a user would make, and is now theirs.
+    /// Creates something that belongs to `owner`.
     pub fn make(&self, path: &Path, owner: u32, kind: Kind) {
         match kind {
             Kind::Dir(mode) => {
@@ -110,14 +110,14 @@ impl Scene {
             Kind::Pipe => pipe(path),
             Kind::Socket => drop(UnixListener::bind(path).unwrap()),
             Kind::LinkTo(target) => std::os::unix::fs::symlink(target, path).unwrap(),
-            // It stays its owner's.
+            // A hard link keeps its owner.
             Kind::HardLinkTo(target) => return fs::hard_link(target, path).unwrap(),
         }
         lchown(path, Some(owner), Some(owner)).unwrap();
     }
 }
 
-/// How to start the first process of a container.
+/// The command that starts the first process of a container.
 pub const CONTAINER: [&str; 6] =
     ["--user", "--map-root-user", "--pid", "--mount-proc", "--fork", "--kill-child"];
 
@@ -141,7 +141,7 @@ pub fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// Everything below, the deepest last, with what distinguishes it.
+/// Lists everything below, the deepest last, with its metadata.
 pub fn listing(path: &Path) -> Vec<(PathBuf, fs::Metadata)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(path).into_iter().flatten().flatten() {
@@ -157,7 +157,7 @@ pub fn paths(path: &Path) -> Vec<PathBuf> {
     listing(path).into_iter().map(|(path, _)| path).collect()
 }
 
-/// What everything below was, so that a later look can tell that it still is.
+/// Returns the state of everything below, for a later comparison.
 pub fn state(path: &Path) -> Vec<String> {
     let mut state: Vec<_> = listing(path)
         .iter()
@@ -175,14 +175,14 @@ pub fn state(path: &Path) -> Vec<String> {
     state
 }
 
-/// Not a test: what an [`Actor`] runs.
+/// Not a test: the body of processes started by an [`Actor`].
 #[test]
-fn an_actor() {
+fn actor_body() {
     let Some(role) = actor::role() else { return };
     let root = PathBuf::from(env::var_os(ROOT).unwrap());
     let open = || Store::builder().roots([&root]).build().unwrap();
     match role.as_str() {
-        // Has a session with a worker and a file, says where, and lives until told otherwise.
+        // Opens a session with a worker and a file, reports where it is, and waits.
         "session" => {
             let store = open();
             say(store.session_dir().display());
@@ -204,7 +204,7 @@ fn an_actor() {
                 }
             }
         }
-        // Makes files whenever it is told to, in the program and in its worker, and says where.
+        // Creates files on request, in the program and in its worker, and reports their paths.
         "late" => {
             let store = open();
             say(store.session_dir().display());
@@ -231,9 +231,9 @@ fn an_actor() {
                 drop(ones);
             }
         }
-        // Says what a sweep has to say.
+        // Reports the result of a cleanup.
         "sweep" => {
-            let swept = ndferry::store::sweep().unwrap();
+            let swept = ndferry::store::cleanup(&ndferry::store::CleanupOptions::new()).unwrap();
             say(format!(
                 "{} dead, {} alive, {:?}",
                 swept.dead.len(),
@@ -241,7 +241,7 @@ fn an_actor() {
                 swept.failures
             ));
         }
-        // Makes sessions and files, until told to end.
+        // Creates sessions and files until told to end.
         "busy" => {
             say("begins");
             let told = std::thread::spawn(wait_to_be_told);
@@ -262,7 +262,7 @@ fn an_actor() {
                 }
             }
         }
-        // Tries to read whatever there is, until told to end.
+        // Tries to read everything until told to end.
         "spy" => {
             say("begins");
             let told = std::thread::spawn(wait_to_be_told);
@@ -275,7 +275,7 @@ fn an_actor() {
                             read.push(dir.path());
                             read.extend(entries.flatten().map(|entry| entry.path()));
                         }
-                        // Paths that can be told without looking.
+                        // Paths that can be guessed.
                         read.extend(
                             [dir.path().join("lock"), dir.path().join("../x")]
                                 .into_iter()
@@ -287,7 +287,7 @@ fn an_actor() {
             say(seen > 0);
             say(format!("{read:?}"));
         }
-        // Takes away what is in the place, if it can, and puts itself in its stead.
+        // Replaces everything in the place that it can.
         "thief" => {
             for place in [env::var_os("NDFERRY_DIR").unwrap().into(), root.clone()] {
                 let mut taken = Vec::new();

@@ -1,4 +1,4 @@
-//! Forged journals, and process ids that come back.
+//! Forged journals, and reused process ids.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use crate::{
     scene::{CONTAINER, Scene, set_mode, state},
 };
 
-/// Home and file of a session that an actor has.
+/// Returns the session's directory and a file of an actor.
 fn begin(actor: &mut crate::actor::Actor) -> (PathBuf, PathBuf) {
     let home = PathBuf::from(actor.says());
     actor.says();
@@ -22,7 +22,7 @@ fn begin(actor: &mut crate::actor::Actor) -> (PathBuf, PathBuf) {
 
 // S3
 #[test]
-fn a_forged_journal_harms_no_other_session_and_nothing_else() {
+fn attack_forged_journal_harms_no_other_session() {
     let scene = Scene::new();
     let mut alive = scene.actor(None, "session");
     let (_, file_of_another) = begin(&mut alive);
@@ -59,7 +59,7 @@ fn a_forged_journal_harms_no_other_session_and_nothing_else() {
         let (home, _) = begin(&mut actor);
         kill_tree(actor.id());
         let journal = home.join("journal");
-        // Besides what is true, and instead of it.
+        // Add the forged entries to the true ones, and replace the true ones.
         let truth = fs::read(&journal).unwrap();
         fs::write(&journal, [&truth[..], b"\n", &forged].concat()).unwrap();
         let said = scene.actor(None, "sweep").says();
@@ -70,7 +70,7 @@ fn a_forged_journal_harms_no_other_session_and_nothing_else() {
         fs::write(home.join("journal"), [b"ndferry journal 1\n", &forged[..]].concat()).unwrap();
         let said = scene.actor(None, "sweep").says();
         assert!(said.starts_with("1 dead, 1 alive, []"), "{said}");
-        // It has forgotten where its file is, and nothing else has gone in its place.
+        // Without its entry, only this file is left.
         fs::remove_file(&file).unwrap();
         fs::remove_dir(file.parent().unwrap()).unwrap();
         assert_eq!((state(&scene.path().join("precious")), file_of_another.exists()), before);
@@ -82,15 +82,15 @@ fn a_forged_journal_harms_no_other_session_and_nothing_else() {
 
 // S3
 #[test]
-fn a_process_id_that_comes_back_means_nothing() {
-    let test = "a_process_id_that_comes_back_means_nothing";
+fn attack_reused_process_id_has_no_effect() {
+    let test = "attack_reused_process_id_has_no_effect";
     let mut unshare = Command::new("unshare");
     let possible = unshare.args(CONTAINER).arg("true").stderr(Stdio::null()).status();
     if !possible.is_ok_and(|status| status.success()) {
         return skipped(test, "no process id namespaces here");
     }
     let scene = Scene::new();
-    // Two containers with the same directories: in each the program has the id 1.
+    // Two containers share directories. In each of them, the program has process id 1.
     let mut first = scene.first_process("session");
     let (home, file) = begin(&mut first);
     assert_eq!(scene.first_process("sweep").says(), "0 dead, 1 alive, []");

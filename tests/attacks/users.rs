@@ -1,4 +1,4 @@
-//! Another user cannot read, replace, predict or block a session.
+//! Other users cannot read, replace, predict or block a session.
 
 use std::{
     fs,
@@ -13,16 +13,15 @@ use crate::{
     scene::{ATTACKER, Kind, Scene, VICTIM, listing, paths, set_mode, state},
 };
 
-/// What the victim's directory in `place` would be called.
+/// Returns the path of the victim's directory in `place`.
 fn name(place: &Path) -> PathBuf {
     place.join(format!("ndferry-{VICTIM}"))
 }
 
 // S3
 #[test]
-fn who_takes_the_name_of_a_users_directory_blocks_nobody() {
-    let Some(scene) = Scene::of_users("who_takes_the_name_of_a_users_directory_blocks_nobody")
-    else {
+fn attack_taken_directory_name_blocks_no_session() {
+    let Some(scene) = Scene::of_users("attack_taken_directory_name_blocks_no_session") else {
         return;
     };
     for mode in [0o700, 0o777] {
@@ -33,7 +32,7 @@ fn who_takes_the_name_of_a_users_directory_blocks_nobody() {
 
 // S3
 #[test]
-fn nor_does_what_the_user_has_put_there() {
+fn attack_users_own_file_as_directory_blocks_nothing() {
     let scene = Scene::new();
     let own = rustix::process::geteuid().as_raw();
     does_without(&scene, own, own, Kind::Dir(0o755));
@@ -58,7 +57,7 @@ fn does_without_anything_else(scene: &Scene, victim: u32, owner: u32) {
     }
 }
 
-/// A session where the name of the user's directory is taken in every place.
+/// Runs a session while the name of the user's directory is taken in every place.
 fn does_without(scene: &Scene, victim: u32, owner: u32, kind: Kind<'_>) {
     let names = [scene.place(), scene.root()].map(|place| place.join(format!("ndferry-{victim}")));
     names.iter().for_each(|name| scene.make(name, owner, kind));
@@ -76,7 +75,7 @@ fn does_without(scene: &Scene, victim: u32, owner: u32, kind: Kind<'_>) {
     assert_eq!(session.ends(), "");
     assert_eq!(state(&scene.path()), before, "nothing is left, and nothing was touched");
 
-    // What is killed there is found again, by the next store as by a sweep.
+    // The next store and a cleanup both find the files of a killed program there.
     for next in ["session", "sweep"] {
         let mut session = actor("session");
         let home = PathBuf::from(session.says());
@@ -101,8 +100,8 @@ fn does_without(scene: &Scene, victim: u32, owner: u32, kind: Kind<'_>) {
 
 // S3
 #[test]
-fn a_name_taken_while_a_session_runs_blocks_it_neither() {
-    let Some(scene) = Scene::of_users("a_name_taken_while_a_session_runs_blocks_it_neither") else {
+fn attack_name_taken_later_blocks_no_session() {
+    let Some(scene) = Scene::of_users("attack_name_taken_later_blocks_no_session") else {
         return;
     };
     let mut victim = scene.actor(VICTIM, "session");
@@ -110,7 +109,7 @@ fn a_name_taken_while_a_session_runs_blocks_it_neither() {
     victim.says();
     let file = PathBuf::from(victim.says());
     assert!(home.starts_with(name(&scene.place())) && file.starts_with(name(&scene.root())));
-    // While anything is in a directory its name cannot be taken in a place with the sticky bit.
+    // In a place with the sticky bit, the name of a non-empty directory cannot be taken.
     let mut thief = scene.actor(ATTACKER, "thief");
     for _ in 0..2 {
         assert_eq!(thief.says(), "[[false, false, false, false]]");
@@ -123,8 +122,8 @@ fn a_name_taken_while_a_session_runs_blocks_it_neither() {
 
 // S3
 #[test]
-fn a_name_that_is_taken_and_given_back_from_one_file_to_the_next_splits_no_session() {
-    let test = "a_name_that_is_taken_and_given_back_from_one_file_to_the_next_splits_no_session";
+fn attack_name_taken_and_released_splits_no_session() {
+    let test = "attack_name_taken_and_released_splits_no_session";
     let Some(scene) = Scene::of_users(test) else { return };
     let taken = name(&scene.root());
     for (first, second) in [("program", "worker"), ("worker", "program")] {
@@ -132,7 +131,7 @@ fn a_name_that_is_taken_and_given_back_from_one_file_to_the_next_splits_no_sessi
         let home = PathBuf::from(victim.says());
         assert!(home.starts_with(name(&scene.place())));
         scene.make(&taken, ATTACKER, Kind::Dir(0o755));
-        // A file made by the one and read by the other; and the other way round.
+        // One session creates a file and the other reads it, and the other way round.
         for (who, own) in [(first, true), (second, false), (first, false)] {
             victim.tell(who);
             assert_eq!(victim.says(), (2 << 18).to_string(), "{who}");
@@ -147,13 +146,11 @@ fn a_name_that_is_taken_and_given_back_from_one_file_to_the_next_splits_no_sessi
 
 // S3
 #[test]
-fn where_others_may_rename_everything_they_get_names_and_no_content() {
-    let Some(scene) =
-        Scene::of_users("where_others_may_rename_everything_they_get_names_and_no_content")
-    else {
+fn attack_renaming_reveals_no_content() {
+    let Some(scene) = Scene::of_users("attack_renaming_reveals_no_content") else {
         return;
     };
-    // Without the sticky bit whoever may write to a directory may rename what is in it.
+    // Without the sticky bit, everyone who can write to a directory can rename its entries.
     set_mode(&scene.root(), 0o777);
     let mut victim = scene.actor(VICTIM, "session");
     victim.says();
@@ -168,7 +165,8 @@ fn where_others_may_rename_everything_they_get_names_and_no_content() {
     );
     thief.ends();
     assert!(!file.exists());
-    // The session's own processes hold what they use open. What they pass on by path is an error, or goes elsewhere.
+    // The session's processes keep open what they use. Files passed on by path are an error, or
+    // are somewhere else.
     victim.tell("again");
     let said = victim.says();
     assert!(said == (3 << 18).to_string() || said.contains("cannot open"), "{said}");
@@ -186,7 +184,7 @@ fn where_others_may_rename_everything_they_get_names_and_no_content() {
 
 // S3, S4
 #[test]
-fn at_no_moment_can_anything_be_read_by_another_user_or_has_it_another_mode() {
+fn attack_spy_reads_nothing_at_any_moment() {
     let Some(scene) = Scene::of_users("at_no_moment_can_anything_be_read_by_another_user") else {
         return;
     };
@@ -226,8 +224,8 @@ fn at_no_moment_can_anything_be_read_by_another_user_or_has_it_another_mode() {
 
 // S3
 #[test]
-fn the_session_of_one_user_is_nothing_to_another() {
-    let Some(scene) = Scene::of_users("the_session_of_one_user_is_nothing_to_another") else {
+fn attack_sessions_of_other_users_are_left_alone() {
+    let Some(scene) = Scene::of_users("attack_sessions_of_other_users_are_left_alone") else {
         return;
     };
     let mut victim = scene.actor(VICTIM, "session");
@@ -239,7 +237,7 @@ fn the_session_of_one_user_is_nothing_to_another() {
     (0..3).for_each(|_| drop(other.says()));
     other.ends();
     assert_eq!(state(&scene.path()), before);
-    // A home given to somebody else, which only root can, is not swept by either.
+    // A session's directory that root gave to another user is not swept by either.
     let home =
         listing(&scene.place()).into_iter().find(|(path, _)| path.join("lock").exists()).unwrap().0;
     std::os::unix::fs::chown(&home, Some(ATTACKER), None).unwrap();

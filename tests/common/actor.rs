@@ -1,6 +1,8 @@
-//! A test program started again, to play a part that a test cannot: one that is killed, one in other surroundings.
+//! A test program that is started again in a role that a test itself cannot have, such as a
+//! process that is killed.
 //!
-//! Which part is told by a variable; what is said goes through pipes, past what the test harness prints.
+//! A variable sets the role. Messages go through pipes, so that the test harness's output does
+//! not interfere.
 #![allow(dead_code, reason = "each test program uses its own part")]
 
 use std::{
@@ -14,10 +16,11 @@ use std::{
 
 const ROLE: &str = "NDFERRY_TEST_ROLE";
 
-/// Longer than anything takes, under emulation on a busy machine too; then whatever hangs is killed.
+/// Longer than any test takes, also under emulation on a busy machine. Then hanging processes
+/// are killed.
 pub const WATCHDOG: Duration = Duration::from_secs(600);
 
-/// The part that this process has to play, if it is an actor; it does not outlive the watchdog.
+/// Returns the role of this process, if it is an actor. It does not outlive the watchdog.
 pub fn role() -> Option<String> {
     let role = env::var(ROLE).ok()?;
     thread::spawn(|| {
@@ -28,42 +31,42 @@ pub fn role() -> Option<String> {
     Some(role)
 }
 
-/// Whether the tests run under user emulation, where everything takes its time, and memory.
+/// Returns whether the tests run under user emulation, which is slow and uses memory.
 pub fn emulated() -> bool {
     env::var_os("NDFERRY_TEST_EMULATED").is_some()
 }
 
-/// Says something to the test.
+/// Sends a message to the test.
 pub fn say(what: impl Display) {
     println!("actor: {what}");
     io::stdout().flush().unwrap();
 }
 
-/// Waits for what the test says, or for its end.
+/// Waits for a message from the test, or for its end.
 pub fn wait_to_be_told() -> String {
     let mut told = String::new();
     io::stdin().read_line(&mut told).unwrap();
     told.trim_end().to_owned()
 }
 
-/// Says, past the harness that would hide it, that a test could not be done here.
+/// Reports a skipped test past the test harness, which would hide the message.
 pub fn skipped(name: &str, why: impl Display) {
     let _ = writeln!(io::stderr(), "SKIPPED {name}: {why}");
 }
 
-/// This program again, killed when the test is done with it.
+/// A process of this program. It is killed at the end of the test.
 pub struct Actor {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
 impl Actor {
-    /// Plays `role` in the `#[test]` of this full name.
+    /// Starts `role` in the `#[test]` with this full name.
     pub fn new(test: &str, role: &str) -> Self {
         Self::start(&mut Command::new(env::current_exe().unwrap()), test, role)
     }
 
-    /// The same by a command that runs this program, or runs what its arguments end with.
+    /// Starts a role with a command that runs this program, or runs the end of its arguments.
     pub fn start(command: &mut Command, test: &str, role: &str) -> Self {
         command.args(["--exact", test, "--nocapture"]).env(ROLE, role);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -76,7 +79,7 @@ impl Actor {
         self.child.id()
     }
 
-    /// What it says next, the test harness's own words left out.
+    /// Returns the next message.
     pub fn says(&mut self) -> String {
         self.may_say().unwrap_or_else(|| {
             let complaints = self.complaints();
@@ -87,25 +90,25 @@ impl Actor {
         })
     }
 
-    /// The same; `None` where it has ended.
+    /// Returns the next message, or `None` if the process has ended.
     pub fn may_say(&mut self) -> Option<String> {
         let mut lines = self.lines.by_ref().map_while(Result::ok);
         lines.find_map(|line| Some(line.split_once("actor: ")?.1.to_owned()))
     }
 
-    /// Tells it something, should it still be there to hear it.
+    /// Sends a message, if the process still runs.
     pub fn tell(&mut self, what: impl Display) {
         let _ = writeln!(self.child.stdin.as_mut().unwrap(), "{what}");
     }
 
-    /// What it, and whatever it has started, have written to stderr by the end of them all.
+    /// Returns the standard error of the process and its children, when all have ended.
     pub fn complaints(&mut self) -> String {
         let mut complaints = Vec::new();
         self.child.stderr.take().unwrap().read_to_end(&mut complaints).unwrap();
         String::from_utf8_lossy(&complaints).into_owned()
     }
 
-    /// Lets it end in its own way; what it has written to stderr.
+    /// Lets the process end, and returns its standard error.
     pub fn ends(mut self) -> String {
         drop(self.child.stdin.take());
         let complaints = self.complaints();
@@ -114,16 +117,16 @@ impl Actor {
         complaints
     }
 
-    /// Waits until it has ended, of itself or by somebody else.
+    /// Waits until the process has ended.
     pub fn wait(&mut self) -> ExitStatus {
-        // Waiting would close the pipe, which tells it to end.
+        // `wait` closes this pipe, which would tell the process to end.
         let stdin = self.child.stdin.take();
         let status = self.child.wait().unwrap();
         self.child.stdin = stdin;
         status
     }
 
-    /// Kills it and waits for its end.
+    /// Kills the process and waits for its end.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         self.child.wait().unwrap();

@@ -1,4 +1,4 @@
-//! Files made by hand, to say whatever a test wants; all that vouches for them is right.
+//! Hand-made files with any content and correct checksums.
 #![allow(dead_code, reason = "each test program uses its own part")]
 
 use std::io::Write;
@@ -6,7 +6,7 @@ use std::io::Write;
 use serde_json::Value as Json;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// A `.npy` file of this version and header.
+/// A `.npy` file with this version and header.
 pub fn npy(major: u8, header: &[u8], data: &[u8]) -> Vec<u8> {
     let length = header.len() as u32;
     let length = if major == 1 {
@@ -26,17 +26,17 @@ pub fn npy_of(dtype: &str, shape: &str, data: &[u8]) -> Vec<u8> {
     )
 }
 
-/// A `.safetensors` file of this header.
+/// A `.safetensors` file with this header.
 pub fn safetensors(header: &str, data: &[u8]) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), data].concat()
 }
 
-/// The tree of a value that is an array without axes, in segment `number`.
+/// The tree of a value that is a 0-dimensional array in segment `number`.
 pub fn tree_of_segment(number: u8) -> Vec<u8> {
     [&[0x83, 0xa1, b'v', 1, 0xa3][..], b"dim", &[0x90, 0xa4], b"data", &[0xd4, 1, number]].concat()
 }
 
-/// A container: from byte 64 on `data`, then the tree, then a header with these `segments`, as JSON.
+/// A container: `data` at byte 64, then the tree, then a header with these `segments` as JSON.
 pub fn container(tree: &[u8], segments: &str, data: &[u8]) -> Vec<u8> {
     let (offset, length, xxh3) = (64 + data.len(), tree.len(), xxh3_64(tree));
     let tree_entry = format!(r#"{{"offset":{offset},"length":{length},"xxh3":"{xxh3:016x}"}}"#);
@@ -46,7 +46,7 @@ pub fn container(tree: &[u8], segments: &str, data: &[u8]) -> Vec<u8> {
     container_of([&[0; 64], data, tree].concat(), header.as_bytes())
 }
 
-/// A container of all that comes before the header, and the header.
+/// A container of everything before the header, and the header.
 pub fn container_of(mut file: Vec<u8>, header: &[u8]) -> Vec<u8> {
     let offset = file.len() as u64;
     file.extend_from_slice(header);
@@ -59,7 +59,7 @@ pub fn container_of(mut file: Vec<u8>, header: &[u8]) -> Vec<u8> {
     file
 }
 
-/// The container with its header changed.
+/// A container with a changed header.
 pub fn changed(container: &[u8], change: impl FnOnce(&mut Json)) -> Vec<u8> {
     let field = |at: usize| u64::from_le_bytes(container[at..at + 8].try_into().unwrap()) as usize;
     let (offset, length) = (field(24), field(32));
@@ -71,19 +71,19 @@ pub fn changed(container: &[u8], change: impl FnOnce(&mut Json)) -> Vec<u8> {
 /// A member of a zip file.
 pub struct Member {
     pub name: Vec<u8>,
-    /// Its bytes in the file.
+    /// The bytes of the member in the file.
     pub content: Vec<u8>,
     pub method: u16,
     pub flags: u16,
     pub size: u32,
     pub crc: u32,
-    /// Of the member itself.
+    /// The extra field of the member.
     pub extra: Vec<u8>,
     pub behind: Vec<u8>,
 }
 
 impl Member {
-    /// A stored array of these bytes.
+    /// A stored array with these bytes.
     pub fn new(name: &str, elements: &[u8]) -> Self {
         Self::stored(name, bytes(elements))
     }
@@ -103,7 +103,7 @@ impl Member {
         }
     }
 
-    /// The same, deflated.
+    /// The same member, deflated.
     pub fn deflated(self) -> Self {
         let mut deflated =
             flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
@@ -135,14 +135,14 @@ fn shorts(shorts: &[u16]) -> Vec<u8> {
     shorts.iter().flat_map(|short| short.to_le_bytes()).collect()
 }
 
-/// A `.npy` file of these bytes, as NumPy lays it out.
+/// A `.npy` file with these bytes, as NumPy writes it.
 pub fn bytes(elements: &[u8]) -> Vec<u8> {
     let header =
         format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({},), }}", elements.len());
     npy(1, format!("{header:117}\n").as_bytes(), elements)
 }
 
-/// The end of a directory.
+/// The end of a zip directory.
 pub fn zip_end(count: u16, size: usize, offset: usize, comment: &[u8]) -> Vec<u8> {
     let counts = shorts(&[0, 0, count, count]);
     let lengths = [size as u32, offset as u32].map(u32::to_le_bytes).concat();

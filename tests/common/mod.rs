@@ -1,4 +1,4 @@
-//! What several test programs share: the fixtures as data, and an end to tests that hang.
+//! Fixtures as data, and a watchdog for tests that hang.
 #![allow(dead_code, reason = "each test program uses its own part")]
 
 use std::{
@@ -10,7 +10,7 @@ use std::{
 
 use ndferry::{AnyArray, array::Order, dtype::ByteOrder, ndarray::IxDyn};
 
-/// One file of `fixtures/npy` and what NumPy says of it.
+/// A file of `fixtures/npy`, and its description by NumPy.
 #[derive(serde::Deserialize)]
 pub struct Fixture {
     pub file: String,
@@ -32,7 +32,7 @@ pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
 }
 
-/// Every fixture of `fixtures/npy`: adding a file adds a test.
+/// Returns every fixture of `fixtures/npy`. Adding a file adds a test case.
 pub fn fixtures() -> Vec<Fixture> {
     let mut descriptions: Vec<_> = std::fs::read_dir(folder().join("npy"))
         .unwrap()
@@ -47,7 +47,7 @@ pub fn fixtures() -> Vec<Fixture> {
         .collect()
 }
 
-/// Every element in logical order, as its bytes, most significant first: bit for bit what a value is, wherever it lies.
+/// Returns every element in logical order as its bytes, most significant first.
 pub fn bits(array: &AnyArray) -> Vec<String> {
     let code = array.dtype().to_string();
     let width =
@@ -94,12 +94,13 @@ fn hex(native: &[u8], width: usize) -> String {
     text
 }
 
-/// Whether the tests run under user emulation, which cannot show some things about the real machine.
+/// Returns whether the tests run under user emulation, which cannot show some properties of the
+/// real machine.
 pub fn emulated() -> bool {
     std::env::var_os("NDFERRY_TEST_EMULATED").is_some()
 }
 
-/// Ends the test run when a test hangs.
+/// Ends the test run if a test hangs.
 pub struct Watchdog {
     _alive: mpsc::Sender<()>,
 }
@@ -112,7 +113,8 @@ impl Watchdog {
             // An emulator takes ten times as long.
             let patience = Duration::from_secs(if emulated() { 900 } else { 120 });
             if watched.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout) {
-                // Past the test harness, which keeps what is printed and does not survive this.
+                // Written past the test harness, which keeps printed text and does not survive
+                // this.
                 let _ = writeln!(io::stderr(), "{test} hangs");
                 std::process::abort();
             }

@@ -1,4 +1,4 @@
-//! Other processes, watched and ended with real signals.
+//! Other processes, observed and ended with real signals.
 #![allow(dead_code, reason = "each test program uses its own part")]
 
 use std::{
@@ -12,19 +12,19 @@ pub fn pid(process: u32) -> Pid {
     Pid::from_raw(i32::try_from(process).unwrap()).unwrap()
 }
 
-/// Sends a signal; a process that is gone gets none.
+/// Sends a signal, unless the process has ended.
 pub fn send(process: u32, signal: Signal) {
     let _ = kill_process(pid(process), signal);
 }
 
-/// Whether this process, and what it starts, ignores a signal.
+/// Returns whether this process and its children ignore a signal.
 pub fn ignores(signal: Signal) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim();
     u64::from_str_radix(ignored, 16).unwrap() >> (signal.as_raw() - 1) & 1 == 1
 }
 
-/// State and parent of a process.
+/// Returns the state and the parent of a process.
 fn stat(process: u32) -> Option<(char, u32)> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let mut fields = stat.rsplit(')').next()?.split_whitespace();
@@ -32,14 +32,14 @@ fn stat(process: u32) -> Option<(char, u32)> {
 }
 
 pub fn lives(process: u32) -> bool {
-    // A zombie has ended, if no other of its threads still holds its files and locks; whoever should have waited for it
-    // is dead.
+    // A zombie has ended, unless another of its threads still holds its files and locks. Its
+    // parent is dead.
     let threads = fs::read_dir(format!("/proc/{process}/task")).map_or(0, Iterator::count);
     let zombie = stat(process).is_some_and(|(state, _)| state == 'Z');
     test_kill_process(pid(process)).is_ok() && !(zombie && threads <= 1)
 }
 
-/// The children of a process, theirs, and so on.
+/// Returns the children of a process, their children, and so on.
 pub fn descendants(ancestor: u32) -> Vec<u32> {
     let listed = fs::read_dir("/proc")
         .unwrap()
@@ -55,7 +55,7 @@ pub fn descendants(ancestor: u32) -> Vec<u32> {
     found.split_off(1)
 }
 
-/// Stops a process and waits until it stands still: from here on it sees nobody die.
+/// Stops a process and waits until it is stopped, so that it does not notice other deaths.
 pub fn stop(process: u32) {
     send(process, Signal::STOP);
     eventually("the process stands still", || {
@@ -63,7 +63,8 @@ pub fn stop(process: u32) {
     });
 }
 
-/// Kills a process and everything it has started, so that nobody is left to clean up. It is still to be waited for.
+/// Kills a process and all its descendants, so that no process can clean up. The caller must
+/// wait for it.
 pub fn kill_tree(root: u32) {
     stop(root);
     let mut all = descendants(root);
@@ -72,7 +73,7 @@ pub fn kill_tree(root: u32) {
     eventually("all are dead", || !all.iter().any(|&process| lives(process)));
 }
 
-/// Tries until `done` or a minute has gone.
+/// Waits until `done` returns true, for at most a minute.
 pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     let until = Instant::now() + Duration::from_secs(60);
     while !done() {

@@ -1,4 +1,4 @@
-//! Whoever dies, at whatever moment: nothing is left. Real signals, real processes.
+//! Real signals to real processes at any moment leave nothing behind.
 #![cfg(target_os = "linux")]
 
 #[path = "../common/actor.rs"]
@@ -9,7 +9,7 @@ mod processes;
 mod program;
 mod round;
 
-/// What a worker of this test program runs.
+/// Workers of this test program run this test.
 #[test]
 fn worker() {
     ndferry::init();

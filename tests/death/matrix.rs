@@ -1,7 +1,8 @@
 //! Every way to die, in memory and on disk, at random moments, many times.
 //!
-//! `NDFERRY_TEST_ROUNDS` says how often (10, and 1 under emulation), `NDFERRY_TEST_SEED` at which moments,
-//! `NDFERRY_TEST_CASE` which case alone. `scripts/soak` does it hundreds of times.
+//! `NDFERRY_TEST_ROUNDS` sets the number of rounds (10, or 1 under emulation),
+//! `NDFERRY_TEST_SEED` the moments, and `NDFERRY_TEST_CASE` a single case. `scripts/soak` runs
+//! hundreds of rounds.
 
 use std::{
     env,
@@ -20,7 +21,7 @@ use crate::{
     round::{Clean, Round, mix},
 };
 
-/// Microseconds in which a program does everything it does, several times.
+/// The microseconds in which a program does everything several times.
 const WHILE: u64 = 30_000;
 
 struct Case {
@@ -28,7 +29,7 @@ struct Case {
     /// What the program does meanwhile.
     role: &'static str,
     terminal: bool,
-    /// Whether it takes a signal that some who start programs have them ignore.
+    /// Whether the case uses a signal that some parents have their children ignore.
     interrupts: bool,
     happens: fn(&mut Round),
     clean: Clean,
@@ -87,7 +88,7 @@ const CASES: [Case; 15] = [
             round.tell("end");
             round.random_moment(15_000);
             round.kill_program();
-            // It may have been faster.
+            // The program may have been faster.
             round.ends();
         },
         Clean::NextStore,
@@ -145,7 +146,7 @@ const CASES: [Case; 15] = [
             round.random_moment(3000);
             send(worker, Signal::KILL);
             round.ends_with(Signal::KILL);
-            // What its task had started has lost everybody who knew of it.
+            // The process that its task had started has no parent left.
             round.kill_children_of(worker);
         },
         Clean::NextStore,
@@ -170,7 +171,7 @@ fn ends_by(round: &mut Round, what: &str, expected: impl Into<crate::round::End>
     round.ends_with(expected);
 }
 
-/// What came of the rounds of one case in one place.
+/// The result of the rounds of one case in one place.
 #[derive(Default)]
 struct Outcome {
     rounds: u64,
@@ -180,7 +181,7 @@ struct Outcome {
 
 // S9
 #[test]
-fn nobody_is_there_but_the_program_and_its_workers() {
+fn death_program_has_only_workers_as_children() {
     let mut round = Round::new(Path::new(env!("CARGO_TARGET_TMPDIR")), "holds", false, 0);
     round.is_ready();
     assert_eq!(descendants(round.program()).len(), 2);
@@ -191,7 +192,7 @@ fn nobody_is_there_but_the_program_and_its_workers() {
 
 // S1, S9
 #[test]
-fn whoever_dies_nothing_is_left() {
+fn death_of_any_process_leaves_nothing() {
     let number = |name: &str| env::var(name).ok().map(|text| text.parse().expect("a number"));
     let rounds = number("NDFERRY_TEST_ROUNDS").unwrap_or(if emulated() { 1 } else { 10 });
     let seed = number("NDFERRY_TEST_SEED").unwrap_or_else(|| mix(u64::from(std::process::id())));
@@ -204,7 +205,7 @@ fn whoever_dies_nothing_is_left() {
     let uninterruptible = ignores(Signal::INT);
     if uninterruptible {
         skipped(
-            "whoever_dies_nothing_is_left by SIGINT",
+            "death_of_any_process_leaves_nothing by SIGINT",
             "this process was started with SIGINT ignored",
         );
     }
@@ -214,7 +215,7 @@ fn whoever_dies_nothing_is_left() {
         cases.flat_map(|case| places.map(|(place, path)| (case, place, path))).collect();
     assert!(!table.is_empty(), "a case has that name");
     let outcomes: Vec<_> = table.iter().map(|_| Mutex::new(Outcome::default())).collect();
-    // Round by round through all cases, so that what is under way at once differs.
+    // Each round runs all cases, so that different cases run at the same time.
     let todo =
         Mutex::new((0..rounds).flat_map(|round| (0..table.len()).map(move |row| (round, row))));
     thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! The programs that die.
+//! The programs that are killed.
 
 use std::{
     env,
@@ -15,15 +15,15 @@ use crate::{
     processes::eventually,
 };
 
-/// The terminal that a program is to have.
+/// The path of the program's terminal.
 pub const TERMINAL: &str = "NDFERRY_TEST_TERMINAL";
 
-/// Calls that have come to a good end.
+/// The number of jobs that succeeded.
 static CALLS: AtomicU64 = AtomicU64::new(0);
 
-/// Not a test: what an [`Actor`](crate::actor::Actor) runs.
+/// Not a test: the body of processes started by an [`Actor`](crate::actor::Actor).
 #[test]
-fn an_actor() {
+fn actor_body() {
     let Some(role) = role() else { return };
     if let Some(path) = env::var_os(TERMINAL) {
         rustix::process::setsid().unwrap();
@@ -52,7 +52,7 @@ fn pool() -> Pool {
     Pool::builder().workers(2).mmap_threshold(1000).test_entry("worker").build().unwrap()
 }
 
-/// Goes on with what a program does until it is told how to end.
+/// Repeats the work of a program until it is told how to end.
 fn run(once: fn(&Pool) -> ndferry::Result<()>) {
     let pool = pool();
     let ends = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
@@ -60,7 +60,7 @@ fn run(once: fn(&Pool) -> ndferry::Result<()>) {
         let (pool, ends) = (pool.clone(), ends.clone());
         move || {
             while !ends.load(Ordering::Relaxed) {
-                // A worker that dies is an error of the call, and the next call has another.
+                // A dead worker is an error of its job. The next job gets a new worker.
                 if once(&pool).is_ok() {
                     CALLS.fetch_add(1, Ordering::Relaxed);
                 }
@@ -89,7 +89,7 @@ fn run(once: fn(&Pool) -> ndferry::Result<()>) {
     calling.join().unwrap();
 }
 
-/// An array out, arrays back, and a task with a child of its own.
+/// Sends an array, receives arrays, and runs a task with a child process.
 fn calls(pool: &Pool) -> ndferry::Result<()> {
     let shared = SharedArray::from(vec![1.0; 20_000]);
     let task = |shared: &SharedArray<f64, Ix1>, i: u32| {
@@ -106,7 +106,7 @@ fn calls(pool: &Pool) -> ndferry::Result<()> {
     Ok(())
 }
 
-/// An array that takes its time to be written.
+/// Writes an array that takes some time.
 fn writes(pool: &Pool) -> ndferry::Result<()> {
     let shared = SharedArray::from(vec![1.0; 4 << 20]);
     let lengths =

@@ -1,4 +1,4 @@
-//! One death, and what it leaves.
+//! One death and its leftovers.
 
 use std::{
     env, fs,
@@ -17,33 +17,34 @@ use crate::{
     program::TERMINAL,
 };
 
-const ACTOR: &str = "program::an_actor";
+const ACTOR: &str = "program::actor_body";
 
-/// By which the processes of a round are known, whoever has started them.
+/// The environment variable that marks the processes of a round.
 const MARK: &str = "NDFERRY_TEST_MARK";
 
 /// A round of a case.
 pub struct Round {
     dir: tempfile::TempDir,
     actor: Actor,
-    /// What the terminal shows and is told, if there is one.
+    /// The program's terminal, if it has one.
     terminal: Option<fs::File>,
     random: u64,
-    /// Processes that were there at the end. A process that is killed loses its environment before its locks.
+    /// Processes that existed at the end. A killed process loses its environment before its
+    /// locks.
     dying: Vec<u32>,
 }
 
-/// When nothing has to be left.
+/// When nothing may be left.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Clean {
-    /// At once: somebody is left to clean up.
+    /// Soon, because another process cleans up.
     Soon,
-    /// When the next store opens.
+    /// When the next store is opened.
     NextStore,
 }
 
 impl Round {
-    /// Starts the program of a case, in a directory of its own in `place`.
+    /// Starts the program of a case in its own directory in `place`.
     pub fn new(place: &Path, role: &str, with_terminal: bool, random: u64) -> Self {
         let dir = tempfile::tempdir_in(place).unwrap();
         let mut command = command(dir.path());
@@ -66,13 +67,13 @@ impl Round {
         assert_eq!(self.actor.says(), "ready");
     }
 
-    /// A number below `end` that the seed decides.
+    /// Returns a number below `end` that depends on the seed.
     pub fn random(&mut self, end: u64) -> u64 {
         self.random = mix(self.random);
         self.random % end
     }
 
-    /// Lets some time pass: less than `microseconds`.
+    /// Waits for less than `microseconds`.
     pub fn random_moment(&mut self, microseconds: u64) {
         let moment = self.random(microseconds);
         thread::sleep(Duration::from_micros(moment));
@@ -82,15 +83,15 @@ impl Round {
         self.actor.id()
     }
 
-    /// The program's workers, those just being started among them.
+    /// Returns the program's workers, including those that are starting.
     pub fn workers(&self) -> Vec<u32> {
         let of_all = descendants(self.program());
-        // The children of its workers are none.
+        // Children of workers are not workers.
         let below: Vec<_> = of_all.iter().flat_map(|&process| descendants(process)).collect();
         of_all.into_iter().filter(|process| !below.contains(process)).collect()
     }
 
-    /// Any of them.
+    /// Returns one of the workers.
     pub fn a_worker(&mut self) -> u32 {
         loop {
             let workers = self.workers();
@@ -100,7 +101,7 @@ impl Round {
         }
     }
 
-    /// Kills the program, and takes note of what it had started by then.
+    /// Kills the program, and records the processes that it had started.
     pub fn kill_program(&mut self) {
         stop(self.program());
         self.dying = descendants(self.program());
@@ -127,30 +128,30 @@ impl Round {
         std::io::Write::write_all(self.terminal.as_mut().unwrap(), &[key]).unwrap();
     }
 
-    /// The program has ended in this way.
+    /// Checks how the program ended.
     pub fn ends_with(&mut self, expected: impl Into<End>) {
         let status = self.actor.wait();
         assert_eq!(End::from(status), expected.into(), "{status}");
     }
 
-    /// The program has ended, in whatever way.
+    /// Waits until the program has ended.
     pub fn ends(&mut self) {
         self.actor.wait();
     }
 
-    /// Kills what the task of a killed worker had started: its group.
+    /// Kills the process group that the task of a killed worker had started.
     pub fn kill_children_of(&self, worker: u32) {
         let _ = rustix::process::kill_process_group(crate::processes::pid(worker), Signal::KILL);
     }
 
-    /// Kills whatever still runs.
+    /// Kills all remaining processes.
     pub fn kill_orphans(&self) {
         for process in self.processes() {
             send(process, Signal::KILL);
         }
     }
 
-    /// Waits until nothing is left, and says how long that took.
+    /// Waits until nothing is left, and returns how long that took.
     pub fn leaves_nothing(mut self, clean: Clean) -> Duration {
         let begin = Instant::now();
         if clean == Clean::NextStore {
@@ -163,7 +164,7 @@ impl Round {
         eventually("nothing is left", || self.files().is_empty() && self.processes().is_empty());
         let took = begin.elapsed();
         let complaints = self.actor.complaints();
-        // An emulator has words of its own for an abort.
+        // An emulator prints its own text for an abort.
         let mut lines =
             complaints.lines().filter(|line| !line.is_empty() && !line.starts_with("qemu: "));
         assert!(lines.next().is_none() || complaints.contains("as it was told to"), "{complaints}");
@@ -174,7 +175,7 @@ impl Round {
         files(self.dir.path())
     }
 
-    /// Whatever still runs of what the program has started.
+    /// Returns the remaining processes that the program has started.
     fn processes(&self) -> Vec<u32> {
         let mark = format!("{MARK}={}", self.dir.path().display());
         let listed = fs::read_dir("/proc")
@@ -209,7 +210,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// How a program has ended.
+/// How a program ended.
 #[derive(Debug, PartialEq)]
 pub enum End {
     Signal(i32),
@@ -234,7 +235,7 @@ impl From<i32> for End {
     }
 }
 
-/// The next of a sequence of numbers without a pattern (splitmix64).
+/// Returns the next number of the generator splitmix64.
 pub fn mix(state: u64) -> u64 {
     let mut mixed = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

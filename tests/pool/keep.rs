@@ -11,7 +11,7 @@ use std::{
 use ndferry::{
     SharedArray,
     ndarray::Ix1,
-    store::{SessionReport, Store, Sweeper},
+    store::{CleanupOptions, SessionReport, Store, cleanup},
 };
 
 use crate::{Watchdog, builder, eventually, marked};
@@ -62,10 +62,12 @@ fn child_program() {
             Err(error) => println!("program: {error}"),
         },
         Ok("looks") => {
-            let told = Sweeper::new().dry_run(true).sweep().unwrap();
+            let told = cleanup(&CleanupOptions::new().dry_run(true)).unwrap();
             println!("program: {} alive, {} dead", here(&told.alive), here(&told.dead));
         }
-        Ok("sweeps") => println!("program: {} dead", here(&ndferry::store::sweep().unwrap().dead)),
+        Ok("sweeps") => {
+            println!("program: {} dead", here(&cleanup(&CleanupOptions::new()).unwrap().dead))
+        }
         Ok(role) => {
             let pool = builder().build().unwrap();
             println!("program: {}", pool.store().session_dir().display());

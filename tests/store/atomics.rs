@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use ndferry::store::{SharedAtomics, Store};
 
 #[test]
-fn clones_are_the_same_integers_and_any_number_can_be_had() {
+fn atomics_clones_share_any_number_of_integers() {
     fn check<T: Send + Sync + Clone + std::fmt::Debug>(_: &T) {}
     let store = Store::new().unwrap();
     for length in [0, 1, 511, 512, 513, 100_000] {
@@ -27,7 +27,7 @@ fn clones_are_the_same_integers_and_any_number_can_be_had() {
 }
 
 #[test]
-fn no_file_can_hold_atomics() {
+fn atomics_cannot_be_stored_in_files() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("atomics.ferry");
     let atomics = Store::new().unwrap().atomics(1).unwrap();

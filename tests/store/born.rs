@@ -1,4 +1,4 @@
-//! Arrays born in the store, without workers.
+//! Arrays made in the store, without workers.
 
 use std::{fs, process::Command, process::Stdio};
 
@@ -25,7 +25,7 @@ fn stores() -> Vec<Store> {
     stores
 }
 
-/// Lines of this process's maps that contain `part` and can be written through.
+/// Returns the writable maps of this process whose line contains `part`.
 fn writable_maps(part: &str) -> Vec<String> {
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
     maps.lines()
@@ -79,7 +79,7 @@ macro_rules! every_type {
 
 // F7
 #[test]
-fn every_type_and_layout_can_be_born_in_every_store() {
+fn store_zeros_works_for_every_type_and_layout() {
     every_type! {
         bool, |number| number % 2 == 1;
         u8, |number: usize| number as u8;
@@ -93,7 +93,7 @@ fn every_type_and_layout_can_be_born_in_every_store() {
 }
 
 #[test]
-fn the_file_is_a_container_from_the_start_and_goes_with_the_array() {
+fn store_zeros_file_is_a_container_from_the_start() {
     for byte_order in [ByteOrder::Little, ByteOrder::Big] {
         let store = Store::builder().byte_order(byte_order).build().unwrap();
         let mut table = store.zeros::<f64, _>((300, 50).f()).unwrap();
@@ -122,7 +122,7 @@ fn the_file_is_a_container_from_the_start_and_goes_with_the_array() {
 }
 
 #[test]
-fn once_frozen_an_array_has_no_map_it_could_be_changed_by() {
+fn store_frozen_array_has_no_writable_map() {
     for store in stores() {
         let session = session(&store);
         let table = store.zeros::<f64, _>((300, 50)).unwrap();
@@ -136,7 +136,7 @@ fn once_frozen_an_array_has_no_map_it_could_be_changed_by() {
 }
 
 #[test]
-fn a_function_that_panics_leaves_nothing() {
+fn store_from_shape_fn_panic_leaves_nothing() {
     for store in stores() {
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             store.from_shape_fn((1000, 1000), |(i, j)| {
@@ -148,7 +148,7 @@ fn a_function_that_panics_leaves_nothing() {
 }
 
 #[test]
-fn axes_that_were_turned_or_cut_while_it_was_filled_stay_so() {
+fn store_freeze_keeps_permuted_and_sliced_axes() {
     for store in stores() {
         let made = || {
             let mut array = store.zeros::<u32, _>((4, 6)).unwrap();
@@ -171,7 +171,7 @@ fn axes_that_were_turned_or_cut_while_it_was_filled_stay_so() {
 }
 
 #[test]
-fn an_array_outlives_its_store() {
+fn store_array_outlives_its_store() {
     for store in stores() {
         let mut table = store.zeros::<u16, _>((100, 1000)).unwrap();
         let home = store.session_dir().to_owned();
@@ -185,7 +185,7 @@ fn an_array_outlives_its_store() {
 
 // S5
 #[test]
-fn what_there_is_no_room_for_is_an_error_before_anything_is_written() {
+fn store_zeros_without_room_is_an_error() {
     for store in stores() {
         let error = store.zeros::<u8, _>(1 << 50).unwrap_err();
         assert_eq!(error.io_kind(), Some(std::io::ErrorKind::StorageFull), "{error}");
@@ -198,7 +198,7 @@ fn what_there_is_no_room_for_is_an_error_before_anything_is_written() {
 
 // S5
 #[test]
-fn a_full_root_passes_an_array_on_to_the_next() {
+fn store_zeros_falls_through_a_full_root() {
     let (_temp, place) = place();
     for root in ["one", "two"] {
         fs::create_dir(place.join(root)).unwrap();
@@ -223,7 +223,7 @@ fn a_full_root_passes_an_array_on_to_the_next() {
     assert!(is_empty(&place.join("one")) && is_empty(&place.join("two")));
 }
 
-/// The part "born": arrays in two roots, the first of 64 KiB.
+/// The role "born": arrays in two roots, the first with room for 64 KiB.
 pub(crate) fn in_a_small_root() {
     let place = std::path::PathBuf::from(std::env::var_os("NDFERRY_DIR").unwrap());
     let store =

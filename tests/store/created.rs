@@ -1,4 +1,4 @@
-//! Arrays made in files of the user's, and arrays of files that are written to without changing them.
+//! Arrays that are created in files of the user, and copy-on-write arrays of files.
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
@@ -59,7 +59,7 @@ macro_rules! every_type {
 
 // F12 F7
 #[test]
-fn files_are_created_filled_and_published_whole() {
+fn create_publishes_a_filled_file_whole() {
     every_type! {
         bool, |number| number % 2 == 0;
         u8, |number| number as u8;
@@ -70,7 +70,7 @@ fn files_are_created_filled_and_published_whole() {
 
 // F4 F12
 #[test]
-fn what_was_there_stays_until_the_array_is_frozen_and_when_it_is_dropped() {
+fn create_keeps_the_old_file_until_freeze() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["a.npy", "a.ferry"] {
         let path = folder.path().join(name);
@@ -89,7 +89,7 @@ fn what_was_there_stays_until_the_array_is_frozen_and_when_it_is_dropped() {
 
 // F12
 #[test]
-fn space_is_reserved_and_what_does_not_fit_is_an_error() {
+fn create_reserves_space_or_fails() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.npy");
     let array = ndferry::create::<u8, _>(&path, 3 << 20).unwrap().freeze().unwrap();
@@ -108,7 +108,7 @@ fn space_is_reserved_and_what_does_not_fit_is_an_error() {
 
 // F5
 #[test]
-fn options_hold_or_are_errors_that_say_why_not() {
+fn create_honours_or_rejects_options() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let new = DumpOptions::new;
@@ -142,7 +142,7 @@ fn options_hold_or_are_errors_that_say_why_not() {
 
 // F12 F3
 #[test]
-fn a_copy_on_write_array_changes_no_file() {
+fn copy_on_write_does_not_change_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let values =
         SharedArray::from(Array::from_shape_fn((300, 40).f(), |(i, j)| (i * 40 + j) as i32));
@@ -169,7 +169,7 @@ fn a_copy_on_write_array_changes_no_file() {
 
 // F12
 #[test]
-fn a_copy_on_write_array_costs_the_pages_that_are_written_to() {
+fn copy_on_write_copies_only_written_pages() {
     if crate::actor::emulated() {
         return;
     }
@@ -194,7 +194,7 @@ fn a_copy_on_write_array_costs_the_pages_that_are_written_to() {
 }
 
 #[test]
-fn what_cannot_be_mapped_cannot_be_copied_on_write() {
+fn copy_on_write_rejects_unmappable_arrays() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.ferry");
     let refused = |options: &OpenOptions, why: CopyReason| {

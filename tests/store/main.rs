@@ -1,7 +1,7 @@
-//! What a store does to the file system and to other programs, as a user of the library sees it.
+//! The effects of a store on the file system and on other programs.
 //!
-//! Where a store stands is chosen by the environment, and a program that is killed cannot be a test: so most of these
-//! tests are played by this test program started again, told by a variable which part to play.
+//! The environment determines where a store is, and a test cannot kill its own process. Most
+//! tests therefore start this test program again, with a variable that tells it what to do.
 #![cfg(target_os = "linux")]
 
 #[path = "../common/actor.rs"]
@@ -26,20 +26,20 @@ use std::{
 use actor::{Actor, role, say, wait_to_be_told};
 use ndferry::{
     dtype::ByteOrder,
-    store::{SessionReport, Store, Sweep, Sweeper},
+    store::{CleanupOptions, CleanupReport, SessionReport, Store, cleanup},
 };
 
-/// What a worker of this test program runs.
+/// Workers of this test program run this test.
 #[test]
 fn worker() {
     ndferry::init();
 }
 
-/// Not a test: what an [`Actor`] runs.
+/// Not a test: the body of processes started by an [`Actor`].
 #[test]
-fn an_actor() {
+fn actor_body() {
     let Some(role) = role() else { return };
-    let told = |sweep: ndferry::Result<Sweep>| match sweep {
+    let told = |sweep: ndferry::Result<CleanupReport>| match sweep {
         Ok(swept) => {
             let homes = |sessions: &[SessionReport]| {
                 sessions.iter().map(|session| session.home.clone()).collect()
@@ -50,7 +50,7 @@ fn an_actor() {
         Err(error) => error.to_string(),
     };
     match role.as_str() {
-        // Opens a store, says where it is or why it is not, and lives until told otherwise.
+        // Opens a store, reports where it is or why it failed, and waits.
         "open" => {
             let store = Store::new();
             match &store {
@@ -59,10 +59,10 @@ fn an_actor() {
             }
             wait_to_be_told();
         }
-        "dry run" => say(told(Sweeper::new().dry_run(true).sweep())),
-        "sweep" => say(told(ndferry::store::sweep())),
+        "dry run" => say(told(cleanup(&CleanupOptions::new().dry_run(true)))),
+        "sweep" => say(told(ndferry::store::cleanup(&ndferry::store::CleanupOptions::new()))),
         "share" => surroundings::share(),
-        // Opens and drops.
+        // Opens and drops stores.
         "restless" => {
             for _ in 0..200 {
                 let store = Store::new().unwrap();
@@ -76,13 +76,13 @@ fn an_actor() {
     }
 }
 
-/// An actor that finds its places by `NDFERRY_DIR`.
+/// Starts an actor with `NDFERRY_DIR`.
 fn play(role: &str, dir: impl AsRef<OsStr>) -> Actor {
     start(&mut Command::new(env::current_exe().unwrap()), role, dir)
 }
 
 fn start(command: &mut Command, role: &str, dir: impl AsRef<OsStr>) -> Actor {
-    Actor::start(command.env("NDFERRY_DIR", dir), "an_actor", role)
+    Actor::start(command.env("NDFERRY_DIR", dir), "actor_body", role)
 }
 
 fn place() -> (tempfile::TempDir, PathBuf) {
@@ -96,7 +96,7 @@ fn is_empty(dir: &Path) -> bool {
 }
 
 #[test]
-fn a_store_goes_without_a_trace_or_a_word() {
+fn store_dropped_leaves_and_prints_nothing() {
     // S9
     let (_temp, place) = place();
     let mut actor = play("open", &place);
@@ -110,7 +110,7 @@ fn a_store_goes_without_a_trace_or_a_word() {
 }
 
 #[test]
-fn modes_do_not_depend_on_the_umask() {
+fn store_modes_do_not_depend_on_the_umask() {
     // S4
     for umask in ["000", "022", "077"] {
         let (_temp, place) = place();
@@ -127,7 +127,7 @@ fn modes_do_not_depend_on_the_umask() {
 }
 
 #[test]
-fn a_killed_programs_session_goes_when_the_next_store_opens() {
+fn store_open_removes_killed_sessions() {
     // S1
     let (_temp, place) = place();
     let mut actor = play("open", &place);
@@ -149,7 +149,7 @@ fn a_killed_programs_session_goes_when_the_next_store_opens() {
 }
 
 #[test]
-fn a_living_programs_session_is_left_alone() {
+fn store_open_keeps_live_sessions() {
     // S3
     let (_temp, place) = place();
     let mut actor = play("open", &place);
@@ -166,7 +166,7 @@ fn a_living_programs_session_is_left_alone() {
 }
 
 #[test]
-fn programs_that_come_and_go_do_not_get_in_each_others_way() {
+fn store_concurrent_programs_do_not_interfere() {
     // S3
     let (_temp, place) = place();
     let mut actors: Vec<_> = (0..4).map(|_| play("restless", &place)).collect();
@@ -180,7 +180,7 @@ fn programs_that_come_and_go_do_not_get_in_each_others_way() {
 }
 
 #[test]
-fn a_place_that_cannot_be_used_is_named() {
+fn store_error_names_an_unusable_directory() {
     let (_temp, place) = place();
     let file = place.join("file");
     fs::write(&file, "").unwrap();
@@ -199,7 +199,7 @@ fn a_place_that_cannot_be_used_is_named() {
 }
 
 #[test]
-fn without_a_temp_directory_the_home_is_in_memory() {
+fn store_without_temp_directory_uses_shared_memory() {
     let mut command = Command::new(env::current_exe().unwrap());
     let mut actor = start(command.env("TMPDIR", "/proc/sys"), "open", "");
     let home = actor.says();
@@ -209,7 +209,7 @@ fn without_a_temp_directory_the_home_is_in_memory() {
 }
 
 #[test]
-fn the_roots_of_a_store_are_checked_when_it_is_built() {
+fn store_builder_checks_roots() {
     let (_temp, place) = place();
     let file = place.join("file");
     fs::write(&file, "").unwrap();
@@ -232,7 +232,7 @@ fn the_roots_of_a_store_are_checked_when_it_is_built() {
 }
 
 #[test]
-fn a_store_lives_as_long_as_its_last_clone() {
+fn store_lives_as_long_as_its_last_clone() {
     fn check<T: Send + Sync + Clone + std::fmt::Debug>(_: &T) {}
     let store = Store::builder().byte_order(ByteOrder::Big).build().unwrap();
     check(&store);

@@ -1,4 +1,4 @@
-//! Stores of sealed memory, without workers.
+//! Stores with memory files, without workers.
 
 use std::{
     fs, io,
@@ -14,7 +14,7 @@ use crate::{
 };
 
 #[test]
-fn a_sealed_store_is_a_choice_like_the_others() {
+fn memfd_store_is_an_option() {
     let plain = Store::new().unwrap();
     let sealed = Store::memfd().unwrap();
     let both = Store::builder().memfd().byte_order(ByteOrder::Big).build().unwrap();
@@ -27,7 +27,7 @@ fn a_sealed_store_is_a_choice_like_the_others() {
 }
 
 #[test]
-fn a_sealed_store_takes_no_roots() {
+fn memfd_store_rejects_roots() {
     let root = tempfile::tempdir().unwrap();
     let error = Store::builder().memfd().roots([root.path()]).build().unwrap_err();
     assert!(error.is_invalid_input() && error.to_string().contains("it takes no roots"), "{error}");
@@ -67,7 +67,7 @@ impl Drop for Group {
 
 // S5
 #[test]
-fn what_a_control_group_leaves_no_room_for_is_an_error_and_nobody_is_killed() {
+fn memfd_store_respects_the_control_group() {
     if std::env::var_os("NDFERRY_TEST_EMULATED").is_some() {
         return skipped("what_a_control_group_leaves_no_room_for", "the memory is the emulator's");
     }
@@ -94,7 +94,7 @@ fn what_a_control_group_leaves_no_room_for_is_an_error_and_nobody_is_killed() {
     assert_eq!(actor.ends(), "");
 }
 
-/// The part "limited": as much as there is room for, where there is little.
+/// The role "limited": fills the little memory that is available.
 pub(crate) fn with_little_memory() {
     let store = Store::memfd().unwrap();
     say(store.zeros::<u8, _>(200 * MIB).unwrap_err());

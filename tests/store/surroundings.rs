@@ -1,6 +1,8 @@
-//! Surroundings as containers have them: little room, no room, nothing to write to, and a limit on memory.
+//! Environments like those of containers: little or no room, read-only file systems, and limits
+//! on memory.
 //!
-//! Never a signal, never another cause than the true one; and an error says where, how much is needed, how much is free.
+//! Errors never hide the true cause or arrive as a signal. They name the path, the bytes needed
+//! and the bytes free.
 
 use std::{
     env,
@@ -16,16 +18,16 @@ use ndferry::{Pool, SharedArray, ndarray::Ix1, store::Store};
 
 use crate::actor::{Actor, emulated, say, skipped, wait_to_be_told};
 
-/// Directories for files alone, by a colon between two.
+/// Directories for files, separated by colons.
 const ROOTS: &str = "NDFERRY_TEST_ROOTS";
 
-/// A user that nobody is.
+/// An unused user id.
 const NOBODY: u32 = 64_003;
 
 type Bytes = SharedArray<u8, Ix1>;
 
-/// Shares as many bytes as it is told with a worker, keeps them, and says how many have arrived, or why not; and where the
-/// files are.
+/// Shares arrays of requested sizes with a worker, keeps them, and reports how many arrived or
+/// the error, and where the files are.
 pub fn share() {
     let mut builder = Store::builder();
     if let Some(roots) = env::var_os(ROOTS) {
@@ -79,15 +81,15 @@ pub fn share() {
     }
 }
 
-/// A directory with a temp directory and another one in it, both for everybody.
+/// A directory with a temporary directory and another one in it, both writable by all users.
 struct Scene {
     dir: tempfile::TempDir,
-    /// Played by a user without rights.
+    /// Whether the program runs as an unprivileged user.
     as_nobody: bool,
 }
 
 impl Scene {
-    /// As the user who runs the tests; and as one without rights, where that can be.
+    /// Yields the current user, and an unprivileged one if possible.
     fn of_all_users() -> impl Iterator<Item = Self> {
         let is_root = rustix::process::geteuid().is_root();
         [false, true].into_iter().filter(move |&nobody| is_root || !nobody).map(|as_nobody| {
@@ -123,8 +125,9 @@ impl Scene {
         self.path().join("program")
     }
 
-    /// The program after `script` has made its surroundings, and what is left in the end in `/dev/shm`, the temp directory
-    /// and the other one as complaints. `None`, and said so, where the surroundings cannot be had.
+    /// Runs the program after `script` has prepared its environment. At the end, the program
+    /// lists the remaining files of `/dev/shm` and both directories as complaints. Returns
+    /// `None`, and reports it, if the environment is not available.
     fn program_after(&self, test: &str, script: &str, roots: &[PathBuf]) -> Option<Actor> {
         let is_root = rustix::process::geteuid().is_root();
         let namespace =
@@ -137,7 +140,7 @@ impl Scene {
         }
         let user = format!("setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups");
         let user = if self.as_nobody { user.as_str() } else { "" };
-        // In the machine's own there are other people's.
+        // The machine's own directories also contain files of others.
         let own =
             if script.contains("tmpfs /dev/shm") { "/dev/shm temp other" } else { "temp other" };
         let script = format!(
@@ -150,17 +153,18 @@ impl Scene {
         if !roots.is_empty() {
             command.env(ROOTS, env::join_paths(roots).unwrap());
         }
-        Some(Actor::start(&mut command, "an_actor", "share"))
+        Some(Actor::start(&mut command, "actor_body", "share"))
     }
 }
 
-/// Tells the program what to do, and what it says to that: what has arrived, or the error; and the files.
+/// Sends a command to the program. Returns the number of arrived arrays or the error, and the
+/// files.
 fn does(actor: &mut Actor, what: impl Display) -> (String, String) {
     actor.tell(what);
     (actor.says(), actor.says())
 }
 
-/// Fills a file system, as seen by the actor, to the last byte.
+/// Fills a file system, as the actor sees it, to the last byte.
 fn fill(actor: &Actor, dir: &Path) -> PathBuf {
     let path = PathBuf::from(format!("/proc/{}/root{}/filling", actor.id(), dir.display()));
     let mut file = fs::File::create(&path).unwrap();
@@ -175,8 +179,8 @@ const SMALL_TEMP: &str = "mount -t tmpfs -o size=64k,mode=1777 tmpfs temp";
 
 // S5
 #[test]
-fn with_64_kib_of_shared_memory_what_is_larger_goes_to_the_temp_directory() {
-    let test = "with_64_kib_of_shared_memory_what_is_larger_goes_to_the_temp_directory";
+fn container_small_shared_memory_uses_temp_directory() {
+    let test = "container_small_shared_memory_uses_temp_directory";
     for scene in Scene::of_all_users() {
         let Some(mut actor) = scene.program_after(test, SMALL_MEMORY, &[]) else { return };
         assert!(actor.says().starts_with(scene.temp().to_str().unwrap()), "the home");
@@ -197,8 +201,8 @@ fn with_64_kib_of_shared_memory_what_is_larger_goes_to_the_temp_directory() {
 
 // S5
 #[test]
-fn where_nothing_has_room_the_error_says_so_and_a_smaller_array_still_goes() {
-    let test = "where_nothing_has_room_the_error_says_so_and_a_smaller_array_still_goes";
+fn container_without_room_reports_missing_bytes() {
+    let test = "container_without_room_reports_missing_bytes";
     let script = format!("{SMALL_MEMORY}; {SMALL_TEMP}");
     for scene in Scene::of_all_users() {
         let Some(mut actor) = scene.program_after(test, &script, &[]) else { return };
@@ -215,7 +219,8 @@ fn where_nothing_has_room_the_error_says_so_and_a_smaller_array_still_goes() {
             }
             assert_eq!(does(&mut actor, "send 10000").0, "10000");
         }
-        // Until both are full: then an error, and with what fills it gone there is room again.
+        // Continues until both are full, which is an error. When the filler is removed, there
+        // is room again.
         let errors: Vec<_> = (0..10)
             .map(|_| does(&mut actor, "keep 20000").0)
             .filter(|said| said != "20000")
@@ -230,8 +235,8 @@ fn where_nothing_has_room_the_error_says_so_and_a_smaller_array_still_goes() {
 
 // S5
 #[test]
-fn what_somebody_else_fills_is_full_and_what_was_there_is_read_all_the_same() {
-    let test = "what_somebody_else_fills_is_full_and_what_was_there_is_read_all_the_same";
+fn container_full_by_others_keeps_existing_files() {
+    let test = "container_full_by_others_keeps_existing_files";
     for scene in Scene::of_all_users() {
         let Some(mut actor) = scene.program_after(test, SMALL_TEMP, &[scene.temp()]) else {
             return;
@@ -251,8 +256,8 @@ fn what_somebody_else_fills_is_full_and_what_was_there_is_read_all_the_same() {
 
 // S2, S5
 #[test]
-fn a_journal_that_cannot_be_written_is_the_error_and_no_file_is_made() {
-    let test = "a_journal_that_cannot_be_written_is_the_error_and_no_file_is_made";
+fn container_journal_write_error_is_reported() {
+    let test = "container_journal_write_error_is_reported";
     for scene in Scene::of_all_users() {
         let Some(mut actor) = scene.program_after(test, SMALL_TEMP, &[scene.other()]) else {
             return;
@@ -261,7 +266,7 @@ fn a_journal_that_cannot_be_written_is_the_error_and_no_file_is_made() {
         assert!(home.starts_with(scene.temp().to_str().unwrap()), "{home}");
         assert_eq!(does(&mut actor, "send 10000").0, "10000");
         let filling = fill(&actor, &scene.temp());
-        // What the journal has of its last page is still to be had.
+        // The journal can still use the rest of its last page.
         let error = (0..200)
             .map(|_| does(&mut actor, "send 10000").0)
             .find(|said| said != "10000")
@@ -278,15 +283,15 @@ fn a_journal_that_cannot_be_written_is_the_error_and_no_file_is_made() {
 
 // S5
 #[test]
-fn a_disk_that_refuses_a_write_names_itself() {
-    let test = "a_disk_that_refuses_a_write_names_itself";
+fn container_write_error_names_the_disk() {
+    let test = "container_write_error_names_the_disk";
     if emulated() {
         return skipped(
             test,
             "a signal that is ignored is not ignored by what an emulated program starts",
         );
     }
-    // The limit on a file's size: 512 bytes 200 times.
+    // Limits the size of a file to 200 blocks of 512 bytes.
     let script = "trap '' XFSZ; ulimit -f 200";
     for scene in Scene::of_all_users() {
         let Some(mut actor) = scene.program_after(test, script, &[scene.other(), scene.temp()])
@@ -308,8 +313,7 @@ fn a_disk_that_refuses_a_write_names_itself() {
 
 // S5
 #[test]
-fn without_shared_memory_or_temp_directory_the_other_serves_and_without_both_the_error_names_them()
-{
+fn container_uses_either_directory_or_names_both() {
     let test = "without_shared_memory_or_temp_directory_the_other_serves";
     let without_memory = "mkdir -p dev; for device in null zero random urandom; do \
                           touch dev/$device; mount --bind /dev/$device dev/$device; done; mount --rbind dev /dev";
@@ -342,7 +346,7 @@ fn without_shared_memory_or_temp_directory_the_other_serves_and_without_both_the
     }
 }
 
-/// A control group with a limit on memory, gone when the test is done with it.
+/// A control group with a memory limit, removed at the end of the test.
 struct Group(PathBuf);
 
 impl Group {
@@ -376,7 +380,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // Whoever was in it may be about to leave.
+        // Its processes may still be leaving.
         for _ in 0..1000 {
             if fs::remove_dir(&self.0).is_ok() {
                 break;
@@ -388,8 +392,8 @@ impl Drop for Group {
 
 // S5
 #[test]
-fn where_a_control_group_limits_memory_files_go_to_disk_before_anybody_is_killed() {
-    let test = "where_a_control_group_limits_memory_files_go_to_disk_before_anybody_is_killed";
+fn container_memory_limit_moves_files_to_disk() {
+    let test = "container_memory_limit_moves_files_to_disk";
     if emulated() {
         return skipped(test, "the emulator's own memory would count");
     }
@@ -397,7 +401,7 @@ fn where_a_control_group_limits_memory_files_go_to_disk_before_anybody_is_killed
         return skipped(test, "no control group for memory can be made here");
     };
     for scene in Scene::of_all_users() {
-        // On what is a disk: what a temp directory in memory holds counts as well.
+        // The temporary directory must be on a disk, because one in memory counts as well.
         let script = format!("echo $$ > '{}/cgroup.procs'", group.0.display());
         let Some(mut actor) = scene.program_after(test, &script, &[]) else { return };
         actor.says();

@@ -1,4 +1,4 @@
-//! Death at any moment, and what a sweep makes of it: everything that is the session's goes, and nothing else.
+//! Death at any moment: a sweep removes everything of the session, and nothing else.
 
 use std::{
     os::unix::fs::{PermissionsExt, symlink},
@@ -13,7 +13,7 @@ fn sweep_after_the_openers_death_waits_for_its_last_lock() {
     let scene = Scene::new();
     let places = scene.places().homes;
     let store = scene.open();
-    // As in a process that was forked, and has not run its own program yet.
+    // Like a process that was forked and has not executed its program yet.
     let copy = lock::SessionLock::join(store.0.home().dir()).unwrap().unwrap();
     store.leave();
     sweep::before_opening(&places);
@@ -36,7 +36,7 @@ fn sweep_after_a_death_does_not_wait_for_others() {
 }
 
 #[test]
-fn whatever_a_process_dies_at_the_next_sweep_leaves_nothing() {
+fn sweep_leaves_nothing_after_death_at_any_step() {
     // S3
     type Step = (&'static str, fn(&Path, &Path));
     const FILE: &str = "0123456789abcdef-0000000000.ferry";
@@ -82,7 +82,7 @@ fn whatever_a_process_dies_at_the_next_sweep_leaves_nothing() {
         for (_, step) in &steps[..=last] {
             step(&home, &data);
         }
-        let dry = Sweeper::new().dry_run(true).sweep_in(&places.homes);
+        let dry = CleanupOptions::new().dry_run(true).cleanup_in(&places.homes);
         let before = scene.left();
         let swept = scene.sweep();
         let name = steps[last].0;
@@ -109,7 +109,7 @@ fn remove(dir: &Path, name: &str) {
 }
 
 #[test]
-fn a_live_session_is_never_touched_and_a_killed_one_goes() {
+fn sweep_keeps_live_sessions_and_removes_dead_ones() {
     // S1, S3
     let scene = Scene::new();
     let mut actor = scene.actor("live");
@@ -118,7 +118,7 @@ fn a_live_session_is_never_touched_and_a_killed_one_goes() {
     let swept = scene.sweep();
     assert!(swept.dead.is_empty() && swept.failures.is_empty(), "{swept:?}");
     assert_eq!(swept.alive[0].home, home);
-    assert_eq!((&swept.alive[0].files[0].path, swept.alive[0].nbytes()), (&file, 1000));
+    assert_eq!((&swept.alive[0].files[0], swept.alive[0].nbytes), (&file, 1000));
     assert_eq!(scene.left(), before);
     actor.kill();
     assert_eq!(scene.left(), before, "nobody has swept yet");
@@ -128,7 +128,7 @@ fn a_live_session_is_never_touched_and_a_killed_one_goes() {
 }
 
 #[test]
-fn killed_at_any_moment_nothing_is_left_after_a_sweep() {
+fn sweep_leaves_nothing_after_kills_at_any_moment() {
     // S1, S3
     let scene = Scene::new();
     for round in 0..20 {
@@ -145,7 +145,7 @@ fn killed_at_any_moment_nothing_is_left_after_a_sweep() {
 }
 
 #[test]
-fn sweepers_at_once_share_the_work() {
+fn sweep_concurrently_shares_the_work() {
     // S3
     let scene = Scene::new();
     let mut actor = scene.actor("many");
@@ -161,12 +161,12 @@ fn sweepers_at_once_share_the_work() {
 }
 
 #[test]
-fn sessions_begin_and_end_among_sweepers() {
+fn sweep_does_not_disturb_new_sessions() {
     // S3
     for taken in [false, true] {
         let scene = Scene::new();
         if taken {
-            // For everybody, and somebody has been here.
+            // The places are open to all users, and have been used.
             for place in scene.places().homes.iter().chain(&scene.places().roots) {
                 fs::set_permissions(place, fs::Permissions::from_mode(0o777)).unwrap();
                 fs::write(Private::path_of_user(place), "").unwrap();
@@ -195,7 +195,7 @@ fn sessions_begin_and_end_among_sweepers() {
 }
 
 #[test]
-fn without_locks_nothing_begins_and_nothing_is_swept() {
+fn sweep_without_locks_removes_nothing() {
     // S3
     let scene = Scene::new();
     let mut dead = scene.actor("live");
@@ -215,7 +215,7 @@ fn without_locks_nothing_begins_and_nothing_is_swept() {
 }
 
 #[test]
-fn who_only_looks_is_in_nobodys_way() {
+fn sweep_dry_run_disturbs_no_session() {
     // S3
     let scene = Scene::new();
     let done = AtomicBool::new(false);
@@ -223,11 +223,12 @@ fn who_only_looks_is_in_nobodys_way() {
         for _ in 0..2 {
             scope.spawn(|| {
                 while !done.load(Ordering::Relaxed) {
-                    Sweeper::new().dry_run(true).sweep_in(&scene.places().homes);
+                    CleanupOptions::new().dry_run(true).cleanup_in(&scene.places().homes);
                 }
             });
         }
-        // Nobody who comes in between a session and its end leaves it standing, taken for dead and not removed.
+        // An observer between the end of a session and its removal never makes it look dead and
+        // remain.
         let left = (0..500).map(|_| {
             drop(scene.open());
             scene.left()
@@ -239,7 +240,7 @@ fn who_only_looks_is_in_nobodys_way() {
 }
 
 #[test]
-fn what_is_not_the_sessions_own_is_left_alone() {
+fn sweep_leaves_foreign_files_alone() {
     // S3
     let scene = Scene::new();
     let precious = scene.path().join("precious");
@@ -251,7 +252,8 @@ fn what_is_not_the_sessions_own_is_left_alone() {
     let data = PathBuf::from(actor.says()).parent().unwrap().to_owned();
     actor.kill();
 
-    // A link where a file should be, a file of another kind of name, and a link where a session should be.
+    // A link in place of a file, a file with another kind of name, and a link in place of a
+    // session.
     symlink(precious.join(name), data.join(name)).unwrap();
     fs::write(data.join("notes.txt"), "mine").unwrap();
     let user = Private::make_of_user(&scene.places().homes[0]).unwrap();
@@ -266,7 +268,7 @@ fn what_is_not_the_sessions_own_is_left_alone() {
     assert_eq!(fs::read_to_string(precious.join(name)).unwrap(), "precious");
     assert!(data.join("notes.txt").exists());
 
-    // Once they are out of the way, so is the session.
+    // When they are removed, the session can be removed too.
     fs::remove_file(data.join(name)).unwrap();
     fs::remove_file(data.join("notes.txt")).unwrap();
     fs::remove_file(user.path.join("session-0000000000000001")).unwrap();
@@ -275,7 +277,7 @@ fn what_is_not_the_sessions_own_is_left_alone() {
 }
 
 #[test]
-fn a_journal_cannot_lead_a_sweep_astray() {
+fn sweep_ignores_forged_journal_entries() {
     // S3
     let scene = Scene::new();
     let elsewhere =

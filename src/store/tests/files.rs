@@ -1,4 +1,5 @@
-//! Files in a session: made, registered, handed over, and gone with whoever had to delete them.
+//! Files in a session: created, registered, handed over, and removed with the process
+//! responsible for them.
 
 use std::{
     collections::HashSet,
@@ -12,7 +13,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn a_session_is_private_and_leaves_nothing() {
+fn session_is_private_and_leaves_nothing() {
     // S4
     let scene = Scene::new();
     let store = scene.open();
@@ -39,19 +40,20 @@ fn a_session_is_private_and_leaves_nothing() {
 }
 
 #[test]
-fn a_file_is_registered_before_it_is_made() {
+fn session_registers_files_before_creating_them() {
     // S2
     let scene = Scene::new();
     let store = scene.open();
     let data = store.create(1).unwrap().path().parent().unwrap().to_owned();
     fs::remove_dir(&data).unwrap();
-    // The first root cannot make the file; the journal has heard of it all the same, and the second root makes one.
+    // The first root cannot create the file, but the journal has its name. The second root
+    // creates one.
     let file = store.create(1).unwrap();
     let journal = fs::read_to_string(store.session_dir().join("journal")).unwrap();
     let records: Vec<_> = journal.lines().skip(4).map(|line| &line[..4]).collect();
     assert_eq!(records, ["+00 ", "-00 ", "+00 ", "-00 ", "+01 "]);
     assert_eq!(store.files().unwrap(), [file.path()]);
-    // What cannot be registered is not made.
+    // A file that cannot be registered is not created.
     fs::remove_file(store.session_dir().join("journal")).unwrap();
     let error = store.create(1).unwrap_err();
     assert!(error.to_string().contains("journal: cannot register"), "{error}");
@@ -59,7 +61,7 @@ fn a_file_is_registered_before_it_is_made() {
 }
 
 #[test]
-fn at_any_moment_the_registry_names_whatever_there_is() {
+fn session_registry_names_all_existing_files() {
     // S2
     let scene = Scene::new();
     let mut actor = scene.actor("busy");
@@ -75,12 +77,12 @@ fn at_any_moment_the_registry_names_whatever_there_is() {
         for file in there {
             seen += 1;
             let name = file.file_name().into_string().unwrap();
-            // It may have gone meanwhile, and been struck.
+            // It may have been removed and struck meanwhile.
             assert!(named.contains(&name) || !file.path().exists(), "{name} is named");
         }
     }
     actor.kill();
-    // What is named and was never made is no error to anybody.
+    // A registered file that was never created is not an error.
     let journal = home.open_log(journal::NAME).unwrap().unwrap();
     (&journal).write_all(b"\n+00 0123456789abcdef-0123456789.ferry 0000000000000001").unwrap();
     let never_made = data.join("0123456789abcdef-0123456789.ferry");
@@ -96,7 +98,7 @@ fn at_any_moment_the_registry_names_whatever_there_is() {
 }
 
 #[test]
-fn a_worker_shares_the_session_and_the_last_to_leave_takes_it_along() {
+fn session_is_removed_by_the_last_member() {
     // S1
     let scene = Scene::new();
     let store = scene.open();
@@ -132,7 +134,7 @@ fn a_worker_shares_the_session_and_the_last_to_leave_takes_it_along() {
 }
 
 #[test]
-fn what_a_killed_worker_had_not_handed_over_is_reaped() {
+fn session_reaps_files_of_killed_workers() {
     let scene = Scene::new();
     let store = scene.open();
     let mine = store.create(5).unwrap();
@@ -150,7 +152,7 @@ fn what_a_killed_worker_had_not_handed_over_is_reaped() {
 }
 
 #[test]
-fn who_has_left_writes_nothing_into_the_journal() {
+fn session_left_writes_nothing_to_the_journal() {
     // S1, S3
     let scene = Scene::new();
     let store = scene.open();
@@ -169,7 +171,7 @@ fn who_has_left_writes_nothing_into_the_journal() {
 }
 
 #[test]
-fn who_cannot_join_after_all_leaves_nothing_to_the_next_sweep() {
+fn session_failed_join_leaves_nothing() {
     // S1
     let scene = Scene::new();
     let user = Private::make_of_user(&scene.places().homes[0]).unwrap();
@@ -182,7 +184,7 @@ fn who_cannot_join_after_all_leaves_nothing_to_the_next_sweep() {
 }
 
 #[test]
-fn a_lock_that_outlives_its_process_is_waited_for() {
+fn session_waits_for_the_lock_of_a_dying_process() {
     // S1
     let scene = Scene::new();
     let store = scene.open();
@@ -198,7 +200,7 @@ fn a_lock_that_outlives_its_process_is_waited_for() {
 }
 
 #[test]
-fn leaving_in_the_middle_of_making_files_leaves_none() {
+fn session_left_while_creating_files_leaves_none() {
     // S1
     for _ in 0..20 {
         let scene = Scene::new();
@@ -222,7 +224,7 @@ fn leaving_in_the_middle_of_making_files_leaves_none() {
 }
 
 #[test]
-fn a_full_root_passes_a_file_on_and_the_last_one_says_what_is_missing() {
+fn session_full_root_falls_through_to_the_next() {
     // S5
     let scene = Scene::new();
     let script = format!(

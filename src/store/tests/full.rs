@@ -1,4 +1,4 @@
-//! Space that runs out: before a file is begun, and in the middle of it.
+//! Roots that run out of space, before a file is started and while it is written.
 
 use std::io;
 
@@ -8,7 +8,7 @@ use super::*;
 use crate::{AnyArray, SharedArray};
 
 #[test]
-fn a_root_that_fails_in_the_middle_of_a_file_passes_it_on_from_the_start() {
+fn root_full_while_writing_restarts_in_the_next() {
     // S5
     for kind in [
         io::ErrorKind::StorageFull,
@@ -40,7 +40,7 @@ fn a_root_that_fails_in_the_middle_of_a_file_passes_it_on_from_the_start() {
 }
 
 #[test]
-fn where_every_root_fails_the_error_says_what_is_missing() {
+fn root_errors_report_missing_bytes() {
     // S5
     let scene = Scene::new();
     let store = scene.open();
@@ -52,7 +52,7 @@ fn where_every_root_fails_the_error_says_what_is_missing() {
     {
         assert!(error.to_string().contains(part), "{part} in {error}");
     }
-    // An error of no root's is no other root's either.
+    // An error that is not a root's fault stops the search.
     let mut tried = 0;
     let wrong = store.0.fill(1, |_| {
         tried += 1;
@@ -63,7 +63,7 @@ fn where_every_root_fails_the_error_says_what_is_missing() {
 }
 
 #[test]
-fn an_array_is_written_whole_and_no_longer_than_its_file_says() {
+fn root_array_file_has_its_recorded_length() {
     let scene = Scene::new();
     let store = scene.open();
     for length in [0, 1, 1000, 100_000, 1_000_000] {

@@ -1,14 +1,14 @@
-//! Sessions that are kept when they die: by their workers and by whoever opens a store, until a sweep is asked for.
+//! Sessions that are kept after their death until a cleanup is requested.
 
 use super::*;
 
-/// A session to be kept.
+/// Opens a session that is to be kept.
 fn open(scene: &Scene) -> Store {
     Store(Session::begin(&scene.places(), true).unwrap(), MANNER)
 }
 
 #[test]
-fn a_session_to_be_kept_that_is_closed_leaves_nothing() {
+fn keep_closed_session_leaves_nothing() {
     let scene = Scene::new();
     let store = open(&scene);
     let _file = store.create(10).unwrap();
@@ -22,7 +22,7 @@ fn a_session_to_be_kept_that_is_closed_leaves_nothing() {
 }
 
 #[test]
-fn what_a_killed_program_leaves_is_kept_by_its_worker_and_by_who_opens_a_store() {
+fn keep_files_of_a_killed_program() {
     let scene = Scene::new();
     let mut program = scene.actor("kept");
     let (home, file) = (PathBuf::from(program.says()), PathBuf::from(program.says()));
@@ -36,7 +36,7 @@ fn what_a_killed_program_leaves_is_kept_by_its_worker_and_by_who_opens_a_store()
     assert!(left.contains(&file) && left.contains(&home.join("journal")), "{left:?}");
     sweep::before_opening(&scene.places().homes);
     assert_eq!(scene.left(), left);
-    let told = Sweeper::new().dry_run(true).sweep_in(&scene.places().homes);
+    let told = CleanupOptions::new().dry_run(true).cleanup_in(&scene.places().homes);
     assert_eq!((told.dead[0].keep, told.dead[0].files.len(), told.nbytes()), (true, 2, 1020));
     assert_eq!(scene.left(), left);
     let swept = scene.sweep();
@@ -45,8 +45,9 @@ fn what_a_killed_program_leaves_is_kept_by_its_worker_and_by_who_opens_a_store()
 }
 
 #[test]
-fn a_closed_session_that_was_to_be_kept_is_anybodys_to_sweep() {
-    // Who closes it says so before it lets go, and may die or meet another who sweeps right after.
+fn keep_closed_session_can_be_swept() {
+    // The closing process records the end before it unlocks, because it may die, or another
+    // process may sweep, right after.
     let scene = Scene::new();
     let mut program = scene.actor("kept");
     let home = PathBuf::from(program.says());
@@ -58,7 +59,7 @@ fn a_closed_session_that_was_to_be_kept_is_anybodys_to_sweep() {
 }
 
 #[test]
-fn the_wish_to_be_kept_outlives_the_compacting_of_the_journal() {
+fn keep_survives_journal_compaction() {
     let scene = Scene::new();
     let store = open(&scene);
     for _ in 0..1000 {

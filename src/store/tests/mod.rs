@@ -1,6 +1,6 @@
-//! How a session behaves as a whole, with other processes in it: killed ones, too.
+//! Sessions as a whole, with other processes in them, some of them killed.
 //!
-//! A process here is this test program again, told by a variable which part to play.
+//! A process here is this test program, started again. A variable tells it what to do.
 
 #[path = "../../../tests/common/actor.rs"]
 mod actor;
@@ -27,13 +27,13 @@ use actor::{Actor, WATCHDOG, say, wait_to_be_told};
 
 const MANNER: Manner = Manner { byte_order: ByteOrder::NATIVE, sealed: false };
 
-/// What a worker is known by.
+/// The identity of a worker.
 const WORKER: Member = Member(0x0123_4567_89ab_cdef);
 
-const ACTOR: &str = "store::tests::an_actor";
+const ACTOR: &str = "store::tests::actor";
 const PLACE: &str = "NDFERRY_TEST_PLACE";
 
-/// Two roots and a place for homes, in a directory of the test's own; and a watchdog for the test.
+/// A test directory with two roots and a place for sessions, and a watchdog.
 struct Scene {
     temp: tempfile::TempDir,
     _alive: mpsc::Sender<()>,
@@ -64,11 +64,11 @@ impl Scene {
         Store(Session::begin(&self.places(), false).unwrap(), MANNER)
     }
 
-    fn sweep(&self) -> Sweep {
-        Sweeper::new().sweep_in(&self.places().homes)
+    fn sweep(&self) -> CleanupReport {
+        CleanupOptions::new().cleanup_in(&self.places().homes)
     }
 
-    /// Everything below the places.
+    /// Returns everything below the places.
     fn left(&self) -> Vec<PathBuf> {
         let mut left = Vec::new();
         for place in ["home", "one", "two"] {
@@ -77,7 +77,7 @@ impl Scene {
         left
     }
 
-    /// This program again, in a part of its own.
+    /// Starts this program again with a role.
     fn actor(&self, role: &str) -> Actor {
         Actor::start(Command::new(env::current_exe().unwrap()).env(PLACE, self.path()), ACTOR, role)
     }
@@ -98,16 +98,16 @@ fn walk(path: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Not a test: what [`Scene::actor`] runs.
+/// Not a test: the body of processes started by [`Scene::actor`].
 #[test]
-fn an_actor() {
+fn actor() {
     let (Some(role), Some(place)) = (actor::role(), env::var_os(PLACE)) else {
         return;
     };
     let path = PathBuf::from(place);
     let begin = || Store(Session::begin(&places(&path), false).unwrap(), MANNER);
     match role.as_str() {
-        // Lives, with a file; and is to be kept when it dies.
+        // Stays alive with a file. "kept" keeps it after its death.
         "live" | "kept" => {
             let store = if role == "live" {
                 begin()
@@ -119,7 +119,7 @@ fn an_actor() {
             say(file.path().display());
             wait_to_be_told();
         }
-        // Makes and removes files for as long as it lives.
+        // Creates and removes files until it is killed.
         "busy" => {
             let store = begin();
             let mut kept = Vec::new();
@@ -132,7 +132,7 @@ fn an_actor() {
                 kept.truncate(300);
             }
         }
-        // Begins and ends sessions for as long as it lives.
+        // Begins and ends sessions until it is killed.
         "restless" => {
             say("");
             loop {
@@ -147,7 +147,7 @@ fn an_actor() {
             say(files.len());
             wait_to_be_told();
         }
-        // Joins the session it is told of, makes a file and leaves it behind, in one way or another.
+        // Joins a session, creates a file, and leaves it behind in one way or another.
         "worker" => {
             let store =
                 Store::join(Path::new(&wait_to_be_told()), ByteOrder::NATIVE, false, WORKER)
@@ -161,10 +161,10 @@ fn an_actor() {
             say(store.create(1).is_err());
             drop(kept);
         }
-        // Sweeps and begins where there are no locks, and says why it cannot.
+        // Sweeps and begins a session without support for locks, and reports the errors.
         "lockless" => {
             sys::lock::fault::begin();
-            let swept = Sweeper::new().sweep_in(&places(&path).homes);
+            let swept = CleanupOptions::new().cleanup_in(&places(&path).homes);
             say(format_args!(
                 "{} {} {}",
                 swept.dead.len(),
@@ -173,7 +173,7 @@ fn an_actor() {
             ));
             say(Session::begin(&places(&path), false).err().unwrap());
         }
-        // Says what happens where the first root holds 64 KiB.
+        // Reports what happens if the first root has room for 64 KiB.
         "small" => {
             let store = begin();
             let one = store.create(16 << 10).unwrap();

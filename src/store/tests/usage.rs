@@ -1,14 +1,15 @@
-//! How many bytes a session's files have, and had: by every process, and also once the journal has forgotten the files.
+//! The current and largest number of bytes in a session's files, by all processes, also after
+//! the journal was compacted.
 
 use super::*;
 
-/// Live bytes and peak, of all roots.
+/// Current bytes and peak of all roots.
 fn in_all(store: &Store) -> (u64, u64) {
     let usage = store.usage().unwrap();
     (usage.live, usage.peak)
 }
 
-/// Files, live bytes and peak of each root.
+/// Files, current bytes and peak of each root.
 fn in_each(store: &Store) -> [(usize, u64, u64); 2] {
     let usage = store.usage().unwrap();
     let roots: Vec<_> = usage.roots.iter().map(|root| (root.files, root.live, root.peak)).collect();
@@ -16,7 +17,7 @@ fn in_each(store: &Store) -> [(usize, u64, u64); 2] {
 }
 
 #[test]
-fn bytes_are_told_live_and_at_most_in_each_root_and_in_all() {
+fn usage_reports_current_and_peak_bytes() {
     let scene = Scene::new();
     let store = scene.open();
     assert_eq!((in_all(&store), in_each(&store)), ((0, 0), [(0, 0, 0), (0, 0, 0)]));
@@ -25,7 +26,7 @@ fn bytes_are_told_live_and_at_most_in_each_root_and_in_all() {
     let data = a.path().parent().unwrap().to_owned();
     assert_eq!(store.usage().unwrap().roots[0].path, data);
     drop((a, b));
-    // Where the first root cannot make a file, the second does.
+    // The first root cannot create a file, so the second does.
     fs::remove_dir(&data).unwrap();
     let c = store.create(50).unwrap();
     assert_eq!((in_all(&store), in_each(&store)), ((50, 1200), [(0, 0, 1200), (1, 50, 50)]));
@@ -34,7 +35,7 @@ fn bytes_are_told_live_and_at_most_in_each_root_and_in_all() {
 }
 
 #[test]
-fn the_files_of_workers_count_from_when_they_are_made_until_whoever_takes_them_over_drops_them() {
+fn usage_includes_files_of_workers() {
     let scene = Scene::new();
     let store = scene.open();
     let _mine = store.create(5).unwrap();
@@ -50,7 +51,7 @@ fn the_files_of_workers_count_from_when_they_are_made_until_whoever_takes_them_o
 }
 
 #[test]
-fn the_peak_outlives_the_names_of_its_files() {
+fn usage_peak_survives_struck_names() {
     let scene = Scene::new();
     let store = scene.open();
     drop(store.create(1 << 20).unwrap());
