@@ -1,5 +1,5 @@
-//! The cost of sharing an array with a worker for the first time, by how the array was made and the kind of
-//! store.
+//! The cost of sharing an array with a worker for the first time, by how the array was made and
+//! the kind of store.
 //!
 //!     cargo bench --bench sharing
 //!

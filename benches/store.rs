@@ -1,12 +1,12 @@
-//! The store: the cost of sharing an array, opening a store, and sweeping after dead programs, each compared
-//! with the cost of the bare files.
+//! The store: the cost of sharing an array, opening a store, and sweeping after dead programs,
+//! each compared with the cost of the bare files.
 //!
 //!     cargo bench --bench store
 //!     cargo bench --bench store -- --in-flight
 //!
-//! The large array has 1024 MiB, or `NDFERRY_BENCH_MIB`. Files are on tmpfs if there is one. The second
-//! command sends 500 arrays of 50 MB, one after another, through two workers, and prints the largest size
-//! of the store.
+//! The large array has 1024 MiB, or `NDFERRY_BENCH_MIB`. Files are on tmpfs if there is one.
+//! The second command sends 500 arrays of 50 MB, one after another, through two workers, and
+//! prints the largest size of the store.
 
 use std::{
     env,

@@ -42,8 +42,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     let pool = Pool::new()?;
-    // The workers map the file itself if its byte order is that of the machine. Otherwise they map a
-    // file of the session, whose path contains the number of the session.
+    // The workers map the file itself if its byte order is that of the machine. Otherwise they
+    // map a file of the session, whose path contains the number of the session.
     let session =
         pool.store().session_dir().file_name().expect("a session has a name").to_string_lossy();
     let path_part = match survey.copy_reason() {

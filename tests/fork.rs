@@ -1,5 +1,6 @@
-//! Forked workers. A program of its own: a process with threads is not forked, and the test harness has some. Each test is run in
-//! a process of its own, which also is what ends one that hangs.
+//! Forked workers. A program of its own: a process with threads is not forked, and the test
+//! harness has some. Each test is run in a process of its own, which also is what ends one that
+//! hangs.
 #![cfg(target_os = "linux")]
 
 #[path = "common/processes.rs"]

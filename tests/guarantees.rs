@@ -1,5 +1,5 @@
-//! `docs/guarantees.md` lists what ndferry promises, each promise with an id. These tests check that
-//! tests and benchmarks name these ids, and no others.
+//! `docs/guarantees.md` lists what ndferry promises, each promise with an id. These tests check
+//! that tests and benchmarks name these ids, and no others.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -37,8 +37,9 @@ fn ids(line: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The ids in the comments of a source. A comment names ids if it contains nothing else (`// F1 F8`),
-/// starts with them (`/// X8: tasks of a millisecond`), or has them in parentheses (`//! Hangs (P9).`).
+/// The ids in the comments of a source. A comment names ids if it contains nothing else (`// F1
+/// F8`), starts with them (`/// X8: tasks of a millisecond`), or has them in parentheses (`//!
+/// Hangs (P9).`).
 fn ids_in_comments(source: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for line in source.lines() {

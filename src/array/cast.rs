@@ -36,8 +36,8 @@ unsafe impl WithoutLifetime for String {}
 
 /// Returns the type id that `T` has if its lifetimes are ignored.
 ///
-/// `TypeId::of` needs `T: 'static`, which serde's generic methods do not promise. The crate `typeid`
-/// by David Tolnay uses the same technique.
+/// `TypeId::of` needs `T: 'static`, which serde's generic methods do not promise. The crate
+/// `typeid` by David Tolnay uses the same technique.
 fn lifetime_free_id<T: ?Sized>() -> TypeId {
     struct Witness<T: ?Sized>(PhantomData<T>);
 
@@ -58,9 +58,9 @@ fn lifetime_free_id<T: ?Sized>() -> TypeId {
 
     let witness = Witness::<T>(PhantomData);
     let short: &dyn Identify = &witness;
-    // SAFETY: only the lifetime bound of the trait object changes, so the reference stays valid. The
-    // call reads no data of type `T`, because `Witness` contains none, and the id does not depend on
-    // lifetimes.
+    // SAFETY: only the lifetime bound of the trait object changes, so the reference stays
+    // valid. The call reads no data of type `T`, because `Witness` contains none, and the id
+    // does not depend on lifetimes.
     let long = unsafe { std::mem::transmute::<&dyn Identify, &(dyn Identify + 'static)>(short) };
     long.id()
 }

@@ -7,22 +7,20 @@
 //! | [`SharedArray`] | known at compile time | no | in a mapped file or in memory |
 //! | [`AnyArray`] | known at run time | no | in a mapped file or in memory |
 //! | [`CowArray`] | known at compile time | yes, the file stays as it is | in a copy-on-write map |
-//! | [`SharedArrayMut`](SharedArrayMut) | known at compile time | yes, until it is frozen | in the store or in a new file |
+//! | [`SharedArrayMut`] | known at compile time | yes, until it is frozen | in the store or in a new file |
 //! | [`ndarray::Array`] | known at compile time | yes | in memory of this process |
 //!
-//! - Use [`SharedArray`] for arrays that you read, clone, or pass to worker
-//!   processes. A clone takes constant time, and a worker maps the same bytes
-//!   instead of receiving a copy. It dereferences to [`ndarray::ArrayRef`].
-//! - Use [`AnyArray`] if the element type comes from a file or a command line,
-//!   or has no Rust type (records, texts, datetimes). [`AnyArray::to_array`]
-//!   converts it to a [`SharedArray`].
-//! - Use [`CowArray`] to change the elements of a file's array in this process
-//!   only. A page is copied when you first write to it.
-//! - Use [`SharedArrayMut`](SharedArrayMut) to compute a large
-//!   array that workers then read. It is filled in the memory or file that they
-//!   will map, so sharing it needs no copy.
-//! - Use [`ndarray::Array`] for everything else. `SharedArray::from` takes it
-//!   over without a copy, and [`SharedArray::into_owned`] returns it.
+//! - Use [`SharedArray`] for arrays that you read, clone, or pass to worker processes. A clone
+//!   takes constant time, and a worker maps the same bytes instead of receiving a copy. It
+//!   dereferences to [`ndarray::ArrayRef`].
+//! - Use [`AnyArray`] if the element type comes from a file or a command line, or has no Rust
+//!   type (records, texts, datetimes). [`AnyArray::to_array`] converts it to a [`SharedArray`].
+//! - Use [`CowArray`] to change the elements of a file's array in this process only. A page is
+//!   copied when you first write to it.
+//! - Use [`SharedArrayMut`] to compute a large array that workers then read. It
+//!   is filled in the memory or file that they will map, so sharing it needs no copy.
+//! - Use [`ndarray::Array`] for everything else. `SharedArray::from` takes it over without a
+//!   copy, and [`SharedArray::into_owned`] returns it.
 //!
 //! # Examples
 //!
@@ -40,8 +38,8 @@
 //! # Ok::<(), ndferry::Error>(())
 //! ```
 //!
-//! An array that was read from a file remembers it ([`SharedArray::source`]).
-//! If it could not be mapped, [`SharedArray::copy_reason`] returns the reason.
+//! An array that was read from a file remembers it ([`SharedArray::source`]). If it could not
+//! be mapped, [`SharedArray::copy_reason`] returns the reason.
 
 mod any;
 #[allow(unsafe_code)]

@@ -75,7 +75,7 @@ use crate::{DType, Result, dtype::Element};
 ///
 /// If other programs may change a file, read it instead of mapping it:
 /// [`OpenOptions::mmap_mode`](crate::file::OpenOptions::mmap_mode) with
-/// [`MmapMode::Forbidden`](crate::file::MmapMode::Forbidden) copies the file
+/// [`MmapMode::Never`](crate::file::MmapMode::Never) copies the file
 /// into memory when it is opened.
 pub struct SharedArray<A: Element, D: Dimension> {
     view: OwnedView<A, D>,

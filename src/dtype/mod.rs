@@ -1,12 +1,12 @@
 //! Element types and byte orders: [`DType`] and its parts.
 //!
-//! A [`DType`] describes the elements of an array. It is written like in NumPy:
-//! `<f8` is a little-endian `f64`, `>i2` a big-endian `i16`, and `|u1` a `u8`.
+//! A [`DType`] describes the elements of an array. It is written like in NumPy: `<f8` is a
+//! little-endian `f64`, `>i2` a big-endian `i16`, and `|u1` a `u8`.
 //!
 //! # Scalars
 //!
-//! A scalar is a boolean or a number. Each has a Rust type that implements
-//! [`Element`], and a variant of [`Scalar`].
+//! A scalar is a boolean or a number. Each has a Rust type that implements [`Element`], and a
+//! variant of [`Scalar`].
 //!
 //! | Rust | NumPy | bytes |
 //! |---|---|--:|
@@ -20,8 +20,8 @@
 //!
 //! # Other elements
 //!
-//! Elements without a Rust type have no [`Element`]. Read them with the methods
-//! of [`AnyArray`](crate::AnyArray) in the last column.
+//! Elements without a Rust type have no [`Element`]. Read them with the methods of
+//! [`AnyArray`](crate::AnyArray) in the last column.
 //!
 //! | elements | NumPy | method |
 //! |---|---|---|
@@ -33,8 +33,8 @@
 //!
 //! # Parsing and building dtypes
 //!
-//! Parse a dtype from its text, or build it from a scalar and a [`ByteOrder`].
-//! [`DType::of`] returns the dtype of a Rust type in native byte order.
+//! Parse a dtype from its text, or build it from a scalar and a [`ByteOrder`]. [`DType::of`]
+//! returns the dtype of a Rust type in native byte order.
 //!
 //! ```
 //! use ndferry::{DType, dtype::{ByteOrder, Scalar}};
@@ -47,10 +47,9 @@
 //!
 //! # Structured dtypes
 //!
-//! The elements of a structured dtype are records with named fields. Its text
-//! is NumPy's `descr`: a list of `(name, dtype)` or `(name, dtype, shape)`. A
-//! field of void without a name is padding. Use [`DType::structured`] to build
-//! one from [`Field`]s.
+//! The elements of a structured dtype are records with named fields. Its text is NumPy's
+//! `descr`: a list of `(name, dtype)` or `(name, dtype, shape)`. A field of void without a name
+//! is padding. Use [`DType::structured`] to build one from [`Field`]s.
 //!
 //! ```
 //! use ndferry::DType;
@@ -62,8 +61,7 @@
 //! # Ok::<(), ndferry::Error>(())
 //! ```
 //!
-//! This module only describes elements. The module [`swap`](crate::swap)
-//! reverses their bytes.
+//! This module only describes elements. The module [`swap`](crate::swap) reverses their bytes.
 
 mod byte_order;
 mod data_type;

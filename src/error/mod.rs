@@ -227,7 +227,8 @@ impl fmt::Display for Error {
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.source {
-            // `fn main() -> ndferry::Result<()>` prints an error by Debug: the whole report belongs there.
+            // `fn main() -> ndferry::Result<()>` prints an error by Debug: the whole report
+            // belongs there.
             Some(task) if self.is_task() => write!(f, "{task:?}"),
             _ => write!(f, "{:?}: {self}", self.0.kind),
         }

@@ -4,6 +4,6 @@ pub(super) use crate::{
     dtype::Quoted,
     pool::{
         Arguments, MessageEntry, Packer, Reading, RemoteFunction, Work,
-        marker::{FailFast, Gives, MayFail, NoContext, OnError, Returns},
+        marker::{FailFast, NoContext, OnError, Returns, ReturnsResult, ReturnsValue},
     },
 };

@@ -14,7 +14,7 @@ use std::{
 
 use super::{
     axes::{Axes, PerElement},
-    engine::{Arguments, Gives, MayFail, Quoted, RemoteFunction, Returns},
+    engine::{Arguments, Quoted, RemoteFunction, Returns, ReturnsResult, ReturnsValue},
     erased::{ErasedValue, owned},
     handle::{Handle, NodeId, Value},
     inputs::Inputs,
@@ -152,7 +152,7 @@ impl Flow {
         from: I,
         f: <I::Arguments as Arguments>::Function<R>,
     ) -> Handle<R, I::Axes> {
-        self.step::<I, R, Gives>(name, &from, f)
+        self.step::<I, R, ReturnsValue>(name, &from, f)
     }
 
     /// Adds a step whose function returns a `Result`.
@@ -183,7 +183,7 @@ impl Flow {
     where
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
-        self.step::<I, R, MayFail<E>>(name, &from, f)
+        self.step::<I, R, ReturnsResult<E>>(name, &from, f)
     }
 
     #[track_caller]

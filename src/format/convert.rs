@@ -13,15 +13,15 @@ use crate::{Error, Result, dtype};
 
 /// Writes the arrays of `file` to another file.
 ///
-/// The extension of `out` decides the [format](Format::from_path). If `array` is a name,
-/// only this array is written.
+/// The extension of `out` decides the [format](Format::from_path). If `array` is a name, only
+/// this array is written.
 ///
-/// Between `.ferry` files the whole value is kept. A `.ferry` file that is made from
-/// another format contains a map from names to arrays. A `.npy` file takes only one array.
-/// Byte order and memory order are kept, unless `options` or the format require otherwise.
+/// Between `.ferry` files the whole value is kept. A `.ferry` file that is made from another
+/// format contains a map from names to arrays. A `.npy` file takes only one array. Byte order
+/// and memory order are kept, unless `options` or the format require otherwise.
 ///
-/// Checksums and `bool` values are verified, so that damage is not copied. `out` may be
-/// the path of `file`.
+/// Checksums and `bool` values are verified, so that damage is not copied. `out` may be the
+/// path of `file`.
 ///
 /// # Examples
 ///

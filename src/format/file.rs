@@ -21,8 +21,8 @@ use crate::{
 
 /// An open file of arrays.
 ///
-/// Opening a file reads only its headers. The data of an array is read when you access
-/// it. The arrays remain usable after the `ArrayFile` is dropped.
+/// Opening a file reads only its headers. The data of an array is read when you access it. The
+/// arrays remain usable after the `ArrayFile` is dropped.
 ///
 /// # Which method should I use?
 ///
@@ -37,11 +37,11 @@ use crate::{
 ///
 /// # Changing a mapped file
 ///
-/// Arrays are memory-mapped if possible. Do not change the file in place while it is
-/// mapped. If a program writes to it, the values of your arrays change. If a program
-/// truncates it, touching the missing part ends your program with `SIGBUS`.
-/// [`OpenOptions::mmap_mode`] explains why opening is nevertheless a safe function, and
-/// how to read a file instead of mapping it.
+/// Arrays are memory-mapped if possible. Do not change the file in place while it is mapped. If
+/// a program writes to it, the values of your arrays change. If a program truncates it,
+/// touching the missing part ends your program with `SIGBUS`. [`OpenOptions::mmap_mode`]
+/// explains why opening is nevertheless a safe function, and how to read a file instead of
+/// mapping it.
 ///
 /// # Examples
 ///

@@ -60,7 +60,7 @@ formats! {
     Npy => npy::Npy, "NumPy's `.npy`: one array.";
     Npz => npz::Npz, "NumPy's `.npz`: named arrays, each a `.npy` file, in a zip file.";
     Safetensors => safetensors::Safetensors, "Named arrays after a JSON header, as used for models.";
-    Raw => raw::Raw, "Bytes without a header, described by a [`RawLayout`].";
+    Raw => raw::Raw, "Bytes without a header, described by a [`RawLayout`](super::RawLayout).";
     [cfg(test)] Sample => super::sample::Sample, "A format for tests.";
 }
 

@@ -38,7 +38,7 @@ impl ArrayFile {
     /// - an array whose bytes do not match its checksum.
     /// - an array with a `bool` that is neither 0 nor 1.
     /// - an [unsupported entry](Self::unsupported_entries) (no `ArrayInfo`), or an array
-    ///   above [`max_decompressed_bytes`](OpenOptions::max_decompressed_bytes). Only for
+    ///   above [`max_decompressed_bytes`](super::OpenOptions::max_decompressed_bytes). Only for
     ///   these [`Error::is_invalid_data`] is false: they were not checked.
     ///
     /// The checksums of prelude, header and tree were compared when the file was opened.

@@ -194,9 +194,9 @@ impl DumpOptions {
 
     /// Writes named arrays to a `.safetensors` file, with `metadata`.
     ///
-    /// The arrays are written little-endian and in C order, as the format requires. The
-    /// arrays with the largest elements come first, so that all arrays are aligned. An
-    /// array without a name is named `arr_` and its number.
+    /// The arrays are written little-endian and in C order, as the format requires. The arrays
+    /// with the largest elements come first, so that all arrays are aligned. An array without a
+    /// name is named `arr_` and its number.
     ///
     /// # Examples
     ///
@@ -222,8 +222,8 @@ impl DumpOptions {
     ///
     /// - two arrays have the same name, or one is named `__metadata__`.
     /// - the format has no such dtype, for example `Complex<f64>`.
-    /// - an option is set that `.safetensors` files do not support, such as big-endian
-    ///   byte order or F order.
+    /// - an option is set that `.safetensors` files do not support, such as big-endian byte
+    ///   order or F order.
     /// - the file cannot be written; an existing file is left unchanged.
     pub fn write_safetensors<N: Into<String>, A: Into<AnyArray>>(
         &self,

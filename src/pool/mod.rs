@@ -1,9 +1,11 @@
 //! A pool of worker processes: what a job sends, where it runs, and what it returns.
 //!
-//! Large arrays are not sent: workers map them from the [`store`](crate::store::Store) or from the user's file.
+//! Large arrays are not sent: workers map them from the [`store`](crate::store::Store) or from
+//! the user's file.
 //!
-//! Invariants: a worker of this machine runs one task at a time, so its death costs one task. An unreadable payload concerns its own
-//! task only. Nothing is printed. A worker ends when its parent does.
+//! Invariants: a worker of this machine runs one task at a time, so its death costs one task.
+//! An unreadable payload concerns its own task only. Nothing is printed. A worker ends when its
+//! parent does.
 //!
 //! | module | contains |
 //! |---|---|

@@ -10,13 +10,15 @@ use super::{
 };
 use crate::{Error, Result, bytes::map::Words};
 
-/// 64-bit atomic integers that a program and its workers share, for counters, flags and progress.
+/// 64-bit atomic integers that a program and its workers share, for counters, flags and
+/// progress.
 ///
-/// It dereferences to `[AtomicI64]`. A clone is another handle to the same integers. So is the value that a
-/// task receives in its context, in an item, or inside any other value. All processes see a change at once.
-/// The integers are freed with the last handle in any process.
+/// It dereferences to `[AtomicI64]`. A clone is another handle to the same integers. So is the
+/// value that a task receives in its context, in an item, or inside any other value. All
+/// processes see a change at once. The integers are freed with the last handle in any process.
 ///
-/// They cannot be stored: [`dump`](crate::dump), and serializers other than a pool's, return an error.
+/// They cannot be stored: [`dump`](crate::dump), and serializers other than a pool's, return an
+/// error.
 ///
 /// # Examples
 ///
@@ -43,8 +45,8 @@ use crate::{Error, Result, bytes::map::Words};
 /// }
 /// ```
 ///
-/// Memory orderings have the same meaning as between threads. Everything that a task did is visible to the
-/// code that receives its result.
+/// Memory orderings have the same meaning as between threads. Everything that a task did is
+/// visible to the code that receives its result.
 #[derive(Clone)]
 pub struct SharedAtomics(Arc<Shared>);
 

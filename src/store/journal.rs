@@ -1,4 +1,5 @@
-//! The registry: a journal in the session's directory that names every temporary file of the session.
+//! The registry: a journal in the session's directory that names every temporary file of the
+//! session.
 //!
 //! ```text
 //! ndferry journal 1
@@ -11,18 +12,19 @@
 //! end                                                         do not keep the files any more
 //! ```
 //!
-//! The journal is text, and every process of the session only appends to it. Roots are recorded before any
-//! of their directories is created, and a name before its file is created. A name is struck after its file
-//! was removed. Whenever a process dies, the journal therefore names at least the files that exist.
+//! The journal is text, and every process of the session only appends to it. Roots are recorded
+//! before any of their directories is created, and a name before its file is created. A name is
+//! struck after its file was removed. Whenever a process dies, the journal therefore names at
+//! least the files that exist.
 //!
-//! A record *begins* with its line break. A writer that dies, or finds the disk full, may leave part of a
-//! record. The next record still starts on its own line, and the part is ignored, because records have a
-//! fixed shape.
+//! A record *begins* with its line break. A writer that dies, or finds the disk full, may leave
+//! part of a record. The next record still starts on its own line, and the part is ignored,
+//! because records have a fixed shape.
 //!
-//! If struck names outnumber the others, the journal is written anew and replaces the old one. Lines
-//! `peak 00 …` and `peak …` keep the largest size of the files in each root and in total. A process that
-//! appends locks the journal first, and then checks that it still is the current one. Readers need no lock,
-//! because a journal that they have opened is complete.
+//! If struck names outnumber the others, the journal is written anew and replaces the old one.
+//! Lines `peak 00 …` and `peak …` keep the largest size of the files in each root and in total.
+//! A process that appends locks the journal first, and then checks that it still is the current
+//! one. Readers need no lock, because a journal that they have opened is complete.
 
 use std::{
     fmt,

@@ -59,35 +59,39 @@ use session::Session;
 
 /// The temporary files of one running program, its *session*.
 ///
-/// Clones refer to the same store. When the last one is dropped, all files, directories and the registry
-/// are removed. If the program is killed, its workers remove them. If they are killed too, the next program
-/// that opens a store does, or [`cleanup`](crate::store::cleanup).
+/// Clones refer to the same store. When the last one is dropped, all files, directories and the
+/// registry are removed. If the program is killed, its workers remove them. If they are killed
+/// too, the next program that opens a store does, or [`cleanup`].
 ///
-/// A [`Pool`](crate::Pool) opens its own store. Make one yourself to choose where files go, to share one
-/// store between pools, or to make arrays in it ([`zeros`](Store::zeros)).
+/// A [`Pool`](crate::Pool) opens its own store. Make one yourself to choose where files go, to
+/// share one store between pools, or to make arrays in it ([`zeros`](Store::zeros)).
 ///
 /// # Location
 ///
-/// [`session_dir`](Store::session_dir) contains the lock and the registry. It is in `NDFERRY_DIR` if that is
-/// set, and otherwise in the system's temporary directory, or in `/dev/shm` if that is not writable. The last
-/// component of `NDFERRY_DIR` is created if necessary. The file system must support locks.
+/// [`session_dir`](Store::session_dir) contains the lock and the registry. It is in
+/// `NDFERRY_DIR` if that is set, and otherwise in the system's temporary directory, or in
+/// `/dev/shm` if that is not writable. The last component of `NDFERRY_DIR` is created if
+/// necessary. The file system must support locks.
 ///
-/// Files go to the first root with enough room: `NDFERRY_DIR` if it is set, and otherwise `/dev/shm`, then
-/// the system's temporary directory. [`StoreBuilder::roots`] sets other roots. The room in memory also
-/// depends on the limits of the control group. If no root has room, the error reports the bytes needed and
-/// the bytes free. The files of a [`memfd`](Store::memfd) store are in memory and have no path.
+/// Files go to the first root with enough room: `NDFERRY_DIR` if it is set, and otherwise
+/// `/dev/shm`, then the system's temporary directory. [`StoreBuilder::roots`] sets other roots.
+/// The room in memory also depends on the limits of the control group. If no root has room, the
+/// error reports the bytes needed and the bytes free. The files of a [`memfd`](Store::memfd)
+/// store are in memory and have no path.
 ///
-/// In each of these places, only the directory `ndferry-UID` is used. Directories have mode 0700 and files
-/// 0600 from the moment they exist. The directory is removed with the last session in it. If something else
-/// has that name, such as a directory of another user, the session uses `ndferry-UID-` and a random number.
+/// In each of these places, only the directory `ndferry-UID` is used. Directories have mode
+/// 0700 and files 0600 from the moment they exist. The directory is removed with the last
+/// session in it. If something else has that name, such as a directory of another user, the
+/// session uses `ndferry-UID-` and a random number.
 ///
 /// # Keeping files after a crash
 ///
-/// If the environment variable `NDFERRY_KEEP` is `1`, opening a store does not sweep, and the session is kept
-/// if its process ends without dropping the store, such as by a signal or by [`std::process::exit`]. Nothing
-/// removes the files until you call [`cleanup`](crate::store::cleanup) or run `ndferry sweep`.
-/// `ndferry sweep --dry-run` lists the files, and `ndferry info` shows their content. Dropping the store
-/// still removes everything. Values other than `0` and `1` are an error.
+/// If the environment variable `NDFERRY_KEEP` is `1`, opening a store does not sweep, and the
+/// session is kept if its process ends without dropping the store, such as by a signal or by
+/// [`std::process::exit`]. Nothing removes the files until you call
+/// [`cleanup`] or run `ndferry sweep`. `ndferry sweep --dry-run` lists
+/// the files, and `ndferry info` shows their content. Dropping the store still removes
+/// everything. Values other than `0` and `1` are an error.
 ///
 /// # Examples
 ///
@@ -103,8 +107,9 @@ use session::Session;
 /// # Ok::<(), ndferry::Error>(())
 /// ```
 ///
-/// A store opened in a task of a [`Pool`](crate::Pool) belongs to the session of its worker, unless it has
-/// its own roots. Its files are removed when it is dropped or the worker is killed.
+/// A store opened in a task of a [`Pool`](crate::Pool) belongs to the session of its worker,
+/// unless it has its own roots. Its files are removed when it is dropped or the worker is
+/// killed.
 #[derive(Clone)]
 pub struct Store(Arc<Session>, Manner);
 
@@ -163,13 +168,13 @@ impl Store {
 
     /// Opens a store whose files are sealed memory files (`memfd_create`).
     ///
-    /// They have no name, and their size is not limited by that of `/dev/shm`. Workers receive them as open
-    /// descriptors, and the kernel frees them with the last process that has them. A file is sealed after it is
-    /// written, and every receiver checks the seals: no process can change or truncate it. Reading it is
-    /// therefore sound, whatever other programs do.
+    /// They have no name, and their size is not limited by that of `/dev/shm`. Workers receive
+    /// them as open descriptors, and the kernel frees them with the last process that has them.
+    /// A file is sealed after it is written, and every receiver checks the seals: no process
+    /// can change or truncate it. Reading it is therefore sound, whatever other programs do.
     ///
-    /// Each array uses an open descriptor in every process that maps it. If the limit of descriptors is low
-    /// (`ulimit -n`), use a store with ordinary files.
+    /// Each array uses an open descriptor in every process that maps it. If the limit of
+    /// descriptors is low (`ulimit -n`), use a store with ordinary files.
     ///
     /// # Examples
     ///
@@ -224,9 +229,9 @@ impl Store {
 
     /// Returns the paths of all temporary files in the session's registry, oldest first.
     ///
-    /// This includes the files of workers. A file is registered before it is created and until after it is
-    /// removed, so a path may not exist. Memory files ([`memfd`](Store::memfd), [`atomics`](Store::atomics)) have
-    /// no path and are not listed.
+    /// This includes the files of workers. A file is registered before it is created and until
+    /// after it is removed, so a path may not exist. Memory files ([`memfd`](Store::memfd),
+    /// [`atomics`](Store::atomics)) have no path and are not listed.
     ///
     /// # Examples
     ///
@@ -246,7 +251,8 @@ impl Store {
         self.0.files()
     }
 
-    /// Returns the current and the largest size of the session's temporary files, in total and for each root.
+    /// Returns the current and the largest size of the session's temporary files, in total and
+    /// for each root.
     ///
     /// This includes the files of workers.
     ///
@@ -418,8 +424,8 @@ impl StoreBuilder {
     }
 }
 
-/// Removes the sessions that process `opener`, which has ended, left behind. Waits for `longest` at most
-/// until no other process holds them.
+/// Removes the sessions that process `opener`, which has ended, left behind. Waits for
+/// `longest` at most until no other process holds them.
 pub(crate) fn sweep_after(opener: u32, longest: Duration) {
     if let (Ok(false), Ok(places)) = (place::keep(), Places::known()) {
         sweep::after(&places, opener, longest);

@@ -1,17 +1,19 @@
 //! Arrays that several processes fill at once, each its own part.
 //!
-//! A [`SharedArrayMut`] is lent in parts along an axis. Each worker receives the array's file once
-//! ([`Output`]), and each task receives the right to one part ([`Part`]). The task's process maps that part
-//! only while the task runs.
+//! A [`SharedArrayMut`] is lent in parts along an axis. Each worker receives the array's file
+//! once ([`Output`]), and each task receives the right to one part ([`Part`]). The task's
+//! process maps that part only while the task runs.
 //!
 //! No process reads an element that another process writes, because of these rules:
 //!
-//! - The array is borrowed mutably while it is lent, so its process has no other reference to it.
-//! - Each part is made once ([`Parts`]), and parts do not overlap. A `Part` cannot be copied, and opening it
-//!   consumes it.
-//! - A part is sent again only after the process that had it has ended. The sender ensures this, and that the
-//!   borrow does not end while a process works on a part.
-//! - Elements are plain data, so that a half-written element of a dead process is still a value.
+//! - The array is borrowed mutably while it is lent, so its process has no other reference to
+//!   it.
+//! - Each part is made once ([`Parts`]), and parts do not overlap. A `Part` cannot be copied,
+//!   and opening it consumes it.
+//! - A part is sent again only after the process that had it has ended. The sender ensures
+//!   this, and that the borrow does not end while a process works on a part.
+//! - Elements are plain data, so that a half-written element of a dead process is still a
+//!   value.
 
 use std::{fs::File, marker::PhantomData, ops::Range, sync::Arc};
 

@@ -6,12 +6,13 @@
 //! PLACE/ndferry-UID-ID/            the session's own place, if PLACE/ndferry-UID is not available
 //! ```
 //!
-//! Every directory below a place is private: it is created with mode 0700, and used only after a check of
-//! its owner and mode, never through a symbolic link. The user's directory is removed with the last session
-//! in it.
+//! Every directory below a place is private: it is created with mode 0700, and used only after
+//! a check of its owner and mode, never through a symbolic link. The user's directory is
+//! removed with the last session in it.
 //!
-//! In a place that all users can write to, another user can take the name of this user's directory. A
-//! session that finds it taken makes its own place there, with an unpredictable name.
+//! In a place that all users can write to, another user can take the name of this user's
+//! directory. A session that finds it taken makes its own place there, with an unpredictable
+//! name.
 
 use std::{
     env,

@@ -63,15 +63,15 @@ impl CleanupOptions {
 
 /// Removes the files of dead sessions: programs that were killed, or a machine that lost power.
 ///
-/// It removes neither sessions that a process still belongs to, nor those of other users, nor anything
-/// behind a symbolic link. If a file system does not support locks, it removes nothing there, because it
-/// cannot tell whether a session is dead.
+/// It removes neither sessions that a process still belongs to, nor those of other users, nor
+/// anything behind a symbolic link. If a file system does not support locks, it removes nothing
+/// there, because it cannot tell whether a session is dead.
 ///
-/// Opening a [`Store`](crate::store::Store) does the same, except for sessions that were opened with
-/// `NDFERRY_KEEP=1`. Call this function to remove those too, or to see what is there.
+/// Opening a [`Store`](crate::store::Store) does the same, except for sessions that were opened
+/// with `NDFERRY_KEEP=1`. Call this function to remove those too, or to see what is there.
 ///
-/// It searches `NDFERRY_DIR`, the system's temporary directory, `/dev/shm`, and the other roots of the
-/// sessions that it finds there. Problems with one session are reported in
+/// It searches `NDFERRY_DIR`, the system's temporary directory, `/dev/shm`, and the other roots
+/// of the sessions that it finds there. Problems with one session are reported in
 /// [`failures`](CleanupReport::failures).
 ///
 /// # Examples
@@ -356,7 +356,8 @@ mod tests {
         let id = SessionId::new().unwrap();
         dir::make(&user.path.join(id.home())).unwrap();
         let home = user.sub(id.home()).unwrap().unwrap();
-        // The sweep has seen no lock. Now there is one, which its maker has not locked yet, and cannot while the sweep does.
+        // The sweep has seen no lock. Now there is one, which its maker has not locked yet, and
+        // cannot while the sweep does.
         home.dir.create(lock::NAME).unwrap();
         let mut sweeping = Sweeping::quietly(&[]);
         sweeping.unlocked(&user, &home, id);

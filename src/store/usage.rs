@@ -11,10 +11,10 @@ use super::contents::Contents;
 /// The bytes in a session's temporary files, including those of workers; see
 /// [`Store::usage`](crate::store::Store::usage).
 ///
-/// A file counts from the moment it is registered until after it is removed, so the peak is never too low.
-/// It may include files for which a root had no room after all. Memory files
-/// ([`memfd`](crate::store::Store::memfd), [atomics](crate::store::Store::atomics)) and your own files do not
-/// count.
+/// A file counts from the moment it is registered until after it is removed, so the peak is
+/// never too low. It may include files for which a root had no room after all. Memory files
+/// ([`memfd`](crate::store::Store::memfd), [atomics](crate::store::Store::atomics)) and your
+/// own files do not count.
 ///
 /// # Examples
 ///

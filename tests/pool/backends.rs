@@ -62,7 +62,7 @@ fn backend_refuses_what_it_cannot_do() {
         ] {
             let error = refused.build().unwrap_err();
             assert!(
-                error.is_invalid_input() && error.to_string().contains("worker processes"),
+                error.is_invalid_input() && error.to_string().contains("need `Backend::Processes`"),
                 "{error}"
             );
         }

@@ -1,4 +1,5 @@
-//! What holds over every transport: each case is a function over a pool, and [`conformance_tests`] makes tests of them.
+//! What holds over every transport: each case is a function over a pool, and
+//! [`conformance_tests`] makes tests of them.
 //!
 //! This file is part of the tests of pools and of the unit tests of transports.
 
@@ -27,13 +28,15 @@ pub struct Capabilities {
     pub runs_in_process: bool,
     /// A running task can be killed alone: jobs can have timeouts.
     pub kills_single_tasks: bool,
-    /// A worker that is lost costs only the task it ran. Otherwise it costs all that may have been running.
+    /// A worker that is lost costs only the task it ran. Otherwise it costs all that may have
+    /// been running.
     pub loses_single_tasks: bool,
     /// Memory is shared: arrays can be filled in place, and counters be passed.
     pub shares_memory: bool,
 }
 
-/// Makes a test of each case, over the pools that `$pools` returns with their names and capabilities.
+/// Makes a test of each case, over the pools that `$pools` returns with their names and
+/// capabilities.
 macro_rules! conformance_tests {
     ($pools:path) => {
         conformance_tests! { $pools:
@@ -125,8 +128,8 @@ fn push<T>(mut list: Vec<T>, outcome: T) -> Vec<T> {
     list
 }
 
-/// What the verbs of `$call` give for `$items`, each as one outcome for each item, in the items' order. `$fails`: how the tasks of the
-/// function fail.
+/// What the verbs of `$call` give for `$items`, each as one outcome for each item, in the
+/// items' order. `$fails`: how the tasks of the function fail.
 macro_rules! check_verbs {
     ($what:expr, $call:expr, $function:expr, $try_function:expr, $items:expr) => {{
         let (what, items): (&str, Vec<u32>) = ($what, $items);

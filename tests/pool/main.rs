@@ -33,7 +33,7 @@ use ndferry::{
     dtype::ByteOrder,
     pool::{
         Job, JobProgress, PoolBuilder, TaskEvent,
-        marker::{Gives, WithState},
+        marker::{ReturnsValue, WithState},
     },
     store::Store,
 };
@@ -257,7 +257,7 @@ fn builder_reads_worker_count_from_environment() {
     };
     assert!(run("3").contains("workers: 3"));
     for bad in ["0", "-1", "many", ""] {
-        assert!(run(bad).contains("NDFERRY_WORKERS is"), "{bad}");
+        assert!(run(bad).contains("NDFERRY_WORKERS must be a whole number of at least 1"), "{bad}");
     }
 }
 
@@ -314,7 +314,7 @@ fn child_prints_text() {
 
 /// A job with state, kept for later.
 struct Buffered<'p> {
-    job: Job<'p, WithState<'p, u8, Vec<u8>, Gives>>,
+    job: Job<'p, WithState<'p, u8, Vec<u8>, ReturnsValue>>,
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! What workers write to standard output and standard error: inherited, kept for errors, thrown away.
+//! What workers write to standard output and standard error: inherited, kept for errors, thrown
+//! away.
 
 use std::{
     io::{Read, Write},

@@ -24,9 +24,9 @@ use crate::{
     store::Store,
 };
 
-/// The default size in bytes from which arrays are mapped instead of copied. It is the lower end of the
-/// range in which both cost the same for an array that is used once; see
-/// `cargo bench --bench pool -- crossover`.
+/// The default size in bytes from which arrays are mapped instead of copied. It is the lower
+/// end of the range in which both cost the same for an array that is used once; see `cargo
+/// bench --bench pool -- crossover`.
 const DEFAULT_MMAP_THRESHOLD: usize = 1 << 20;
 
 /// Options for a [`Pool`].
@@ -73,9 +73,9 @@ pub enum Backend {
     /// Worker processes. A task that crashes, hangs or uses too much memory costs only itself.
     #[default]
     Processes,
-    /// Threads of this process, without start-up cost and without copies of arrays. Use them for debugging, and
-    /// for tasks that are too short for processes. A task that aborts ends the program, and tasks cannot be
-    /// killed.
+    /// Threads of this process, without start-up cost and without copies of arrays. Use them
+    /// for debugging, and for tasks that are too short for processes. A task that aborts ends
+    /// the program, and tasks cannot be killed.
     Threads,
     /// The calling thread, one task after another, when its result is needed. Use it for debugging.
     Serial,
@@ -159,8 +159,8 @@ impl PoolBuilder {
 
     /// Sets the number of workers, at least 1.
     ///
-    /// The default is the value of the environment variable `NDFERRY_WORKERS`, or the number of cores that CPU
-    /// affinity and control groups allow.
+    /// The default is the value of the environment variable `NDFERRY_WORKERS`, or the number of
+    /// cores that CPU affinity and control groups allow.
     ///
     /// # Examples
     ///
@@ -178,8 +178,9 @@ impl PoolBuilder {
 
     /// Sets the size in bytes from which arrays are mapped. The default is 1 MiB.
     ///
-    /// Larger arrays travel through the store, or as the file that they are mapped from, and the receiver maps
-    /// them. Smaller arrays are copied into the message. With `None`, all arrays are copied.
+    /// Larger arrays travel through the store, or as the file that they are mapped from, and
+    /// the receiver maps them. Smaller arrays are copied into the message. With `None`, all
+    /// arrays are copied.
     ///
     /// # Examples
     ///
@@ -216,10 +217,11 @@ impl PoolBuilder {
         self
     }
 
-    /// Sets the `#[test]` that workers run in a test program, which has no `main` to call [`init`](crate::init).
+    /// Sets the `#[test]` that workers run in a test program, which has no `main` to call
+    /// [`init`](crate::init).
     ///
-    /// `test` is the full name of the test. Workers run this test instead of `main`. In the test run itself it
-    /// does nothing.
+    /// `test` is the full name of the test. Workers run this test instead of `main`. In the
+    /// test run itself it does nothing.
     ///
     /// # Examples
     ///
@@ -247,8 +249,8 @@ impl PoolBuilder {
     ///
     /// The pool itself sets the variables by which libraries choose their number of threads
     /// (`RAYON_NUM_THREADS`, `OMP_NUM_THREADS`, `OPENBLAS_NUM_THREADS`, `MKL_NUM_THREADS`,
-    /// `VECLIB_MAXIMUM_THREADS`, `NUMEXPR_NUM_THREADS`) to each worker's share of the cores. It leaves those
-    /// alone that you set here or that are set for this process.
+    /// `VECLIB_MAXIMUM_THREADS`, `NUMEXPR_NUM_THREADS`) to each worker's share of the cores. It
+    /// leaves those alone that you set here or that are set for this process.
     ///
     /// # Examples
     ///
@@ -272,7 +274,8 @@ impl PoolBuilder {
         self
     }
 
-    /// Removes an environment variable of the worker processes. See [`env`](Self::env) for an example.
+    /// Removes an environment variable of the worker processes. See [`env`](Self::env) for an
+    /// example.
     pub fn env_remove(mut self, name: impl Into<OsString>) -> Self {
         self.launch.environment.insert(name.into(), None);
         self
@@ -288,8 +291,8 @@ impl PoolBuilder {
 
     /// Sets where the standard output of the worker processes goes.
     ///
-    /// The default is [`WorkerStdio::Inherit`]. In a test program ([`test_entry`](Self::test_entry)) it is
-    /// [`WorkerStdio::Discard`].
+    /// The default is [`WorkerStdio::Inherit`]. In a test program
+    /// ([`test_entry`](Self::test_entry)) it is [`WorkerStdio::Discard`].
     ///
     /// # Examples
     ///
@@ -310,7 +313,8 @@ impl PoolBuilder {
         self
     }
 
-    /// Sets where the standard error of the worker processes goes. The default is [`WorkerStdio::Inherit`].
+    /// Sets where the standard error of the worker processes goes. The default is
+    /// [`WorkerStdio::Inherit`].
     ///
     /// See [`stdout`](Self::stdout) for an example.
     pub fn stderr(mut self, output: WorkerStdio) -> Self {
@@ -320,7 +324,8 @@ impl PoolBuilder {
 
     /// Builds the pool and starts its workers.
     ///
-    /// It does not wait for the workers: tasks that are sent meanwhile run when their worker is ready.
+    /// It does not wait for the workers: tasks that are sent meanwhile run when their worker is
+    /// ready.
     ///
     /// # Errors
     ///
@@ -384,9 +389,10 @@ impl PoolBuilder {
 
     /// Returns a job whose workers are forks of this process.
     ///
-    /// Its tasks may be closures that capture anything by reference, also values that cannot be serialized. See
-    /// [`fork_map`](crate::pool::fork_map), which is shorthand for a job without options. Options for starting
-    /// programs, and other [backends](PoolBuilder::backend), do not apply. [`init`](crate::init) is not needed.
+    /// Its tasks may be closures that capture anything by reference, also values that cannot be
+    /// serialized. See [`fork_map`](crate::pool::fork_map), which is shorthand for a job
+    /// without options. Options for starting programs, and other
+    /// [backends](PoolBuilder::backend), do not apply. [`init`](crate::init) is not needed.
     ///
     /// # Examples
     ///
@@ -405,8 +411,8 @@ impl PoolBuilder {
     ///
     /// # Errors
     ///
-    /// Returns an error if other threads are running in this process, an option does not apply, or the store
-    /// cannot be opened.
+    /// Returns an error if other threads are running in this process, an option does not apply,
+    /// or the store cannot be opened.
     pub fn fork<'p>(self) -> Result<Job<'p, Forked>> {
         if self.backend != Backend::Processes || self.launch != LaunchOptions::default() {
             return Err(Error::invalid_input(

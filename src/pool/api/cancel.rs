@@ -12,9 +12,9 @@ use crate::pool::transport::wait::Waker;
 
 /// Cancels jobs from any thread.
 ///
-/// Pass clones of a token to jobs with [`Job::cancel_token`](crate::pool::Job::cancel_token). When it is
-/// cancelled, each of these jobs ends with an error, and its running tasks are killed. New jobs with the
-/// token do not start.
+/// Pass clones of a token to jobs with [`Job::cancel_token`](crate::pool::Job::cancel_token).
+/// When it is cancelled, each of these jobs ends with an error, and its running tasks are
+/// killed. New jobs with the token do not start.
 ///
 /// # Examples
 ///

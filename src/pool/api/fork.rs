@@ -9,7 +9,7 @@ use crate::{
     Result,
     pool::{
         engine::run::{Items, JobStart, Run},
-        marker::{Gives, InOrder, MayFail, OnError, Returns},
+        marker::{InOrder, OnError, Returns, ReturnsResult, ReturnsValue},
         transport::fork::{ForkSetup, ForkTransport},
         wire::remote::RemoteFunction,
         worker::runner::Invocation,
@@ -29,17 +29,18 @@ impl fmt::Debug for Forked {
 
 /// Applies `f` to each item in forks of this process, and returns the results in order.
 ///
-/// Use this for state that can neither be serialized nor built again: `f` may capture anything by
-/// reference. A fork copies memory only when a process writes to it. Use [`Pool::map`] or
+/// Use this for state that can neither be serialized nor built again: `f` may capture anything
+/// by reference. A fork copies memory only when a process writes to it. Use [`Pool::map`] or
 /// [`Pool::with_init`] otherwise.
 ///
 /// Items and results are serialized. Capture anything else and refer to it by index:
 /// `fork_map(2, 0..items.len(), |i| work(&items[i]))`.
 ///
-/// At most `workers` processes are forked when the job starts, and they end with it. If a task changes
-/// captured state, through a lock or a [`RefCell`](std::cell::RefCell), only later tasks of the same worker
-/// see the change. A worker that died, or whose task panicked, is replaced by a new fork. Captured random
-/// number generators produce the same numbers in each worker. [`init`](crate::init) is not needed.
+/// At most `workers` processes are forked when the job starts, and they end with it. If a task
+/// changes captured state, through a lock or a [`RefCell`](std::cell::RefCell), only later
+/// tasks of the same worker see the change. A worker that died, or whose task panicked, is
+/// replaced by a new fork. Captured random number generators produce the same numbers in each
+/// worker. [`init`](crate::init) is not needed.
 ///
 /// [`PoolBuilder::fork`](crate::pool::PoolBuilder::fork) makes such a job with options.
 ///
@@ -57,8 +58,8 @@ impl fmt::Debug for Forked {
 ///
 /// # Errors
 ///
-/// Returns an error if other threads are running in this process, because a lock that one of them holds
-/// would stay locked in the fork. For failures of tasks see [`Pool::map`].
+/// Returns an error if other threads are running in this process, because a lock that one of
+/// them holds would stay locked in the fork. For failures of tasks see [`Pool::map`].
 #[track_caller]
 pub fn fork_map<I, R>(
     workers: usize,
@@ -76,11 +77,13 @@ where
 impl<'p, M: OnError> Job<'p, Forked, M> {
     /// Applies `f` to each item, and returns the results in the order of the items.
     ///
-    /// After [`keep_going`](Job::keep_going) the result for each item is a `Result<R, TaskError>`.
+    /// After [`keep_going`](Job::keep_going) the result for each item is a `Result<R,
+    /// TaskError>`.
     ///
     /// # Errors
     ///
-    /// See [`fork_map`]. After [`keep_going`](Job::keep_going), returns an error only if the job itself fails.
+    /// See [`fork_map`]. After [`keep_going`](Job::keep_going), returns an error only if the
+    /// job itself fails.
     #[track_caller]
     pub fn map<I, R>(
         self,
@@ -91,7 +94,7 @@ impl<'p, M: OnError> Job<'p, Forked, M> {
         I: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
-        self.collect::<I, I, R, Gives>(f, items, Location::caller())
+        self.collect::<I, I, R, ReturnsValue>(f, items, Location::caller())
     }
 
     /// Like `map`, but for a closure that returns a `Result`.
@@ -110,7 +113,7 @@ impl<'p, M: OnError> Job<'p, Forked, M> {
         R: Serialize + DeserializeOwned,
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
-        self.collect::<I, I, R, MayFail<E>>(f, items, Location::caller())
+        self.collect::<I, I, R, ReturnsResult<E>>(f, items, Location::caller())
     }
 
     /// Returns an iterator of the results in the order of the items, while the tasks run.
@@ -131,7 +134,7 @@ impl<'p, M: OnError> Job<'p, Forked, M> {
         R: Serialize + DeserializeOwned,
         T: IntoIterator<Item = I>,
     {
-        self.start::<T, R, Gives>(f, items, Location::caller())
+        self.start::<T, R, ReturnsValue>(f, items, Location::caller())
     }
 
     /// Like `imap`, but for a closure that returns a `Result`.
@@ -151,7 +154,7 @@ impl<'p, M: OnError> Job<'p, Forked, M> {
         E: Into<Box<dyn StdError + Send + Sync>>,
         T: IntoIterator<Item = I>,
     {
-        self.start::<T, R, MayFail<E>>(f, items, Location::caller())
+        self.start::<T, R, ReturnsResult<E>>(f, items, Location::caller())
     }
 
     fn collect<T, I, R, F>(

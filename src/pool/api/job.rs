@@ -19,16 +19,18 @@ use crate::{
 
 /// A builder for running tasks on a pool.
 ///
-/// [`Pool::job`], [`Pool::with`] and [`Pool::with_init`] make a job. Then set options, and call one of
-/// the methods that run the tasks:
+/// [`Pool::job`], [`Pool::with`] and [`Pool::with_init`] make a job. Then set options, and call
+/// one of the methods that run the tasks:
 ///
 /// - [`map`](Job::map) returns all results in a vector. Use it if they fit into memory.
 /// - [`fold`](Job::fold) combines the results into one value, and keeps none of them.
-/// - [`imap`](Job::imap) and [`imap_unordered`](Job::imap_unordered) return an iterator of results. Use
-///   them for many or large results, for endless inputs, or to handle results while other tasks run.
-/// - [`submit`](Job::submit) starts one task and returns a handle, so that you can do something else.
-/// - [`map_axis_chunks`](Job::map_axis_chunks) and [`fill_axis_chunks`](Job::fill_axis_chunks) work on
-///   the chunks of an array.
+/// - [`imap`](Job::imap) and [`imap_unordered`](Job::imap_unordered) return an iterator of
+///   results. Use them for many or large results, for endless inputs, or to handle results
+///   while other tasks run.
+/// - [`submit`](Job::submit) starts one task and returns a handle, so that you can do something
+///   else.
+/// - [`map_axis_chunks`](Job::map_axis_chunks) and [`fill_axis_chunks`](Job::fill_axis_chunks)
+///   work on the chunks of an array.
 ///
 /// Each has a `try_` form for functions that return a `Result`.
 ///
@@ -86,9 +88,10 @@ impl<'p, K, M> Job<'p, K, M> {
 
     /// Sets a timeout for each task.
     ///
-    /// The time counts from the start of the task in its worker. A task that exceeds it fails with
-    /// [`TaskErrorKind::Timeout`](crate::pool::TaskErrorKind::Timeout). Its worker is killed and replaced.
-    /// Other tasks are not affected. Threads cannot be killed, so a timeout needs worker processes.
+    /// The time counts from the start of the task in its worker. A task that exceeds it fails
+    /// with [`TaskErrorKind::Timeout`](crate::pool::TaskErrorKind::Timeout). Its worker is
+    /// killed and replaced. Other tasks are not affected. Threads cannot be killed, so a
+    /// timeout needs worker processes.
     ///
     /// # Examples
     ///
@@ -144,8 +147,8 @@ impl<'p, K, M> Job<'p, K, M> {
 
     /// Repeats a failed task up to this many times. The default is 0.
     ///
-    /// This applies to tasks that return an error, panic, time out or lose their worker. Encoding and
-    /// decoding errors are not retried.
+    /// This applies to tasks that return an error, panic, time out or lose their worker.
+    /// Encoding and decoding errors are not retried.
     ///
     /// # Examples
     ///
@@ -165,9 +168,10 @@ impl<'p, K, M> Job<'p, K, M> {
 
     /// Sets the number of tasks that are sent to a worker together.
     ///
-    /// By default, `map`, `fold` and `map_axis_chunks` choose the size so that a batch takes about a
-    /// millisecond, and `imap` sends tasks one by one. A failed task, or a dead worker, costs only one task
-    /// of a batch: finished results are kept, and tasks that did not start go to another worker.
+    /// By default, `map`, `fold` and `map_axis_chunks` choose the size so that a batch takes
+    /// about a millisecond, and `imap` sends tasks one by one. A failed task, or a dead worker,
+    /// costs only one task of a batch: finished results are kept, and tasks that did not start
+    /// go to another worker.
     ///
     /// # Examples
     ///
@@ -204,8 +208,8 @@ impl<'p, K, M> Job<'p, K, M> {
         self
     }
 
-    /// Overrides the pool's [threshold](crate::pool::PoolBuilder::mmap_threshold) for this job. With `None`,
-    /// all arrays are copied into the message.
+    /// Overrides the pool's [threshold](crate::pool::PoolBuilder::mmap_threshold) for this job.
+    /// With `None`, all arrays are copied into the message.
     ///
     /// # Examples
     ///
@@ -247,8 +251,8 @@ impl<'p, K, M> Job<'p, K, M> {
 
     /// Runs all tasks, even if some of them fail.
     ///
-    /// Results become `Result<R, TaskError>`, one for each item. Without this, the first failure ends the
-    /// job.
+    /// Results become `Result<R, TaskError>`, one for each item. Without this, the first
+    /// failure ends the job.
     ///
     /// # Examples
     ///

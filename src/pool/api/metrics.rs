@@ -5,12 +5,14 @@ use std::{
     time::Duration,
 };
 
-/// Counters and times of a pool since it was built; see [`Pool::metrics`](crate::Pool::metrics).
+/// Counters and times of a pool since it was built; see
+/// [`Pool::metrics`](crate::Pool::metrics).
 ///
-/// Times are sums over all tasks. If `time_queued` is long compared with `time_running`, tasks wait for
-/// workers: add workers, or reduce [`prefetch_batches`](crate::pool::Job::prefetch_batches). A long
-/// `time_sending` means that items are large or expensive to encode. If `bytes_copied` is large, arrays are
-/// smaller than the [threshold](crate::pool::PoolBuilder::mmap_threshold), or are not
+/// Times are sums over all tasks. If `time_queued` is long compared with `time_running`, tasks
+/// wait for workers: add workers, or reduce
+/// [`prefetch_batches`](crate::pool::Job::prefetch_batches). A long `time_sending` means that
+/// items are large or expensive to encode. If `bytes_copied` is large, arrays are smaller than
+/// the [threshold](crate::pool::PoolBuilder::mmap_threshold), or are not
 /// [`SharedArray`](crate::SharedArray)s.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -29,8 +31,9 @@ pub struct PoolMetrics {
     pub workers_started: u64,
     /// Workers that died, or were killed because of their task.
     pub workers_lost: u64,
-    /// Workers replaced because of [`max_tasks_per_worker`](crate::pool::PoolBuilder::max_tasks_per_worker)
-    /// or [`max_worker_memory`](crate::pool::PoolBuilder::max_worker_memory).
+    /// Workers replaced because of
+    /// [`max_tasks_per_worker`](crate::pool::PoolBuilder::max_tasks_per_worker) or
+    /// [`max_worker_memory`](crate::pool::PoolBuilder::max_worker_memory).
     pub workers_recycled: u64,
     /// Bytes of arrays that were sent by reference.
     pub bytes_mapped: u64,

@@ -9,26 +9,29 @@ use crate::{
     Result,
     pool::{
         engine::pool_state::PoolState,
-        marker::{Gives, MayFail, NoContext, WithContext, WithState},
+        marker::{NoContext, ReturnsResult, ReturnsValue, WithContext, WithState},
     },
     store::Store,
 };
 
 /// A pool of worker processes that stay up between jobs.
 ///
-/// A clone is another handle to the same workers, which end with the last handle. Jobs from several
-/// threads share the workers: a worker that one job does not need runs tasks of another. A job must not
-/// wait for another job of the same pool. Starting one from its own items or its own progress callback is
-/// an error. A deadlock through another thread is not detected.
+/// A clone is another handle to the same workers, which end with the last handle. Jobs from
+/// several threads share the workers: a worker that one job does not need runs tasks of
+/// another. A job must not wait for another job of the same pool. Starting one from its own
+/// items or its own progress callback is an error. A deadlock through another thread is not
+/// detected.
 ///
 /// # When should I use this?
 ///
-/// - Use a `Pool` for tasks that may crash, leak memory, hang or use libraries with global state, and for
-///   large arrays that tasks should map instead of copying. Use rayon if threads are good enough.
+/// - Use a `Pool` for tasks that may crash, leak memory, hang or use libraries with global
+///   state, and for large arrays that tasks should map instead of copying. Use rayon if threads
+///   are good enough.
 /// - If all arguments implement serde's traits, use [`map`](Pool::map) or [`with`](Pool::with).
-/// - If the tasks need something that can be built from a small description, such as a parsed model or a
-///   connection, use [`with_init`](Pool::with_init).
-/// - If they need something that exists only in this process, use [`fork_map`](crate::pool::fork_map).
+/// - If the tasks need something that can be built from a small description, such as a parsed
+///   model or a connection, use [`with_init`](Pool::with_init).
+/// - If they need something that exists only in this process, use
+///   [`fork_map`](crate::pool::fork_map).
 ///
 /// # Examples
 ///
@@ -87,11 +90,12 @@ impl Pool {
 
     /// Returns the number of workers.
     ///
-    /// A pool made inside a task gets at most the free process slots, and never waits for one. The number of
-    /// slots is the number of cores, the value of `NDFERRY_WORKERS`, or the number of workers in the outermost
-    /// pool. Without a free slot the pool has one worker: the process that made it. That process runs the tasks
-    /// itself, or waits for a process that does if a [timeout](Job::timeout) or an option of the builder needs
-    /// one. A slot becomes free when its pool or worker ends.
+    /// A pool made inside a task gets at most the free process slots, and never waits for one.
+    /// The number of slots is the number of cores, the value of `NDFERRY_WORKERS`, or the
+    /// number of workers in the outermost pool. Without a free slot the pool has one worker:
+    /// the process that made it. That process runs the tasks itself, or waits for a process
+    /// that does if a [timeout](Job::timeout) or an option of the builder needs one. A slot
+    /// becomes free when its pool or worker ends.
     ///
     /// # Examples
     ///
@@ -156,10 +160,11 @@ impl fmt::Debug for Pool {
 
 /// Jobs.
 impl Pool {
-    /// Applies `f` to each item in a worker process, and returns the results in the order of the items.
+    /// Applies `f` to each item in a worker process, and returns the results in the order of
+    /// the items.
     ///
-    /// `f` is a function, a method or a closure that captures nothing. Items and results are serde values. The
-    /// receiver maps a large [`SharedArray`](crate::SharedArray) in them.
+    /// `f` is a function, a method or a closure that captures nothing. Items and results are
+    /// serde values. The receiver maps a large [`SharedArray`](crate::SharedArray) in them.
     ///
     /// # Examples
     ///
@@ -182,8 +187,8 @@ impl Pool {
     /// - a worker cannot be started, or
     /// - `f` is in a shared library instead of the program itself.
     ///
-    /// The first failure ends the job: tasks that are running are killed first. The error tells which task
-    /// failed ([`Error::task_error`](crate::Error::task_error)).
+    /// The first failure ends the job: tasks that are running are killed first. The error tells
+    /// which task failed ([`Error::task_error`](crate::Error::task_error)).
     #[track_caller]
     pub fn map<I, R>(&self, f: fn(I) -> R, items: impl IntoIterator<Item = I>) -> Result<Vec<R>>
     where
@@ -209,8 +214,8 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// Returns an error if a task returns one, with its type's name, message and causes. Otherwise see
-    /// [`map`](Pool::map).
+    /// Returns an error if a task returns one, with its type's name, message and causes.
+    /// Otherwise see [`map`](Pool::map).
     #[track_caller]
     pub fn try_map<I, R, E>(
         &self,
@@ -258,8 +263,8 @@ impl Pool {
 
     /// Returns a job whose tasks get `context` and their item.
     ///
-    /// The context is sent once to each worker of the job. Its large arrays are written once, and all workers
-    /// map them.
+    /// The context is sent once to each worker of the job. Its large arrays are written once,
+    /// and all workers map them.
     ///
     /// # Examples
     ///
@@ -286,9 +291,9 @@ impl Pool {
 
     /// Returns a job whose tasks get mutable state and their item.
     ///
-    /// Each worker of the job calls `build` once with `spec`. The state is never serialized, so it may contain
-    /// locks, handles and caches. A worker that replaces a dead one builds again, and so does a worker after a
-    /// panic, because the state may be half changed.
+    /// Each worker of the job calls `build` once with `spec`. The state is never serialized, so
+    /// it may contain locks, handles and caches. A worker that replaces a dead one builds
+    /// again, and so does a worker after a panic, because the state may be half changed.
     ///
     /// If `build` panics or kills its worker, the job ends with
     /// [`TaskErrorKind::Build`](crate::pool::TaskErrorKind::Build), even with
@@ -319,17 +324,17 @@ impl Pool {
     /// The type of such a job can be named, for example to store it in a struct:
     ///
     /// ```
-    /// use ndferry::pool::{Job, marker::{Gives, WithState}};
+    /// use ndferry::pool::{Job, marker::{ReturnsValue, WithState}};
     ///
     /// struct Prepared<'p> {
-    ///     job: Job<'p, WithState<'p, String, Vec<u8>, Gives>>,
+    ///     job: Job<'p, WithState<'p, String, Vec<u8>, ReturnsValue>>,
     /// }
     /// ```
     pub fn with_init<'p, C, S>(
         &'p self,
         spec: &'p C,
         build: fn(&C) -> S,
-    ) -> Job<'p, WithState<'p, C, S, Gives>>
+    ) -> Job<'p, WithState<'p, C, S, ReturnsValue>>
     where
         C: Serialize + DeserializeOwned + 'static,
         S: 'static,
@@ -357,7 +362,7 @@ impl Pool {
         &'p self,
         spec: &'p C,
         build: fn(&C) -> Result<S, E>,
-    ) -> Job<'p, WithState<'p, C, S, MayFail<E>>>
+    ) -> Job<'p, WithState<'p, C, S, ReturnsResult<E>>>
     where
         C: Serialize + DeserializeOwned + 'static,
         S: 'static,

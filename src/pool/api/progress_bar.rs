@@ -16,10 +16,11 @@ use crate::pool::{
 const TICK_INTERVAL: Duration = Duration::from_millis(100);
 
 impl<K: TaskContext, M: OnError> Job<'_, K, M> {
-    /// Shows a progress bar on stderr while the job runs, if stderr is a terminal (feature `progress`).
+    /// Shows a progress bar on stderr while the job runs, if stderr is a terminal (feature
+    /// `progress`).
     ///
-    /// The bar shows finished tasks, elapsed time and failures, and remains when the job ends. It replaces a
-    /// callback set with [`progress`](Job::progress).
+    /// The bar shows finished tasks, elapsed time and failures, and remains when the job ends.
+    /// It replaces a callback set with [`progress`](Job::progress).
     ///
     /// # Examples
     ///

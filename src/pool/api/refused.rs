@@ -1,5 +1,6 @@
-//! What the compiler refuses (P9), as documentation tests: each program that must not compile follows one that does and differs in the one
-//! thing that is wrong. (Which error it is, the code beside `compile_fail`, only a nightly compiler checks.)
+//! What the compiler refuses (P9), as documentation tests: each program that must not compile
+//! follows one that does and differs in the one thing that is wrong. (Which error it is, the
+//! code beside `compile_fail`, only a nightly compiler checks.)
 //!
 //! A task that captures: its function is sent by name, and there is nowhere to put a value.
 //!

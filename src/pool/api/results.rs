@@ -15,8 +15,8 @@ use crate::{
 
 /// An iterator of the results of a job; see [`Job::imap`](crate::pool::Job::imap).
 ///
-/// It is an ordinary, blocking iterator. Dropping it ends the job: running tasks are killed, and their
-/// workers are replaced.
+/// It is an ordinary, blocking iterator. Dropping it ends the job: running tasks are killed,
+/// and their workers are replaced.
 ///
 /// # Examples
 ///
@@ -37,8 +37,8 @@ pub struct Results<'p, T: Iterator, R, O> {
     /// Outcomes that were not returned yet, by index.
     decided: BTreeMap<u64, Result<R, TaskError>>,
     given: u64,
-    /// Whether an interrupted job reports every item, and not only the first that was not taken. There may be
-    /// infinitely many items.
+    /// Whether an interrupted job reports every item, and not only the first that was not
+    /// taken. There may be infinitely many items.
     tells_all: bool,
     order: PhantomData<O>,
 }

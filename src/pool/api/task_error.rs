@@ -9,8 +9,8 @@ use crate::{
 
 /// The failure of a task: the original error, and where and for which item it happened.
 ///
-/// `{}` prints one line with the task, the item, the reason and the chain of causes. `{:?}` adds the call
-/// site, the worker, the elapsed time and the backtrace of a panic.
+/// `{}` prints one line with the task, the item, the reason and the chain of causes. `{:?}`
+/// adds the call site, the worker, the elapsed time and the backtrace of a panic.
 ///
 /// Get it from an [`Error`] with [`Error::task_error`], or from a job with
 /// [`keep_going`](crate::pool::Job::keep_going).
@@ -146,7 +146,8 @@ impl TaskError {
 
     /// Returns the message of the original error or panic.
     ///
-    /// For a worker that died, see [`signal`](TaskError::signal) and [`exit_code`](TaskError::exit_code).
+    /// For a worker that died, see [`signal`](TaskError::signal) and
+    /// [`exit_code`](TaskError::exit_code).
     #[must_use]
     pub fn message(&self) -> &str {
         match self.0.report.what() {
@@ -239,7 +240,8 @@ impl TaskError {
 
     /// Returns the element that a node of a flow worked on.
     ///
-    /// It lists the fan-outs that contain the node, each with an index, such as `slice[3]/patch[0]`.
+    /// It lists the fan-outs that contain the node, each with an index, such as
+    /// `slice[3]/patch[0]`.
     #[must_use]
     pub fn element(&self) -> Option<&str> {
         self.0.element.as_deref().filter(|element| !element.is_empty())

@@ -18,7 +18,9 @@ use crate::{
     dtype::Element,
     pool::{
         engine::{run::Items, submit},
-        marker::{Gives, InOrder, MayFail, OnError, ResultOrder, TaskContext, Unordered},
+        marker::{
+            InOrder, OnError, ResultOrder, ReturnsResult, ReturnsValue, TaskContext, Unordered,
+        },
         transport::MemorySharing,
         wire::remote::RemoteFunction,
     },
@@ -60,7 +62,7 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
         I: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
-        let remote = self.context.remote::<I, R, Gives>(f);
+        let remote = self.context.remote::<I, R, ReturnsValue>(f);
         self.collect(remote, items, Location::caller())
     }
 
@@ -80,7 +82,7 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
         R: Serialize + DeserializeOwned,
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
-        let remote = self.context.remote::<I, R, MayFail<E>>(f);
+        let remote = self.context.remote::<I, R, ReturnsResult<E>>(f);
         self.collect(remote, items, Location::caller())
     }
 
@@ -115,7 +117,7 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
         I: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
-        let remote = self.context.remote::<I, R, Gives>(f);
+        let remote = self.context.remote::<I, R, ReturnsValue>(f);
         self.reduce(remote, items, start, combine, Location::caller())
     }
 
@@ -137,19 +139,19 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
         R: Serialize + DeserializeOwned,
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
-        let remote = self.context.remote::<I, R, MayFail<E>>(f);
+        let remote = self.context.remote::<I, R, ReturnsResult<E>>(f);
         self.reduce(remote, items, start, combine, Location::caller())
     }
 
     /// Returns an iterator of the results in the order of the items, while the tasks run.
     ///
-    /// Items are taken when workers have room for them, so there may be infinitely many. Until you take the
-    /// first result, at most workers × (prefetch + 1) batches of items are taken. Workers make progress while
-    /// you wait for a result, and on the batches that were
-    /// [sent ahead](Job::prefetch_batches). Dropping the iterator ends the job.
+    /// Items are taken when workers have room for them, so there may be infinitely many. Until
+    /// you take the first result, at most workers × (prefetch + 1) batches of items are taken.
+    /// Workers make progress while you wait for a result, and on the batches that were [sent
+    /// ahead](Job::prefetch_batches). Dropping the iterator ends the job.
     ///
-    /// The first failure ends the iterator. After [`keep_going`](Job::keep_going) it takes the place of the
-    /// result.
+    /// The first failure ends the iterator. After [`keep_going`](Job::keep_going) it takes the
+    /// place of the result.
     ///
     /// # Examples
     ///
@@ -166,7 +168,8 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
     ///
     /// # Errors
     ///
-    /// Returns an error if the job cannot be started. The iterator returns the failures of tasks.
+    /// Returns an error if the job cannot be started. The iterator returns the failures of
+    /// tasks.
     #[track_caller]
     pub fn imap<I, R, T>(
         self,
@@ -178,7 +181,7 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
         R: Serialize + DeserializeOwned,
         T: IntoIterator<Item = I>,
     {
-        let remote = self.context.remote::<T::Item, R, Gives>(f);
+        let remote = self.context.remote::<T::Item, R, ReturnsValue>(f);
         self.start(remote, items, Location::caller())
     }
 
@@ -199,11 +202,12 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
         E: Into<Box<dyn StdError + Send + Sync>>,
         T: IntoIterator<Item = I>,
     {
-        let remote = self.context.remote::<T::Item, R, MayFail<E>>(f);
+        let remote = self.context.remote::<T::Item, R, ReturnsResult<E>>(f);
         self.start(remote, items, Location::caller())
     }
 
-    /// Like [`imap`](Job::imap), but returns results as they finish, each with the index of its item.
+    /// Like [`imap`](Job::imap), but returns results as they finish, each with the index of its
+    /// item.
     ///
     /// # Examples
     ///
@@ -233,7 +237,7 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
         R: Serialize + DeserializeOwned,
         T: IntoIterator<Item = I>,
     {
-        let remote = self.context.remote::<T::Item, R, Gives>(f);
+        let remote = self.context.remote::<T::Item, R, ReturnsValue>(f);
         self.start(remote, items, Location::caller())
     }
 
@@ -254,14 +258,14 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
         E: Into<Box<dyn StdError + Send + Sync>>,
         T: IntoIterator<Item = I>,
     {
-        let remote = self.context.remote::<T::Item, R, MayFail<E>>(f);
+        let remote = self.context.remote::<T::Item, R, ReturnsResult<E>>(f);
         self.start(remote, items, Location::caller())
     }
 
     /// Starts one task without waiting for it.
     ///
-    /// If all workers are busy, the task is queued. Queued tasks start in the order in which they were
-    /// submitted.
+    /// If all workers are busy, the task is queued. Queued tasks start in the order in which
+    /// they were submitted.
     ///
     /// # Examples
     ///
@@ -278,15 +282,15 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
     ///
     /// # Errors
     ///
-    /// Returns an error if the item or the context cannot be encoded. [`TaskHandle::join`] returns the failure
-    /// of the task.
+    /// Returns an error if the item or the context cannot be encoded. [`TaskHandle::join`]
+    /// returns the failure of the task.
     #[track_caller]
     pub fn submit<I, R>(self, f: K::Task<I, R>, item: I) -> Result<TaskHandle<R>>
     where
         I: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned + Send + 'static,
     {
-        let remote = self.context.remote::<I, R, Gives>(f);
+        let remote = self.context.remote::<I, R, ReturnsValue>(f);
         self.begin(remote, &item, Location::caller())
     }
 
@@ -302,15 +306,17 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
         R: Serialize + DeserializeOwned + Send + 'static,
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
-        let remote = self.context.remote::<I, R, MayFail<E>>(f);
+        let remote = self.context.remote::<I, R, ReturnsResult<E>>(f);
         self.begin(remote, &item, Location::caller())
     }
 
     /// Applies `f` to chunks of `array` along `axis`, and returns the results in order.
     ///
-    /// Each task gets `chunk` indices of the axis, and the last one may get fewer. The array is not copied. An
-    /// array of a file ([`ArrayFile::read_dyn`](crate::file::ArrayFile::read_dyn)) may have any byte order:
-    /// each worker maps the file and swaps only its chunk, so the file may be larger than memory.
+    /// Each task gets `chunk` indices of the axis, and the last one may get fewer. The array is
+    /// not copied. An array of a file
+    /// ([`ArrayFile::read_dyn`](crate::file::ArrayFile::read_dyn)) may have any byte order:
+    /// each worker maps the file and swaps only its chunk, so the file may be larger than
+    /// memory.
     ///
     /// # Examples
     ///
@@ -331,8 +337,9 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
     ///
     /// # Errors
     ///
-    /// Returns an error if the array has no such axis, `chunk` is 0, or the array has other elements or another
-    /// number of dimensions than `f` takes. Otherwise see [`map`](Job::map).
+    /// Returns an error if the array has no such axis, `chunk` is 0, or the array has other
+    /// elements or another number of dimensions than `f` takes. Otherwise see
+    /// [`map`](Job::map).
     #[track_caller]
     pub fn map_axis_chunks<A, D, R>(
         self,
@@ -348,7 +355,7 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
         R: Serialize + DeserializeOwned,
     {
         let blocks = blocks(array.into(), axis, chunk)?;
-        let remote = self.context.remote::<SharedArray<A, D>, R, Gives>(f);
+        let remote = self.context.remote::<SharedArray<A, D>, R, ReturnsValue>(f);
         self.collect(remote, blocks, Location::caller())
     }
 
@@ -373,17 +380,18 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
         let blocks = blocks(array.into(), axis, chunk)?;
-        let remote = self.context.remote::<SharedArray<A, D>, R, MayFail<E>>(f);
+        let remote = self.context.remote::<SharedArray<A, D>, R, ReturnsResult<E>>(f);
         self.collect(remote, blocks, Location::caller())
     }
 
     /// Fills chunks of `array` along `axis` in place, and returns the results in order.
     ///
-    /// Each task gets a mutable view of `chunk` indices of the axis, and the first of these indices. The last
-    /// task may get fewer. No two tasks get the same element, and other code cannot access the array meanwhile.
-    /// Nothing is copied: when the job returns, the array contains the new elements. When the job returns, and
-    /// before a task is retried, no process can write to the chunk any more. The chunk of a failed task may be
-    /// partly filled.
+    /// Each task gets a mutable view of `chunk` indices of the axis, and the first of these
+    /// indices. The last task may get fewer. No two tasks get the same element, and other code
+    /// cannot access the array meanwhile. Nothing is copied: when the job returns, the array
+    /// contains the new elements. When the job returns, and before a task is retried, no
+    /// process can write to the chunk any more. The chunk of a failed task may be partly
+    /// filled.
     ///
     /// # Examples
     ///
@@ -409,7 +417,8 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
     ///
     /// # Errors
     ///
-    /// Returns an error if the array has no such axis, or `chunk` is 0. Otherwise see [`map`](Job::map).
+    /// Returns an error if the array has no such axis, or `chunk` is 0. Otherwise see
+    /// [`map`](Job::map).
     #[track_caller]
     pub fn fill_axis_chunks<A, D, R>(
         self,
@@ -423,11 +432,12 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
         D: Dimension,
         R: Serialize + DeserializeOwned,
     {
-        let remote = self.context.remote_fill::<A, D, R, Gives>(f);
+        let remote = self.context.remote_fill::<A, D, R, ReturnsValue>(f);
         self.fill(remote, array, axis, chunk, Location::caller())
     }
 
-    /// Like [`fill_axis_chunks`](Job::fill_axis_chunks), but for a function that returns a `Result`.
+    /// Like [`fill_axis_chunks`](Job::fill_axis_chunks), but for a function that returns a
+    /// `Result`.
     ///
     /// # Errors
     ///
@@ -446,7 +456,7 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
         R: Serialize + DeserializeOwned,
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
-        let remote = self.context.remote_fill::<A, D, R, MayFail<E>>(f);
+        let remote = self.context.remote_fill::<A, D, R, ReturnsResult<E>>(f);
         self.fill(remote, array, axis, chunk, Location::caller())
     }
 }

@@ -70,7 +70,8 @@ pub(crate) struct AssignedWorker {
     pub(crate) worker: Worker,
     /// What it was given and has not finished, in the order in which it starts the tasks.
     pub(crate) batches: VecDeque<AssignedBatch>,
-    /// Whether it gets nothing more until it is idle, and gives back what it has not begun if it can be asked to.
+    /// Whether it gets nothing more until it is idle, and gives back what it has not begun if
+    /// it can be asked to.
     pub(crate) recalled: bool,
     /// Whether it gets nothing more, because a task may have left something behind in it.
     pub(crate) spoiled: bool,
@@ -160,8 +161,8 @@ impl AssignedWorker {
         Ok(())
     }
 
-    /// The task at `index` is over. Returns its batch, cut down to this task, and since when the worker had it; `None` if it had no such
-    /// task.
+    /// The task at `index` is over. Returns its batch, cut down to this task, and since when
+    /// the worker had it; `None` if it had no such task.
     pub(crate) fn finish(&mut self, index: u64) -> Option<(Batch, Instant)> {
         let at =
             self.batches.iter().position(|assigned| assigned.batch.indices().contains(&index))?;
@@ -191,14 +192,15 @@ impl AssignedWorker {
         Some((task, since))
     }
 
-    /// Gives it nothing more until it is idle, and asks for the tasks it has not begun.
+    /// Sends no more tasks until the worker is idle, and asks for those that it has not started.
     pub(crate) fn recall(&mut self) {
         self.worker.recall(true);
         self.recalled = true;
     }
 
-    /// How long until its page is to be read: it may have finished a task and be busy with the next before it sends the result. `None`
-    /// if there can be no such result, or if it has no page.
+    /// How long until its page is to be read: it may have finished a task and be busy with the
+    /// next before it sends the result. `None` if there can be no such result, or if it has no
+    /// page.
     pub(crate) fn next_look(&self, patience: Duration) -> Option<Duration> {
         if self.load() < 2 {
             return None;

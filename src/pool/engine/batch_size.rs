@@ -1,7 +1,7 @@
 //! How many tasks go to a worker at a time.
 
-/// How long the tasks that go together should take, in nanoseconds: long against what it costs to send them, short against what a
-/// person or another worker notices.
+/// How long the tasks that go together should take, in nanoseconds: long against what it costs
+/// to send them, short against what a person or another worker notices.
 const TARGET_NANOS: u64 = 1_000_000;
 /// The most that go together, however short they are.
 const MAX_BATCH_SIZE: usize = 4096;
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn batches_grow_while_tasks_are_short_and_shrink_at_once_when_they_are_not() {
+    fn batch_size_follows_the_duration_of_tasks() {
         let mut pace = BatchSizer::new(None);
         let sizes: Vec<_> = (0..8)
             .map(|_| {
@@ -63,14 +63,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_is_shared_out() {
+    fn batch_size_divides_the_rest_between_workers() {
         let mut pace = BatchSizer::new(None);
         (0..8).for_each(|_| pace.learn(10, 10));
         assert_eq!([1000, 10, 4, 1, 0].map(|left| pace.size(Some(left), 2)), [250, 3, 1, 1, 1]);
     }
 
     #[test]
-    fn a_fixed_size_stays() {
+    fn batch_size_fixed_stays() {
         let mut pace = BatchSizer::new(Some(7));
         pace.learn(1, u64::MAX);
         assert_eq!(pace.size(Some(1), 2), 7);

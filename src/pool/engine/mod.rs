@@ -1,7 +1,8 @@
 //! The engine: it hands tasks to workers, waits for results, and decides what a failure costs.
 //!
-//! The engine knows workers through [`WorkerLink`](super::transport::WorkerLink) only. It contains no descriptors, no shared memory and no
-//! process ids; `tests/architecture.rs` checks that.
+//! The engine knows workers through [`WorkerLink`](super::transport::WorkerLink) only. It
+//! contains no descriptors, no shared memory and no process ids; `tests/architecture.rs` checks
+//! that.
 
 pub(crate) mod assigned;
 pub(crate) mod batch;

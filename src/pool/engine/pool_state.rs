@@ -36,7 +36,8 @@ pub(crate) struct PoolSettings {
     /// Bytes from which an array goes by reference, if memory is shared.
     pub(crate) threshold: Option<usize>,
     pub(crate) runs_in_caller: RunsInCaller,
-    /// Whether workers wait for the next job. In a pool without a process slot they end with each job.
+    /// Whether workers wait for the next job. In a pool without a process slot they end with
+    /// each job.
     pub(crate) keeps_workers: bool,
     /// Tasks after which a worker is replaced.
     pub(crate) max_tasks_per_worker: Option<u64>,
@@ -136,8 +137,9 @@ impl PoolState {
 impl Drop for PoolState {
     fn drop(&mut self) {
         let mut idle = self.workers.drain();
-        // The last process of a session removes its files. If only the idle workers are left besides this process, it leaves the session
-        // before they do: then they remove the files even if this process is killed meanwhile.
+        // The last process of a session removes its files. If only the idle workers are left
+        // besides this process, it leaves the session before they do: then they remove the
+        // files even if this process is killed meanwhile.
         let store = &self.settings.store;
         if self.capabilities.memory == MemorySharing::Files && store.handles() <= 1 + idle.len() {
             store.leave();

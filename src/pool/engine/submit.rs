@@ -1,8 +1,10 @@
 //! Single tasks, started now and waited for later.
 //!
-//! A task that finds an idle worker goes to it at once, and the thread that waits for the task waits for that worker. Any other task is
-//! driven by a thread of its own, at most as many at a time as there are workers. The threads end when there is nothing left to do. A
-//! worker whose result is not waited for yet is not kept from other jobs: the first job that finds no worker has it driven.
+//! A task that finds an idle worker goes to it at once, and the thread that waits for the task
+//! waits for that worker. Any other task is driven by a thread of its own, at most as many at a
+//! time as there are workers. The threads end when there is nothing left to do. A worker whose
+//! result is not waited for yet is not kept from other jobs: the first job that finds no worker
+//! has it driven.
 
 use std::{
     iter, mem,
@@ -231,7 +233,8 @@ fn begin(seed: &TaskSeed, number: u64, mut borrowed: BorrowedWorker) -> Result<B
     }
 }
 
-/// Like [`drive`], in a thread whose panic would not be seen: that of a result that panics while it is decoded.
+/// Like [`drive`], in a thread whose panic would not be seen: that of a result that panics
+/// while it is decoded.
 fn drive_here<R: DeserializeOwned>(
     pool: &Arc<PoolState>,
     seed: TaskSeed,

@@ -39,7 +39,8 @@ pub(crate) struct BorrowedWorker {
     pub(crate) tasks_finished: u64,
     /// Messages with tasks it was sent.
     pub(crate) messages_sent: u64,
-    /// The job that continues without it for now. The worker still has the context and the state of that job.
+    /// The job that continues without it for now. The worker still has the context and the
+    /// state of that job.
     pub(crate) left_job: Option<u64>,
     /// Whether it was sent anything that it keeps until the job is over: a context, arrays to map.
     pub(crate) keeps_data: bool,
@@ -92,8 +93,9 @@ impl WorkerSet {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns an idle worker, or starts one if fewer exist than may; `None` if all are in use. A worker that was part of job number
-    /// `job` goes first, and one that was part of another job, which may want it back, goes last.
+    /// Returns an idle worker, or starts one if fewer exist than may; `None` if all are in use.
+    /// A worker that was part of job number `job` goes first, and one that was part of another
+    /// job, which may want it back, goes last.
     pub(crate) fn take(
         &self,
         job: u64,
@@ -124,7 +126,8 @@ impl WorkerSet {
         start().map(Some).inspect_err(|_| self.remove())
     }
 
-    /// Like [`take`](WorkerSet::take), but waits for a worker until `stop`, which is asked in every `interval`.
+    /// Like [`take`](WorkerSet::take), but waits for a worker until `stop`, which is asked in
+    /// every `interval`.
     pub(crate) fn wait_for_one(
         &self,
         job: u64,

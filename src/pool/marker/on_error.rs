@@ -1,22 +1,23 @@
-//! What becomes of a call when one of its tasks fails.
+//! The effect of a task's failure on its job.
 
 use super::sealed::Sealed;
 use crate::pool::TaskError;
 
-/// Whether a call ends with the first failure.
+/// Whether a job ends with the first failure of a task.
 pub trait OnError: Sealed {
-    /// What a call gives for each item, of tasks that give `R`.
+    /// The result for each item, if tasks return `R`.
     type Item<R>;
 
     #[doc(hidden)]
     fn item<R>(outcome: Result<R, TaskError>) -> Result<Self::Item<R>, TaskError>;
 }
 
-/// The first failure ends the call and is its error.
+/// The first failure ends the job and is its error.
 #[derive(Clone, Copy, Debug)]
 pub struct FailFast;
 
-/// Every item has a result or an error of its own: [`Job::keep_going`](crate::pool::Job::keep_going).
+/// Every item has a result or an error of its own:
+/// [`Job::keep_going`](crate::pool::Job::keep_going).
 #[derive(Clone, Copy, Debug)]
 pub struct KeepGoing;
 

@@ -2,17 +2,17 @@
 
 use super::sealed::Sealed;
 
-/// Results come in the order of their items.
+/// Results have the order of their items.
 #[derive(Clone, Copy, Debug)]
 pub struct InOrder;
 
-/// Results come as they are there.
+/// Results have the order in which tasks finish.
 #[derive(Clone, Copy, Debug)]
 pub struct Unordered;
 
-/// The order of a stream's results.
+/// The order of results.
 pub trait ResultOrder: Sealed {
-    /// What a stream gives for a result.
+    /// The item that the iterator returns for a result.
     type Item<R>;
 
     #[doc(hidden)]

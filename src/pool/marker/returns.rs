@@ -1,4 +1,4 @@
-//! What the functions of tasks return.
+//! The return types of task functions.
 
 use std::{error::Error as StdError, marker::PhantomData};
 
@@ -8,7 +8,7 @@ use crate::{
     pool::{wire::report::FailureReport, worker::panics::describe},
 };
 
-/// What a function returns: `R` itself ([`Gives`]) or a `Result` ([`MayFail`]).
+/// The return type of a function: `R` itself ([`ReturnsValue`]) or a `Result` ([`ReturnsResult`]).
 pub trait Returns<R>: Sealed {
     /// The function's return type.
     type Out;
@@ -17,12 +17,12 @@ pub trait Returns<R>: Sealed {
     fn outcome(out: Self::Out) -> Result<R, FailureReport>;
 }
 
-/// The function returns its result as it is.
-pub struct Gives;
+/// The function returns its result itself.
+pub struct ReturnsValue;
 
-impl Sealed for Gives {}
+impl Sealed for ReturnsValue {}
 
-impl<R> Returns<R> for Gives {
+impl<R> Returns<R> for ReturnsValue {
     type Out = R;
 
     fn outcome(out: R) -> Result<R, FailureReport> {
@@ -31,11 +31,11 @@ impl<R> Returns<R> for Gives {
 }
 
 /// The function returns a `Result`.
-pub struct MayFail<E>(PhantomData<E>);
+pub struct ReturnsResult<E>(PhantomData<E>);
 
-impl<E> Sealed for MayFail<E> {}
+impl<E> Sealed for ReturnsResult<E> {}
 
-impl<R, E: Into<Box<dyn StdError + Send + Sync>>> Returns<R> for MayFail<E> {
+impl<R, E: Into<Box<dyn StdError + Send + Sync>>> Returns<R> for ReturnsResult<E> {
     type Out = Result<R, E>;
 
     fn outcome(out: Result<R, E>) -> Result<R, FailureReport> {

@@ -1,4 +1,4 @@
-//! What the tasks of a call get besides their item.
+//! The arguments of a job's tasks besides their item.
 
 use std::fmt;
 
@@ -13,12 +13,13 @@ use crate::{
     pool::wire::{message::Packer, remote::RemoteFunction},
 };
 
-/// A kind of call: by it a verb knows what function it takes.
+/// The arguments of tasks besides their item. It determines the signature of their function.
 pub trait TaskContext: Sealed {
-    /// The function that is a task, from items of one type to what it returns.
+    /// The type of a task's function, from an item to its result.
     type Task<I, O>;
 
-    /// The function that fills part of an array, which it gets beside the part's first index on the axis.
+    /// The function that fills part of an array, which it gets beside the part's first index on
+    /// the axis.
     type Fill<A, D, O>;
 
     #[doc(hidden)]
@@ -40,15 +41,15 @@ pub trait TaskContext: Sealed {
     fn pack(&self, packer: &mut Packer) -> Result<()>;
 }
 
-/// Tasks get their item alone: [`Pool::call`](crate::Pool::call).
+/// Tasks get only their item; see [`Pool::job`](crate::Pool::job).
 #[derive(Clone, Copy, Debug)]
 pub struct NoContext;
 
-/// Tasks get a context as well: [`Pool::with`](crate::Pool::with).
+/// Tasks get a context and their item; see [`Pool::with`](crate::Pool::with).
 #[derive(Clone, Copy, Debug)]
 pub struct WithContext<'c, C>(pub(crate) &'c C);
 
-/// Tasks get state that was built in their worker: [`Pool::with_init`](crate::Pool::with_init).
+/// Tasks get state and their item; see [`Pool::with_init`](crate::Pool::with_init).
 pub struct WithState<'c, C, S, B: Returns<S>> {
     pub(crate) spec: &'c C,
     pub(crate) build: fn(&C) -> B::Out,

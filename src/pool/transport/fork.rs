@@ -1,6 +1,7 @@
 //! Workers that are forks of this process, for one job.
 //!
-//! This file contains what a forked worker does. From its parent's side it is a [`ProcessWorker`] like any other.
+//! This file contains what a forked worker does. From its parent's side it is a
+//! [`ProcessWorker`] like any other.
 
 use std::{
     io::{self, Write as _},
@@ -73,7 +74,8 @@ impl Transport for ForkTransport<'_> {
         let (page, notes) = shared_page::in_process().map_err(cannot)?;
         let (parent, member) = (std::process::id(), store.new_member()?);
         let first_process = worker::first_process(store);
-        // Text that was printed and is still in a buffer would be printed by both. If it cannot be written now, this process may lose it.
+        // Text that was printed and is still in a buffer would be printed by both. If it cannot
+        // be written now, this process may lose it.
         let flushed = io::stdout().flush().is_ok();
         let child = sys::fork::fork(|| {
             let own = page.as_fd().try_clone_to_owned().and_then(|page| Page::of(page.into()));

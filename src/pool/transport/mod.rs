@@ -1,8 +1,9 @@
 //! Transports: where workers run, and how frames get to them and back.
 //!
-//! A job needs little from a worker: it sends frames, receives frames, and learns that the worker is lost ([`WorkerLink`]). A
-//! [`Transport`] starts such workers. Descriptors, shared memory and process ids stay inside the transports. What only a worker of this
-//! machine has is an optional part of its link ([`LocalLink`]).
+//! A job needs little from a worker: it sends frames, receives frames, and learns that the
+//! worker is lost ([`WorkerLink`]). A [`Transport`] starts such workers. Descriptors, shared
+//! memory and process ids stay inside the transports. What only a worker of this machine has is
+//! an optional part of its link ([`LocalLink`]).
 //!
 //! | module | workers |
 //! |---|---|
@@ -13,7 +14,8 @@
 //!
 //! # A transport to another machine
 //!
-//! A node agent that runs tasks on a pool of its own, behind MPI for example, needs these parts:
+//! A node agent that runs tasks on a pool of its own, behind MPI for example, needs these
+//! parts:
 //!
 //! ```ignore
 //! struct MpiTransport { nodes: Vec<Rank> }
@@ -47,8 +49,9 @@
 //! }
 //! ```
 //!
-//! The agent answers each task as soon as it has ended: results are the only sign of progress that a job sees. If the agent is lost, the
-//! first [`capacity`](WorkerLink::capacity) tasks without a result have failed with it, and the others go to other workers.
+//! The agent answers each task as soon as it has ended: results are the only sign of progress
+//! that a job sees. If the agent is lost, the first [`capacity`](WorkerLink::capacity) tasks
+//! without a result have failed with it, and the others go to other workers.
 
 pub(crate) mod fork;
 pub(crate) mod process;
@@ -77,8 +80,8 @@ use crate::{
 
 /// Starts the workers of a pool.
 pub(crate) trait Transport {
-    /// Starts a worker of a pool that shares arrays by `store`. The worker need not be ready when this returns: frames that are sent
-    /// meanwhile wait for it.
+    /// Starts a worker of a pool that shares arrays by `store`. The worker need not be ready
+    /// when this returns: frames that are sent meanwhile wait for it.
     ///
     /// # Errors
     ///
@@ -94,9 +97,11 @@ pub(crate) trait Transport {
 pub(crate) struct Capabilities {
     /// How arrays get to the workers.
     pub(crate) memory: MemorySharing,
-    /// Whether a running task can be killed without losing others ([`LocalLink::kill`]). Timeouts need it.
+    /// Whether a running task can be killed without losing others ([`LocalLink::kill`]).
+    /// Timeouts need it.
     pub(crate) kills_single_tasks: bool,
-    /// Whether the memory of a worker can be measured ([`LocalLink::resident_memory`]). Memory limits need it.
+    /// Whether the memory of a worker can be measured ([`LocalLink::resident_memory`]). Memory
+    /// limits need it.
     pub(crate) measures_memory: bool,
     /// Whether a panic may leave changed state behind, so that its worker gets no further task.
     pub(crate) is_spoiled_by_panic: bool,
@@ -164,23 +169,24 @@ pub(crate) trait WorkerLink {
         1
     }
 
-    /// Sends a frame without waiting until it has arrived. The payload has open files or arrays beside its bytes only if the transport
-    /// [shares memory](Capabilities::memory). A lost worker is reported by [`receive`](WorkerLink::receive), with the reason.
+    /// Sends a frame without waiting until it has arrived. The payload has open files or arrays
+    /// beside its bytes only if the transport [shares memory](Capabilities::memory). A lost
+    /// worker is reported by [`receive`](WorkerLink::receive), with the reason.
     ///
     /// # Errors
     ///
     /// Returns an error if the frame cannot be made.
     fn send(&mut self, head: FrameHead, payload: &Payload) -> io::Result<()>;
 
-    /// Returns the next frame about tasks, or the reason why the worker is lost; `None` if nothing has arrived. `ready` is what the
-    /// latest wait found for this worker.
+    /// Returns the next frame about tasks, or the reason why the worker is lost; `None` if
+    /// nothing has arrived. `ready` is what the latest wait found for this worker.
     fn receive(&mut self, ready: Ready) -> Option<Result<Frame, FailureReport>>;
 
     /// What shows that a frame has arrived, or that the worker is lost.
     fn wait_source(&self) -> WaitSource<'_>;
 
-    /// Sets the waker of the job that uses the worker from now on, if its source is [`WaitSource::Waker`]. It must be woken at once if
-    /// something has arrived before.
+    /// Sets the waker of the job that uses the worker from now on, if its source is
+    /// [`WaitSource::Waker`]. It must be woken at once if something has arrived before.
     fn set_waker(&mut self, _waker: &Arc<Waker>) {}
 
     /// Whether the worker is there, as far as is known.
@@ -189,7 +195,8 @@ pub(crate) trait WorkerLink {
     /// Asks the worker to exit, without waiting for it.
     fn close(&mut self);
 
-    /// Ends the worker and waits for its end, in the middle of a task if possible. Removes the files that only it knows.
+    /// Ends the worker and waits for its end, in the middle of a task if possible. Removes the
+    /// files that only it knows.
     fn finish(&mut self);
 
     /// The part that only workers of this machine have.

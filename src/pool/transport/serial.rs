@@ -1,4 +1,5 @@
-//! The thread that runs a job as the only worker of that job: a task runs when its result is received.
+//! The thread that runs a job as the only worker of that job: a task runs when its result is
+//! received.
 
 use std::{collections::VecDeque, io, sync::Arc};
 

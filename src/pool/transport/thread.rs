@@ -1,7 +1,7 @@
 //! Workers that are threads of this process.
 //!
-//! Items and results are encoded as for a worker process, so that a program that works with threads works with processes. Arrays are
-//! handed over as they are.
+//! Items and results are encoded as for a worker process, so that a program that works with
+//! threads works with processes. Arrays are handed over as they are.
 
 use std::{io, sync::Arc, thread};
 
@@ -110,7 +110,8 @@ impl WorkerLink for ThreadWorker {
     fn finish(&mut self) {
         self.channel = None;
         if let Some(thread) = self.thread.take() {
-            // Panics of tasks were caught before, and a worker thread has no other code that panics.
+            // Panics of tasks were caught before, and a worker thread has no other code that
+            // panics.
             let _ = thread.join();
         }
     }

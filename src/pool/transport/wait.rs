@@ -1,7 +1,7 @@
 //! How a job waits for its workers.
 //!
-//! Workers whose frames arrive over descriptors are polled directly: a thread between them and the job would cost a switch for each
-//! result. All others wake the job themselves.
+//! Workers whose frames arrive over descriptors are polled directly: a thread between them and
+//! the job would cost a switch for each result. All others wake the job themselves.
 
 use std::{
     io,
@@ -27,7 +27,8 @@ impl Waker {
 
     /// Wakes the waiting thread, now or when it waits next.
     pub(crate) fn wake(&self) {
-        // The write fails only if the counter is full, and then the thread wakes anyway. In a forked process it does nothing.
+        // The write fails only if the counter is full, and then the thread wakes anyway. In a
+        // forked process it does nothing.
         let _ = self.0.get().map(|event| rustix::io::write(event, &1u64.to_ne_bytes()));
     }
 
@@ -82,7 +83,8 @@ impl Waiter {
         })
     }
 
-    /// Waits until one of `sources` is ready, the waker is woken, or the time is over. Returns what was found for each source.
+    /// Waits until one of `sources` is ready, the waker is woken, or the time is over. Returns
+    /// what was found for each source.
     ///
     /// # Errors
     ///

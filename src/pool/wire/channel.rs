@@ -1,7 +1,8 @@
-//! A byte stream that carries frames with open files, between this process and a worker on the same machine.
+//! A byte stream that carries frames with open files, between this process and a worker on the
+//! same machine.
 //!
-//! Threads of this process use the same stream as processes, through a real socket pair, so that both share one path. Their arrays
-//! go beside it ([`Channel::within`]).
+//! Threads of this process use the same stream as processes, through a real socket pair, so
+//! that both share one path. Their arrays go beside it ([`Channel::within`]).
 
 use std::{
     collections::VecDeque,
@@ -52,8 +53,9 @@ struct Inbox {
     /// Bytes received in all, and those that belong to frames taken.
     received: u64,
     taken: u64,
-    /// Each with the position of the last byte it came with, which lies in the frame it belongs to: the kernel ends what one call
-    /// receives behind the piece that carries descriptors, and a piece is never of two frames.
+    /// Each with the position of the last byte it came with, which lies in the frame it belongs
+    /// to: the kernel ends what one call receives behind the piece that carries descriptors,
+    /// and a piece is never of two frames.
     descriptors: VecDeque<(u64, OwnedFd)>,
     /// A frame too long for the inbox.
     long: Option<(ParsedHead, Buffer, usize)>,
@@ -95,13 +97,15 @@ impl Channel {
         Ok((one, other))
     }
 
-    /// Sends as much of a frame as the peer takes now; the rest goes with [`flush`](Channel::flush).
+    /// Sends as much of a frame as the peer takes now; the rest goes with
+    /// [`flush`](Channel::flush).
     ///
     /// # Errors
     ///
     /// Where the peer is gone, or the frame cannot be made: then nothing of it is sent.
     pub(crate) fn send(&mut self, head: FrameHead, payload: &Payload) -> io::Result<()> {
-        // Each byte can carry some descriptors, and a head alone has enough bytes for more than a process may open.
+        // Each byte can carry some descriptors, and a head alone has enough bytes for more than
+        // a process may open.
         if payload.files.len() > HEAD_LEN * MAX_DESCRIPTORS {
             return Err(io::Error::other(format!(
                 "a frame refers to {} open files",

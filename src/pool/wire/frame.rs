@@ -1,7 +1,7 @@
 //! Frames: the unit in which a job and its workers talk.
 //!
-//! A frame is a head of fixed size and a payload. An error in a payload does not affect the transport: the head still says which
-//! tasks it belongs to.
+//! A frame is a head of fixed size and a payload. An error in a payload does not affect the
+//! transport: the head still says which tasks it belongs to.
 
 use std::{
     io,
@@ -54,11 +54,13 @@ pub(crate) struct FrameHead {
     pub(crate) kind: FrameKind,
     /// The call it belongs to.
     pub(crate) call: u64,
-    /// Of tasks: the index of the payload's first item. Of what is returned: how many frames of tasks had arrived.
+    /// Of tasks: the index of the payload's first item. Of what is returned: how many frames of
+    /// tasks had arrived.
     pub(crate) index: u64,
     /// Of tasks: which of the payload's items are meant, from the first to before the second.
     pub(crate) span: (u32, u32),
-    /// Of tasks: the functions they run ([`Remote`](super::remote::Remote)). Of results: nanoseconds they took, bytes mapped, bytes copied.
+    /// Of tasks: the functions they run ([`Remote`](super::remote::Remote)). Of results:
+    /// nanoseconds they took, bytes mapped, bytes copied.
     pub(crate) facts: [u64; 3],
 }
 
@@ -67,7 +69,8 @@ impl FrameHead {
         Self { kind, call, index, span: (0, 0), facts: [0; 3] }
     }
 
-    /// The head as bytes, in front of a payload of `length` bytes that refers to `files` open files.
+    /// The head as bytes, in front of a payload of `length` bytes that refers to `files` open
+    /// files.
     pub(crate) fn encode(&self, files: usize, length: usize) -> [u8; HEAD_LEN] {
         let mut bytes = [0; HEAD_LEN];
         bytes[0] = self.kind as u8;
@@ -82,7 +85,8 @@ impl FrameHead {
     }
 }
 
-/// Bytes of a head: kind (1), zero (3), descriptors (4), call (8), index (8), span (2 × 4), facts (3 × 8), payload length (8).
+/// Bytes of a head: kind (1), zero (3), descriptors (4), call (8), index (8), span (2 × 4),
+/// facts (3 × 8), payload length (8).
 pub(crate) const HEAD_LEN: usize = 64;
 
 /// A payload with the open files it refers to.

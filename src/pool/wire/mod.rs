@@ -1,4 +1,5 @@
-//! What goes between a job and its workers: frames, messages with arrays, functions by name, and the page that local workers share.
+//! What goes between a job and its workers: frames, messages with arrays, functions by name,
+//! and the page that local workers share.
 
 pub(crate) mod channel;
 pub(crate) mod frame;

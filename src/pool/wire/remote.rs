@@ -1,10 +1,11 @@
 //! The one file that names functions across processes.
 //!
-//! A worker runs the same executable as its parent, so a function of it lies at the same distance from where the program was
-//! loaded in both. A task is two of them: a *trampoline*, made by the compiler for the types at hand, and the user's function.
-//! Both are named by a [`RemoteFunction`], which only the constructors below can make: they pair a function with the trampoline for
-//! exactly its type. A worker resolves the pair only after it has checked that it runs its parent's executable, and only
-//! to addresses within that executable's code.
+//! A worker runs the same executable as its parent, so a function of it lies at the same
+//! distance from where the program was loaded in both. A task is two of them: a *trampoline*,
+//! made by the compiler for the types at hand, and the user's function. Both are named by a
+//! [`RemoteFunction`], which only the constructors below can make: they pair a function with
+//! the trampoline for exactly its type. A worker resolves the pair only after it has checked
+//! that it runs its parent's executable, and only to addresses within that executable's code.
 
 use bytemuck::Pod;
 use ndarray::{ArrayRef, Dimension};
@@ -73,8 +74,9 @@ impl RemoteFunction {
         else {
             return unknown();
         };
-        // From the innermost of what was inlined to the function itself. A closure is called by way of a shim, which has a
-        // name of its own only where the closure was not inlined into it.
+        // From the innermost of what was inlined to the function itself. A closure is called by
+        // way of a shim, which has a name of its own only where the closure was not inlined
+        // into it.
         let mut names = Vec::new();
         // The symbol is looked up for the byte before, as fits the return addresses of a backtrace.
         backtrace::resolve(std::ptr::without_provenance_mut(address + 1), |symbol| {
@@ -108,7 +110,8 @@ impl RemoteFunction {
         Self::new(run_with::<C, I, R, T>, function as *const (), None)
     }
 
-    /// `fn(&mut S, I) -> R` or `fn(&mut S, I) -> Result<R, E>`, on what `fn(&C) -> S` or `fn(&C) -> Result<S, E>` builds.
+    /// `fn(&mut S, I) -> R` or `fn(&mut S, I) -> Result<R, E>`, on what `fn(&C) -> S` or
+    /// `fn(&C) -> Result<S, E>` builds.
     pub(crate) fn init<C, S, I, R, B, T>(
         build: fn(&C) -> B::Out,
         function: fn(&mut S, I) -> T::Out,
@@ -154,7 +157,8 @@ impl RemoteFunction {
         Self::new(run_fill_with::<C, A, D, R, T>, function as *const (), None)
     }
 
-    /// `fn(&mut S, &mut ArrayRef<A, D>, usize) -> R`, or one that returns a `Result`, on what `build` makes
+    /// `fn(&mut S, &mut ArrayRef<A, D>, usize) -> R`, or one that returns a `Result`, on what
+    /// `build` makes
     pub(crate) fn fill_init<C, S, A, D, R, B, T>(
         build: fn(&C) -> B::Out,
         function: fn(&mut S, &mut ArrayRef<A, D>, usize) -> T::Out,
@@ -242,9 +246,9 @@ arguments!(A a, B b, C c, D d, E e, F f, G g, H h);
 /// The trampoline at `offset` in this program.
 fn trampoline(offset: u64) -> Option<Trampoline> {
     let address = resolve(offset)?;
-    // SAFETY: the offset was taken from a `Trampoline` by `RemoteFunction::new`, in a process that runs the same executable as this
-    // one: the worker compared them before it took its first task. The same code lies at the same offset, and a `fn` is
-    // not null.
+    // SAFETY: the offset was taken from a `Trampoline` by `RemoteFunction::new`, in a process
+    // that runs the same executable as this one: the worker compared them before it took its
+    // first task. The same code lies at the same offset, and a `fn` is not null.
     Some(unsafe { std::mem::transmute::<*const (), Trampoline>(address) })
 }
 
@@ -265,8 +269,9 @@ fn function_at(offset: u64) -> Result<*const (), FailureReport> {
 macro_rules! function {
     ($offset:expr, $type:ty) => {{
         let address = function_at($offset)?;
-        // SAFETY: as in `trampoline`; and the type is the function's own, because the only places that name this trampoline
-        // are the constructors of `RemoteFunction`, which take a function of that very type beside it.
+        // SAFETY: as in `trampoline`; and the type is the function's own, because the only
+        // places that name this trampoline are the constructors of `RemoteFunction`, which take
+        // a function of that very type beside it.
         unsafe { std::mem::transmute::<*const (), $type>(address) }
     }};
 }
@@ -369,7 +374,8 @@ where
     T: Returns<R>,
 {
     let address = function_at(job.function())?;
-    // SAFETY: as in `trampoline`; and `RemoteFunction::node`, which alone names this trampoline, takes a function of that very type beside it.
+    // SAFETY: as in `trampoline`; and `RemoteFunction::node`, which alone names this
+    // trampoline, takes a function of that very type beside it.
     let function = unsafe { A::at::<T::Out>(address) };
     let arguments: A = job.item()?;
     let began = clock::now();

@@ -1,8 +1,10 @@
-//! What a worker notes on the page it shares with its parent: which task it runs, since when, and results it has not sent yet.
+//! What a worker notes on the page it shares with its parent: which task it runs, since when,
+//! and results it has not sent yet.
 //!
-//! By these a death costs the running task alone, also in the middle of many: its parent reads here what the worker had finished,
-//! and hands what it had not begun to another. And by these a result is there when its task is done, although the worker is busy with
-//! the next and has not sent it.
+//! By these a death costs the running task alone, also in the middle of many: its parent reads
+//! here what the worker had finished, and hands what it had not begun to another. And by these
+//! a result is there when its task is done, although the worker is busy with the next and has
+//! not sent it.
 
 use std::{
     io,
@@ -19,15 +21,17 @@ use std::{
 use super::{message::entry_len, report::FailureReport};
 use crate::{bytes::map::Page, sys::clock};
 
-/// The words of the page: the task that runs, the time since when, whether tasks are asked back, bytes on the notepad, messages with
-/// results sent, and how many of those the parent has received.
+/// The words of the page: the task that runs, the time since when, whether tasks are asked
+/// back, bytes on the notepad, messages with results sent, and how many of those the parent has
+/// received.
 const RUNNING_TASK: usize = 0;
 const RUNNING_SINCE: usize = 1;
 const RECALL: usize = 2;
 const NOTED_LEN: usize = 3;
 const MESSAGES_SENT: usize = 4;
 const MESSAGES_RECEIVED: usize = 5;
-/// How much was output_before_task to standard output and standard error before the task began, where that is kept.
+/// How much was output_before_task to standard output and standard error before the task began,
+/// where that is kept.
 const OUTPUT_LEN: [usize; 2] = [6, 7];
 /// The length of the report, behind what else is on the notepad, of a panic that ends the worker.
 const LAST_REPORT_LEN: usize = 8;
@@ -63,7 +67,8 @@ impl PageWriter {
         Self { page, noted: 0 }
     }
 
-    /// The task at `index` begins, after so much was written to standard output and standard error. Returns the time.
+    /// The task at `index` begins, after so much was written to standard output and standard
+    /// error. Returns the time.
     pub(crate) fn begin(&self, index: u64, written: [u64; 2]) -> u64 {
         for (word, written) in OUTPUT_LEN.into_iter().zip(written) {
             self.page.word(word).store(written, Relaxed);
@@ -87,7 +92,8 @@ impl PageWriter {
     }
 
     fn run(&self, what: u64) -> u64 {
-        // A reader that finds `what` twice, before and after it reads the time, has read the time that goes with it.
+        // A reader that finds `what` twice, before and after it reads the time, has read the
+        // time that goes with it.
         self.page.word(RUNNING_TASK).store(0, Relaxed);
         let now = clock::now();
         self.page.word(RUNNING_SINCE).store(now, Release);
@@ -95,7 +101,8 @@ impl PageWriter {
         now
     }
 
-    /// The running task has ended with this entry, which is safe here from now on. `false`: there is no room for it.
+    /// The running task has ended with this entry, which is safe here from now on. `false`:
+    /// there is no room for it.
     pub(crate) fn end_with(&mut self, index: u64, length: u64, bytes: &[u8]) -> bool {
         if self.noted + NOTE_HEAD_LEN + bytes.len() > Page::capacity() {
             return false;
@@ -114,7 +121,8 @@ impl PageWriter {
     /// All results are on their way: nothing of them need be kept here.
     pub(crate) fn sent(&mut self) {
         self.noted = 0;
-        // Who sees the new count sees that nothing is noted, and who sees anything of what is noted from here on sees the count.
+        // Who sees the new count sees that nothing is noted, and who sees anything of what is
+        // noted from here on sees the count.
         self.page.word(NOTED_LEN).store(0, Release);
         self.page.word(MESSAGES_SENT).fetch_add(1, SeqCst);
         fence(SeqCst);

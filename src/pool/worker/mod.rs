@@ -60,9 +60,9 @@ const MAX_LINGER: Duration = Duration::from_secs(2);
 
 /// Makes worker processes possible: the first line of `main`.
 ///
-/// A [`Pool`](crate::Pool) starts its workers by starting the program again. In such a process this call does the work and
-/// never returns; in any other it returns at once. A pool in a program that has not called it is an error before any process
-/// is started.
+/// A [`Pool`](crate::Pool) starts its workers by starting the program again. In such a process
+/// this call does the work and never returns; in any other it returns at once. A pool in a
+/// program that has not called it is an error before any process is started.
 ///
 /// ```
 /// fn main() -> ndferry::Result<()> {
@@ -74,13 +74,15 @@ const MAX_LINGER: Duration = Duration::from_secs(2);
 /// }
 /// ```
 ///
-/// Under `cargo test` there is no `main` to write it in: see [`PoolBuilder::test_entry`](crate::pool::PoolBuilder::test_entry).
+/// Under `cargo test` there is no `main` to write it in: see
+/// [`PoolBuilder::test_entry`](crate::pool::PoolBuilder::test_entry).
 pub fn init() {
     INITIALISED.store(true, Ordering::Relaxed);
     let Some(parent) = called_by() else {
         return;
     };
-    // With the channel but another parent: its own died before this line. There is nothing to work for.
+    // With the channel but another parent: its own died before this line. There is nothing to
+    // work for.
     if sys::process::parent() != Some(parent) {
         clean_up_after(parent);
         sys::process::exit_now();
@@ -94,7 +96,8 @@ pub fn init() {
 /// The parent that started this process as a worker, until the worker has taken its channel.
 pub(crate) fn called_by() -> Option<u32> {
     let parent = std::env::var(WORKER_ENV).ok()?.parse().ok()?;
-    // A program that a task starts inherits the mark but not the channel, which the worker has moved away from its stdin.
+    // A program that a task starts inherits the mark but not the channel, which the worker has
+    // moved away from its stdin.
     sys::socket::is_made_by(std::io::stdin(), parent).then_some(parent)
 }
 
@@ -107,14 +110,16 @@ fn run(parent: u32, mut channel: Channel) -> ! {
     let Ok(post) = WorkerState::take(parent, &channel) else { sys::process::exit_with_group() };
     panics::install_hook();
     let served = panic::catch_unwind(AssertUnwindSafe(|| greet_and_serve(&mut channel, &post)));
-    // A panic that is no task's has been told of by the program's hook; it must not unwind into main.
+    // A panic that is no task's has been told of by the program's hook; it must not unwind into
+    // main.
     if let Ok(Err(error)) = served {
         serve::give_up(&mut channel, &error);
     }
     post.leave()
 }
 
-/// What a worker is bound to: its parent, its end of the channel to it, its part in a session. When it ends, it lets go of them in order.
+/// What a worker is bound to: its parent, its end of the channel to it, its part in a session.
+/// When it ends, it lets go of them in order.
 pub(crate) struct WorkerState {
     parent: u32,
     socket: Unshared<OwnedFd>,
@@ -127,7 +132,8 @@ pub(crate) struct WorkerState {
 }
 
 impl WorkerState {
-    /// From here on this process ends when its parent ends or has no more use for it, also in the middle of a task.
+    /// From here on this process ends when its parent ends or has no more use for it, also in
+    /// the middle of a task.
     pub(crate) fn take(parent: u32, channel: &Channel) -> io::Result<Arc<Self>> {
         let process = sys::process::watch(parent);
         let post = Arc::new(Self {
@@ -150,9 +156,11 @@ impl WorkerState {
         Ok(post)
     }
 
-    /// Until the parent is gone, or has no more use for this worker; or the session's first process is gone, because then all end.
+    /// Until the parent is gone, or has no more use for this worker; or the session's first
+    /// process is gone, because then all end.
     fn watch(&self, parent: Option<&OwnedFd>) {
-        // Before it is known whom to look after, and as long as output that is kept would else grow without end.
+        // Before it is known whom to look after, and as long as output that is kept would else
+        // grow without end.
         let mut glance = Some(OUTPUT_TRIM_INTERVAL);
         loop {
             let first = self.first.get().and_then(Option::as_ref).map(|(_, watch)| watch);
@@ -186,7 +194,8 @@ impl WorkerState {
         Ok(store)
     }
 
-    /// Ends this process and what its tasks have started; the last worker of a session whose first process is gone cleans it up.
+    /// Ends this process and what its tasks have started; the last worker of a session whose
+    /// first process is gone cleans it up.
     pub(crate) fn leave(&self) -> ! {
         serve::set_ending(true);
         // Who is about to join is waited for, and leaves: all the others may rely on it.
@@ -221,7 +230,8 @@ fn clean_up_after(parent: u32) {
     store::sweep_after(parent, MAX_LINGER);
 }
 
-/// The process that began the session of `store`: this one, or where this is a worker, perhaps another.
+/// The process that began the session of `store`: this one, or where this is a worker, perhaps
+/// another.
 pub(crate) fn first_process(store: &Store) -> u32 {
     let post = STATE.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let outer = post.filter(|post| {

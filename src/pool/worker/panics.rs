@@ -1,4 +1,5 @@
-//! What is told of a failing task: its error by its words, its panic by message, place and backtrace.
+//! What is told of a failing task: its error by its words, its panic by message, place and
+//! backtrace.
 
 use std::{
     any::Any,
@@ -54,7 +55,8 @@ fn attempt<T>(code: impl FnOnce() -> T) -> Option<T> {
     panic::catch_unwind(AssertUnwindSafe(code)).map_err(std::mem::forget).ok()
 }
 
-/// From here on a panic of a task is noted for its report, and nothing else. One of any other thread goes the way it would have.
+/// From here on a panic of a task is noted for its report, and nothing else. One of any other
+/// thread goes the way it would have.
 pub(crate) fn install_hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -126,7 +128,8 @@ fn report(payload: &(dyn Any + Send)) -> FailureReport {
     }
 }
 
-/// An error that a task returned, by its words. Words that cannot be had (a `Display` that panics) do not hide the error.
+/// An error that a task returned, by its words. Words that cannot be had (a `Display` that
+/// panics) do not hide the error.
 pub(crate) fn describe<E: Into<Box<dyn StdError + Send + Sync>>>(error: E) -> FailureReport {
     let type_name = std::any::type_name::<E>().to_owned();
     let Some(error) = attempt(|| error.into()) else {

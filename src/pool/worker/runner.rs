@@ -1,4 +1,5 @@
-//! Runs tasks: decodes them, calls their function, and notes the result or the failure. The same in every kind of worker.
+//! Runs tasks: decodes them, calls their function, and notes the result or the failure. The
+//! same in every kind of worker.
 
 use std::{
     any::Any,
@@ -189,8 +190,9 @@ impl TaskRunner {
         };
         let mut job =
             Invocation { runner: self, items, at, index, call: tasks.head.call, function, build };
-        // A task that unwinds leaves behind nothing that another one sees: its context is shared read-only, its item is its own, and
-        // its state is dropped. What code of a worker's own has captured, it may have left half changed: there is no other task.
+        // A task that unwinds leaves behind nothing that another one sees: its context is
+        // shared read-only, its item is its own, and its state is dropped. What code of a
+        // worker's own has captured, it may have left half changed: there is no other task.
         let ran = panics::catch(AssertUnwindSafe(|| run(&mut job)));
         self.spoiled |= ran.is_err() && matches!(code, TaskCode::Inherited(_));
         let report = match ran {
@@ -198,7 +200,8 @@ impl TaskRunner {
             Ok(Ok(())) => FailureReport::Result { message: "the task gave none".into() },
             Ok(Err(report)) => report,
             Err(report) => {
-                // It may be half changed. Not let go of while the task unwinds: a second panic then would be the end of the worker.
+                // It may be half changed. Not let go of while the task unwinds: a second panic
+                // then would be the end of the worker.
                 panics::discard(self.state.take());
                 report
             }
@@ -223,7 +226,8 @@ impl TaskRunner {
             return None;
         }
         if self.prints {
-            // Whoever has a task's result has what it printed; and this process may be ended at any moment from then on.
+            // Whoever has a task's result has what it printed; and this process may be ended at
+            // any moment from then on.
             let _ = io::stdout().flush();
         }
         let message = self.results.finish();
@@ -286,7 +290,8 @@ impl Invocation<'_> {
         })
     }
 
-    /// The part of an array that the item stands for: its first index on the axis, and its elements, which no other process has.
+    /// The part of an array that the item stands for: its first index on the axis, and its
+    /// elements, which no other process has.
     pub(crate) fn part<A: Element + Pod, D: Dimension>(
         &mut self,
     ) -> Result<(usize, OwnedViewMut<A, D>), FailureReport> {

@@ -99,7 +99,8 @@ pub(crate) fn serve(
                 let tasks = runner.receive(frame);
                 for at in first..end {
                     if runner.is_recalled() || runner.is_spoiled() {
-                        // Tasks that have arrived and were not started go back. No other frame can have arrived.
+                        // Tasks that have arrived and were not started go back. No other frame
+                        // can have arrived.
                         while parent.arrived()?.is_some() {
                             arrived += 1;
                         }

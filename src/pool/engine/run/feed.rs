@@ -32,7 +32,7 @@ const MAX_GATHER_TIME: Duration = Duration::from_millis(1);
 const WORKER_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 impl Run<'_> {
-    /// Gives workers what there is to do. Whether there are more items than workers take.
+    /// Gives tasks to workers. Returns whether there are more items than workers can take.
     pub(crate) fn feed<R>(
         &mut self,
         work: &mut impl Work<R>,
@@ -79,7 +79,8 @@ impl Run<'_> {
         }
     }
 
-    /// Encodes up to `size` items together. Fewer where they are large or come slowly; one that cannot be encoded ends them.
+    /// Encodes up to `size` items together. Fewer where they are large or come slowly; one that
+    /// cannot be encoded ends them.
     pub(crate) fn pack<R>(
         &mut self,
         work: &mut impl Work<R>,
@@ -148,7 +149,8 @@ impl Run<'_> {
         }
     }
 
-    /// A worker that can be batches something: an idle one, one that can be had, one that has not much to do.
+    /// A worker that can be batches something: an idle one, one that can be had, one that has
+    /// not much to do.
     pub(crate) fn worker_with_room(&mut self) -> Result<Option<usize>> {
         self.retire();
         if let Some(idle) =

@@ -9,7 +9,8 @@ thread_local! {
     static RUNNING_JOBS: RefCell<Vec<*const ()>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Keeps a call from being made inside of another of the same pool and thread, which would wait for workers that it holds.
+/// Keeps a call from being made inside of another of the same pool and thread, which would wait
+/// for workers that it holds.
 pub(crate) struct JobGuard(*const ());
 
 impl JobGuard {

@@ -15,7 +15,8 @@ use crate::{
 const SILENCE_LIMIT: Duration = Duration::from_millis(2);
 
 impl Run<'_> {
-    /// Waits until some worker has something to say, or something has to be looked at. `more`: there is more to do than workers have.
+    /// Waits until some worker has something to say, or something has to be looked at. `more`:
+    /// there is more to do than workers have.
     pub(crate) fn wait(&mut self, more: bool) -> Result<()> {
         let now = Instant::now();
         let mut longest = self.deadline.map(|deadline| deadline.saturating_duration_since(now));
@@ -29,7 +30,8 @@ impl Run<'_> {
             {
                 match assigned.time_left(limit) {
                     (Duration::ZERO, Some(index)) => {
-                        // It stands still while it is looked at again: the task may just have ended.
+                        // It stands still while it is looked at again: the task may just have
+                        // ended.
                         hold(&assigned.worker, true);
                         if assigned.time_left(limit) == (Duration::ZERO, Some(index)) {
                             assigned.overdue = Some(index);
@@ -62,8 +64,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Asks for tasks back from workers that have been silent for long, where another has nothing to do; gives how long to wait before
-    /// looking again.
+    /// Asks for tasks back from workers that have been silent for long, where another has
+    /// nothing to do; gives how long to wait before looking again.
     pub(crate) fn recall(&mut self) -> Option<Duration> {
         if !self.workers.iter().any(|assigned| assigned.load() > 1) || !self.pool.workers.has_idle()
         {
@@ -116,8 +118,9 @@ impl Run<'_> {
                             if !self.take_frame(at, frame, work, decided)? {
                                 continue 'members;
                             }
-                            // One that works while it is received from is not asked for more than one result; one that has nothing to
-                            // do has nothing more to say.
+                            // One that works while it is received from is not asked for more
+                            // than one result; one that has nothing to do has nothing more to
+                            // say.
                             if own || self.workers[at].is_idle() {
                                 break;
                             }

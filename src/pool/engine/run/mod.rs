@@ -1,4 +1,5 @@
-//! A call under way: items go out, results come in, and whatever happens to a worker costs the task it ran.
+//! A call under way: items go out, results come in, and whatever happens to a worker costs the
+//! task it ran.
 
 mod feed;
 mod items;
@@ -417,8 +418,8 @@ impl<'p> Run<'p> {
         }
     }
 
-    /// Gives idle workers back: all of them when there is nothing more to do for them, and else one for each call that has
-    /// none, but for the last this one has.
+    /// ReturnsValue idle workers back: all of them when there is nothing more to do for them, and else
+    /// one for each call that has none, but for the last this one has.
     fn share(&mut self, more: bool) {
         while !more || (self.workers.len() > 1 && self.pool.workers.is_wanted()) {
             let Some(free) =
@@ -442,7 +443,8 @@ impl<'p> Run<'p> {
         }
     }
 
-    /// Sends a worker back to the pool. One that still has a task of this call is ended: nobody waits for its result.
+    /// Sends a worker back to the pool. One that still has a task of this call is ended: nobody
+    /// waits for its result.
     fn dismiss(&self, assigned: AssignedWorker, idle: bool) {
         let well = idle && !assigned.spoiled && assigned.overdue.is_none();
         match assigned.worker {

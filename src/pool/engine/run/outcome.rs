@@ -28,8 +28,9 @@ use crate::{
 const MAX_STRAY_DEATHS: u32 = 3;
 
 impl Run<'_> {
-    /// Takes results that worker `at` has finished and not sent, while it is busy with another task. Its last task waits for the message:
-    /// so the worker is not taken for idle before all its messages have arrived.
+    /// Takes results that worker `at` has finished and not sent, while it is busy with another
+    /// task. Its last task waits for the message: so the worker is not taken for idle before
+    /// all its messages have arrived.
     pub(crate) fn read_page<R>(
         &mut self,
         at: usize,
@@ -231,7 +232,8 @@ impl Run<'_> {
             }
             Some(Activity::Task(index, _)) if next == Some(index) => (vec![index], report),
             _ if matches!(report, FailureReport::Start { .. }) => return ends_job(report, worker),
-            // Results are all that is known of its tasks: those that may have been running have failed with it.
+            // Results are all that is known of its tasks: those that may have been running have
+            // failed with it.
             None => (assigned.possibly_running(), report),
             // It was lost between two tasks. Once is an accident.
             Some(_) if assigned.overdue.is_none() => {

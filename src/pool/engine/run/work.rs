@@ -1,4 +1,5 @@
-//! What a call consists of: tasks that it takes one after another, and what becomes of their results.
+//! What a call consists of: tasks that it takes one after another, and what becomes of their
+//! results.
 
 use std::sync::Arc;
 

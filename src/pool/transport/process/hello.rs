@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{launch::CoreShare, stdio::StdioSetup};
 
-/// What a worker is told first. Open files come along: the page it shares with its parent, the process slots, its own slot, and those
-/// of its streams.
+/// What a worker is told first. Open files come along: the page it shares with its parent, the
+/// process slots, its own slot, and those of its streams.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Hello {
     pub(crate) session_dir: Vec<u8>,

@@ -114,13 +114,15 @@ impl LaunchOptions {
 
     /// Where standard output and standard error go.
     pub(crate) fn stdio(&self) -> [WorkerStdio; 2] {
-        // What the test harness of a worker prints is of no use, so in a test program nothing is seen there unless asked for.
+        // What the test harness of a worker prints is of no use, so in a test program nothing
+        // is seen there unless asked for.
         let unsaid =
             if self.test_entry.is_some() { WorkerStdio::Discard } else { WorkerStdio::Inherit };
         [self.stdout.unwrap_or(unsaid), self.stderr.unwrap_or_default()]
     }
 
-    /// What each of so many workers gets of this process's cores. What the user has said, here or in the environment, is left alone.
+    /// What each of so many workers gets of this process's cores. What the user has said, here
+    /// or in the environment, is left alone.
     pub(crate) fn share(&self, workers: usize) -> CoreShare {
         let is_ours = |name: &str| {
             OWN_SHARE.get().is_some_and(|own| own.told.iter().any(|told| told == name))
@@ -152,7 +154,8 @@ impl LaunchOptions {
             command.current_dir(folder);
         }
         command.env(WORKER_ENV, std::process::id().to_string());
-        // A group of its own: the terminal's Ctrl-C does not reach it, and what its tasks start can be ended with it.
+        // A group of its own: the terminal's Ctrl-C does not reach it, and what its tasks start
+        // can be ended with it.
         command.process_group(0);
         command
     }

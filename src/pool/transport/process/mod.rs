@@ -95,7 +95,8 @@ pub(crate) struct ProcessWorker {
     page: Arc<Page>,
     /// Whether the worker has said that it runs.
     ready: bool,
-    /// Becomes readable when the process ends. Its channel may stay open longer: a task may have forked.
+    /// Becomes readable when the process ends. Its channel may stay open longer: a task may
+    /// have forked.
     end: Option<OwnedFd>,
     /// That it has ended, and how, as far as that could be learned.
     ended: Option<Option<ExitStatus>>,
@@ -224,7 +225,8 @@ impl ProcessWorker {
         }
     }
 
-    /// Ends the process: told that nothing more will come, it goes by itself, or is killed after some time.
+    /// Ends the process: told that nothing more will come, it goes by itself, or is killed
+    /// after some time.
     fn end(&mut self) -> Option<ExitStatus> {
         self.close();
         let deadline = Instant::now() + CLOSE_GRACE_PERIOD;
@@ -236,7 +238,8 @@ impl ProcessWorker {
         self.reap()
     }
 
-    /// Kills the process, if it has not ended, waits for it, and removes the files it had made and not given away.
+    /// Kills the process, if it has not ended, waits for it, and removes the files it had made
+    /// and not given away.
     fn reap(&mut self) -> Option<ExitStatus> {
         if let Some(ended) = self.ended {
             return ended;
@@ -299,8 +302,8 @@ impl WorkerLink for ProcessWorker {
     }
 
     fn close(&mut self) {
-        // The channel stays open until the process has ended: by that the worker knows that this process lives, and does its own
-        // cleaning up.
+        // The channel stays open until the process has ended: by that the worker knows that
+        // this process lives, and does its own cleaning up.
         if let Some(channel) = &self.channel {
             channel.say_no_more();
         }
@@ -321,8 +324,9 @@ impl LocalLink for ProcessWorker {
     }
 
     fn kill(&self) {
-        // Until it is waited for, its id is its own and that of its group, even if it has ended. In a program in which other code waits
-        // for this process's children, the id may belong to another process by now, and then it is not killed.
+        // Until it is waited for, its id is its own and that of its group, even if it has
+        // ended. In a program in which other code waits for this process's children, the id may
+        // belong to another process by now, and then it is not killed.
         if self.ended.is_none() && sys::process::child_state(self.child.id()) != ChildState::Unknown
         {
             sys::process::kill_group(self.child.id());

@@ -1,8 +1,10 @@
 //! How many worker processes there may be, in a program and in all that its tasks start.
 //!
-//! The outermost pools get the workers they are asked for. A pool that is made within a task is an inner one: it takes process slots
-//! that are free, of as many as the machine has cores, and never waits for one. Where none is free its tasks run in the process that
-//! made it, whose slot that is. A slot is held by the pool and by the worker in it: it comes back when both are gone, whoever was killed.
+//! The outermost pools get the workers they are asked for. A pool that is made within a task is
+//! an inner one: it takes process slots that are free, of as many as the machine has cores, and
+//! never waits for one. Where none is free its tasks run in the process that made it, whose
+//! slot that is. A slot is held by the pool and by the worker in it: it comes back when both
+//! are gone, whoever was killed.
 
 use std::{
     io,
@@ -40,8 +42,8 @@ pub(crate) struct ProcessSlot {
     slot: Option<Arc<Slot>>,
 }
 
-/// Takes slots for a pool of `size` workers, in a program that is to have `budget` of them. Gives them with the number of workers the
-/// pool may have: 0 where an inner pool has got none.
+/// Takes slots for a pool of `size` workers, in a program that is to have `budget` of them.
+/// Gives them with the number of workers the pool may have: 0 where an inner pool has got none.
 pub(crate) fn take(size: usize, budget: usize) -> Result<(Arc<SlotGrant>, usize)> {
     let cannot = |error: io::Error| Error::io("cannot count worker processes", error);
     let is_inner = BUDGET.get().is_some_and(|own| own.own.is_some())

@@ -1,5 +1,5 @@
-//! The cases of `tests/pool/conformance.rs` over a transport that shares nothing with its workers: frames go through two pipes, without
-//! open files and without a page.
+//! The cases of `tests/pool/conformance.rs` over a transport that shares nothing with its
+//! workers: frames go through two pipes, without open files and without a page.
 
 #[path = "../../../../tests/common/mod.rs"]
 mod common;

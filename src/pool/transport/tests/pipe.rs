@@ -1,6 +1,8 @@
-//! Worker processes behind two pipes, as an agent on another machine would be behind its network.
+//! Worker processes behind two pipes, as an agent on another machine would be behind its
+//! network.
 //!
-//! A reader thread for each worker takes the part of the thread that drives the network: it queues frames and wakes the job.
+//! A reader thread for each worker takes the part of the thread that drives the network: it
+//! queues frames and wakes the job.
 
 use std::{
     collections::VecDeque,

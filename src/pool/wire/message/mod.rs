@@ -1,13 +1,16 @@
 //! Values between a parent and a worker: trees, and references to where their arrays lie.
 //!
-//! A message is a list of entries, each with the index of the task it is about: a value, or the decode_report why there is none. It is
-//! laid out as follows, integers little-endian: the number of entries and the length of the list of references (8 bytes each);
-//! for each entry the index and the length of its bytes (8 each), the highest bit of the latter set for a decode_report; the entries'
-//! bytes; the references, as JSON; and from the next multiple of 64 on the arrays that travel inside.
+//! A message is a list of entries, each with the index of the task it is about: a value, or the
+//! decode_report why there is none. It is laid out as follows, integers little-endian: the
+//! number of entries and the length of the list of references (8 bytes each); for each entry
+//! the index and the length of its bytes (8 each), the highest bit of the latter set for a
+//! decode_report; the entries' bytes; the references, as JSON; and from the next multiple of 64
+//! on the arrays that travel inside.
 //!
-//! An array below the threshold lies in the message itself. One from a user's file, or in sealed memory, goes as that file,
-//! open. Any other lies in the store: what a parent sends is written once and stays as long as the array lives; what a worker
-//! sends is given away with the message, and the parent takes the file over.
+//! An array below the threshold lies in the message itself. One from a user's file, or in
+//! sealed memory, goes as that file, open. Any other lies in the store: what a parent sends is
+//! written once and stays as long as the array lives; what a worker sends is given away with
+//! the message, and the parent takes the file over.
 
 mod pack;
 mod unpack;
@@ -105,7 +108,8 @@ pub(crate) struct BytesMoved {
     pub(crate) copied: u64,
 }
 
-/// A worker's note on an array of the parent's: valid until the task it came with, or the call, is over.
+/// A worker's note on an array of the parent's: valid until the task it came with, or the call,
+/// is over.
 struct LentArray {
     path: PathBuf,
     segment: Segment,

@@ -25,7 +25,8 @@ pub(crate) enum Sender {
     Worker,
     /// Sender and receiver are one process: arrays are handed over as they are.
     SameProcess,
-    /// Sender and receiver share no memory: every array travels inside the message, and no file comes along.
+    /// Sender and receiver share no memory: every array travels inside the message, and no file
+    /// comes along.
     Remote,
 }
 
@@ -67,7 +68,8 @@ struct Rollback {
 }
 
 impl Packer {
-    /// A message whose arrays travel by reference from `threshold` bytes on; none does where there is no threshold.
+    /// A message whose arrays travel by reference from `threshold` bytes on; none does where
+    /// there is no threshold.
     pub(crate) fn new(store: &Store, threshold: Option<usize>, side: Sender) -> Self {
         let threshold = match side {
             Sender::SameProcess => 0,
@@ -142,7 +144,8 @@ impl Packer {
         };
     }
 
-    /// Adds a decode_report, for the task at `index`, which ran for so many nanoseconds and said something meanwhile.
+    /// Adds a decode_report, for the task at `index`, which ran for so many nanoseconds and
+    /// said something meanwhile.
     pub(crate) fn push_report(
         &mut self,
         index: u64,
@@ -178,7 +181,8 @@ impl Packer {
         Some((index, length, &self.trees[self.trees.len() - (length & !REPORT_FLAG) as usize..]))
     }
 
-    /// Whether the entry added last is all in its bytes: it has no arrays, and no part of it stands for a file.
+    /// Whether the entry added last is all in its bytes: it has no arrays, and no part of it
+    /// stands for a file.
     pub(crate) fn last_is_plain(&self) -> bool {
         self.references.len() == self.mark.references && self.attached.len() == self.mark.attached
     }
@@ -395,7 +399,8 @@ impl Sink for Packer {
         // A field lies among others, which nobody asked for.
         let apart = if array.memory.is_field() { Some(array.to_contiguous()?) } else { None };
         let array = apart.as_ref().unwrap_or(array);
-        // What came from the parent of this process is still there as long as it is lent, for this process's own workers too.
+        // What came from the parent of this process is still there as long as it is lent, for
+        // this process's own workers too.
         let lent = array
             .memory
             .placement(self.store.id())
@@ -439,7 +444,8 @@ impl Sink for Packer {
     }
 }
 
-/// The file that needs no place in the store, because whoever gets its descriptor can map it: a user's own, or sealed memory.
+/// The file that needs no place in the store, because whoever gets its descriptor can map it: a
+/// user's own, or sealed memory.
 fn as_open_file(storage: &Storage) -> Option<(&FileMap, &Arc<File>, &Range<usize>)> {
     match storage {
         Storage::Map { map, range, private } if !private || map.is_sealed() => {

@@ -26,7 +26,8 @@ use crate::{
     store::{Attached, Placed, Segment, Store, incoming, note},
 };
 
-/// FileMaps a receiver keeps from one message to the next: the same file in many tasks is mapped once.
+/// FileMaps a receiver keeps from one message to the next: the same file in many tasks is
+/// mapped once.
 #[derive(Default)]
 pub(crate) struct FileMaps {
     known: HashMap<MapKey, Weak<FileMap>>,
@@ -69,7 +70,8 @@ impl FileMaps {
     }
 }
 
-/// A message that arrived: files given with it are already the receiver's own, whatever becomes of the values.
+/// A message that arrived: files given with it are already the receiver's own, whatever becomes
+/// of the values.
 pub(crate) struct IncomingMessage {
     bytes: Arc<Buffer>,
     entries: Vec<(u64, EntryRange)>,
@@ -177,7 +179,8 @@ impl IncomingMessage {
         self.entries.iter().map(|(index, _)| *index)
     }
 
-    /// MessageEntry number `at`. `kept` are the files that the sender of the original message knows to be there.
+    /// MessageEntry number `at`. `kept` are the files that the sender of the original message
+    /// knows to be there.
     pub(crate) fn entry<T: DeserializeOwned>(
         &self,
         at: usize,
@@ -397,7 +400,8 @@ fn range(segment: &Segment, base: usize, available: usize) -> Result<Range<usize
         .and_then(|offset| offset.checked_add(base))
         .and_then(|start| Some((start, start.checked_add(usize::try_from(segment.nbytes).ok()?)?)));
     match bounds {
-        // Without bytes, where they would lie does not matter: a message that holds no others ends before.
+        // Without bytes, where they would lie does not matter: a message that holds no others
+        // ends before.
         _ if segment.nbytes == 0 => Ok(0..0),
         Some((start, end)) if end <= available => Ok(start..end),
         _ => Err(Error::invalid_data(format!(

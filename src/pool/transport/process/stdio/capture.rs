@@ -48,8 +48,8 @@ pub(crate) fn set_own(files: Vec<File>) {
     let _ = OWN.set(files);
 }
 
-/// Lets go of what nobody will ask for in the streams of this worker, so that a task can write without end. `None`: it is not known yet
-/// what they are; `Some(false)`: there are none.
+/// Lets go of what nobody will ask for in the streams of this worker, so that a task can write
+/// without end. `None`: it is not known yet what they are; `Some(false)`: there are none.
 pub(crate) fn trim() -> Option<bool> {
     let own = OWN.get()?;
     own.iter().for_each(release);

@@ -1,7 +1,8 @@
-//! The standard output and standard error of worker processes: where they go, and which task wrote what.
+//! The standard output and standard error of worker processes: where they go, and which task
+//! wrote what.
 //!
-//! Only the worker knows how far a stream has got when a task begins. It notes the position on the shared page, and the parent reads a
-//! captured stream from there.
+//! Only the worker knows how far a stream has got when a task begins. It notes the position on
+//! the shared page, and the parent reads a captured stream from there.
 
 mod capture;
 mod own;
@@ -24,7 +25,8 @@ use crate::{
     pool::wire::{report::CapturedOutput, shared_page},
 };
 
-/// Where a stream of the worker processes goes: [`PoolBuilder::stdout`](crate::pool::PoolBuilder::stdout) and
+/// Where a stream of the worker processes goes:
+/// [`PoolBuilder::stdout`](crate::pool::PoolBuilder::stdout) and
 /// [`stderr`](crate::pool::PoolBuilder::stderr).
 ///
 /// ```
@@ -51,8 +53,10 @@ pub enum WorkerStdio {
     /// To where that of this process goes.
     #[default]
     Inherit,
-    /// Nowhere. Of a task that fails, or whose worker dies, the end of what was written since it began, 8 KiB at the most, is part of
-    /// its error: [`TaskError::stdout`](crate::pool::TaskError::stdout) and [`stderr`](crate::pool::TaskError::stderr).
+    /// Nowhere. Of a task that fails, or whose worker dies, the end of what was written since
+    /// it began, 8 KiB at the most, is part of its error:
+    /// [`TaskError::stdout`](crate::pool::TaskError::stdout) and
+    /// [`stderr`](crate::pool::TaskError::stderr).
     Capture,
     /// Nowhere.
     Discard,
@@ -67,7 +71,8 @@ pub(crate) fn capture_none() {
 pub(crate) struct ChildStreams {
     /// Standard output, standard error.
     both: [ChildStream; 2],
-    /// Whether a test harness prints to standard output before the worker is one. That is thrown away.
+    /// Whether a test harness prints to standard output before the worker is one. That is
+    /// thrown away.
     has_harness: bool,
 }
 
@@ -77,7 +82,8 @@ enum ChildStream {
     Capture(Arc<File>),
 }
 
-/// What a worker is told of its streams. Files for those that it has to set up come along, in order.
+/// What a worker is told of its streams. Files for those that it has to set up come along, in
+/// order.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct StdioSetup {
     both: [Option<StreamMode>; 2],
