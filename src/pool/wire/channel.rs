@@ -22,51 +22,52 @@ use crate::{
     },
 };
 
-/// Bytes received at a time: many small frames come with one call of the system.
+/// The number of bytes received with one system call. Many small frames fit.
 const INBOX_LEN: usize = 64 << 10;
 
-/// One end of the way.
+/// One end of a byte stream.
 pub(crate) struct Channel {
     socket: Unshared<OwnedFd>,
     outgoing: VecDeque<OutgoingFrame>,
     inbox: Inbox,
-    /// Within one process: what arrays go along with the frames, one list for each, out and in.
+    /// Arrays that accompany the frames within one process, one list for each frame, outgoing
+    /// and incoming.
     beside: Option<(Arc<ArrayQueue>, Arc<ArrayQueue>)>,
 }
 
 type ArrayQueue = Mutex<VecDeque<Vec<AnyArray>>>;
 
-/// A frame on its way out.
+/// A frame that is being sent.
 struct OutgoingFrame {
     head: [u8; HEAD_LEN],
     payload: Arc<Vec<u8>>,
     sent: usize,
-    /// Open files still to go: the first of them with the next bytes.
+    /// Open files to send, with the next bytes.
     files: VecDeque<Arc<dyn AsFd + Send + Sync>>,
 }
 
-/// What has arrived and was not taken.
+/// Received bytes that were not read yet.
 struct Inbox {
     bytes: Vec<u8>,
-    /// The part of `bytes` that is still to be taken.
+    /// The unread part of `bytes`.
     held: Range<usize>,
-    /// Bytes received in all, and those that belong to frames taken.
+    /// The number of bytes received, and the number of bytes in frames that were read.
     received: u64,
     taken: u64,
-    /// Each with the position of the last byte it came with, which lies in the frame it belongs
-    /// to: the kernel ends what one call receives behind the piece that carries descriptors,
-    /// and a piece is never of two frames.
+    /// Descriptors with the position of the last byte that arrived with them. That byte is in
+    /// their frame: the kernel ends a receive call after a piece with descriptors, and a piece
+    /// never belongs to two frames.
     descriptors: VecDeque<(u64, OwnedFd)>,
-    /// A frame too long for the inbox.
+    /// A frame that is too long for the inbox.
     long: Option<(ParsedHead, Buffer, usize)>,
 }
 
-/// What came of trying to receive.
+/// The result of trying to receive a frame.
 pub(crate) enum Received {
     Frame(Frame),
-    /// Nothing whole is there yet.
+    /// No complete frame has arrived.
     NotYet,
-    /// The peer is gone, and so is all it had sent.
+    /// The peer has closed the stream, and everything it sent was read.
     Gone,
 }
 
@@ -83,11 +84,12 @@ impl Channel {
         Self { socket: Unshared::new(socket), outgoing: VecDeque::new(), inbox, beside: None }
     }
 
-    /// Two ends within this process, over which arrays go as they are.
+    /// Returns the two ends of a stream within this process, which passes arrays without
+    /// copying.
     ///
     /// # Errors
     ///
-    /// Where the system gives no socket.
+    /// Returns an error if the system cannot create a socket.
     pub(crate) fn within() -> io::Result<(Self, Self)> {
         let (one, other) = socket::pair()?;
         let (there, back) = (Arc::<ArrayQueue>::default(), Arc::<ArrayQueue>::default());
@@ -97,15 +99,16 @@ impl Channel {
         Ok((one, other))
     }
 
-    /// Sends as much of a frame as the peer takes now; the rest goes with
-    /// [`flush`](Channel::flush).
+    /// Sends as much of a frame as the peer accepts now. [`flush`](Channel::flush) sends the
+    /// rest.
     ///
     /// # Errors
     ///
-    /// Where the peer is gone, or the frame cannot be made: then nothing of it is sent.
+    /// Returns an error if the peer has closed the stream, or the frame is invalid. Then
+    /// nothing of it is sent.
     pub(crate) fn send(&mut self, head: FrameHead, payload: &Payload) -> io::Result<()> {
-        // Each byte can carry some descriptors, and a head alone has enough bytes for more than
-        // a process may open.
+        // Each byte can carry some descriptors, and a head has enough bytes for more
+        // descriptors than a process may open.
         if payload.files.len() > HEAD_LEN * MAX_DESCRIPTORS {
             return Err(io::Error::other(format!(
                 "a frame refers to {} open files",
@@ -122,23 +125,23 @@ impl Channel {
         self.flush()
     }
 
-    /// Whether something is still to be sent.
+    /// Returns whether something is still to be sent.
     pub(crate) fn is_sending(&self) -> bool {
         !self.outgoing.is_empty()
     }
 
-    /// Sends what the peer takes now.
+    /// Sends what the peer accepts now.
     ///
     /// # Errors
     ///
-    /// Where the peer is gone.
+    /// Returns an error if the peer has closed the stream.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         while let Some(frame) = self.outgoing.front_mut() {
             let batch = frame.files.len().min(MAX_DESCRIPTORS);
             let files: Vec<_> = frame.files.range(..batch).map(|file| file.as_fd()).collect();
             let head = &frame.head[frame.sent.min(HEAD_LEN)..];
             let payload = &frame.payload[frame.sent.saturating_sub(HEAD_LEN)..];
-            // While there are descriptors to come, a byte at a time carries them.
+            // While there are many descriptors, each byte carries some of them.
             let parts = if frame.files.len() > batch { [&head[..1], &[]] } else { [head, payload] };
             match socket::send(self.socket.get()?.as_fd(), parts, &files) {
                 Ok(sent) => {
@@ -155,11 +158,11 @@ impl Channel {
         Ok(())
     }
 
-    /// Receives what there is.
+    /// Receives the bytes that have arrived.
     ///
     /// # Errors
     ///
-    /// Where what arrives is no frame, or there is no memory for it.
+    /// Returns an error if the bytes are not a frame, or there is not enough memory for it.
     pub(crate) fn receive(&mut self) -> io::Result<Received> {
         let received = self.inbox.next(self.socket.get()?.as_fd(), false)?;
         Ok(self.with_arrays(received))
@@ -175,11 +178,11 @@ impl Channel {
         }
     }
 
-    /// A frame that has arrived already, without asking the system for more.
+    /// Returns a frame that was received already, without a system call.
     ///
     /// # Errors
     ///
-    /// As [`receive`](Channel::receive).
+    /// See [`receive`](Channel::receive).
     pub(crate) fn buffered(&mut self) -> io::Result<Option<Frame>> {
         let Some(frame) = self.inbox.take()? else {
             return Ok(None);
@@ -190,7 +193,7 @@ impl Channel {
         }
     }
 
-    /// The head of the frame that is arriving, as far as it has one.
+    /// Returns the head of the frame that is arriving, if it is complete.
     pub(crate) fn arriving(&self) -> Option<FrameHead> {
         match &self.inbox.long {
             Some((header, ..)) => Some(header.head),
@@ -201,11 +204,11 @@ impl Channel {
         }
     }
 
-    /// Waits for the next frame, sending what is left to send meanwhile.
+    /// Waits for the next frame, and sends pending bytes meanwhile.
     ///
     /// # Errors
     ///
-    /// As [`receive`](Channel::receive) and [`flush`](Channel::flush).
+    /// See [`receive`](Channel::receive) and [`flush`](Channel::flush).
     pub(crate) fn next(&mut self) -> io::Result<Option<Frame>> {
         loop {
             self.flush()?;
@@ -222,7 +225,7 @@ impl Channel {
     ///
     /// # Errors
     ///
-    /// Where the peer is gone.
+    /// Returns an error if the peer has closed the stream.
     pub(crate) fn finish_sending(&mut self) -> io::Result<()> {
         loop {
             self.flush()?;
@@ -233,12 +236,12 @@ impl Channel {
         }
     }
 
-    /// What to wait for before receiving or flushing again.
+    /// Returns the descriptor to wait for before receiving or flushing again.
     pub(crate) fn wait(&self) -> Wait<'_> {
         Wait { descriptor: self.socket.as_fd(), for_writing: self.is_sending(), ready: false }
     }
 
-    /// Tells the peer that nothing more will come. What it still sends arrives.
+    /// Tells the peer that no more frames follow. Frames from the peer still arrive.
     pub(crate) fn say_no_more(&self) {
         let _ = self.socket.get().map(socket::shutdown_write);
     }
@@ -282,7 +285,7 @@ impl Inbox {
         }
     }
 
-    /// The next frame, if all of it is there.
+    /// Returns the next frame, if it is complete.
     fn take(&mut self) -> io::Result<Option<Frame>> {
         if self.long.is_none() {
             let held = &self.bytes[self.held.clone()];

@@ -13,25 +13,25 @@ use byteorder::{ByteOrder as _, LittleEndian};
 
 use crate::{AnyArray, Error, Result, bytes::map::Buffer};
 
-/// What a frame is about.
+/// The kind of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum FrameKind {
-    /// To a worker, first of all: where the session is and how to behave.
+    /// To a worker, first: the session and the worker's settings.
     Hello,
-    /// From a worker: it runs.
+    /// From a worker: it is ready.
     Ready,
-    /// To a worker: the value shared by all tasks of a call.
+    /// To a worker: the context of a job.
     Context,
-    /// To a worker: some tasks.
+    /// To a worker: tasks.
     Tasks,
-    /// To a worker: the call is over, what was kept for it can go.
+    /// To a worker: the job has ended, and its data can be released.
     End,
-    /// From a worker: what became of some tasks.
+    /// From a worker: results of tasks.
     Results,
-    /// From a worker: tasks it has not begun and will not, as it was asked to.
+    /// From a worker: tasks that it was asked to return and has not started.
     Returned,
-    /// From a worker: why it cannot work at all.
+    /// From a worker: the reason why it cannot work.
     Failed,
 }
 
@@ -48,19 +48,19 @@ impl FrameKind {
     ];
 }
 
-/// The fixed part of a frame.
+/// The part of a frame with a fixed size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FrameHead {
     pub(crate) kind: FrameKind,
-    /// The call it belongs to.
+    /// The job that the frame belongs to.
     pub(crate) call: u64,
-    /// Of tasks: the index of the payload's first item. Of what is returned: how many frames of
-    /// tasks had arrived.
+    /// For tasks, the index of the payload's first item. For returned tasks, the number of
+    /// frames with tasks that had arrived.
     pub(crate) index: u64,
-    /// Of tasks: which of the payload's items are meant, from the first to before the second.
+    /// For tasks, the range of the payload's items.
     pub(crate) span: (u32, u32),
-    /// Of tasks: the functions they run ([`Remote`](super::remote::Remote)). Of results:
-    /// nanoseconds they took, bytes mapped, bytes copied.
+    /// For tasks, their functions ([`RemoteFunction`](super::remote::RemoteFunction)). For
+    /// results, the nanoseconds that they took, the bytes mapped and the bytes copied.
     pub(crate) facts: [u64; 3],
 }
 
@@ -69,8 +69,7 @@ impl FrameHead {
         Self { kind, call, index, span: (0, 0), facts: [0; 3] }
     }
 
-    /// The head as bytes, in front of a payload of `length` bytes that refers to `files` open
-    /// files.
+    /// Encodes the head of a frame with a payload of `length` bytes and `files` open files.
     pub(crate) fn encode(&self, files: usize, length: usize) -> [u8; HEAD_LEN] {
         let mut bytes = [0; HEAD_LEN];
         bytes[0] = self.kind as u8;
@@ -85,43 +84,44 @@ impl FrameHead {
     }
 }
 
-/// Bytes of a head: kind (1), zero (3), descriptors (4), call (8), index (8), span (2 × 4),
+/// The length of a head: kind (1), zero (3), descriptors (4), job (8), index (8), span (2 × 4),
 /// facts (3 × 8), payload length (8).
 pub(crate) const HEAD_LEN: usize = 64;
 
-/// A payload with the open files it refers to.
+/// A payload and the open files that it refers to.
 #[derive(Clone, Default)]
 pub(crate) struct Payload {
-    /// Shared, because a context goes to many.
+    /// Shared, because a context is sent to many workers.
     pub(crate) bytes: Arc<Vec<u8>>,
     pub(crate) files: Vec<Arc<dyn AsFd + Send + Sync>>,
-    /// Arrays handed over as they are, where sender and receiver are one process.
+    /// Arrays that are passed on within one process.
     pub(crate) arrays: Vec<AnyArray>,
 }
 
 impl Payload {
-    /// A payload without files.
+    /// Returns a payload without files.
     pub(crate) fn of(bytes: Vec<u8>) -> Self {
         Self { bytes: Arc::new(bytes), files: Vec::new(), arrays: Vec::new() }
     }
 }
 
-/// A frame as it arrives.
+/// A received frame.
 pub(crate) struct Frame {
     pub(crate) head: FrameHead,
     pub(crate) payload: Buffer,
     pub(crate) descriptors: Vec<OwnedFd>,
-    /// Descriptors that were sent along and did not arrive: this process may open no more.
+    /// The number of descriptors that were lost, because this process cannot open more.
     pub(crate) missing: usize,
     pub(crate) arrays: Vec<AnyArray>,
 }
 
 impl Frame {
-    /// What arrives where nothing has to travel.
+    /// Returns the frame that arrives within one process.
     ///
     /// # Errors
     ///
-    /// Where there is no memory for it, or a descriptor too many.
+    /// Returns an error if there is not enough memory, or this process cannot open more
+    /// descriptors.
     pub(crate) fn handed_over(head: FrameHead, payload: &Payload) -> Result<Self> {
         let descriptors = payload
             .files
@@ -139,18 +139,18 @@ impl Frame {
     }
 }
 
-/// A head that was received.
+/// A received head.
 #[derive(Clone, Copy)]
 pub(crate) struct ParsedHead {
     pub(crate) head: FrameHead,
-    /// Open files that were sent along.
+    /// The number of open files sent with the frame.
     pub(crate) files: usize,
-    /// Bytes of the payload.
+    /// The length of the payload.
     pub(crate) length: usize,
 }
 
 impl ParsedHead {
-    /// The head at the start of `bytes`, if all of it has arrived.
+    /// Decodes the head at the start of `bytes`, if it is complete.
     ///
     /// # Errors
     ///

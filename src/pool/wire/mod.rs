@@ -1,5 +1,5 @@
-//! What goes between a job and its workers: frames, messages with arrays, functions by name,
-//! and the page that local workers share.
+//! Everything that a job and its workers exchange: frames, messages with arrays, functions by
+//! name, and the page that local workers share.
 
 pub(crate) mod channel;
 pub(crate) mod frame;

@@ -22,17 +22,17 @@ use crate::{
     sys::{clock, process::Text},
 };
 
-/// Tasks that name their function, resolved within this program.
+/// Tasks that name their function, which is resolved in this program.
 pub(crate) const NAMED: TaskCode<'static> = TaskCode::Named(trampoline);
 
-/// A trampoline and the functions it is to call, as offsets in the program.
+/// A trampoline and the functions that it calls, as offsets in the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RemoteFunction {
     trampoline: u64,
     function: u64,
-    /// What builds the state, for tasks that have one.
+    /// The function that builds the state, if the tasks have one.
     build: u64,
-    /// What it is called, where no function is named because every worker has its own.
+    /// The name of code that every worker has inherited. No function is named then.
     own: Option<&'static str>,
 }
 
@@ -53,17 +53,17 @@ impl RemoteFunction {
         })
     }
 
-    /// No function, but what every worker has inherited: code of type `F`.
+    /// Names inherited code of type `F` instead of a function.
     pub(crate) fn own<F>() -> Self {
         Self { trampoline: 0, function: 0, build: 0, own: Some(std::any::type_name::<F>()) }
     }
 
-    /// For a head that names it.
+    /// Returns the numbers that name it in a frame's head.
     pub(crate) fn facts(self) -> [u64; 3] {
         [self.trampoline, self.function, self.build]
     }
 
-    /// The name of the user's function.
+    /// Returns the name of the user's function.
     pub(crate) fn name(self) -> String {
         if let Some(name) = self.own {
             return name.to_owned();
@@ -74,11 +74,10 @@ impl RemoteFunction {
         else {
             return unknown();
         };
-        // From the innermost of what was inlined to the function itself. A closure is called by
-        // way of a shim, which has a name of its own only where the closure was not inlined
-        // into it.
+        // Collects names from the innermost inlined function outwards. A closure is called
+        // through a shim, which has its own name only if the closure was not inlined into it.
         let mut names = Vec::new();
-        // The symbol is looked up for the byte before, as fits the return addresses of a backtrace.
+        // The lookup uses the previous byte, like for return addresses in a backtrace.
         backtrace::resolve(std::ptr::without_provenance_mut(address + 1), |symbol| {
             names.extend(symbol.name().map(|name| format!("{name:#}")));
         });
@@ -128,7 +127,7 @@ impl RemoteFunction {
     }
 }
 
-/// Tasks that fill part of an array.
+/// Tasks that fill a chunk of an array.
 impl RemoteFunction {
     /// `fn(&mut ArrayRef<A, D>, usize) -> R`, or one that returns a `Result`
     pub(crate) fn fill<A, D, R, T>(
@@ -182,7 +181,8 @@ impl RemoteFunction {
 
 /// Tasks that are nodes of a flow.
 impl RemoteFunction {
-    /// A function of references to the parts of `A`, which gives `R` or a `Result` of it.
+    /// Names a function of references to the elements of the tuple `A`, which returns `R` or a
+    /// `Result` of it.
     pub(crate) fn node<A, R, T>(function: A::Function<T::Out>) -> Result<Self>
     where
         A: Arguments,
@@ -193,9 +193,9 @@ impl RemoteFunction {
     }
 }
 
-/// What a node's function gets: references to the parts of a tuple, one by one.
+/// The arguments of a node's function: references to the elements of a tuple.
 pub trait Arguments: DeserializeOwned + 'static {
-    /// The function that gives `O`.
+    /// The type of a function that returns `O`.
     type Function<O>: Copy;
 
     #[doc(hidden)]
@@ -206,7 +206,7 @@ pub trait Arguments: DeserializeOwned + 'static {
 
     /// # Safety
     ///
-    /// `address` is that of such a function.
+    /// `address` must be the address of such a function.
     #[doc(hidden)]
     unsafe fn at<O>(address: *const ()) -> Self::Function<O>;
 }
@@ -226,7 +226,7 @@ macro_rules! arguments {
             }
 
             unsafe fn at<O>(address: *const ()) -> Self::Function<O> {
-                // SAFETY: the caller says that it is one.
+                // SAFETY: the caller guarantees that it is the address of such a function.
                 unsafe { std::mem::transmute::<*const (), Self::Function<O>>(address) }
             }
         }
@@ -243,35 +243,35 @@ arguments!(A a, B b, C c, D d, E e, F f);
 arguments!(A a, B b, C c, D d, E e, F f, G g);
 arguments!(A a, B b, C c, D d, E e, F f, G g, H h);
 
-/// The trampoline at `offset` in this program.
+/// Returns the trampoline at `offset` in this program.
 fn trampoline(offset: u64) -> Option<Trampoline> {
     let address = resolve(offset)?;
-    // SAFETY: the offset was taken from a `Trampoline` by `RemoteFunction::new`, in a process
-    // that runs the same executable as this one: the worker compared them before it took its
-    // first task. The same code lies at the same offset, and a `fn` is not null.
+    // SAFETY: `RemoteFunction::new` took the offset from a `Trampoline`, in a process that runs
+    // the same executable: the worker compared them before its first task. The same code is at
+    // the same offset, and a `fn` is never null.
     Some(unsafe { std::mem::transmute::<*const (), Trampoline>(address) })
 }
 
-/// The address `offset` stands for, within this program's code.
+/// Returns the address at `offset`, if it is in the code of this program.
 fn resolve(offset: u64) -> Option<*const ()> {
     let address = Text::own().address(usize::try_from(offset).ok()?)?;
     Some(std::ptr::with_exposed_provenance(address))
 }
 
-/// As [`resolve`], of a function of the user's.
+/// Like [`resolve`], but for a function of the user.
 fn function_at(offset: u64) -> Result<*const (), FailureReport> {
     resolve(offset).ok_or_else(|| FailureReport::Argument {
         message: "the function is not in this program".into(),
     })
 }
 
-/// A function of the user's, as a `$type`.
+/// Returns a function of the user as a `$type`.
 macro_rules! function {
     ($offset:expr, $type:ty) => {{
         let address = function_at($offset)?;
-        // SAFETY: as in `trampoline`; and the type is the function's own, because the only
-        // places that name this trampoline are the constructors of `RemoteFunction`, which take
-        // a function of that very type beside it.
+        // SAFETY: see `trampoline`. The type is correct, because only the constructors of
+        // `RemoteFunction` name this trampoline, and they take a function of this very type
+        // with it.
         unsafe { std::mem::transmute::<*const (), $type>(address) }
     }};
 }
@@ -327,7 +327,7 @@ where
     let function = function!(job.function(), fn(&mut ArrayRef<A, D>, usize) -> T::Out);
     let (start, mut part) = job.part::<A, D>()?;
     let out = function(part.array_mut(), start);
-    // It is let go before anybody hears that the task is done.
+    // Unmapped before the end of the task is reported.
     drop(part);
     job.reply(&T::outcome(out)?)
 }
@@ -366,7 +366,7 @@ where
     job.reply(&T::outcome(out)?)
 }
 
-/// Beside what the function gives goes how long it took, in nanoseconds.
+/// Returns the result together with the nanoseconds that the function took.
 fn run_node<A, R, T>(job: &mut Invocation<'_>) -> Result<(), FailureReport>
 where
     A: Arguments,
@@ -374,8 +374,8 @@ where
     T: Returns<R>,
 {
     let address = function_at(job.function())?;
-    // SAFETY: as in `trampoline`; and `RemoteFunction::node`, which alone names this
-    // trampoline, takes a function of that very type beside it.
+    // SAFETY: see `trampoline`. Only `RemoteFunction::node` names this trampoline, and it takes
+    // a function of this very type with it.
     let function = unsafe { A::at::<T::Out>(address) };
     let arguments: A = job.item()?;
     let began = clock::now();

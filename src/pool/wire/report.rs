@@ -1,8 +1,8 @@
-//! What a worker reports about a task that failed.
+//! A worker's report of a failed task.
 
 use std::time::Duration;
 
-/// A failure as the worker tells it; the parent knows the rest.
+/// The failure of a task, as its worker reports it.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub enum FailureReport {
     Error { type_name: String, message: String, causes: Vec<String> },
@@ -17,7 +17,7 @@ pub enum FailureReport {
 }
 
 impl FailureReport {
-    /// What happened, whatever it happened to.
+    /// Returns the innermost report.
     pub(crate) fn what(&self) -> &Self {
         match self {
             Self::Build { why } => why.what(),
@@ -26,7 +26,7 @@ impl FailureReport {
     }
 }
 
-/// The end of what the task wrote to standard output and standard error, where that is kept.
+/// The end of the task's standard output and standard error, if they are captured.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct CapturedOutput {
     pub(crate) stdout: Option<String>,

@@ -1,10 +1,9 @@
-//! What a worker notes on the page it shares with its parent: which task it runs, since when,
-//! and results it has not sent yet.
+//! The page that a worker shares with its parent. The worker records there which task it runs,
+//! since when, and results that it has not sent.
 //!
-//! By these a death costs the running task alone, also in the middle of many: its parent reads
-//! here what the worker had finished, and hands what it had not begun to another. And by these
-//! a result is there when its task is done, although the worker is busy with the next and has
-//! not sent it.
+//! If a worker dies, only the task that it was running is lost: the parent reads finished
+//! results from the page, and gives tasks that were not started to other workers. A result is
+//! also available as soon as its task has ended, even if the worker is busy with the next one.
 
 use std::{
     io,
@@ -21,8 +20,8 @@ use std::{
 use super::{message::entry_len, report::FailureReport};
 use crate::{bytes::map::Page, sys::clock};
 
-/// The words of the page: the task that runs, the time since when, whether tasks are asked
-/// back, bytes on the notepad, messages with results sent, and how many of those the parent has
+/// The words of the page: the running task, its start time, whether tasks are asked back, the
+/// bytes of recorded results, the number of messages with results sent, and the number of those
 /// received.
 const RUNNING_TASK: usize = 0;
 const RUNNING_SINCE: usize = 1;
@@ -30,33 +29,33 @@ const RECALL: usize = 2;
 const NOTED_LEN: usize = 3;
 const MESSAGES_SENT: usize = 4;
 const MESSAGES_RECEIVED: usize = 5;
-/// How much was output_before_task to standard output and standard error before the task began,
-/// where that is kept.
+/// The length of standard output and standard error before the task started, if they are
+/// captured.
 const OUTPUT_LEN: [usize; 2] = [6, 7];
-/// The length of the report, behind what else is on the notepad, of a panic that ends the worker.
+/// The length of the report of a fatal panic, which follows the recorded results.
 const LAST_REPORT_LEN: usize = 8;
 
-/// What stands for a task while the state for the tasks is being built.
+/// The value for a task while the state is being built.
 const BUILDING_STATE: u64 = u64::MAX;
 
-/// What stands for a length while a report is being left.
+/// The value for a length while a report is being written.
 const REPORT_IN_PROGRESS: u64 = u64::MAX;
 
-/// Bytes before each entry on the notepad: its index and its marked length.
+/// The bytes before each recorded result: its index and its flagged length.
 const NOTE_HEAD_LEN: usize = 16;
 
-/// The two ends of a page in this process: the parent's, and a worker's.
+/// Returns the two ends of a page within this process.
 ///
 /// # Errors
 ///
-/// Returns an error if the system gives no such memory.
+/// Returns an error if the system cannot provide the memory.
 pub(crate) fn in_process() -> io::Result<(Arc<Page>, PageWriter)> {
     let page = Page::new()?;
     let writer = PageWriter::new(Page::of(page.as_fd().try_clone_to_owned()?.into())?);
     Ok((Arc::new(page), writer))
 }
 
-/// The worker's side.
+/// The worker's side of the page.
 pub(crate) struct PageWriter {
     page: Page,
     noted: usize,
@@ -67,8 +66,8 @@ impl PageWriter {
         Self { page, noted: 0 }
     }
 
-    /// The task at `index` begins, after so much was written to standard output and standard
-    /// error. Returns the time.
+    /// Records that the task at `index` starts, and the current length of its output streams.
+    /// Returns the time.
     pub(crate) fn begin(&self, index: u64, written: [u64; 2]) -> u64 {
         for (word, written) in OUTPUT_LEN.into_iter().zip(written) {
             self.page.word(word).store(written, Relaxed);
@@ -76,24 +75,24 @@ impl PageWriter {
         self.go_on(index)
     }
 
-    /// The state for the task at `index` was built, and its time begins.
+    /// Records that the state for the task at `index` was built. Its time starts now.
     pub(crate) fn go_on(&self, index: u64) -> u64 {
         self.run(index + 1)
     }
 
-    /// How much was written to standard output and standard error before the task began.
+    /// Returns the length of the output streams before the task started.
     pub(crate) fn output_before_task(&self) -> [u64; 2] {
         output_before_task(&self.page)
     }
 
-    /// The state for the tasks is being built.
+    /// Records that the state is being built.
     pub(crate) fn build(&self) {
         self.run(BUILDING_STATE);
     }
 
     fn run(&self, what: u64) -> u64 {
-        // A reader that finds `what` twice, before and after it reads the time, has read the
-        // time that goes with it.
+        // A reader that reads the same task before and after the time has read the time of that
+        // task.
         self.page.word(RUNNING_TASK).store(0, Relaxed);
         let now = clock::now();
         self.page.word(RUNNING_SINCE).store(now, Release);
@@ -101,8 +100,8 @@ impl PageWriter {
         now
     }
 
-    /// The running task has ended with this entry, which is safe here from now on. `false`:
-    /// there is no room for it.
+    /// Records the result of the running task, which is safe here from now on. Returns false if
+    /// there is no room.
     pub(crate) fn end_with(&mut self, index: u64, length: u64, bytes: &[u8]) -> bool {
         if self.noted + NOTE_HEAD_LEN + bytes.len() > Page::capacity() {
             return false;
@@ -118,24 +117,25 @@ impl PageWriter {
         true
     }
 
-    /// All results are on their way: nothing of them need be kept here.
+    /// Removes all recorded results, because they were sent.
     pub(crate) fn sent(&mut self) {
         self.noted = 0;
-        // Who sees the new count sees that nothing is noted, and who sees anything of what is
-        // noted from here on sees the count.
+        // A reader that sees the new count sees no recorded results. A reader that sees later
+        // results also sees the count.
         self.page.word(NOTED_LEN).store(0, Release);
         self.page.word(MESSAGES_SENT).fetch_add(1, SeqCst);
         fence(SeqCst);
         self.page.word(RUNNING_TASK).store(0, Release);
     }
 
-    /// Whether tasks were asked back since this was last asked.
+    /// Returns whether tasks were asked back since the last call.
     pub(crate) fn is_recalled(&self) -> bool {
         self.page.word(RECALL).load(Relaxed) != 0 && self.page.word(RECALL).swap(0, Acquire) != 0
     }
 }
 
-/// Leaves a report on the page of a worker that cannot send any more. Of several, the first stays.
+/// Writes a report onto the page of a worker that cannot send any more. The first of several
+/// reports stays.
 pub(crate) fn leave_last_report(page: &Page, report: &FailureReport) {
     let Ok(bytes) = serde_json::to_vec(report) else { return };
     let noted = usize::try_from(page.word(NOTED_LEN).load(Acquire)).unwrap_or(0);
@@ -150,7 +150,7 @@ pub(crate) fn leave_last_report(page: &Page, report: &FailureReport) {
     }
 }
 
-/// The report that a worker has left when it died.
+/// Returns the report that a dead worker has left.
 pub(crate) fn last_report(page: &Page) -> Option<FailureReport> {
     let length = usize::try_from(page.word(LAST_REPORT_LEN).load(Acquire))
         .ok()
@@ -160,16 +160,16 @@ pub(crate) fn last_report(page: &Page) -> Option<FailureReport> {
     serde_json::from_slice(bytes.get(noted..)?).ok()
 }
 
-/// What a worker was last seen to do.
+/// The current activity of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Activity {
     Nothing,
-    /// The task at an index, since a moment of the [clock].
+    /// A task index, and its start in nanoseconds of the [clock].
     Task(u64, u64),
     Building,
 }
 
-/// What the worker does.
+/// Returns the activity of the worker.
 pub(crate) fn activity(page: &Page) -> Activity {
     loop {
         let running = page.word(RUNNING_TASK).load(Acquire);
@@ -184,25 +184,26 @@ pub(crate) fn activity(page: &Page) -> Activity {
     }
 }
 
-/// How much was output_before_task to standard output and standard error before the task began.
+/// Returns the length of the output streams before the task started.
 pub(crate) fn output_before_task(page: &Page) -> [u64; 2] {
     OUTPUT_LEN.map(|word| page.word(word).load(Acquire))
 }
 
-/// Asks the worker for what it has not begun, or no longer.
+/// Asks the worker to return tasks that it has not started, or withdraws the request.
 pub(crate) fn recall(page: &Page, ask: bool) {
     page.word(RECALL).store(ask.into(), Release);
 }
 
-/// A message with results was received.
+/// Records that a message with results was received.
 pub(crate) fn received(page: &Page) {
     page.word(MESSAGES_RECEIVED).fetch_add(1, Relaxed);
 }
 
-/// A result on the page: its index, its marked length and its bytes.
+/// A recorded result: its index, its flagged length and its bytes.
 pub(crate) type UnsentResult = (u64, u64, Vec<u8>);
 
-/// Results that a worker has finished and not sent. There are none while a message is on its way.
+/// Returns results that the worker has finished and not sent. There are none while a message is
+/// on its way.
 pub(crate) fn unsent(page: &Page) -> Vec<UnsentResult> {
     let on_its_way =
         || page.word(MESSAGES_SENT).load(SeqCst) != page.word(MESSAGES_RECEIVED).load(Relaxed);
@@ -215,7 +216,7 @@ pub(crate) fn unsent(page: &Page) -> Vec<UnsentResult> {
     };
     fence(SeqCst);
     if on_its_way() {
-        // It may have been output_before_task over while it was read.
+        // It may have been overwritten while it was read.
         return Vec::new();
     }
     let mut entries = Vec::new();

@@ -1,4 +1,4 @@
-//! A worker process: it waits for tasks, runs them one at a time, and ends with its parent.
+//! A worker process. It waits for tasks, runs them one at a time, and ends with its parent.
 
 pub(crate) mod panics;
 pub(crate) mod runner;
@@ -46,23 +46,25 @@ use crate::{
     sys::{self, unshared::Unshared},
 };
 
-/// How often kept output is trimmed.
+/// How often captured output is trimmed.
 const OUTPUT_TRIM_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Whether [`init`] was called.
 static INITIALISED: AtomicBool = AtomicBool::new(false);
 
-/// What this process is bound to as a worker.
+/// The parent and the session of this worker.
 static STATE: Mutex<Option<Arc<WorkerState>>> = Mutex::new(None);
 
-/// How long a worker whose parent has died stays for the sake of its session, at most.
+/// The longest time that a worker stays after its parent's death to clean up.
 const MAX_LINGER: Duration = Duration::from_secs(2);
 
-/// Makes worker processes possible: the first line of `main`.
+/// Makes worker processes possible. Call it in the first line of `main`.
 ///
-/// A [`Pool`](crate::Pool) starts its workers by starting the program again. In such a process
-/// this call does the work and never returns; in any other it returns at once. A pool in a
-/// program that has not called it is an error before any process is started.
+/// A [`Pool`](crate::Pool) starts its workers by starting the program again. In a worker, this function runs
+/// tasks and does not return. In any other process it returns at once. Without this call, building a pool of
+/// processes is an error.
+///
+/// # Examples
 ///
 /// ```
 /// fn main() -> ndferry::Result<()> {
@@ -74,15 +76,13 @@ const MAX_LINGER: Duration = Duration::from_secs(2);
 /// }
 /// ```
 ///
-/// Under `cargo test` there is no `main` to write it in: see
-/// [`PoolBuilder::test_entry`](crate::pool::PoolBuilder::test_entry).
+/// A test program has no `main`; see [`PoolBuilder::test_entry`](crate::pool::PoolBuilder::test_entry).
 pub fn init() {
     INITIALISED.store(true, Ordering::Relaxed);
     let Some(parent) = called_by() else {
         return;
     };
-    // With the channel but another parent: its own died before this line. There is nothing to
-    // work for.
+    // The channel exists but the parent is another process, so this worker's parent has died.
     if sys::process::parent() != Some(parent) {
         clean_up_after(parent);
         sys::process::exit_now();
@@ -93,15 +93,16 @@ pub fn init() {
     }
 }
 
-/// The parent that started this process as a worker, until the worker has taken its channel.
+/// Returns the parent that started this process as a worker, until the worker has taken its
+/// channel.
 pub(crate) fn called_by() -> Option<u32> {
     let parent = std::env::var(WORKER_ENV).ok()?.parse().ok()?;
-    // A program that a task starts inherits the mark but not the channel, which the worker has
-    // moved away from its stdin.
+    // A program that a task starts inherits the variable, but not the channel: the worker has
+    // moved it away from its standard input.
     sys::socket::is_made_by(std::io::stdin(), parent).then_some(parent)
 }
 
-/// Whether [`init`] was called in this process.
+/// Returns whether [`init`] was called.
 pub(crate) fn is_initialised() -> bool {
     INITIALISED.load(Ordering::Relaxed)
 }
@@ -110,30 +111,30 @@ fn run(parent: u32, mut channel: Channel) -> ! {
     let Ok(post) = WorkerState::take(parent, &channel) else { sys::process::exit_with_group() };
     panics::install_hook();
     let served = panic::catch_unwind(AssertUnwindSafe(|| greet_and_serve(&mut channel, &post)));
-    // A panic that is no task's has been told of by the program's hook; it must not unwind into
-    // main.
+    // The panic hook has already reported a panic outside of tasks. It must not unwind into
+    // `main`.
     if let Ok(Err(error)) = served {
         serve::give_up(&mut channel, &error);
     }
     post.leave()
 }
 
-/// What a worker is bound to: its parent, its end of the channel to it, its part in a session.
-/// When it ends, it lets go of them in order.
+/// The resources of a worker: its parent, its end of the channel, and its membership in a
+/// session. When the worker ends, it releases them in order.
 pub(crate) struct WorkerState {
     parent: u32,
     socket: Unshared<OwnedFd>,
-    /// The first process of the session, where that is not the parent, and what shows its end.
+    /// The first process of the session and its pidfd, if it is not the parent.
     first: OnceLock<Option<(u32, OwnedFd)>>,
-    /// The session, to be left when this worker ends.
+    /// The session, which this worker leaves when it ends.
     session: OnceLock<Store>,
-    /// Held while this worker joins it.
+    /// Held while this worker joins the session.
     joining: Mutex<()>,
 }
 
 impl WorkerState {
-    /// From here on this process ends when its parent ends or has no more use for it, also in
-    /// the middle of a task.
+    /// From here on, this process ends when its parent ends or closes the channel, also in the
+    /// middle of a task.
     pub(crate) fn take(parent: u32, channel: &Channel) -> io::Result<Arc<Self>> {
         let process = sys::process::watch(parent);
         let post = Arc::new(Self {
@@ -144,7 +145,7 @@ impl WorkerState {
             joining: Mutex::default(),
         });
         serve::set_ending(false);
-        // One that was inherited is the parent's.
+        // An inherited state belongs to the parent.
         std::mem::forget(
             STATE.lock().unwrap_or_else(PoisonError::into_inner).replace(Arc::clone(&post)),
         );
@@ -156,11 +157,10 @@ impl WorkerState {
         Ok(post)
     }
 
-    /// Until the parent is gone, or has no more use for this worker; or the session's first
-    /// process is gone, because then all end.
+    /// Waits until the parent or the session's first process has ended, or the parent has
+    /// closed the channel.
     fn watch(&self, parent: Option<&OwnedFd>) {
-        // Before it is known whom to look after, and as long as output that is kept would else
-        // grow without end.
+        // Wakes up regularly until the first process is known, and to trim captured output.
         let mut glance = Some(OUTPUT_TRIM_INTERVAL);
         loop {
             let first = self.first.get().and_then(Option::as_ref).map(|(_, watch)| watch);
@@ -173,13 +173,13 @@ impl WorkerState {
         }
     }
 
-    /// The process that began the session.
+    /// Watches the process that began the session.
     pub(crate) fn look_after(&self, first: u32) {
         let watch = if first == self.parent { None } else { sys::process::watch(first) };
         let _ = self.first.set(watch.map(|watch| (first, watch)));
     }
 
-    /// Becomes part of the session at `home`, with all stores of this process.
+    /// Joins the session at `home`, with all stores of this process.
     pub(crate) fn join(
         &self,
         home: &Path,
@@ -194,11 +194,12 @@ impl WorkerState {
         Ok(store)
     }
 
-    /// Ends this process and what its tasks have started; the last worker of a session whose
-    /// first process is gone cleans it up.
+    /// Ends this process and all processes that its tasks have started. The last worker of a
+    /// session whose first process has died cleans it up.
     pub(crate) fn leave(&self) -> ! {
         serve::set_ending(true);
-        // Who is about to join is waited for, and leaves: all the others may rely on it.
+        // A thread that is joining the session must finish first, because other processes may
+        // rely on this one.
         let _joined = self.joining.lock().unwrap_or_else(PoisonError::into_inner);
         let died = match self.first.get() {
             Some(Some((_, first))) => sys::process::has_ended(first),
@@ -219,9 +220,9 @@ impl WorkerState {
     }
 }
 
-/// Sweeps what a dead parent has left to nobody else: sessions that no worker had joined yet.
+/// Sweeps sessions of a dead parent that no worker had joined.
 fn clean_up_after(parent: u32) {
-    // Of what it had open, the lock may be the last to go; when it has ended, that is gone.
+    // The lock may be the last thing that a dying process releases.
     if let Some(watch) = sys::process::watch(parent) {
         let mut waits =
             [sys::socket::Wait { descriptor: watch.as_fd(), for_writing: false, ready: false }];
@@ -230,8 +231,7 @@ fn clean_up_after(parent: u32) {
     store::sweep_after(parent, MAX_LINGER);
 }
 
-/// The process that began the session of `store`: this one, or where this is a worker, perhaps
-/// another.
+/// Returns the process that began the session of `store`.
 pub(crate) fn first_process(store: &Store) -> u32 {
     let post = STATE.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let outer = post.filter(|post| {

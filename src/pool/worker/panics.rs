@@ -1,5 +1,5 @@
-//! What is told of a failing task: its error by its words, its panic by message, place and
-//! backtrace.
+//! Descriptions of failing tasks: the messages of errors, and the message, location and
+//! backtrace of panics.
 
 use std::{
     any::Any,
@@ -13,20 +13,20 @@ use std::{
 use crate::pool::wire::report::FailureReport;
 use crate::{bytes::map::Page, pool::wire::shared_page};
 
-/// Causes of an error that are told: more are a circle.
+/// The most causes of an error that are reported. More would be a cycle.
 const MAX_CAUSES: usize = 64;
 
 thread_local! {
-    /// Whether this thread is inside a task.
+    /// Whether this thread is running a task.
     static INSIDE: Cell<bool> = const { Cell::new(false) };
-    /// Location and backtrace of the latest panic of a task of this thread.
+    /// Location and backtrace of the latest panic in a task of this thread.
     static PANIC: RefCell<Option<(String, String)>> = const { RefCell::new(None) };
 }
 
-/// Runs code of a task; what it panics with is its report.
+/// Runs code of a task, and turns a panic into a report.
 pub(crate) fn catch<T>(code: impl FnOnce() -> T + UnwindSafe) -> Result<T, FailureReport> {
     let outside = INSIDE.replace(true);
-    // What an earlier panic, caught by a task, has left is not this one's.
+    // An earlier panic, which the task has caught, does not count.
     PANIC.take();
     let caught = panic::catch_unwind(code);
     INSIDE.set(outside);
@@ -37,26 +37,26 @@ pub(crate) fn catch<T>(code: impl FnOnce() -> T + UnwindSafe) -> Result<T, Failu
     })
 }
 
-/// Whether this thread is inside a task.
+/// Returns whether this thread is running a task.
 pub(crate) fn is_inside() -> bool {
     INSIDE.get()
 }
 
-/// Lets go of what may panic on its way out.
+/// Drops a value whose destructor may panic.
 pub(crate) fn discard<T>(value: T) {
     let outside = INSIDE.replace(true);
     attempt(|| drop(value));
     INSIDE.set(outside);
 }
 
-/// What `code` gives; `None` where it panics.
+/// Returns the result of `code`, or `None` if it panics.
 fn attempt<T>(code: impl FnOnce() -> T) -> Option<T> {
-    // The payload may panic on its way out in its turn, and so on: it stays.
+    // Dropping the payload may panic too, so it is leaked.
     panic::catch_unwind(AssertUnwindSafe(code)).map_err(std::mem::forget).ok()
 }
 
-/// From here on a panic of a task is noted for its report, and nothing else. One of any other
-/// thread goes the way it would have.
+/// Installs a panic hook that only records panics of tasks. Other panics go to the previous
+/// hook.
 pub(crate) fn install_hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -70,16 +70,16 @@ pub(crate) fn install_hook() {
     });
 }
 
-/// The page on which this worker leaves word of a panic that is its end.
+/// The page on which this worker records a panic that ends it.
 static LAST_REPORT_PAGE: Mutex<Option<Page>> = Mutex::new(None);
 
-/// Has what ends this worker noted there.
+/// Sets the page for the report of a fatal panic.
 pub(crate) fn set_last_report_page(page: Page) {
-    // A forked worker has inherited that of the process it was forked from.
+    // A forked worker has inherited the page of its parent.
     *LAST_REPORT_PAGE.lock().unwrap_or_else(PoisonError::into_inner) = Some(page);
 }
 
-/// Where a panic is the end of the process, whichever thread it is of, only this comes between.
+/// Records a panic that ends the process, in any thread.
 fn leave_report(info: &panic::PanicHookInfo<'_>) {
     let last = LAST_REPORT_PAGE.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(page) = &*last else { return };
@@ -91,23 +91,23 @@ fn leave_report(info: &panic::PanicHookInfo<'_>) {
         backtrace,
     };
     shared_page::leave_last_report(page, &report(backtrace));
-    // Without the backtrace, where it has no room.
+    // Without the backtrace if there is no room for it.
     shared_page::leave_last_report(page, &report(String::new()));
 }
 
-/// Keeps what the report of a panic needs and what is gone once it is caught.
+/// Records the parts of a panic's report that are lost when the panic is caught.
 fn keep_panic(info: &panic::PanicHookInfo<'_>) {
     let location = info.location().map(ToString::to_string).unwrap_or_default();
     let backtrace = std::backtrace::Backtrace::force_capture().to_string();
     PANIC.with(|panic| {
-        // In a panic while another is being noted, the first is the one to tell.
+        // If a panic happens while another is recorded, the first one counts.
         if let Ok(mut panic) = panic.try_borrow_mut() {
             *panic = Some((location, backtrace));
         }
     });
 }
 
-/// What a panic says.
+/// Returns the message of a panic.
 fn words(payload: &dyn Any) -> String {
     if let Some(text) = payload.downcast_ref::<&str>() {
         (*text).to_owned()
@@ -128,8 +128,8 @@ fn report(payload: &(dyn Any + Send)) -> FailureReport {
     }
 }
 
-/// An error that a task returned, by its words. Words that cannot be had (a `Display` that
-/// panics) do not hide the error.
+/// Describes an error that a task returned. If its `Display` panics, the error is still
+/// reported.
 pub(crate) fn describe<E: Into<Box<dyn StdError + Send + Sync>>>(error: E) -> FailureReport {
     let type_name = std::any::type_name::<E>().to_owned();
     let Some(error) = attempt(|| error.into()) else {

@@ -1,5 +1,5 @@
-//! Runs tasks: decodes them, calls their function, and notes the result or the failure. The
-//! same in every kind of worker.
+//! Running tasks: decoding, calling the function, and recording the result or the failure. All
+//! kinds of workers use it.
 
 use std::{
     any::Any,
@@ -30,55 +30,57 @@ use crate::{
     sys::clock,
 };
 
-/// Bytes of results that are sent without waiting for more.
+/// The number of bytes from which results are sent without waiting for more.
 const MAX_UNSENT_LEN: usize = 48 << 10;
-/// Nanoseconds after which results are sent, although more tasks are at hand.
+/// The time in nanoseconds after which results are sent, even if more tasks are available.
 const MAX_UNSENT_NANOS: u64 = 1_000_000;
 
-/// Some tasks that arrived together.
+/// Tasks that arrived together.
 pub(crate) struct ReceivedTasks {
     head: FrameHead,
     items: Result<IncomingMessage>,
 }
 
-/// What runs tasks.
+/// Runs tasks.
 pub(crate) struct TaskRunner {
     store: Store,
     maps: FileMaps,
-    /// The context of the call at hand, as it arrived, and once it was decoded.
+    /// The context of the current job, encoded and, after the first use, decoded.
     context: Option<(u64, Result<IncomingMessage>)>,
     decoded: Option<Rc<dyn Any>>,
-    /// What was built for the tasks of the call, or why it could not be: that is not tried again.
+    /// The state for the tasks of the job, or the reason why it could not be built. It is built
+    /// only once.
     state: Option<Result<Box<dyn Any>, FailureReport>>,
-    /// What the parent sees of this worker beside its messages, if they share a page.
+    /// The page shared with the parent, if any.
     page: Option<PageWriter>,
     streams: OwnStreams,
     results: Packer,
-    /// When the first of the results that are to be sent was begun.
+    /// The start of the first task whose result was not sent.
     since: u64,
-    /// Whether the results have to be sent before anything else: one of them is nowhere else.
+    /// Whether the results must be sent before anything else, because one of them exists
+    /// nowhere else.
     urgent: bool,
-    /// Bytes that arrived with the tasks.
+    /// The bytes that arrived with the tasks.
     mapped: u64,
-    /// Whether a task may have left behind what another would see.
+    /// Whether a task may have left changed state that others would see.
     spoiled: bool,
-    /// Whether what is on its way to stdout is all from tasks, for this to send off.
+    /// Whether buffered text of stdout belongs to tasks, so that it must be flushed here.
     prints: bool,
 }
 
-/// Where the code of a task comes from.
+/// The source of a task's code.
 #[derive(Clone, Copy)]
 pub(crate) enum TaskCode<'f> {
     /// The task names its function, which this resolves.
     Named(fn(u64) -> Option<Trampoline>),
-    /// It is the same for every task: a forked worker has inherited it.
+    /// The same code for every task, inherited by a forked worker.
     Inherited(&'f InheritedCode<'f>),
 }
 
-/// Code that runs a task: it decodes what the user's function takes, and calls it.
+/// Code that decodes the arguments of the user's function and calls it.
 pub(crate) type Trampoline = fn(&mut Invocation<'_>) -> Result<(), FailureReport>;
 
-/// The code of every task of a forked worker.
+/// The code of all tasks of a forked worker.
 pub(crate) type InheritedCode<'f> = dyn Fn(&mut Invocation<'_>) -> Result<(), FailureReport> + 'f;
 
 impl TaskRunner {
@@ -100,17 +102,17 @@ impl TaskRunner {
         }
     }
 
-    /// Notes what it does on a page that the parent sees.
+    /// Records the current task on a page that the parent reads.
     pub(crate) fn with_page(self, page: PageWriter) -> Self {
         Self { page: Some(page), ..self }
     }
 
-    /// Reports what tasks that fail wrote to `streams`.
+    /// Reports the output of failing tasks from `streams`.
     pub(crate) fn with_streams(self, streams: OwnStreams) -> Self {
         Self { streams, ..self }
     }
 
-    /// Leaves what is on its way to stdout alone: it is another's.
+    /// Never flushes stdout, because its buffer belongs to other code.
     pub(crate) fn without_printing(self) -> Self {
         Self { prints: false, ..self }
     }
@@ -128,17 +130,17 @@ impl TaskRunner {
         ReceivedTasks { head, items }
     }
 
-    /// Whether what was not begun is to be given back.
+    /// Returns whether tasks that were not started must be returned.
     pub(crate) fn is_recalled(&self) -> bool {
         self.page.as_ref().is_some_and(PageWriter::is_recalled)
     }
 
-    /// Whether no further task is to be run here.
+    /// Returns whether no further task may run here.
     pub(crate) fn is_spoiled(&self) -> bool {
         self.spoiled
     }
 
-    /// Runs the task number `at` of those that arrived together.
+    /// Runs task number `at` of those that arrived together.
     pub(crate) fn run(&mut self, tasks: &ReceivedTasks, at: u32, code: TaskCode<'_>) {
         let index = tasks.head.index + u64::from(at);
         let now = match &self.page {
@@ -153,13 +155,13 @@ impl TaskRunner {
             self.results.push_report(index, &report, elapsed, &self.captured_output());
         }
         let (index, length, bytes) = self.results.last().expect("every task leaves an entry");
-        // Without a page, a result that was not sent would be lost with this worker.
+        // Without a page, an unsent result would be lost with this worker.
         let is_noted = self.results.last_is_plain()
             && self.page.as_mut().is_some_and(|page| page.end_with(index, length, bytes));
         self.urgent |= !is_noted;
     }
 
-    /// The output of the task at hand, if it is captured.
+    /// Returns the output of the current task, if it is captured.
     fn captured_output(&self) -> CapturedOutput {
         let since = self.page.as_ref().map_or([0, 0], PageWriter::output_before_task);
         self.streams.since(since)
@@ -190,9 +192,9 @@ impl TaskRunner {
         };
         let mut job =
             Invocation { runner: self, items, at, index, call: tasks.head.call, function, build };
-        // A task that unwinds leaves behind nothing that another one sees: its context is
-        // shared read-only, its item is its own, and its state is dropped. What code of a
-        // worker's own has captured, it may have left half changed: there is no other task.
+        // Other tasks see nothing of a task that unwinds: its context is shared read-only, its
+        // item is its own, and its state is dropped. If inherited code may be half changed, no
+        // other task runs here.
         let ran = panics::catch(AssertUnwindSafe(|| run(&mut job)));
         self.spoiled |= ran.is_err() && matches!(code, TaskCode::Inherited(_));
         let report = match ran {
@@ -200,8 +202,8 @@ impl TaskRunner {
             Ok(Ok(())) => FailureReport::Result { message: "the task gave none".into() },
             Ok(Err(report)) => report,
             Err(report) => {
-                // It may be half changed. Not let go of while the task unwinds: a second panic
-                // then would be the end of the worker.
+                // The state may be half changed. It is dropped after the unwinding, because a
+                // second panic would abort the worker.
                 panics::discard(self.state.take());
                 report
             }
@@ -212,7 +214,7 @@ impl TaskRunner {
         Err(report)
     }
 
-    /// Whether results are to be sent before the next task is begun.
+    /// Returns whether results must be sent before the next task starts.
     pub(crate) fn is_full(&self) -> bool {
         self.urgent
             || self.results.nbytes() >= MAX_UNSENT_LEN
@@ -220,14 +222,14 @@ impl TaskRunner {
                 && clock::now().saturating_sub(self.since) >= MAX_UNSENT_NANOS)
     }
 
-    /// The results that were not sent yet, for call number `call`.
+    /// Returns the unsent results of job number `call`.
     pub(crate) fn results(&mut self, call: u64) -> Option<(FrameHead, Payload)> {
         if self.results.is_empty() {
             return None;
         }
         if self.prints {
-            // Whoever has a task's result has what it printed; and this process may be ended at
-            // any moment from then on.
+            // The receiver of a result also expects the task's output, and may kill this
+            // process at any time.
             let _ = io::stdout().flush();
         }
         let message = self.results.finish();
@@ -240,7 +242,7 @@ impl TaskRunner {
         Some((head, message.payload))
     }
 
-    /// The results are on their way.
+    /// Records that the results were sent.
     pub(crate) fn sent(&mut self) {
         self.urgent = false;
         if let Some(page) = &mut self.page {
@@ -248,7 +250,7 @@ impl TaskRunner {
         }
     }
 
-    /// The call is over.
+    /// Releases everything of the job.
     pub(crate) fn end(&mut self) {
         self.forget();
         self.maps.clear();
@@ -261,7 +263,7 @@ impl TaskRunner {
     }
 }
 
-/// One task, from the side of the code that runs it.
+/// A task, for the code that runs it.
 pub(crate) struct Invocation<'r> {
     runner: &'r mut TaskRunner,
     items: &'r IncomingMessage,
@@ -273,25 +275,25 @@ pub(crate) struct Invocation<'r> {
 }
 
 impl Invocation<'_> {
-    /// The user's function, as an offset in the program.
+    /// Returns the user's function as an offset in the program.
     pub(crate) fn function(&self) -> u64 {
         self.function
     }
 
-    /// The function that builds the state, as an offset in the program.
+    /// Returns the function that builds the state as an offset in the program.
     pub(crate) fn build(&self) -> u64 {
         self.build
     }
 
-    /// The item.
+    /// Decodes the item.
     pub(crate) fn item<I: DeserializeOwned>(&mut self) -> Result<I, FailureReport> {
         self.items.value(self.at, &mut self.runner.maps).map_err(|error| FailureReport::Argument {
             message: error.within("the item cannot be read").to_string(),
         })
     }
 
-    /// The part of an array that the item stands for: its first index on the axis, and its
-    /// elements, which no other process has.
+    /// Returns the chunk of an array to fill: its first index on the axis, and its elements,
+    /// which no other process accesses.
     pub(crate) fn part<A: Element + Pod, D: Dimension>(
         &mut self,
     ) -> Result<(usize, OwnedViewMut<A, D>), FailureReport> {
@@ -300,7 +302,7 @@ impl Invocation<'_> {
         opened.map_err(|error| FailureReport::Argument { message: error.to_string() })
     }
 
-    /// The context of the call, decoded when the first task asks for it.
+    /// Returns the context of the job, which the first task decodes.
     pub(crate) fn context<C: DeserializeOwned + 'static>(
         &mut self,
     ) -> Result<Rc<C>, FailureReport> {
@@ -325,7 +327,8 @@ impl Invocation<'_> {
             .map_err(|_| unreadable("the context is of another type than the task takes".into()))
     }
 
-    /// What `build` makes of the call's context; once for all tasks, unless one panics.
+    /// Returns the state that `build` makes from the context. It is built once, and again after
+    /// a panic.
     pub(crate) fn state<C, S>(
         &mut self,
         build: impl FnOnce(&C) -> Result<S, FailureReport>,
@@ -358,7 +361,7 @@ impl Invocation<'_> {
         })
     }
 
-    /// Takes the result.
+    /// Encodes the result.
     pub(crate) fn reply<R: Serialize>(&mut self, result: &R) -> Result<(), FailureReport> {
         let pushed = self.runner.results.push(self.index, result);
         pushed.map_err(|error| FailureReport::Result { message: error.to_string() })

@@ -1,16 +1,15 @@
-//! Values between a parent and a worker: trees, and references to where their arrays lie.
+//! Values exchanged between a parent and a worker: trees, and references to their arrays.
 //!
-//! A message is a list of entries, each with the index of the task it is about: a value, or the
-//! decode_report why there is none. It is laid out as follows, integers little-endian: the
-//! number of entries and the length of the list of references (8 bytes each); for each entry
-//! the index and the length of its bytes (8 each), the highest bit of the latter set for a
-//! decode_report; the entries' bytes; the references, as JSON; and from the next multiple of 64
-//! on the arrays that travel inside.
+//! A message is a list of entries, each with the index of its task: a value, or a report why
+//! there is none. Its layout, with little-endian integers: the number of entries and the length
+//! of the list of references (8 bytes each); for each entry its index and its length (8 each;
+//! the highest bit of the length marks a report); the bytes of the entries; the references as
+//! JSON; and, from the next multiple of 64, the inline arrays.
 //!
-//! An array below the threshold lies in the message itself. One from a user's file, or in
-//! sealed memory, goes as that file, open. Any other lies in the store: what a parent sends is
-//! written once and stays as long as the array lives; what a worker sends is given away with
-//! the message, and the parent takes the file over.
+//! Arrays below the threshold are in the message. An array of a user's file, or in a memory
+//! file, is sent as that open file. Other arrays are in the store: a parent writes an array
+//! once and keeps it as long as the array lives, and a worker gives the file to the parent with
+//! the message.
 
 mod pack;
 mod unpack;
@@ -32,22 +31,22 @@ use crate::{
 pub(crate) use pack::{Packer, Sender};
 pub(crate) use unpack::{FileMaps, IncomingMessage, MessageEntry, decode_report};
 
-/// What marks an entry's length as that of a decode_report.
+/// Marks the length of an entry that is a report.
 pub(crate) const REPORT_FLAG: u64 = 1 << 63;
 
-/// Bytes of an entry with this marked length.
+/// Returns the number of bytes of an entry with this flagged length.
 pub(crate) fn entry_len(marked: u64) -> usize {
     usize::try_from(marked & !REPORT_FLAG).unwrap_or(usize::MAX)
 }
 
-/// Inline arrays begin at a multiple of this.
+/// Inline arrays begin at multiples of this.
 const ALIGNMENT: usize = 64;
 
-/// What a message's tree refers to, by number.
+/// The references of a message, by number.
 #[derive(Default, Serialize, Deserialize)]
 struct MessageContents {
     arrays: Vec<ArrayReference>,
-    /// Files that parts of the value stand for, by their place among those that came along.
+    /// Files that parts of the value refer to, by their position among the attached files.
     attached: Vec<(Role, usize)>,
 }
 
@@ -62,20 +61,20 @@ struct ArrayReference {
     source: Option<SourceRef>,
 }
 
-/// Where the bytes of an array lie.
+/// The location of an array's bytes.
 #[derive(Serialize, Deserialize)]
 enum ArrayPlace {
-    /// In the message, from the first inline byte on.
+    /// In the message, counted from the first inline byte.
     Inline,
-    /// In a file of the store; `given` where the receiver is to take it over.
+    /// In a file of the store. If `given` is set, the receiver takes it over.
     Stored { path: Vec<u8>, given: bool },
-    /// In the file that came along in this place of the list.
+    /// In the attached file at this position.
     File { slot: usize, path: Vec<u8> },
-    /// It came along as it is, in this place of the list: sender and receiver are one process.
+    /// Attached as an array at this position, within one process.
     Here { slot: usize },
 }
 
-/// A [`Source`] on its way.
+/// The encoded form of an [`ArraySource`].
 #[derive(Serialize, Deserialize)]
 struct SourceRef {
     path: Vec<u8>,
@@ -95,21 +94,21 @@ fn path_of(bytes: &[u8]) -> PathBuf {
 #[derive(Default)]
 pub(crate) struct OutgoingMessage {
     pub(crate) payload: Payload,
-    /// What must stay in the store until the receiver is done.
+    /// Arrays that must stay in the store until the receiver has finished.
     pub(crate) kept: Vec<Arc<Placed>>,
-    /// Bytes of arrays that the receiver maps, or gets as they are, and bytes that travel inside.
+    /// The bytes of arrays sent by reference, and the bytes in the message.
     pub(crate) moved: BytesMoved,
 }
 
-/// How many bytes went which way.
+/// Numbers of bytes by kind of transfer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct BytesMoved {
     pub(crate) mapped: u64,
     pub(crate) copied: u64,
 }
 
-/// A worker's note on an array of the parent's: valid until the task it came with, or the call,
-/// is over.
+/// Marks an array that the parent has lent to this worker. It is valid until its task or its
+/// job ends.
 struct LentArray {
     path: PathBuf,
     segment: Segment,

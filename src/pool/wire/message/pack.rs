@@ -1,4 +1,4 @@
-//! Values on their way out.
+//! Encoding values into messages.
 
 use std::{fs::File, ops::Range, os::fd::AsFd, path::Path, sync::Arc};
 
@@ -18,40 +18,39 @@ use crate::{
     store::{Attached, Lies, Placed, Segment, Store, Writing, outgoing},
 };
 
-/// Who sends: what becomes of the files that are written for a message.
+/// The sender of a message, which determines what happens to files written for it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sender {
     Parent,
     Worker,
-    /// Sender and receiver are one process: arrays are handed over as they are.
+    /// Sender and receiver are one process, so arrays are passed on.
     SameProcess,
-    /// Sender and receiver share no memory: every array travels inside the message, and no file
-    /// comes along.
+    /// Sender and receiver share no memory, so every array is inline and no files are attached.
     Remote,
 }
 
-/// A message in the making.
+/// A message that is being built.
 pub struct Packer {
     store: Store,
     threshold: usize,
     side: Sender,
-    /// Index and length of each entry, and the bytes of all.
+    /// Index and length of each entry, and the bytes of all entries.
     entries: Vec<(u64, u64)>,
     trees: Vec<u8>,
-    /// Memory for the next tree.
+    /// Reused memory for the next tree.
     tree: Vec<u8>,
     references: Vec<ArrayReference>,
     inline: Vec<u8>,
     files: Vec<Arc<File>>,
-    /// Those that parts of the values stand for.
+    /// Files that parts of the values refer to.
     attached: Vec<Attached>,
     arrays: Vec<AnyArray>,
     kept: Vec<Arc<Placed>>,
-    /// Files that are given away when the message goes, and go with it when it does not.
+    /// Files that the receiver takes over. They are removed if the message is not sent.
     given: Vec<Placed>,
     moved: BytesMoved,
     open: OpenSegment,
-    /// What to go back to when the value at hand has to be encoded once more, or cannot be.
+    /// The state to return to if the current value must be encoded again, or cannot be encoded.
     mark: Rollback,
 }
 
@@ -68,8 +67,8 @@ struct Rollback {
 }
 
 impl Packer {
-    /// A message whose arrays travel by reference from `threshold` bytes on; none does where
-    /// there is no threshold.
+    /// Returns an empty message. Arrays of at least `threshold` bytes are sent by reference,
+    /// and none without a threshold.
     pub(crate) fn new(store: &Store, threshold: Option<usize>, side: Sender) -> Self {
         let threshold = match side {
             Sender::SameProcess => 0,
@@ -96,11 +95,12 @@ impl Packer {
         }
     }
 
-    /// Adds a value, for the task at `index`.
+    /// Adds a value for the task at `index`.
     ///
     /// # Errors
     ///
-    /// Where it cannot be encoded, or its arrays not be stored: nothing of it stays in the message.
+    /// Returns an error if the value cannot be encoded, or its arrays cannot be stored. The
+    /// message is unchanged then.
     pub(crate) fn push<T: Serialize + ?Sized>(&mut self, index: u64, value: &T) -> Result<()> {
         self.set_mark();
         let memory = std::mem::take(&mut self.tree);
@@ -144,8 +144,7 @@ impl Packer {
         };
     }
 
-    /// Adds a decode_report, for the task at `index`, which ran for so many nanoseconds and
-    /// said something meanwhile.
+    /// Adds a report for the task at `index`, with its duration in nanoseconds and its output.
     pub(crate) fn push_report(
         &mut self,
         index: u64,
@@ -155,19 +154,19 @@ impl Packer {
     ) {
         self.set_mark();
         self.tree.clear();
-        // Plain data, into memory: it cannot fail.
+        // Writing plain data to memory cannot fail.
         let _ = serde_json::to_writer(&mut self.tree, &(decode_report, elapsed, said));
         self.entries.push((index, self.tree.len() as u64 | REPORT_FLAG));
         self.trees.extend_from_slice(&self.tree);
     }
 
-    /// Adds an entry as another message had it: its index, its marked length, its bytes.
+    /// Adds an entry of another message: its index, its flagged length, its bytes.
     pub(crate) fn push_entry(&mut self, index: u64, length: u64, bytes: &[u8]) {
         self.entries.push((index, length));
         self.trees.extend_from_slice(bytes);
     }
 
-    /// Takes the value added last out again.
+    /// Removes the latest value.
     pub(crate) fn pop(&mut self) {
         if let Some((_, length)) = self.entries.pop() {
             self.trees.truncate(self.trees.len() - length as usize);
@@ -175,14 +174,14 @@ impl Packer {
         }
     }
 
-    /// The entry added last: its index, its marked length, its bytes.
+    /// Returns the latest entry: its index, its flagged length, its bytes.
     pub(crate) fn last(&self) -> Option<(u64, u64, &[u8])> {
         let &(index, length) = self.entries.last()?;
         Some((index, length, &self.trees[self.trees.len() - (length & !REPORT_FLAG) as usize..]))
     }
 
-    /// Whether the entry added last is all in its bytes: it has no arrays, and no part of it
-    /// stands for a file.
+    /// Returns whether the latest entry is complete in its bytes, without arrays or attached
+    /// files.
     pub(crate) fn last_is_plain(&self) -> bool {
         self.references.len() == self.mark.references && self.attached.len() == self.mark.attached
     }
@@ -195,18 +194,18 @@ impl Packer {
         self.entries.len()
     }
 
-    /// Bytes that the message will have, about.
+    /// Returns the approximate length of the message.
     pub(crate) fn nbytes(&self) -> usize {
         16 * self.entries.len() + self.trees.len() + 128 * self.references.len() + self.inline.len()
     }
 
-    /// Whether a file was written, or is sent along, for the value added last.
+    /// Returns whether a file was written or attached for the latest value.
     pub(crate) fn has_new_files(&self) -> bool {
         self.kept.len() + self.given.len() + self.files.len()
             > self.mark.kept + self.mark.given + self.mark.files
     }
 
-    /// The message, which leaves this empty.
+    /// Returns the message, and leaves this one empty.
     pub(crate) fn finish(&mut self) -> OutgoingMessage {
         let attached = std::mem::take(&mut self.attached);
         let attached =
@@ -214,7 +213,7 @@ impl Packer {
         let contents = MessageContents { arrays: std::mem::take(&mut self.references), attached };
         let contents = match (&*contents.arrays, &*contents.attached) {
             ([], []) => Vec::new(),
-            // Plain data, into memory: it cannot fail.
+            // Writing plain data to memory cannot fail.
             _ => serde_json::to_vec(&contents).unwrap_or_default(),
         };
         let head = 16 + 16 * self.entries.len();
@@ -243,7 +242,7 @@ impl Packer {
     }
 }
 
-/// Numbers that come one after another.
+/// An array whose elements are added one by one.
 enum OpenSegment {
     No,
     Inline { scalar: Scalar, start: usize },
@@ -278,7 +277,7 @@ impl Packer {
         self.references.len() - 1
     }
 
-    /// The place of a file among those that come along.
+    /// Returns the position of a file among the attached files.
     fn slot(&mut self, file: &Arc<File>) -> usize {
         self.files.iter().position(|known| Arc::ptr_eq(known, file)).unwrap_or_else(|| {
             self.files.push(Arc::clone(file));
@@ -290,7 +289,7 @@ impl Packer {
         ArrayPlace::File { slot: self.slot(file), path: path_bytes(path) }
     }
 
-    /// A file that lies in the store.
+    /// Returns the location of a file in the store.
     fn stored(&mut self, placed: &Placed, given: bool) -> Result<ArrayPlace> {
         Ok(match placed.lies()? {
             Lies::At(path) => ArrayPlace::Stored { path: path_bytes(&path), given },
@@ -298,7 +297,7 @@ impl Packer {
         })
     }
 
-    /// A file written for this message alone.
+    /// Gives a file that was written only for this message.
     fn give(&mut self, placed: Placed) -> Result<ArrayPlace> {
         let place = self.stored(&placed, self.side == Sender::Worker)?;
         match self.side {
@@ -396,11 +395,11 @@ impl Sink for Packer {
             };
             return Ok(self.refer(&array.layout, segment, place, source));
         }
-        // A field lies among others, which nobody asked for.
+        // The bytes of a field are between those of other fields, which are not requested.
         let apart = if array.memory.is_field() { Some(array.to_contiguous()?) } else { None };
         let array = apart.as_ref().unwrap_or(array);
-        // What came from the parent of this process is still there as long as it is lent, for
-        // this process's own workers too.
+        // An array lent by the parent of this process stays as long as it is lent, also for
+        // this process's own workers.
         let lent = array
             .memory
             .placement(self.store.id())
@@ -444,8 +443,7 @@ impl Sink for Packer {
     }
 }
 
-/// The file that needs no place in the store, because whoever gets its descriptor can map it: a
-/// user's own, or sealed memory.
+/// Returns the file that can be sent as an open descriptor: one of the user, or a memory file.
 fn as_open_file(storage: &Storage) -> Option<(&FileMap, &Arc<File>, &Range<usize>)> {
     match storage {
         Storage::Map { map, range, private } if !private || map.is_sealed() => {

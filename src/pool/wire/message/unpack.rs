@@ -1,4 +1,4 @@
-//! Values on their way in.
+//! Decoding values from messages.
 
 use std::{
     collections::HashMap,
@@ -26,19 +26,20 @@ use crate::{
     store::{Attached, Placed, Segment, Store, incoming, note},
 };
 
-/// FileMaps a receiver keeps from one message to the next: the same file in many tasks is
-/// mapped once.
+/// Maps that a receiver keeps between messages, so that a file used by many tasks is mapped
+/// once.
 #[derive(Default)]
 pub(crate) struct FileMaps {
     known: HashMap<MapKey, Weak<FileMap>>,
-    /// The maps of the message at hand, and those of the one before it until this one is decoded.
+    /// The maps of the current message, and of the previous one until the current one is
+    /// decoded.
     recent: Vec<Arc<FileMap>>,
 }
 
 #[derive(PartialEq, Eq, Hash)]
 enum MapKey {
     Stored(PathBuf),
-    /// Device, inode, length, modification time in seconds and nanoseconds.
+    /// Device, inode, length, and modification time in seconds and nanoseconds.
     File(u64, u64, u64, i64, i64),
 }
 
@@ -63,15 +64,14 @@ impl FileMaps {
         Ok(map)
     }
 
-    /// Lets go of every map that nothing else holds.
+    /// Releases all maps that are not in use.
     pub(crate) fn clear(&mut self) {
         self.recent.clear();
         self.known.clear();
     }
 }
 
-/// A message that arrived: files given with it are already the receiver's own, whatever becomes
-/// of the values.
+/// A received message. Files given with it already belong to the receiver.
 pub(crate) struct IncomingMessage {
     bytes: Arc<Buffer>,
     entries: Vec<(u64, EntryRange)>,
@@ -79,15 +79,15 @@ pub(crate) struct IncomingMessage {
     references: Vec<ArrayReference>,
     given: Mutex<HashMap<usize, Placed>>,
     files: Vec<Mutex<ReceivedFile>>,
-    /// Those of them that parts of the values stand for.
+    /// Attached files that parts of the values refer to.
     attached: Vec<Attached>,
     arrays: Vec<AnyArray>,
     store: Store,
-    /// While this lives, what the parent sent with the message stays in the store.
+    /// While this lives, arrays that the parent sent with the message stay in the store.
     lease: Arc<()>,
 }
 
-/// Where the bytes of an entry lie.
+/// The location of an entry's bytes.
 #[derive(Clone)]
 enum EntryRange {
     Value(Range<usize>),
@@ -97,12 +97,12 @@ enum EntryRange {
 /// An entry of a message.
 pub(crate) enum MessageEntry<T> {
     Value(Result<T>),
-    /// Why there is no value, how long the task ran, in nanoseconds, and what it said.
+    /// The reason why there is no value, the nanoseconds that the task ran, and its output.
     Report(FailureReport, u64, CapturedOutput),
 }
 
 impl IncomingMessage {
-    /// Takes a message apart, without decoding its values.
+    /// Parses a message without decoding its values.
     pub(crate) fn new(frame: Frame, store: &Store) -> Result<Self> {
         let Frame { payload, descriptors, missing, arrays, .. } = frame;
         let bytes: &[u8] = payload.as_ref();
@@ -174,13 +174,12 @@ impl IncomingMessage {
         })
     }
 
-    /// The indices of the tasks that the entries are about.
+    /// Returns the task indices of the entries.
     pub(crate) fn indices(&self) -> impl ExactSizeIterator<Item = u64> {
         self.entries.iter().map(|(index, _)| *index)
     }
 
-    /// MessageEntry number `at`. `kept` are the files that the sender of the original message
-    /// knows to be there.
+    /// Decodes entry number `at`. `kept` are files that the sender keeps in the store.
     pub(crate) fn entry<T: DeserializeOwned>(
         &self,
         at: usize,
@@ -210,7 +209,7 @@ impl IncomingMessage {
         }
     }
 
-    /// The value of entry number `at`, where there can be no report.
+    /// Decodes the value of entry number `at`, which cannot be a report.
     pub(crate) fn value<T: DeserializeOwned>(&self, at: usize, maps: &mut FileMaps) -> Result<T> {
         match self.entry(at, maps, &[]) {
             MessageEntry::Value(value) => value,
@@ -220,7 +219,7 @@ impl IncomingMessage {
         }
     }
 
-    /// Bytes of arrays that came by reference.
+    /// Returns the bytes of arrays that were sent by reference.
     pub(crate) fn mapped(&self) -> u64 {
         let by_reference = self
             .references
@@ -238,7 +237,7 @@ impl IncomingMessage {
     }
 }
 
-/// The report in `bytes`, of a worker that cannot work.
+/// Decodes the report of a worker that cannot work.
 pub(crate) fn decode_report(bytes: &[u8]) -> FailureReport {
     serde_json::from_slice(bytes).unwrap_or_else(|error| unreadable(&error))
 }
@@ -286,7 +285,7 @@ impl Segments for Unpacking<'_> {
             }
             ArrayPlace::File { slot, path } => {
                 let map = self.file(*slot, path_of(path))?;
-                // A file whose seals say that nobody can change it is as good as the session's own.
+                // A file with seals cannot change, like the session's own files.
                 let private = map.is_sealed();
                 over(map, segment, source, private)?
             }
@@ -339,7 +338,7 @@ impl Unpacking<'_> {
                 };
                 note(&memory, message.store.id(), Arc::new(lent));
             }
-            // A second array of the same message over a file that was given once.
+            // Another array of this message uses the same given file.
             (None, true) => {}
         }
         Ok(memory)
@@ -376,7 +375,7 @@ impl Unpacking<'_> {
     }
 }
 
-/// A file that came along.
+/// A received file.
 enum ReceivedFile {
     OpenSegment(Arc<File>),
     Mapped(Arc<FileMap>),
@@ -400,8 +399,7 @@ fn range(segment: &Segment, base: usize, available: usize) -> Result<Range<usize
         .and_then(|offset| offset.checked_add(base))
         .and_then(|start| Some((start, start.checked_add(usize::try_from(segment.nbytes).ok()?)?)));
     match bounds {
-        // Without bytes, where they would lie does not matter: a message that holds no others
-        // ends before.
+        // An array without bytes may be located anywhere, even after the end of the message.
         _ if segment.nbytes == 0 => Ok(0..0),
         Some((start, end)) if end <= available => Ok(start..end),
         _ => Err(Error::invalid_data(format!(
