@@ -157,9 +157,9 @@ fn events_of_a_pool_report_workers_jobs_and_frames() {
         ("started a worker", Level::DEBUG),
         ("a call begins", Level::INFO),
         ("tasks go to a worker", Level::TRACE),
-        ("a worker has spoken", Level::TRACE),
+        ("received a frame", Level::TRACE),
         ("a call is over", Level::INFO),
-        ("a worker is gone", Level::WARN),
+        ("lost a worker", Level::WARN),
     ] {
         assert_eq!(one(message).level, level, "{message}");
         assert!(one(message).target.starts_with("ndferry::pool"), "{message}");

@@ -1,6 +1,6 @@
-//! Forked workers. A program of its own: a process with threads is not forked, and the test
-//! harness has some. Each test is run in a process of its own, which also is what ends one that
-//! hangs.
+//! Forked workers. These tests are a program with its own `main`, because a process with
+//! threads is not forked and the test harness starts threads. Each test runs in its own
+//! process, which is killed if it hangs.
 #![cfg(target_os = "linux")]
 
 #[path = "common/processes.rs"]
@@ -27,9 +27,9 @@ use ndferry::{
 };
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
-/// The environment variable that names the one test this process is to run.
+/// The environment variable with the name of the one test that this process runs.
 const ONE: &str = "NDFERRY_TEST_ONE";
-/// How long a test may take.
+/// The time limit of a test.
 const LIMIT: Duration = Duration::from_secs(120);
 
 macro_rules! tests {
@@ -94,7 +94,7 @@ fn part(name: &str) -> Command {
 fn passes(name: &str) -> bool {
     let log = tempfile::NamedTempFile::new().unwrap();
     let output = || log.reopen().unwrap();
-    // Both write at the end of what the other has written.
+    // Both append to the same file.
     let append = || fs::OpenOptions::new().append(true).open(log.path()).unwrap();
     let mut process =
         part(name).stdin(Stdio::null()).stdout(append()).stderr(append()).spawn().unwrap();
@@ -122,7 +122,7 @@ fn passes(name: &str) -> bool {
     passed
 }
 
-/// Tries until `done` or a minute has gone.
+/// Repeats until `done` returns true, for at most a minute.
 fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     let until = Instant::now() + Duration::from_secs(60);
     while !done() {
@@ -149,16 +149,16 @@ fn a_closure_may_capture_anything_by_reference() {
             .enumerate()
             .all(|(at, (x, process))| *x == at as u64 && *process != std::process::id())
     );
-    // What a task changes, its own worker sees, and this process does not.
+    // A change by a task is visible in its own worker and not in this process.
     let lengths = fork_map(1, 0..3, |x| {
         seen.borrow_mut().push(x);
         seen.borrow().len()
     });
     assert_eq!((lengths.unwrap(), seen.borrow().len()), (vec![4, 5, 6], 3));
-    // The next call finds what there is by then.
+    // The next job sees the values of this moment.
     seen.borrow_mut().push(40);
     assert_eq!(fork_map(1, [3], |i: usize| seen.borrow()[i]).unwrap(), [40]);
-    // Items that cannot be sent are captured.
+    // Items that cannot be serialized are captured.
     let items = [Mutex::new(1), Mutex::new(2)];
     assert_eq!(fork_map(2, 0..items.len(), |i| *items[i].lock().unwrap()).unwrap(), [1, 2]);
     assert!(fork_map(0, [1], |x: u8| x).unwrap_err().is_invalid_input());
@@ -170,7 +170,7 @@ fn a_large_value_with_a_lock_is_not_copied() {
         weights: Vec<u64>,
         asked: Mutex<u64>,
     }
-    /// Bytes that no other process has mapped.
+    /// Returns the bytes that no other process has mapped.
     fn private() -> u64 {
         let rollup = fs::read_to_string("/proc/self/smaps_rollup").unwrap();
         let figures =
@@ -186,7 +186,7 @@ fn a_large_value_with_a_lock_is_not_copied() {
         let before = private();
         *model.asked.lock().unwrap() += 1;
         let sum: u64 = model.weights.iter().sum();
-        // So that both are asked.
+        // So that both workers are used.
         thread::sleep(Duration::from_millis(20));
         (std::process::id(), sum, before, private())
     });
@@ -217,12 +217,12 @@ fn other_threads_are_an_error_at_once() {
     }
     drop(end);
     assert!(other.join().unwrap().is_err());
-    // One that has ended is none, however shortly before.
+    // A worker that has just ended does not count.
     for _ in 0..50 {
         thread::scope(|scope| drop(scope.spawn(|| ())));
         assert_eq!(fork_map(1, [1], |x: u8| x).unwrap(), [1]);
     }
-    // A stream whose worker dies needs another fork.
+    // If the worker of a stream dies, the stream needs another fork.
     let state = RefCell::new(());
     let calls = Pool::builder().workers(1).fork().unwrap().retries(1);
     let mut stream = calls
@@ -275,7 +275,7 @@ fn every_verb_and_option_works() {
     let token = CancelToken::new();
     token.cancel();
     assert!(fork().cancel_token(&token).map(sleep, [1, 2]).is_err());
-    // A worker's copy of a token cancels nothing here, and rings for nobody.
+    // A worker's copy of a token cancels nothing here and wakes no thread.
     let token = CancelToken::new();
     fork().cancel_token(&token).map(|_: u8| token.cancel(), 0..10).unwrap();
     assert!(!token.is_cancelled());
@@ -376,13 +376,13 @@ fn a_panic_tells_its_place_and_spoils_no_other_task() {
             }
         }
     }
-    // A stream lets go of a worker for which it has nothing to do as yet.
+    // A stream gives up a worker that it has no task for.
     let calls = Pool::builder().workers(1).fork().unwrap().prefetch_batches(0).keep_going();
     let failed = calls.imap(task, 0..10).unwrap().map(|result| result.is_err());
     assert!((0..).zip(failed).all(|(at, failed)| failed == (at % 4 == 0)));
     let mut left = RefCell::new(0);
     *left.get_mut() = 1;
-    // Tried again in another fork, it finds the state as it was.
+    // A retry runs in another fork, with the state as it was.
     let calls = Pool::builder().workers(1).fork().unwrap().retries(1).keep_going();
     let results =
         calls.map(|x: u64| assert!(left.replace(0) == 1 && x == 0, "twice"), [0, 1, 0]).unwrap();
@@ -487,7 +487,7 @@ fn arrays_travel_through_the_store() {
         assert!(!store.files().unwrap().is_empty());
         drop((results, captured, sent));
         assert!(store.files().unwrap().is_empty());
-        // The parent's part in the session is its own: no fork has ended it.
+        // The parent's membership in the session is unaffected by the forks.
         let home = store.session_dir().to_path_buf();
         assert!(home.join("lock").exists());
         drop(store);
@@ -527,7 +527,8 @@ fn an_array_being_filled_is_a_tasks_own_copy() {
         assert_eq!(stream.next().unwrap().unwrap(), (100_000.0, 500_000.0));
         assert_eq!(shared.borrow().as_ref().unwrap().sum(), 100_000.0);
         assert_eq!(stream.next().unwrap().unwrap(), (500_000.0, 600_000.0));
-        // Nobody else has it mapped for writing: it can be sealed while the worker lives.
+        // No other process has it mapped for writing, so it can be sealed while the worker is
+        // alive.
         let array = shared.take().unwrap().freeze().unwrap();
         assert_eq!(array.sum(), 100_000.0);
         assert_eq!(stream.next().unwrap().unwrap(), (600_000.0, 700_000.0));
@@ -594,7 +595,7 @@ fn a_worker_keeps_the_users_descriptors_and_no_others() {
             open.iter().filter(|file| file.starts_with("socket:")).cloned().collect();
         sockets.sort();
         sockets.dedup();
-        // Its own channel, and what the user has opened.
+        // The channel of the worker, and the files that the user has opened.
         let keeps = [mine.as_raw_fd(), theirs.as_raw_fd()]
             .map(|fd| fs::read_link(format!("/proc/self/fd/{fd}")));
         let keeps = keeps.map(|link| sockets.contains(&link.unwrap().to_str().unwrap().to_owned()));
@@ -628,7 +629,7 @@ fn what_belongs_to_the_parent_is_refused_in_a_task() {
             ];
             errors.iter().map(ToString::to_string).collect()
         }
-        // Letting go of them ends nothing that is the parent's.
+        // Dropping the copies ends nothing that belongs to the parent.
         1 => {
             drop(kept.borrow_mut().take());
             Vec::new()
@@ -696,7 +697,7 @@ fn children(parent: u32) -> Vec<u32> {
 }
 
 fn lives(process: u32) -> bool {
-    // A zombie has ended; whoever should have waited for it is dead.
+    // A zombie has ended; the process that should have waited for it is dead.
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     stat.rsplit(')')
         .next()
@@ -705,7 +706,7 @@ fn lives(process: u32) -> bool {
 
 // S1 E7
 fn a_parent_that_dies_leaves_no_process_and_no_file() {
-    // Where it is ignored, as in the background of a script, nobody dies of it.
+    // Skip signals that are ignored, as in the background of a script.
     let deadly = [Signal::KILL, Signal::TERM, Signal::INT]
         .into_iter()
         .filter(|signal| !processes::ignores(*signal));

@@ -19,7 +19,7 @@ use crate::{
     sys::clock,
 };
 
-/// A worker of the pool, or one of the job's own.
+/// A worker of the pool, or one that belongs to the job.
 pub(crate) enum Worker {
     Borrowed(BorrowedWorker),
     Own(Box<dyn WorkerLink>),
@@ -46,7 +46,7 @@ impl DerefMut for Worker {
 }
 
 impl Worker {
-    /// What the worker does, if that can be seen.
+    /// Returns what the worker is doing, if that can be seen.
     pub(crate) fn activity(&self) -> Activity {
         self.local().map_or(Activity::Nothing, LocalLink::activity)
     }
@@ -68,29 +68,30 @@ impl Worker {
 /// A worker that works for a job.
 pub(crate) struct AssignedWorker {
     pub(crate) worker: Worker,
-    /// What it was given and has not finished, in the order in which it starts the tasks.
+    /// The batches it was given and has not finished, in the order in which it starts the
+    /// tasks.
     pub(crate) batches: VecDeque<AssignedBatch>,
-    /// Whether it gets nothing more until it is idle, and gives back what it has not begun if
-    /// it can be asked to.
+    /// Whether it gets no more tasks until it is idle, and gives back the tasks it has not
+    /// begun if it can.
     pub(crate) recalled: bool,
-    /// Whether it gets nothing more, because a task may have left something behind in it.
+    /// Whether it gets no more tasks, because a task may have left changed state in it.
     pub(crate) spoiled: bool,
-    /// The task for which it was killed, because that took too long.
+    /// The task that took too long and for which the worker was killed.
     pub(crate) overdue: Option<u64>,
-    /// When it last sent something, or was first given something to do.
+    /// When it last sent something or got its first tasks.
     heard: Instant,
-    /// When its page was last looked at since, and what it did then.
+    /// When its page was last checked after that, and its activity then.
     pub(crate) looked: Option<(Instant, Activity)>,
-    /// How many results were read from its page. The next message brings them once more.
+    /// How many results were read from its page. The next message contains them again.
     pub(crate) results_read: usize,
-    /// What the latest wait found.
+    /// The result of the latest wait.
     pub(crate) ready: Ready,
 }
 
 /// A batch that a worker was given.
 pub(crate) struct AssignedBatch {
     pub(crate) batch: Batch,
-    /// How many messages with tasks the worker had been sent by then.
+    /// The number of messages with tasks that the worker had been sent, this one included.
     number: u64,
     pub(crate) since: Instant,
 }
@@ -110,19 +111,19 @@ impl AssignedWorker {
         }
     }
 
-    /// A worker that has `batch` to do already.
+    /// Returns a worker that already has `batch`.
     pub(crate) fn busy(borrowed: BorrowedWorker, batch: Batch) -> Self {
         let assigned =
             AssignedBatch { batch, number: borrowed.messages_sent, since: Instant::now() };
         Self { batches: VecDeque::from([assigned]), ..Self::new(Worker::Borrowed(borrowed)) }
     }
 
-    /// It sent something, or gets something to do.
+    /// Notes that it sent something or gets tasks.
     pub(crate) fn set_heard(&mut self) {
         (self.heard, self.looked) = (Instant::now(), None);
     }
 
-    /// How long it has sent nothing.
+    /// Returns for how long it has sent nothing.
     pub(crate) fn silence(&self) -> Duration {
         self.heard.elapsed()
     }
@@ -131,7 +132,7 @@ impl AssignedWorker {
         self.batches.is_empty()
     }
 
-    /// Tasks it has, the running ones included.
+    /// Returns the number of its tasks, running ones included.
     pub(crate) fn load(&self) -> usize {
         self.batches.iter().map(|assigned| assigned.batch.len()).sum()
     }
@@ -161,8 +162,8 @@ impl AssignedWorker {
         Ok(())
     }
 
-    /// The task at `index` is over. Returns its batch, cut down to this task, and since when
-    /// the worker had it; `None` if it had no such task.
+    /// Notes that the task at `index` has ended. Returns its batch, reduced to this task, and
+    /// the time when the worker got it; `None` if it had no such task.
     pub(crate) fn finish(&mut self, index: u64) -> Option<(Batch, Instant)> {
         let at =
             self.batches.iter().position(|assigned| assigned.batch.indices().contains(&index))?;
@@ -192,15 +193,16 @@ impl AssignedWorker {
         Some((task, since))
     }
 
-    /// Sends no more tasks until the worker is idle, and asks for those that it has not started.
+    /// Assigns no more tasks until the worker is idle, and asks for those that it has not
+    /// started.
     pub(crate) fn recall(&mut self) {
         self.worker.recall(true);
         self.recalled = true;
     }
 
-    /// How long until its page is to be read: it may have finished a task and be busy with the
-    /// next before it sends the result. `None` if there can be no such result, or if it has no
-    /// page.
+    /// Returns how long to wait before reading its page: it may have finished a task and be
+    /// busy with the next before it sends the result. `None` if no such result is possible, or
+    /// if it has no page.
     pub(crate) fn next_look(&self, patience: Duration) -> Option<Duration> {
         if self.load() < 2 {
             return None;
@@ -208,7 +210,7 @@ impl AssignedWorker {
         let local = self.worker.local()?;
         let wait = match self.looked {
             None => patience.saturating_sub(self.heard.elapsed()),
-            // Once it is at a task for that long, it sends its results when that task ends.
+            // It has been at this task for long, so it sends its results when the task ends.
             Some((_, seen @ Activity::Task(_, since))) if seen == local.activity() => {
                 let left = patience
                     .saturating_sub(Duration::from_nanos(clock::now().saturating_sub(since)));
@@ -221,18 +223,19 @@ impl AssignedWorker {
         Some(wait)
     }
 
-    /// The index of the task it does next, or now.
+    /// Returns the index of the task that it runs now or next.
     pub(crate) fn next(&self) -> Option<u64> {
         self.batches.front().map(|assigned| assigned.batch.indices().start)
     }
 
-    /// The tasks that may be running: as many of the first as it runs at once.
+    /// Returns the tasks that may be running: its first tasks, as many as it runs at once.
     pub(crate) fn possibly_running(&self) -> Vec<u64> {
         let tasks = self.batches.iter().flat_map(|assigned| assigned.batch.indices());
         tasks.take(self.worker.capacity()).collect()
     }
 
-    /// Takes back what the worker had got by the time it had seen `arrived` messages with tasks.
+    /// Takes back the tasks that the worker had been sent when it had received `arrived`
+    /// messages with tasks.
     pub(crate) fn take_back(&mut self, arrived: u64) -> Vec<Batch> {
         self.recalled = false;
         let (back, stays) =
@@ -241,7 +244,7 @@ impl AssignedWorker {
         back.into_iter().map(|assigned| assigned.batch).collect()
     }
 
-    /// How long the running task may still take, of `limit`, and its index.
+    /// Returns how much of `limit` is left for the running task, and its index.
     pub(crate) fn time_left(&self, limit: Duration) -> (Duration, Option<u64>) {
         match self.worker.activity() {
             Activity::Task(index, since) => {

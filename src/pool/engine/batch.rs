@@ -1,4 +1,4 @@
-//! Tasks that travel together.
+//! Tasks that are sent together.
 
 use std::{ops::Range, sync::Arc};
 
@@ -8,11 +8,11 @@ use crate::pool::wire::{message::OutgoingMessage, remote::RemoteFunction};
 #[derive(Clone)]
 pub(crate) struct Batch {
     pub(crate) message: Arc<OutgoingMessage>,
-    /// What they are to be run by.
+    /// The function that runs them.
     pub(crate) remote: RemoteFunction,
     /// The index of the message's first item.
     pub(crate) first: u64,
-    /// Which of its items are meant.
+    /// The items of the message that belong to this batch.
     pub(crate) items: Range<u32>,
 }
 
@@ -21,18 +21,18 @@ impl Batch {
         self.items.len()
     }
 
-    /// The indices of the tasks.
+    /// Returns the indices of the tasks.
     pub(crate) fn indices(&self) -> Range<u64> {
         self.first + u64::from(self.items.start)..self.first + u64::from(self.items.end)
     }
 
-    /// The task at `index` alone.
+    /// Returns a batch of the task at `index` alone.
     pub(crate) fn only(&self, index: u64) -> Self {
         let at = u32::try_from(index - self.first).expect("the index of one of its tasks");
         Self { items: at..at + 1, ..self.clone() }
     }
 
-    /// Splits off what is behind the first `count` tasks.
+    /// Splits off the tasks after the first `count`.
     pub(crate) fn split_off(&mut self, count: usize) -> Option<Self> {
         let middle = self.items.start.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
         if middle >= self.items.end {

@@ -1,37 +1,37 @@
-//! How many tasks go to a worker at a time.
+//! Chooses how many tasks a worker gets at a time.
 
-/// How long the tasks that go together should take, in nanoseconds: long against what it costs
-/// to send them, short against what a person or another worker notices.
+/// The target duration of a batch, in nanoseconds. Sending a batch takes much less; a person or
+/// a waiting worker does not notice it.
 const TARGET_NANOS: u64 = 1_000_000;
-/// The most that go together, however short they are.
+/// The most tasks in a batch, even if they are short.
 const MAX_BATCH_SIZE: usize = 4096;
-/// By how much they grow at a time: what was short so far may not be from here on.
+/// The largest factor by which a batch grows at a time, because later tasks may take longer.
 const MAX_GROWTH: usize = 4;
 
-/// The size of batches, from what the tasks took.
+/// Computes the size of batches from the duration of tasks.
 pub(crate) struct BatchSizer {
     fixed: Option<usize>,
     size: usize,
 }
 
 impl BatchSizer {
-    /// Batches of a `fixed` size, or of one that follows the tasks.
+    /// Makes batches of a `fixed` size, or of one that follows the duration of tasks.
     pub(crate) fn new(fixed: Option<usize>) -> Self {
         Self { fixed, size: 1 }
     }
 
-    /// How many tasks to send together, where about `left` are left for `workers`.
+    /// Returns how many tasks to send together if about `left` tasks are left for `workers`.
     pub(crate) fn size(&self, left: Option<usize>, workers: usize) -> usize {
         match self.fixed {
             Some(fixed) => fixed,
-            // All workers are to end at about the same time.
+            // Let all workers finish at about the same time.
             None => {
                 self.size.min(left.map_or(usize::MAX, |left| left.div_ceil(2 * workers)).max(1))
             }
         }
     }
 
-    /// `tasks` have taken `nanoseconds`, with what there is around them in the worker.
+    /// Notes that `tasks` took `nanoseconds` in the worker, overhead included.
     pub(crate) fn learn(&mut self, tasks: usize, nanoseconds: u64) {
         if tasks == 0 {
             return;

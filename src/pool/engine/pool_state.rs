@@ -1,4 +1,4 @@
-//! What all handles of a pool share.
+//! The state that all handles of a pool share.
 
 use std::sync::{
     Arc,
@@ -25,19 +25,20 @@ use crate::{
 pub(crate) enum RunsInCaller {
     Never,
     Always,
-    /// Unless the job needs a worker that can be killed: the pool has no process slot of its own.
+    /// Yes, except if the job needs a worker that can be killed. The pool has no process slot
+    /// of its own.
     UnlessTimeout,
 }
 
-/// What was chosen for a pool.
+/// The options of a pool.
 pub(crate) struct PoolSettings {
     pub(crate) store: Store,
     pub(crate) size: usize,
-    /// Bytes from which an array goes by reference, if memory is shared.
+    /// The size in bytes from which an array is sent by reference, if memory is shared.
     pub(crate) threshold: Option<usize>,
     pub(crate) runs_in_caller: RunsInCaller,
-    /// Whether workers wait for the next job. In a pool without a process slot they end with
-    /// each job.
+    /// Whether workers wait for the next job. If not, they end with each job, because the pool
+    /// has no process slot.
     pub(crate) keeps_workers: bool,
     /// Tasks after which a worker is replaced.
     pub(crate) max_tasks_per_worker: Option<u64>,
@@ -48,23 +49,23 @@ pub(crate) struct PoolSettings {
 /// A pool.
 pub(crate) struct PoolState {
     pub(crate) settings: PoolSettings,
-    /// Where its workers come from; `None` if each job brings its own.
+    /// Starts the workers; `None` if each job starts its own.
     transport: Option<Box<dyn Transport + Send + Sync>>,
     capabilities: Capabilities,
     pub(crate) workers: WorkerSet,
     next_job: AtomicU64,
     pub(crate) metrics: Metrics,
     pub(crate) submitted: Arc<SubmitQueue>,
-    /// The process whose workers they are.
+    /// The process that made the pool.
     origin: Origin,
 }
 
 impl PoolState {
-    /// A pool whose workers come from `transport`, none of which is started.
+    /// Makes a pool whose workers `transport` starts, without starting one.
     ///
     /// # Errors
     ///
-    /// Returns an error if the transport cannot do what was chosen.
+    /// Returns an error if the transport does not support one of `settings`.
     pub(crate) fn new(
         settings: PoolSettings,
         transport: Option<Box<dyn Transport + Send + Sync>>,
@@ -87,17 +88,17 @@ impl PoolState {
         }))
     }
 
-    /// What a job of this pool can do, in the calling thread or with workers.
+    /// Returns what a job of this pool can do, in the calling thread or with workers.
     pub(crate) fn capabilities(&self, in_caller: bool) -> Capabilities {
         if in_caller { Capabilities::IN_PROCESS } else { self.capabilities }
     }
 
-    /// A number for a job.
+    /// Returns a new number for a job.
     pub(crate) fn number(&self) -> u64 {
         self.next_job.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Refuses to use the pool in a process that was forked from its own.
+    /// Checks that this process is the one that made the pool, and not a fork of it.
     pub(crate) fn check_origin(&self) -> Result<()> {
         if self.origin.is_here() {
             return Ok(());
@@ -107,7 +108,7 @@ impl PoolState {
         ))
     }
 
-    /// Starts a worker of the pool's own transport.
+    /// Starts a worker with the pool's own transport.
     pub(crate) fn start(&self) -> Result<BorrowedWorker> {
         match &self.transport {
             Some(transport) => self.start_by(&**transport),
@@ -115,7 +116,7 @@ impl PoolState {
         }
     }
 
-    /// Starts a worker of `transport`.
+    /// Starts a worker with `transport`.
     pub(crate) fn start_by(&self, transport: &dyn Transport) -> Result<BorrowedWorker> {
         let link = transport.start(&self.settings.store)?;
         self.metrics.workers_started.add(1);
@@ -123,7 +124,7 @@ impl PoolState {
         Ok(BorrowedWorker::new(link))
     }
 
-    /// Takes a worker back that a job used.
+    /// Takes back a worker that a job used.
     pub(crate) fn give_back(&self, worker: BorrowedWorker) {
         if self.settings.keeps_workers {
             self.workers.give_back(worker);
@@ -144,7 +145,7 @@ impl Drop for PoolState {
         if self.capabilities.memory == MemorySharing::Files && store.handles() <= 1 + idle.len() {
             store.leave();
         }
-        // All are asked to exit, and then each is waited for.
+        // Ask all workers to exit, and then wait for each.
         idle.iter_mut().for_each(|worker| worker.link.close());
     }
 }

@@ -37,7 +37,7 @@ use crate::{
     },
 };
 
-/// All that is needed to run a task, in any thread.
+/// A task with everything needed to run it in any thread.
 struct TaskSeed {
     context: Option<OutgoingMessage>,
     batch: Batch,
@@ -58,7 +58,7 @@ enum TaskState<R> {
     /// A thread drives it.
     Driven,
     Done(Result<R>),
-    /// The result was taken, or is not wanted any more.
+    /// The result was taken, or is no longer wanted.
     Taken,
 }
 
@@ -69,7 +69,7 @@ impl<R> SubmittedTask<R> {
 
     fn finish(&self, result: Result<R>) {
         let mut state = self.lock();
-        // Whoever has dropped it wants nothing.
+        // If the handle was dropped, the result is not wanted.
         if !matches!(*state, TaskState::Taken) {
             *state = TaskState::Done(result);
         }
@@ -81,7 +81,7 @@ impl<R> SubmittedTask<R> {
         matches!(*self.lock(), TaskState::Done(_))
     }
 
-    /// The result is not wanted any more: the task ends.
+    /// Ends the task, because its result is no longer wanted.
     pub(crate) fn abandon(&self) {
         let state = mem::replace(&mut *self.lock(), TaskState::Taken);
         if let TaskState::Unwatched(task) = state {
@@ -101,7 +101,7 @@ impl<R: DeserializeOwned + Send + 'static> SubmittedTask<R> {
                 TaskState::Unwatched(task) => {
                     drop(state);
                     let (mut seed, number, borrowed) = *task;
-                    // The only handle that could cancel it waits here.
+                    // Only the handle could cancel the task, and it waits here.
                     seed.options.cancel = None;
                     return drive(&self.pool, seed, Some((number, borrowed)));
                 }
@@ -117,7 +117,7 @@ impl<R: DeserializeOwned + Send + 'static> SubmittedTask<R> {
         }
     }
 
-    /// Waits for the result, at most for `limit`; `None` if there is none by then.
+    /// Waits for the result for at most `limit`; `None` if it has not arrived by then.
     pub(crate) fn join_timeout(self: &Arc<Self>, limit: Duration) -> Option<Result<R>> {
         let until = Instant::now().checked_add(limit);
         Arc::clone(self).promote();
@@ -159,7 +159,7 @@ impl<R: DeserializeOwned + Send + 'static> Promote for SubmittedTask<R> {
             }
         };
         if let Err(error) = thread::Builder::new().name("ndferry-submit".into()).spawn(driving) {
-            // The worker went with the closure.
+            // The worker was dropped with the closure.
             self.pool.workers.remove();
             self.finish(Err(Error::io(
                 "cannot start a thread that waits for a submitted task",
@@ -180,7 +180,7 @@ pub(crate) fn submit<R: DeserializeOwned + Send + 'static>(
 ) -> Result<(Arc<SubmittedTask<R>>, CancelToken)> {
     options.check(pool)?;
     pool.check_origin()?;
-    // A task that needs attention while it runs cannot be left unwatched.
+    // A task that needs attention while it runs must be driven by a thread.
     let is_plain = options.timeout.is_none()
         && options.deadline.is_none()
         && options.cancel.is_none()
@@ -233,8 +233,8 @@ fn begin(seed: &TaskSeed, number: u64, mut borrowed: BorrowedWorker) -> Result<B
     }
 }
 
-/// Like [`drive`], in a thread whose panic would not be seen: that of a result that panics
-/// while it is decoded.
+/// Like [`drive`], but catches a panic while the result is decoded, because nothing else would
+/// show it.
 fn drive_here<R: DeserializeOwned>(
     pool: &Arc<PoolState>,
     seed: TaskSeed,
@@ -246,7 +246,7 @@ fn drive_here<R: DeserializeOwned>(
     })
 }
 
-/// Runs a task to its end, whether it was begun or not.
+/// Runs a task to its end, even if a worker already runs it.
 fn drive<R: DeserializeOwned>(
     pool: &Arc<PoolState>,
     seed: TaskSeed,

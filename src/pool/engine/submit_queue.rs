@@ -11,11 +11,11 @@ use crate::{Error, Result};
 
 /// A task that can be given to a thread of its own.
 pub(crate) trait Promote: Send + Sync {
-    /// Has a thread drive the task, if it has a worker that no thread waits for.
+    /// Gives the task to a thread that drives it, if it has a worker that no thread waits for.
     fn promote(self: Arc<Self>);
 }
 
-/// Submitted tasks that were not waited for yet.
+/// Submitted tasks that no thread waits for yet.
 pub(crate) struct SubmitQueue {
     /// Threads that may drive tasks at a time.
     max_drivers: usize,
@@ -48,7 +48,7 @@ impl SubmitQueue {
         state.unwatched.push(task);
     }
 
-    /// Has all workers watched that have, or will have, a result that no thread waits for.
+    /// Has threads wait for all workers with a result that no thread waits for yet.
     pub(crate) fn watch_all(&self) {
         let unwatched = mem::take(&mut self.lock().unwatched);
         unwatched.into_iter().filter_map(|task| task.upgrade()).for_each(Promote::promote);
@@ -79,7 +79,7 @@ impl SubmitQueue {
                 let mut state = self.lock();
                 state.drivers -= 1;
                 if state.drivers > 0 {
-                    // Another thread takes it.
+                    // Another thread takes the task.
                     return Ok(());
                 }
                 state.tasks.clear();

@@ -1,4 +1,4 @@
-//! The workers of a pool, and which of them are in use.
+//! The workers of a pool, idle and in use.
 
 use std::{
     collections::VecDeque,
@@ -32,7 +32,7 @@ struct Workers {
     waiting: usize,
 }
 
-/// A worker of a pool that a job uses, with what it has done in its life.
+/// A worker of a pool that a job uses, with its counters.
 pub(crate) struct BorrowedWorker {
     pub(crate) link: Box<dyn WorkerLink + Send>,
     /// Tasks it has finished.
@@ -42,7 +42,7 @@ pub(crate) struct BorrowedWorker {
     /// The job that continues without it for now. The worker still has the context and the
     /// state of that job.
     pub(crate) left_job: Option<u64>,
-    /// Whether it was sent anything that it keeps until the job is over: a context, arrays to map.
+    /// Whether it has data that it keeps until the end of the job: a context, or arrays to map.
     pub(crate) keeps_data: bool,
 }
 
@@ -126,8 +126,8 @@ impl WorkerSet {
         start().map(Some).inspect_err(|_| self.remove())
     }
 
-    /// Like [`take`](WorkerSet::take), but waits for a worker until `stop`, which is asked in
-    /// every `interval`.
+    /// Like [`take`](WorkerSet::take), but waits for a worker until `stop` returns true. Calls
+    /// `stop` in every `interval`.
     pub(crate) fn wait_for_one(
         &self,
         job: u64,

@@ -39,17 +39,17 @@ pub(crate) struct ForkTransport<'f> {
     pub(crate) code: Box<InheritedCode<'f>>,
 }
 
-/// What was chosen for the workers of a job that forks.
+/// The options for the workers of a job that forks.
 pub(crate) struct ForkSetup {
     pub(crate) slots: Arc<SlotGrant>,
     pub(crate) threshold: Option<usize>,
 }
 
-/// Checks that this process can be forked, as far as is known before.
+/// Checks that this process can be forked.
 ///
 /// # Errors
 ///
-/// Returns an error if other threads run in this process.
+/// Returns an error if the process has other threads.
 pub(crate) fn check() -> Result<()> {
     sys::fork::check_single_threaded().map_err(refused)
 }
@@ -69,13 +69,13 @@ impl Transport for ForkTransport<'_> {
     fn start(&self, store: &Store) -> Result<Box<dyn WorkerLink + Send>> {
         let cannot = |error: io::Error| Error::io("cannot fork a worker", error);
         let (ours, theirs) = sys::socket::pair().map_err(cannot)?;
-        // Every fork closes the parent's ends of all channels, this one's included.
+        // Each fork closes the parent's ends of all channels, also the end of this one.
         let ours = Channel::new(ours);
         let (page, notes) = shared_page::in_process().map_err(cannot)?;
         let (parent, member) = (std::process::id(), store.new_member()?);
         let first_process = worker::first_process(store);
-        // Text that was printed and is still in a buffer would be printed by both. If it cannot
-        // be written now, this process may lose it.
+        // If text were left in a buffer, both processes would print it. If it cannot be written
+        // now, this process may lose it.
         let flushed = io::stdout().flush().is_ok();
         let child = sys::fork::fork(|| {
             let own = page.as_fd().try_clone_to_owned().and_then(|page| Page::of(page.into()));
@@ -94,13 +94,13 @@ impl Transport for ForkTransport<'_> {
     }
 }
 
-/// A forked worker, from inside.
+/// A forked worker, seen from inside.
 struct ForkedWorker {
     parent: u32,
-    /// The process that began the session.
+    /// The process that opened the session.
     first_process: u32,
     member: Member,
-    /// Whether nothing that was printed before is still to be written.
+    /// Whether all text that was printed before the fork has been written.
     flushed: bool,
 }
 

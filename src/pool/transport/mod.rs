@@ -88,7 +88,7 @@ pub(crate) trait Transport {
     /// Returns an error if the worker cannot be started.
     fn start(&self, store: &Store) -> Result<Box<dyn WorkerLink + Send>>;
 
-    /// What workers of this transport can do.
+    /// Returns what workers of this transport can do.
     fn capabilities(&self) -> Capabilities;
 }
 
@@ -149,7 +149,7 @@ pub(crate) enum MemorySharing {
 }
 
 impl MemorySharing {
-    /// How a job packs the messages to its workers.
+    /// Returns how a job packs the messages to its workers.
     pub(crate) fn sender(self) -> Sender {
         match self {
             Self::Process => Sender::SameProcess,
@@ -161,10 +161,11 @@ impl MemorySharing {
 
 /// A worker, as the job that uses it sees it.
 pub(crate) trait WorkerLink {
-    /// A number that names the worker in errors: its process id if it is a process of this machine.
+    /// Returns a number that identifies the worker in errors: its process id if it is a process
+    /// of this machine.
     fn id(&self) -> u32;
 
-    /// How many tasks it runs at once.
+    /// Returns how many tasks it runs at once.
     fn capacity(&self) -> usize {
         1
     }
@@ -178,28 +179,28 @@ pub(crate) trait WorkerLink {
     /// Returns an error if the frame cannot be made.
     fn send(&mut self, head: FrameHead, payload: &Payload) -> io::Result<()>;
 
-    /// Returns the next frame about tasks, or the reason why the worker is lost; `None` if
-    /// nothing has arrived. `ready` is what the latest wait found for this worker.
+    /// Returns the next frame about tasks, or the reason why the worker is lost, or `None` if
+    /// nothing has arrived. `ready` is the result of the latest wait for this worker.
     fn receive(&mut self, ready: Ready) -> Option<Result<Frame, FailureReport>>;
 
-    /// What shows that a frame has arrived, or that the worker is lost.
+    /// Returns the source that shows when a frame arrives or the worker is lost.
     fn wait_source(&self) -> WaitSource<'_>;
 
-    /// Sets the waker of the job that uses the worker from now on, if its source is
-    /// [`WaitSource::Waker`]. It must be woken at once if something has arrived before.
+    /// Sets the waker of the job that uses the worker from now on, if the source is
+    /// [`WaitSource::Waker`]. The link must wake it at once if something has arrived already.
     fn set_waker(&mut self, _waker: &Arc<Waker>) {}
 
-    /// Whether the worker is there, as far as is known.
+    /// Returns whether the worker is alive, as far as is known.
     fn is_alive(&self) -> bool;
 
     /// Asks the worker to exit, without waiting for it.
     fn close(&mut self);
 
-    /// Ends the worker and waits for its end, in the middle of a task if possible. Removes the
-    /// files that only it knows.
+    /// Ends the worker and waits for its end. Interrupts its task if possible, and removes the
+    /// files that only this worker knows.
     fn finish(&mut self);
 
-    /// The part that only workers of this machine have.
+    /// Returns the part that only workers of this machine have.
     fn local(&self) -> Option<&dyn LocalLink> {
         None
     }
@@ -207,7 +208,7 @@ pub(crate) trait WorkerLink {
 
 /// A worker of this machine, which shares a page of memory with the job.
 pub(crate) trait LocalLink {
-    /// The page on which the worker notes what it does.
+    /// Returns the page to which the worker writes its progress.
     fn page(&self) -> &Page;
 
     /// Kills the worker in the middle of its task, if possible, without waiting for its end.
@@ -216,22 +217,22 @@ pub(crate) trait LocalLink {
     /// Stops the worker, or lets it continue, if possible.
     fn hold(&self, _stopped: bool) {}
 
-    /// The output of the task on the page, if it is captured.
+    /// Returns the output of the task on the page, if it is captured.
     fn captured_output(&self) -> CapturedOutput {
         CapturedOutput::default()
     }
 
-    /// Bytes of memory that are the worker's own.
+    /// Returns the bytes of memory that belong to the worker alone.
     fn resident_memory(&self) -> Option<u64> {
         None
     }
 
-    /// What the worker does.
+    /// Returns what the worker is doing.
     fn activity(&self) -> Activity {
         shared_page::activity(self.page())
     }
 
-    /// Results that the worker has finished and not sent.
+    /// Returns results that the worker has finished and not sent.
     fn unsent_results(&self) -> Vec<UnsentResult> {
         shared_page::unsent(self.page())
     }

@@ -85,7 +85,7 @@ impl WorkerLink for ThreadWorker {
             }
             Ok(Received::Frame(frame)) => Some(Ok(frame)),
             Ok(Received::Gone) => {
-                Some(Err(FailureReport::Result { message: "the worker thread is gone".into() }))
+                Some(Err(FailureReport::Result { message: "the worker thread has ended".into() }))
             }
             Err(error) => Some(Err(FailureReport::Result { message: error.to_string() })),
         }
@@ -94,7 +94,7 @@ impl WorkerLink for ThreadWorker {
     fn wait_source(&self) -> WaitSource<'_> {
         match &self.channel {
             Some(channel) => WaitSource::Descriptors { incoming: channel.wait(), end: None },
-            // It is closed: nothing arrives.
+            // The channel is closed, so nothing arrives.
             None => WaitSource::Waker,
         }
     }
@@ -110,8 +110,7 @@ impl WorkerLink for ThreadWorker {
     fn finish(&mut self) {
         self.channel = None;
         if let Some(thread) = self.thread.take() {
-            // Panics of tasks were caught before, and a worker thread has no other code that
-            // panics.
+            // Panics of tasks are caught earlier, and no other code of a worker thread panics.
             let _ = thread.join();
         }
     }
@@ -127,7 +126,7 @@ impl LocalLink for ThreadWorker {
     }
 
     fn kill(&self) {
-        // A thread cannot end another one, but the thread starts no further task.
+        // A thread cannot kill another thread, but this keeps it from starting more tasks.
         shared_page::recall(&self.page, true);
     }
 }

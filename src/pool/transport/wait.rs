@@ -27,29 +27,29 @@ impl Waker {
 
     /// Wakes the waiting thread, now or when it waits next.
     pub(crate) fn wake(&self) {
-        // The write fails only if the counter is full, and then the thread wakes anyway. In a
-        // forked process it does nothing.
+        // The write fails only if the counter is full. In that case the thread wakes up anyway.
+        // In a forked process this does nothing.
         let _ = self.0.get().map(|event| rustix::io::write(event, &1u64.to_ne_bytes()));
     }
 
-    /// Forgets that it was woken.
+    /// Clears earlier wake-ups.
     fn reset(&self) {
         let mut count = [0; 8];
         let _ = self.0.get().map(|event| rustix::io::read(event, &mut count));
     }
 }
 
-/// What shows that a worker has something to be received.
+/// How a job notices that it can receive something from a worker.
 pub(crate) enum WaitSource<'w> {
     /// A descriptor, and one that becomes readable when the worker has ended.
     Descriptors { incoming: Wait<'w>, end: Option<BorrowedFd<'w>> },
     /// The worker's link wakes the job ([`WorkerLink::set_waker`](super::WorkerLink::set_waker)).
     Waker,
-    /// The worker runs while it is received from: there is nothing to wait for.
+    /// The worker runs when the job receives from it, so there is nothing to wait for.
     Immediate,
 }
 
-/// What a wait found for one worker.
+/// The result of a wait for one worker.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Ready {
     /// Something may be received.
@@ -64,14 +64,14 @@ impl Ready {
     }
 }
 
-/// What a job waits with.
+/// Waits for workers, for one job.
 #[derive(Default)]
 pub(crate) struct Waiter {
     waker: Option<Arc<Waker>>,
 }
 
 impl Waiter {
-    /// Returns what wakes this waiter.
+    /// Returns the waker of this waiter.
     ///
     /// # Errors
     ///
@@ -84,11 +84,11 @@ impl Waiter {
     }
 
     /// Waits until one of `sources` is ready, the waker is woken, or the time is over. Returns
-    /// what was found for each source.
+    /// the state of each source.
     ///
     /// # Errors
     ///
-    /// Returns an error if the system refuses to wait.
+    /// Returns an error if the system call fails.
     pub(crate) fn wait<'w>(
         &self,
         sources: impl ExactSizeIterator<Item = WaitSource<'w>>,
@@ -109,7 +109,7 @@ impl Waiter {
                         owners.push((at, true));
                     }
                 }
-                // To look into a queue costs nothing.
+                // Looking into a queue is cheap, so these workers always count as ready.
                 WaitSource::Waker => ready[at].incoming = true,
                 WaitSource::Immediate => (ready[at].incoming, is_immediate) = (true, true),
             }

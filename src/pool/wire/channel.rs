@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_of_every_size_arrive_whole_and_in_order() {
+    fn channel_frames_of_any_size_arrive_in_order() {
         let (mut one, mut other) = ends();
         let sizes = [
             0,
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn any_number_of_open_files_comes_along() {
+    fn channel_passes_any_number_of_files() {
         let (mut one, mut other) = ends();
         let file = Arc::new(tempfile::tempfile().unwrap());
         for count in [0, 1, MAX_DESCRIPTORS, MAX_DESCRIPTORS + 1, 3 * MAX_DESCRIPTORS + 7] {
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn open_files_belong_to_the_frame_they_were_sent_with() {
+    fn channel_files_stay_with_their_frame() {
         let (mut one, mut other) = ends();
         let files: Vec<_> = (0..6u8)
             .map(|number| {
@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn rubbish_is_no_frame() {
+    fn channel_invalid_frame_is_an_error() {
         let (one, other) = socket::pair().unwrap();
         socket::send(one.as_fd(), [&[0xff; HEAD_LEN], &[]], &[]).unwrap();
         assert!(Channel::new(other).next().is_err());

@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_sees_what_runs_and_what_was_finished() {
+    fn page_shows_running_and_finished_tasks() {
         let (mut notes, page) = sides();
         assert_eq!(activity(&page), Activity::Nothing);
         let since = notes.begin(7, [0, 0]);
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_word_that_is_left_stays() {
+    fn page_keeps_the_first_message() {
         let (mut notes, page) = sides();
         notes.begin(7, [0, 0]);
         assert!(notes.end_with(7, 3, b"abc"));
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_room_is_refused_and_a_recall_is_seen_once() {
+    fn page_refuses_long_results_and_shows_recall_once() {
         let (mut notes, page) = sides();
         notes.begin(0, [0, 0]);
         assert!(!notes.end_with(0, 0, &vec![0; Page::capacity()]));

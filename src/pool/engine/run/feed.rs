@@ -1,4 +1,4 @@
-//! Items go out: who takes them, how many at a time, and when a worker is to go.
+//! Assigns items to workers and replaces workers that have reached a limit.
 
 use std::{
     sync::Arc,
@@ -24,15 +24,15 @@ use crate::{
     trace,
 };
 
-/// Bytes of items that go together at the most.
+/// The most bytes of items in one batch.
 const MAX_BATCH_LEN: usize = 256 << 10;
-/// How long items are gathered at the most.
+/// The longest time for which items are collected into a batch.
 const MAX_GATHER_TIME: Duration = Duration::from_millis(1);
-/// How often a call that waits for a worker looks whether it is still wanted.
+/// How often a job that waits for a worker checks whether it must stop.
 const WORKER_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 impl Run<'_> {
-    /// Gives tasks to workers. Returns whether there are more items than workers can take.
+    /// Assigns tasks to workers. Returns whether there are more items than workers can take.
     pub(crate) fn feed<R>(
         &mut self,
         work: &mut impl Work<R>,
@@ -50,7 +50,8 @@ impl Run<'_> {
             let began = Instant::now();
             let mut size = self.allowance(at);
             if size == 0 {
-                // It came worn from another call, and is retired before the next is looked for.
+                // It reached its limit in another job. It is retired before the next one is
+                // chosen.
                 continue;
             }
             let batch = match self.backlog.pop_front() {
@@ -79,8 +80,8 @@ impl Run<'_> {
         }
     }
 
-    /// Encodes up to `size` items together. Fewer where they are large or come slowly; one that
-    /// cannot be encoded ends them.
+    /// Encodes up to `size` items together: fewer if they are large or arrive slowly. An item
+    /// that cannot be encoded ends the batch.
     pub(crate) fn pack<R>(
         &mut self,
         work: &mut impl Work<R>,
@@ -149,8 +150,7 @@ impl Run<'_> {
         }
     }
 
-    /// A worker that can be batches something: an idle one, one that can be had, one that has
-    /// not much to do.
+    /// Returns a worker that can get tasks: an idle one, a new one, or one with little to do.
     pub(crate) fn worker_with_room(&mut self) -> Result<Option<usize>> {
         self.retire();
         if let Some(idle) =
@@ -216,10 +216,10 @@ impl Run<'_> {
         }
     }
 
-    /// How many more tasks a worker may have before its time has come.
+    /// Returns how many more tasks a worker may get before it is replaced.
     pub(crate) fn allowance(&self, at: usize) -> usize {
         let assigned = &self.workers[at];
-        // Each may be the one that takes too much memory, and that is looked at when it is done.
+        // Each task may exceed the memory limit, which is checked after the task.
         let at_once = if self.pool.settings.max_worker_memory.is_some() { 1 } else { usize::MAX };
         let for_life = match (&assigned.worker, self.pool.settings.max_tasks_per_worker) {
             _ if assigned.spoiled => 0,
@@ -231,7 +231,7 @@ impl Run<'_> {
         at_once.min(for_life).saturating_sub(assigned.load())
     }
 
-    /// Ends idle workers whose time has come.
+    /// Ends idle workers that have reached a limit.
     pub(crate) fn retire(&mut self) {
         let mut at = 0;
         while at < self.workers.len() {

@@ -1,6 +1,6 @@
-//! The items of a call, on their way to being taken.
+//! The items of a job that are not taken yet.
 
-/// The items of a call, the next one looked at before it is taken.
+/// The items of a job. The next one can be looked at before it is taken.
 pub(crate) struct Items<T: Iterator> {
     items: T,
     next: Option<T::Item>,
@@ -29,7 +29,7 @@ impl<T: Iterator> Items<T> {
         if self.is_empty() { None } else { self.next.take() }
     }
 
-    /// How many are left, where that can be told.
+    /// Returns how many are left, if that is known.
     pub(crate) fn left(&self) -> Option<usize> {
         let (_, high) = self.items.size_hint();
         high.map(|high| high + usize::from(self.next.is_some()))

@@ -1,16 +1,16 @@
-//! One call of a pool at a time in a thread.
+//! Allows one job of a pool at a time in a thread.
 
 use std::{cell::RefCell, sync::Arc};
 
 use crate::{Error, Result, pool::engine::pool_state::PoolState};
 
 thread_local! {
-    /// The pools that have a call under way in this thread.
+    /// The pools with a running job in this thread.
     static RUNNING_JOBS: RefCell<Vec<*const ()>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Keeps a call from being made inside of another of the same pool and thread, which would wait
-/// for workers that it holds.
+/// Prevents a job within another job of the same pool and thread. The inner job would wait for
+/// workers that the outer job holds.
 pub(crate) struct JobGuard(*const ());
 
 impl JobGuard {

@@ -1,4 +1,4 @@
-//! Waiting for workers, and listening to all that have something to say.
+//! Waits for workers and receives their frames.
 
 use std::time::{Duration, Instant};
 
@@ -11,12 +11,13 @@ use crate::{
     },
 };
 
-/// How long a worker may be silent before tasks it has not begun are asked back for idle ones.
+/// If a worker has sent nothing for this long, idle workers may get the tasks that it has not
+/// started.
 const SILENCE_LIMIT: Duration = Duration::from_millis(2);
 
 impl Run<'_> {
-    /// Waits until some worker has something to say, or something has to be looked at. `more`:
-    /// there is more to do than workers have.
+    /// Waits until a worker has sent something or a time limit is reached. `more`: not all
+    /// items are assigned to workers.
     pub(crate) fn wait(&mut self, more: bool) -> Result<()> {
         let now = Instant::now();
         let mut longest = self.deadline.map(|deadline| deadline.saturating_duration_since(now));
@@ -30,8 +31,7 @@ impl Run<'_> {
             {
                 match assigned.time_left(limit) {
                     (Duration::ZERO, Some(index)) => {
-                        // It stands still while it is looked at again: the task may just have
-                        // ended.
+                        // Stop the worker and check again: the task may just have ended.
                         hold(&assigned.worker, true);
                         if assigned.time_left(limit) == (Duration::ZERO, Some(index)) {
                             assigned.overdue = Some(index);
@@ -64,8 +64,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Asks for tasks back from workers that have been silent for long, where another has
-    /// nothing to do; gives how long to wait before looking again.
+    /// If a worker is idle, recalls tasks from workers that have sent nothing for long. Returns
+    /// how long to wait before the next check.
     pub(crate) fn recall(&mut self) -> Option<Duration> {
         if !self.workers.iter().any(|assigned| assigned.load() > 1) || !self.pool.workers.has_idle()
         {
@@ -85,7 +85,8 @@ impl Run<'_> {
         again
     }
 
-    /// Where another call waits for a worker, has one of several do no more than the task it is at.
+    /// If another job waits for a worker, recalls the tasks that one of several workers has not
+    /// started.
     pub(crate) fn make_way(&mut self) {
         let is_leaving = |assigned: &AssignedWorker| assigned.is_idle() || assigned.recalled;
         if self.workers.len() < 2
@@ -99,7 +100,7 @@ impl Run<'_> {
         }
     }
 
-    /// What the workers have said.
+    /// Receives frames from all workers.
     pub(crate) fn collect<R>(
         &mut self,
         work: &impl Work<R>,
@@ -118,9 +119,8 @@ impl Run<'_> {
                             if !self.take_frame(at, frame, work, decided)? {
                                 continue 'members;
                             }
-                            // One that works while it is received from is not asked for more
-                            // than one result; one that has nothing to do has nothing more to
-                            // say.
+                            // A worker that runs when it is received from is asked for one
+                            // result only. An idle worker has nothing more to send.
                             if own || self.workers[at].is_idle() {
                                 break;
                             }

@@ -1,5 +1,4 @@
-//! A call under way: items go out, results come in, and whatever happens to a worker costs the
-//! task it ran.
+//! Runs a job: assigns items, receives results, and reassigns the tasks of lost workers.
 
 mod feed;
 mod items;
@@ -49,10 +48,10 @@ use crate::{
     trace,
 };
 
-/// What became of tasks, by index.
+/// The results of tasks, by index.
 pub(crate) type Decided<R> = Vec<(u64, Result<R, TaskError>)>;
 
-/// What a job is to do.
+/// The parts from which a job is started.
 pub(crate) struct JobStart<'p> {
     remote: RemoteFunction,
     context: Option<OutgoingMessage>,
@@ -83,7 +82,7 @@ impl<'p> JobStart<'p> {
     }
 }
 
-/// A job that runs: items go out, results come in, and a lost worker costs the task it ran.
+/// A job that runs. If a worker is lost, only the task it was running fails.
 pub(crate) struct Run<'p> {
     pool: Arc<PoolState>,
     number: u64,
@@ -93,9 +92,9 @@ pub(crate) struct Run<'p> {
     options: Options,
     on_progress: Option<ProgressCallback<'p>>,
     workers: Vec<AssignedWorker>,
-    /// Tasks that came back: to be tried again, from workers that were lost, or asked back.
+    /// Tasks to assign again: failed tasks to retry, tasks of lost workers, and recalled tasks.
     backlog: VecDeque<Batch>,
-    /// How often tasks were tried before, if they were.
+    /// The number of earlier attempts of tasks that are retried.
     attempts: HashMap<u64, u32>,
     batch_sizer: BatchSizer,
     maps: FileMaps,
@@ -104,7 +103,7 @@ pub(crate) struct Run<'p> {
     progress: JobProgress,
     /// Tasks that were begun and have not ended, if there is a progress callback.
     begun: HashSet<u64>,
-    /// How often the worker of a task was lost before it had begun the task.
+    /// For tasks that had not begun when their worker was lost: how often that has happened.
     strays: HashMap<u64, u32>,
     interrupted: bool,
     /// Starts the workers of this job, if they do not come from the pool.
@@ -171,7 +170,7 @@ impl<'p> Run<'p> {
         Ok(run)
     }
 
-    /// A job of tasks that are encoded already.
+    /// Makes a job of tasks that are encoded already.
     pub(crate) fn of(
         pool: &Arc<PoolState>,
         options: Options,
@@ -184,7 +183,7 @@ impl<'p> Run<'p> {
         Ok(run)
     }
 
-    /// Job number `number`, whose tasks a worker has already.
+    /// Continues job number `number`, whose tasks a worker has already.
     pub(crate) fn resume(
         pool: &Arc<PoolState>,
         options: Options,
@@ -214,7 +213,7 @@ impl<'p> Run<'p> {
         }
     }
 
-    /// Adds a worker, which wakes this job from now on if it has no other way.
+    /// Adds a worker and sets its waker to the one of this job.
     fn assign(&mut self, assigned: AssignedWorker) -> Result<()> {
         self.workers.push(assigned);
         let assigned = self.workers.last_mut().expect("it was just added");
@@ -233,14 +232,16 @@ impl<'p> Run<'p> {
         self.progress.queued
     }
 
-    /// The most items that are taken before results are: what all workers can have.
+    /// Returns the most items that may be taken without a result: the number that all workers
+    /// can hold.
     pub(crate) fn window(&self) -> u64 {
         let slots = self.slots();
         let batch = self.batch_sizer.size(None, slots) as u64;
         (slots as u64).saturating_mul(self.prefetch() as u64 + 1).saturating_mul(batch)
     }
 
-    /// How many tasks the workers run at once, those included that are not started yet.
+    /// Returns how many tasks the workers run at once, including workers that are not started
+    /// yet.
     fn slots(&self) -> usize {
         let more = self.workers.iter().map(|assigned| assigned.worker.capacity() - 1);
         self.pool.settings.size + more.sum::<usize>()
@@ -250,7 +251,7 @@ impl<'p> Run<'p> {
         self.options.keep_going
     }
 
-    /// Goes on until something is decided. `false`: everything is.
+    /// Runs until a task has a result. Returns `false` if all tasks have one.
     ///
     /// Items are taken while fewer than `window` are without a result.
     pub(crate) fn step<R>(
@@ -284,7 +285,7 @@ impl<'p> Run<'p> {
         Ok(true)
     }
 
-    /// What becomes of an item that is not sent any more.
+    /// Takes an item without sending it. Returns its index and the error of its task.
     pub(crate) fn skip(&mut self) -> (u64, TaskError) {
         let report = self.interruption().unwrap_or_else(cancelled);
         let index = self.progress.queued;
@@ -324,16 +325,16 @@ impl<'p> Run<'p> {
         self.pool.metrics.bytes_copied.add(copied);
     }
 
-    /// A task is next in a worker.
+    /// Notes that a worker begins a task.
     fn begun(&mut self, index: u64) {
-        // Once for each, however often it is batches to a worker.
+        // Only once for each task, even if it is assigned several times.
         if self.on_progress.is_some() && self.begun.insert(index) {
             self.progress.started += 1;
             self.report_event(TaskEvent::Started(index));
         }
     }
 
-    /// The task that is next in assigned `at`, if it has one, is its next from here on.
+    /// Notes that worker `at` begins its next task, if it has one.
     fn next_begun(&mut self, at: usize) {
         if let Some(next) = self.workers[at].next() {
             self.begun(next);
@@ -350,7 +351,7 @@ impl<'p> Run<'p> {
     }
 
     fn count_failure(&mut self, index: u64) {
-        // One that was sent ahead, and never begun, is counted now.
+        // A task that was sent ahead and never begun is counted now.
         self.begun(index);
         self.begun.remove(&index);
         self.progress.failed += 1;
@@ -379,7 +380,7 @@ impl<'p> Run<'p> {
         )
     }
 
-    /// Why the call is not to go on.
+    /// Returns the reason to stop the job, if there is one.
     fn interruption(&self) -> Option<FailureReport> {
         if self.options.cancel.as_ref().is_some_and(CancelToken::is_cancelled) {
             return Some(cancelled());
@@ -390,7 +391,8 @@ impl<'p> Run<'p> {
         })
     }
 
-    /// Ends all that runs; whatever was taken and has no result gets `report`.
+    /// Ends all workers that are busy. Each item that was taken and has no result gets
+    /// `report`.
     fn interrupt<R>(&mut self, report: &FailureReport, decided: &mut Decided<R>) {
         self.interrupted = true;
         self.workers
@@ -418,8 +420,8 @@ impl<'p> Run<'p> {
         }
     }
 
-    /// ReturnsValue idle workers back: all of them when there is nothing more to do for them, and else
-    /// one for each call that has none, but for the last this one has.
+    /// Gives idle workers back to the pool: all if nothing is left for them, otherwise one for
+    /// each waiting job, but never the last.
     fn share(&mut self, more: bool) {
         while !more || (self.workers.len() > 1 && self.pool.workers.is_wanted()) {
             let Some(free) =
@@ -427,7 +429,7 @@ impl<'p> Run<'p> {
             else {
                 return;
             };
-            // It may be wanted again: by a task that comes back.
+            // Keep it if a task may be assigned again.
             match self.workers.swap_remove(free) {
                 AssignedWorker {
                     worker: Worker::Borrowed(mut borrowed),
@@ -443,8 +445,8 @@ impl<'p> Run<'p> {
         }
     }
 
-    /// Sends a worker back to the pool. One that still has a task of this call is ended: nobody
-    /// waits for its result.
+    /// Gives a worker back to the pool. A worker that still has a task of this job is ended,
+    /// because its result is not used.
     fn dismiss(&self, assigned: AssignedWorker, idle: bool) {
         let well = idle && !assigned.spoiled && assigned.overdue.is_none();
         match assigned.worker {
@@ -469,7 +471,7 @@ impl Drop for Run<'_> {
         let JobProgress { done, failed, .. } = self.progress;
         trace::event!(INFO, "a call is over", call = self.number, done = done, failed = failed);
         let workers = std::mem::take(&mut self.workers);
-        // All at once, and then each is waited for.
+        // Close all of them, and then wait for each.
         workers
             .iter()
             .filter(|assigned| !assigned.is_idle())

@@ -1,4 +1,4 @@
-//! What workers say, and what becomes of their tasks: results, failures, deaths.
+//! Handles what workers send: results, failures, and the loss of a worker.
 
 use std::{
     sync::Arc,
@@ -24,13 +24,13 @@ use crate::{
     trace,
 };
 
-/// How many workers may die before a task, each time the same, until it is held to be the cause.
+/// If this many workers in a row die before they begin a task, the task is taken for the cause.
 const MAX_STRAY_DEATHS: u32 = 3;
 
 impl Run<'_> {
-    /// Takes results that worker `at` has finished and not sent, while it is busy with another
-    /// task. Its last task waits for the message: so the worker is not taken for idle before
-    /// all its messages have arrived.
+    /// Takes results that worker `at` has finished and not sent while it is busy with another
+    /// task. Its last task stays assigned until the message arrives, so that the worker does
+    /// not count as idle too early.
     pub(crate) fn read_page<R>(
         &mut self,
         at: usize,
@@ -74,7 +74,7 @@ impl Run<'_> {
         )
     }
 
-    /// A frame from assigned `at`. Whether that is still there.
+    /// Handles a frame from worker `at`. Returns whether the worker still exists.
     pub(crate) fn take_frame<R>(
         &mut self,
         at: usize,
@@ -85,7 +85,7 @@ impl Run<'_> {
         let head = frame.head;
         trace::event!(
             TRACE,
-            "a worker has spoken",
+            "received a frame",
             process = self.workers[at].worker.id(),
             call = head.call,
             what = ?head.kind,
@@ -130,7 +130,7 @@ impl Run<'_> {
         Ok(true)
     }
 
-    /// Takes the results that assigned `at` has sent, but for the first `known`.
+    /// Takes the results that worker `at` has sent, except the first `known`.
     pub(crate) fn take_results<R>(
         &mut self,
         at: usize,
@@ -157,7 +157,7 @@ impl Run<'_> {
                     self.fail(batch, report, Some(worker), since.elapsed(), decided)?;
                 }
                 MessageEntry::Report(report, elapsed, output) => {
-                    // A forked worker says so by giving back what else it has.
+                    // A forked worker also gives back its other tasks.
                     self.workers[at].spoiled |= self.capabilities.is_spoiled_by_panic
                         && matches!(report, FailureReport::Panic { .. });
                     let worker = FailedWorker { worker: Some(worker), output };
@@ -168,7 +168,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The one task of `batch` has failed: it is tried again, or that is decided.
+    /// Handles the failure of the one task of `batch`: retries it, or records the error.
     pub(crate) fn fail<R>(
         &mut self,
         batch: Batch,
@@ -202,7 +202,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Worker `at` is lost, as `report` says.
+    /// Handles the loss of worker `at`, with the reason in `report`.
     pub(crate) fn worker_lost<R>(
         &mut self,
         at: usize,
@@ -211,7 +211,7 @@ impl Run<'_> {
         decided: &mut Decided<R>,
     ) -> Result<()> {
         self.workers[at].worker.finish();
-        // The results that it had finished are not lost with it.
+        // Keep the results that it had finished.
         if let Some(unsent) = self.workers[at].worker.local().map(LocalLink::unsent_results) {
             let known = self.workers[at].results_read.min(unsent.len());
             self.take_noted(at, &unsent[known..], work, decided)?;
@@ -232,10 +232,10 @@ impl Run<'_> {
             }
             Some(Activity::Task(index, _)) if next == Some(index) => (vec![index], report),
             _ if matches!(report, FailureReport::Start { .. }) => return ends_job(report, worker),
-            // Results are all that is known of its tasks: those that may have been running have
-            // failed with it.
+            // The job knows nothing but results about its tasks, so each task that may have
+            // been running fails.
             None => (assigned.possibly_running(), report),
-            // It was lost between two tasks. Once is an accident.
+            // It was lost between two tasks. The tasks get another chance.
             Some(_) if assigned.overdue.is_none() => {
                 let often = next.is_some_and(|next| {
                     let strays = self.strays.entry(next).or_default();
@@ -249,7 +249,7 @@ impl Run<'_> {
         self.lose(at, &victims, &report, decided)
     }
 
-    /// Worker `at` is lost, and `victims` have failed with it. Its other tasks go to other workers.
+    /// Removes worker `at`. The tasks `victims` fail, and its other tasks go to other workers.
     pub(crate) fn lose<R>(
         &mut self,
         at: usize,
@@ -268,7 +268,7 @@ impl Run<'_> {
         let worker = FailedWorker::of(&assigned.worker);
         trace::event!(
             WARN,
-            "a worker is gone",
+            "lost a worker",
             process = assigned.worker.id(),
             call = self.number,
             how = ?report

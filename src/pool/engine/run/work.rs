@@ -1,5 +1,4 @@
-//! What a call consists of: tasks that it takes one after another, and what becomes of their
-//! results.
+//! The tasks of a job and the reading of their results.
 
 use std::sync::Arc;
 
@@ -15,28 +14,28 @@ use crate::{
     store::Placed,
 };
 
-/// The tasks of a call, whose results are read as `R`.
+/// The tasks of a job, whose results are read as `R`.
 pub(crate) trait Work<R> {
-    /// Whether there is no task to take now.
+    /// Returns whether there is no task to take now.
     fn is_empty(&mut self) -> bool;
 
-    /// Whether there will never be another to take, as far as is known.
+    /// Returns whether there will be no more tasks, as far as is known.
     fn has_ended(&self) -> bool;
 
-    /// How many there are to take, where that can be told.
+    /// Returns how many tasks are left, if that is known.
     fn left(&self) -> Option<usize>;
 
-    /// What the next task is run by, where that is not the same for the whole call.
+    /// Returns the function that runs the next task, if it differs within the job.
     fn remote(&self) -> Option<RemoteFunction>;
 
-    /// Takes the next task, which becomes number `index`, and encodes it.
+    /// Takes the next task, gives it the number `index`, and encodes it.
     fn pack_next(&mut self, index: u64, packer: &mut Packer) -> Result<()>;
 
     /// Reads the result of task number `index`.
     fn read(&self, index: u64, reading: Reading<'_>) -> MessageEntry<R>;
 }
 
-/// A result that has arrived, not yet read.
+/// A result that has arrived and is not decoded yet.
 pub(crate) struct Reading<'r> {
     pub(crate) message: &'r IncomingMessage,
     pub(crate) entry: usize,

@@ -1,4 +1,4 @@
-//! How a worker process is launched: what it runs, in what surroundings.
+//! Launches worker processes: their command, environment, directory and streams.
 
 use std::{
     collections::BTreeMap,
@@ -16,10 +16,11 @@ use serde::{Deserialize, Serialize};
 use super::stdio::WorkerStdio;
 use crate::{Error, Result, sys};
 
-/// The environment variable that makes a process a worker: the id of the parent it works for.
+/// The environment variable that makes a process a worker. Its value is the process id of the
+/// parent.
 pub(crate) const WORKER_ENV: &str = "NDFERRY_WORKER";
 
-/// The variables by which libraries with threads of their own are told how many to start.
+/// The variables that tell libraries with their own threads how many threads to start.
 const THREAD_COUNT_VARS: [&str; 6] = [
     "RAYON_NUM_THREADS",
     "OMP_NUM_THREADS",
@@ -29,20 +30,20 @@ const THREAD_COUNT_VARS: [&str; 6] = [
     "NUMEXPR_NUM_THREADS",
 ];
 
-/// What this process was given, if it is a worker.
+/// The core share of this process, if it is a worker.
 static OWN_SHARE: OnceLock<CoreShare> = OnceLock::new();
 
-/// A worker's part of the machine.
+/// A worker's share of the cores of the machine.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct CoreShare {
     /// Cores it may use.
     cores: usize,
-    /// The variables that say so; the others, somebody has set.
+    /// The variables that are set to this count. The user has set the others.
     told: Vec<String>,
 }
 
 impl CoreShare {
-    /// The part of this process, which is a worker.
+    /// Stores the share of this process, which is a worker.
     pub(crate) fn keep(self) {
         let _ = OWN_SHARE.set(self);
     }
@@ -55,12 +56,12 @@ pub(crate) fn cores() -> usize {
         .map_or_else(|| thread::available_parallelism().map_or(1, NonZero::get), |own| own.cores)
 }
 
-/// What was chosen for the worker processes of a pool.
+/// The options of a pool for its worker processes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LaunchOptions {
     /// The `#[test]` that a worker of a test program runs instead of `main`.
     pub(crate) test_entry: Option<String>,
-    /// Variables to be set, or to be taken out.
+    /// Environment variables to set, or to remove if the value is `None`.
     pub(crate) environment: BTreeMap<OsString, Option<OsString>>,
     pub(crate) current_dir: Option<PathBuf>,
     pub(crate) stdout: Option<WorkerStdio>,
@@ -68,11 +69,12 @@ pub(crate) struct LaunchOptions {
 }
 
 impl LaunchOptions {
-    /// Whether a process can be started so.
+    /// Checks that a process can be started with these options.
     ///
     /// # Errors
     ///
-    /// Where a variable cannot be one, or there is no such directory.
+    /// Returns an error if a variable has an invalid name or value, or if the directory does
+    /// not exist.
     pub(crate) fn check(&mut self) -> Result<()> {
         for (name, value) in &self.environment {
             let has = |text: &OsStr, byte: u8| text.as_bytes().contains(&byte);
@@ -93,7 +95,7 @@ impl LaunchOptions {
             }
         }
         let Some(folder) = &mut self.current_dir else { return Ok(()) };
-        // Workers are also started later, and by then this process may work somewhere else.
+        // Workers are also started later, when this process may have another current directory.
         if let Ok(absolute) = std::path::absolute(&*folder) {
             *folder = absolute;
         }
@@ -107,22 +109,22 @@ impl LaunchOptions {
         }
     }
 
-    /// Whether a worker has nothing of its own.
+    /// Whether the worker processes inherit everything from this process.
     pub(crate) fn is_plain(&self) -> bool {
         *self == Self { test_entry: self.test_entry.clone(), ..Self::default() }
     }
 
-    /// Where standard output and standard error go.
+    /// Returns the destinations of standard output and standard error.
     pub(crate) fn stdio(&self) -> [WorkerStdio; 2] {
-        // What the test harness of a worker prints is of no use, so in a test program nothing
-        // is seen there unless asked for.
+        // A worker of a test program prints the lines of the test harness first. By default a
+        // test program therefore discards standard output.
         let unsaid =
             if self.test_entry.is_some() { WorkerStdio::Discard } else { WorkerStdio::Inherit };
         [self.stdout.unwrap_or(unsaid), self.stderr.unwrap_or_default()]
     }
 
-    /// What each of so many workers gets of this process's cores. What the user has said, here
-    /// or in the environment, is left alone.
+    /// Divides the cores of this process between `workers`. Leaves a variable alone that the
+    /// user has set, here or in the environment.
     pub(crate) fn share(&self, workers: usize) -> CoreShare {
         let is_ours = |name: &str| {
             OWN_SHARE.get().is_some_and(|own| own.told.iter().any(|told| told == name))
@@ -134,7 +136,7 @@ impl LaunchOptions {
         CoreShare { cores: (cores() / workers).max(1), told: told.map(Into::into).collect() }
     }
 
-    /// The program, which is this one.
+    /// Returns the command that runs this program again.
     pub(crate) fn command(&self, share: &CoreShare) -> Command {
         let mut command = Command::new(sys::process::OWN_EXECUTABLE);
         if let Some(name) = std::env::args_os().next() {
@@ -154,8 +156,8 @@ impl LaunchOptions {
             command.current_dir(folder);
         }
         command.env(WORKER_ENV, std::process::id().to_string());
-        // A group of its own: the terminal's Ctrl-C does not reach it, and what its tasks start
-        // can be ended with it.
+        // The worker gets its own process group: Ctrl-C in the terminal does not reach it, and
+        // processes that its tasks start can be killed with it.
         command.process_group(0);
         command
     }

@@ -1,4 +1,4 @@
-//! A worker process, from its parent's side: started, spoken to, ended.
+//! Worker processes, seen from their parent.
 
 pub(crate) mod hello;
 pub(crate) mod launch;
@@ -66,9 +66,9 @@ impl Transport for ProcessTransport {
 
 /// A child of this process.
 enum Child {
-    /// The program, started once more.
+    /// This program, started again.
     Started(process::Child),
-    /// This very process, forked.
+    /// A fork of this process.
     Forked(sys::fork::Child),
 }
 
@@ -93,23 +93,24 @@ pub(crate) struct ProcessWorker {
     child: Child,
     channel: Option<Channel>,
     page: Arc<Page>,
-    /// Whether the worker has said that it runs.
+    /// Whether the worker has reported that it runs.
     ready: bool,
-    /// Becomes readable when the process ends. Its channel may stay open longer: a task may
-    /// have forked.
+    /// Becomes readable when the process ends. The channel may stay open longer, because a task
+    /// may have forked.
     end: Option<OwnedFd>,
-    /// That it has ended, and how, as far as that could be learned.
+    /// Set when the process has ended, with its exit status if that is known.
     ended: Option<Option<ExitStatus>>,
     output: CapturedStreams,
-    /// Its place among all worker processes, while it lives.
+    /// Its slot in the limit on worker processes, while it is alive.
     slot: Option<ProcessSlot>,
     store: Store,
-    /// Its part in the session, by which what it leaves is known.
+    /// Its membership in the session, which identifies the files it leaves behind.
     member: Member,
 }
 
 impl ProcessWorker {
-    /// Starts a worker. It need not be waited for: what is sent meanwhile is read when it runs.
+    /// Starts a worker without waiting for it. Frames that are sent meanwhile are read when it
+    /// runs.
     fn start(transport: &ProcessTransport, store: &Store) -> Result<Self> {
         let cannot = |error: io::Error| Error::io("cannot start a worker process", error);
         let (ours, theirs) = sys::socket::pair().map_err(cannot)?;
@@ -119,7 +120,7 @@ impl ProcessWorker {
         let page = Arc::new(Page::new().map_err(cannot)?);
         let mut command = launch.command(share);
         streams.attach(&mut command).map_err(cannot)?;
-        // The worker unblocks them when it has joined the session.
+        // The worker unblocks these signals when it has joined the session.
         let signals = sys::signal::Blocked::new();
         let child = command.stdin(Stdio::from(theirs)).spawn().map_err(cannot)?;
         let blocked = signals.before();
@@ -131,7 +132,7 @@ impl ProcessWorker {
         Ok(process)
     }
 
-    /// A worker that was forked, and runs.
+    /// Returns the link to a worker that was forked and is running.
     pub(crate) fn forked(
         child: sys::fork::Child,
         channel: Channel,
@@ -195,17 +196,17 @@ impl ProcessWorker {
         self.send(FrameHead::new(FrameKind::Hello, 0, 0), &Payload { files, ..Payload::of(bytes) })
     }
 
-    /// The channel; it is there until the process is being ended.
+    /// Returns the channel, which exists until the process is being ended.
     fn channel(&mut self) -> &mut Channel {
         self.channel.as_mut().expect("a process in use has its channel")
     }
 
-    /// Why the process is gone.
+    /// Returns the reason why the process has ended.
     fn post_mortem(&mut self) -> FailureReport {
         let status = self.end();
         if self.ready {
             let signal = status.and_then(|status| status.signal());
-            // Where a panic ends the process, it has said so before.
+            // If a panic aborts the process, the worker reports the panic first.
             let word = if signal == Some(libc::SIGABRT) {
                 shared_page::last_report(&self.page)
             } else {
@@ -225,8 +226,7 @@ impl ProcessWorker {
         }
     }
 
-    /// Ends the process: told that nothing more will come, it goes by itself, or is killed
-    /// after some time.
+    /// Closes the channel, waits for the process to exit, and kills it after a grace period.
     fn end(&mut self) -> Option<ExitStatus> {
         self.close();
         let deadline = Instant::now() + CLOSE_GRACE_PERIOD;
@@ -238,8 +238,8 @@ impl ProcessWorker {
         self.reap()
     }
 
-    /// Kills the process, if it has not ended, waits for it, and removes the files it had made
-    /// and not given away.
+    /// Kills the process if it is still running, waits for it, and removes the files that it
+    /// made and did not hand over.
     fn reap(&mut self) -> Option<ExitStatus> {
         if let Some(ended) = self.ended {
             return ended;
@@ -248,7 +248,7 @@ impl ProcessWorker {
         let status = self.child.wait().ok();
         self.ended = Some(status);
         self.slot = None;
-        // What cannot be removed now goes with the session.
+        // Files that cannot be removed now are removed with the session.
         let _ = self.store.reap(self.member);
         status
     }
@@ -269,7 +269,7 @@ impl WorkerLink for ProcessWorker {
                 incoming: channel.wait(),
                 end: self.end.as_ref().map(OwnedFd::as_fd),
             },
-            // It is closed: nothing arrives.
+            // The channel is closed, so nothing arrives.
             None => WaitSource::Waker,
         }
     }
@@ -278,7 +278,8 @@ impl WorkerLink for ProcessWorker {
         if let Err(error) = gone_is_later(self.channel().flush()) {
             return Some(Err(FailureReport::Argument { message: error.to_string() }));
         }
-        // Looked at before: what it sent while it lived is still to be received.
+        // Check this before receiving: frames that were sent before the end must still be
+        // received.
         let lives = if self.end.is_some() { !ready.ended } else { self.is_alive() };
         loop {
             return match self.channel().receive() {
@@ -302,8 +303,8 @@ impl WorkerLink for ProcessWorker {
     }
 
     fn close(&mut self) {
-        // The channel stays open until the process has ended: by that the worker knows that
-        // this process lives, and does its own cleaning up.
+        // Keep the channel open until the process has ended: an open channel tells the worker
+        // that its parent is alive and will clean up.
         if let Some(channel) = &self.channel {
             channel.say_no_more();
         }
@@ -324,9 +325,9 @@ impl LocalLink for ProcessWorker {
     }
 
     fn kill(&self) {
-        // Until it is waited for, its id is its own and that of its group, even if it has
-        // ended. In a program in which other code waits for this process's children, the id may
-        // belong to another process by now, and then it is not killed.
+        // Until this process waits for it, an ended child keeps its process id and process
+        // group id. If other code of this program has already waited for the child, another
+        // process may have the id now, so it is not killed.
         if self.ended.is_none() && sys::process::child_state(self.child.id()) != ChildState::Unknown
         {
             sys::process::kill_group(self.child.id());

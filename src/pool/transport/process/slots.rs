@@ -1,10 +1,10 @@
-//! How many worker processes there may be, in a program and in all that its tasks start.
+//! Limits the number of worker processes of a program, including those that its tasks start.
 //!
-//! The outermost pools get the workers they are asked for. A pool that is made within a task is
-//! an inner one: it takes process slots that are free, of as many as the machine has cores, and
-//! never waits for one. Where none is free its tasks run in the process that made it, whose
-//! slot that is. A slot is held by the pool and by the worker in it: it comes back when both
-//! are gone, whoever was killed.
+//! An outermost pool gets the number of workers that it asks for. A pool that is made within a
+//! task is a nested pool: it takes free process slots, of which the program has as many as the
+//! machine has cores, and never waits for one. If no slot is free, its tasks run in the process
+//! that made the pool, which has a slot already. The pool and the worker both hold a slot. The
+//! slot is free again when both have ended, even if they were killed.
 
 use std::{
     io,
@@ -21,12 +21,12 @@ use crate::{
     },
 };
 
-/// The slots of all processes of this program.
+/// The slots that all processes of this program share.
 static BUDGET: OnceLock<Budget> = OnceLock::new();
 
 struct Budget {
     slots: Arc<Slots>,
-    /// What a worker sits in itself.
+    /// The slot of this process, if it is a worker with a slot.
     own: Option<OwnedFd>,
 }
 
@@ -36,14 +36,14 @@ pub(crate) struct SlotGrant {
     free: Mutex<Vec<Arc<Slot>>>,
 }
 
-/// The slot of one worker, which goes back to its pool.
+/// The slot of one worker. Dropping it returns the slot to the pool.
 pub(crate) struct ProcessSlot {
     granted: Arc<SlotGrant>,
     slot: Option<Arc<Slot>>,
 }
 
-/// Takes slots for a pool of `size` workers, in a program that is to have `budget` of them.
-/// Gives them with the number of workers the pool may have: 0 where an inner pool has got none.
+/// Takes slots for a pool of `size` workers in a program with `budget` slots. Returns them with
+/// the number of workers that the pool may start, which is 0 if a nested pool got no slot.
 pub(crate) fn take(size: usize, budget: usize) -> Result<(Arc<SlotGrant>, usize)> {
     let cannot = |error: io::Error| Error::io("cannot count worker processes", error);
     let is_inner = BUDGET.get().is_some_and(|own| own.own.is_some())
@@ -62,13 +62,14 @@ pub(crate) fn take(size: usize, budget: usize) -> Result<(Arc<SlotGrant>, usize)
     Ok((Arc::new(SlotGrant { slots: Arc::clone(slots), free }), workers))
 }
 
-/// This process is a worker, in a slot if it was given one.
+/// Joins the budget. This process is a worker; `own` is its slot, if it has one.
 pub(crate) fn join(slots: OwnedFd, own: OwnedFd) {
     let _ = BUDGET.set(Budget { slots: Arc::new(Slots::of(slots)), own: Some(own) });
 }
 
 impl SlotGrant {
-    /// A seat for a new worker. More than there are slots have a seat without one.
+    /// Returns a slot for a new worker. If the pool has more workers than slots, some workers
+    /// have none.
     pub(crate) fn slot(granted: &Arc<Self>) -> ProcessSlot {
         ProcessSlot {
             granted: Arc::clone(granted),
@@ -78,7 +79,7 @@ impl SlotGrant {
 }
 
 impl ProcessSlot {
-    /// What the worker is given: all slots, and its own.
+    /// Returns the files that the worker gets: all slots, and its own.
     pub(crate) fn files(&self) -> [Arc<dyn AsFd + Send + Sync>; 2] {
         let slots: Arc<dyn AsFd + Send + Sync> = Arc::clone(&self.granted.slots) as _;
         [Arc::clone(&slots), self.slot.as_ref().map_or(slots, |slot| Arc::clone(slot) as _)]

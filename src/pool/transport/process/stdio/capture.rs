@@ -1,4 +1,4 @@
-//! A stream that is kept in a file without a name: nobody need read it for its writer to go on.
+//! Captures a stream in a file without a name. The writer never waits for a reader.
 
 use std::{fs::File, io, os::unix::fs::FileExt as _, sync::OnceLock};
 
@@ -6,22 +6,22 @@ use rustix::fs::{FallocateFlags, OFlags};
 
 use crate::sys::memfd;
 
-/// Bytes of the end of a stream that are told.
+/// The most bytes of captured output that an error contains.
 const MAX_REPORTED_LEN: u64 = 8 << 10;
-/// Bytes at the end of a stream that stay, when the rest is let go.
+/// Bytes at the end of a stream that are kept when the rest is released.
 const KEPT_LEN: u64 = 64 << 10;
 
-/// The streams of this worker that are kept.
+/// The captured streams of this worker.
 static OWN: OnceLock<Vec<File>> = OnceLock::new();
 
-/// A stream to be kept. Whoever writes to it writes at its end.
+/// Makes the file of a captured stream. It is opened for appending.
 pub(crate) fn file() -> io::Result<File> {
     let file = memfd::create("ndferry-output")?;
     rustix::fs::fcntl_setfl(&file, OFlags::APPEND)?;
     Ok(file)
 }
 
-/// The end of what was written from byte `since` on.
+/// Returns the end of the output from byte `since` on.
 pub(crate) fn end(file: &File, since: u64) -> String {
     let length = length(file);
     let start = since.max(length.saturating_sub(MAX_REPORTED_LEN)).min(length);
@@ -29,7 +29,7 @@ pub(crate) fn end(file: &File, since: u64) -> String {
     if file.read_exact_at(&mut bytes, start).is_err() {
         return String::new();
     }
-    // Where it was cut, that may be within a letter.
+    // The cut may be inside a character.
     let cut = if start > since {
         bytes.iter().take_while(|&&byte| byte & 0xC0 == 0x80).count().min(3)
     } else {
@@ -38,29 +38,30 @@ pub(crate) fn end(file: &File, since: u64) -> String {
     String::from_utf8_lossy(&bytes[cut..]).into_owned()
 }
 
-/// StreamMode much was written so far.
+/// Returns the number of bytes written so far.
 pub(crate) fn length(file: &File) -> u64 {
     file.metadata().map_or(0, |metadata| metadata.len())
 }
 
-/// These are the streams of this worker.
+/// Sets the captured streams of this worker.
 pub(crate) fn set_own(files: Vec<File>) {
     let _ = OWN.set(files);
 }
 
-/// Lets go of what nobody will ask for in the streams of this worker, so that a task can write
-/// without end. `None`: it is not known yet what they are; `Some(false)`: there are none.
+/// Releases the old part of this worker's captured streams, so that a task can write without
+/// limit. Returns `None` if the streams are not set up yet, and `Some(false)` if no stream is
+/// captured.
 pub(crate) fn trim() -> Option<bool> {
     let own = OWN.get()?;
     own.iter().for_each(release);
     Some(!own.is_empty())
 }
 
-/// Positions in the stream stay what they are.
+/// Frees the memory of the old part. Positions in the stream stay the same.
 fn release(file: &File) {
     let old = length(file).saturating_sub(KEPT_LEN);
     if old > 0 {
-        // Where it cannot be done, the stream takes more memory.
+        // If this fails, the stream takes more memory.
         let _ = rustix::fs::fallocate(
             file,
             FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE,
@@ -77,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_is_told_and_never_half_a_letter() {
+    fn capture_end_is_cut_at_a_character() {
         let mut file = file().unwrap();
         file.write_all("before".as_bytes()).unwrap();
         let since = length(&file);
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_old_takes_no_memory() {
+    fn capture_old_output_takes_no_memory() {
         let mut file = file().unwrap();
         let line = [b'x'; 4096];
         for _ in 0..1024 {

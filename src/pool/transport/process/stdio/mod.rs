@@ -1,8 +1,7 @@
-//! The standard output and standard error of worker processes: where they go, and which task
-//! wrote what.
+//! The standard output and standard error of worker processes.
 //!
-//! Only the worker knows how far a stream has got when a task begins. It notes the position on
-//! the shared page, and the parent reads a captured stream from there.
+//! Only the worker knows the length of its streams when a task begins. It writes this position
+//! to the shared page, and the parent reads a captured stream from there.
 
 mod capture;
 mod own;
@@ -50,29 +49,29 @@ use crate::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WorkerStdio {
-    /// To where that of this process goes.
+    /// To the same stream of this process.
     #[default]
     Inherit,
-    /// Nowhere. Of a task that fails, or whose worker dies, the end of what was written since
-    /// it began, 8 KiB at the most, is part of its error:
+    /// Nowhere, but an error contains the end of it: if a task fails or its worker dies,
     /// [`TaskError::stdout`](crate::pool::TaskError::stdout) and
-    /// [`stderr`](crate::pool::TaskError::stderr).
+    /// [`stderr`](crate::pool::TaskError::stderr) return the last 8 KiB that were written since
+    /// the task began.
     Capture,
     /// Nowhere.
     Discard,
 }
 
-/// This process is a worker without captured streams.
+/// Notes that no stream of this worker is captured.
 pub(crate) fn capture_none() {
     capture::set_own(Vec::new());
 }
 
-/// The two streams of a worker that is about to be started.
+/// The two streams of a worker that will be started.
 pub(crate) struct ChildStreams {
     /// Standard output, standard error.
     both: [ChildStream; 2],
-    /// Whether a test harness prints to standard output before the worker is one. That is
-    /// thrown away.
+    /// Whether a test harness prints to standard output before the process becomes a worker.
+    /// That output is discarded.
     has_harness: bool,
 }
 
@@ -82,8 +81,7 @@ enum ChildStream {
     Capture(Arc<File>),
 }
 
-/// What a worker is told of its streams. Files for those that it has to set up come along, in
-/// order.
+/// Tells a worker how to set up its streams. The files for it are sent along, in order.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct StdioSetup {
     both: [Option<StreamMode>; 2],
@@ -91,16 +89,16 @@ pub(crate) struct StdioSetup {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum StreamMode {
-    /// The file takes the place of the stream when the worker starts.
+    /// The worker redirects the stream to the file when it starts.
     Redirect,
-    /// The stream is captured in the file.
+    /// The file captures the stream.
     Capture { redirect: bool },
 }
 
 impl ChildStreams {
     /// # Errors
     ///
-    /// Returns an error if the system gives no memory file.
+    /// Returns an error if the system cannot make a memory file.
     pub(crate) fn new(both: [WorkerStdio; 2], has_harness: bool) -> Result<Self> {
         let make = |stdio| {
             Ok(match stdio {
@@ -115,7 +113,7 @@ impl ChildStreams {
         Ok(Self { both: [stdout.map_err(cannot)?, stderr.map_err(cannot)?], has_harness })
     }
 
-    /// Has the process that is to be started write to them.
+    /// Connects the streams to the process that `command` will start.
     pub(crate) fn attach(&self, command: &mut Command) -> io::Result<()> {
         let stdio = |stream: &ChildStream| {
             Ok::<_, io::Error>(match stream {
@@ -130,7 +128,7 @@ impl ChildStreams {
         Ok(())
     }
 
-    /// What the worker is told, and the files that come along.
+    /// Returns the message for the worker and the files to send with it.
     pub(crate) fn setup(&self) -> io::Result<(StdioSetup, Vec<Arc<dyn AsFd + Send + Sync>>)> {
         let mut files: Vec<Arc<dyn AsFd + Send + Sync>> = Vec::new();
         let mut both = [None; 2];
@@ -151,7 +149,7 @@ impl ChildStreams {
         Ok((StdioSetup { both }, files))
     }
 
-    /// The captured streams of the worker, which runs.
+    /// Returns the captured streams of the worker, which is running.
     pub(crate) fn captured(self) -> CapturedStreams {
         CapturedStreams(self.both.map(|stream| match stream {
             ChildStream::Capture(file) => Some(file),
@@ -165,7 +163,7 @@ impl ChildStreams {
 pub(crate) struct CapturedStreams([Option<Arc<File>>; 2]);
 
 impl CapturedStreams {
-    /// The output since the task on the page began.
+    /// Returns the output since the task on the page began.
     pub(crate) fn since_task_began(&self, page: &Page) -> CapturedOutput {
         let since = shared_page::output_before_task(page);
         let [stdout, stderr] =

@@ -14,11 +14,11 @@ use crate::pool::wire::report::CapturedOutput;
 pub(crate) struct OwnStreams([Option<File>; 2]);
 
 impl OwnStreams {
-    /// Takes over the streams that came along with the parent's first message.
+    /// Sets up the streams from the files in the parent's first message.
     ///
     /// # Errors
     ///
-    /// Returns an error if one is missing.
+    /// Returns an error if a file is missing.
     pub(crate) fn new(
         setup: &StdioSetup,
         descriptors: &mut impl Iterator<Item = OwnedFd>,
@@ -43,12 +43,12 @@ impl OwnStreams {
         Ok(own)
     }
 
-    /// How much was written to each captured stream.
+    /// Returns the number of bytes written to each captured stream.
     pub(crate) fn positions(&self) -> [u64; 2] {
         [0, 1].map(|at| self.0[at].as_ref().map_or(0, capture::length))
     }
 
-    /// What was written since these positions.
+    /// Returns the output after `positions`.
     pub(crate) fn since(&self, positions: [u64; 2]) -> CapturedOutput {
         let [stdout, stderr] =
             [0, 1].map(|at| self.0[at].as_ref().map(|file| capture::end(file, positions[at])));
