@@ -115,7 +115,7 @@ def read_dtype(dtype, name, bfloat16):
         part = read_dtype(of, name, bfloat16)
         padding = field == "" and part.kind == "V" and part.names is None
         if shape:
-            # NumPy makes no such fields of S0, U0 and V0; of records of nothing it does.
+            # NumPy does not make such fields of S0, U0 and V0, but of empty records it does.
             part = np.dtype((part if part.itemsize or part.names is not None else [], tuple(*shape)))
         if not padding:
             names, titles, formats, offsets = names + [field], titles + [title], formats + [part], offsets + [end]
@@ -129,7 +129,7 @@ def widened(array, dtype):
         return array
     wide = np.zeros(array.shape, dtype, "F" if array.flags.fnc else "C")
     if dtype.names is None:
-        # Its upper half.
+        # The upper half.
         wide[...] = (array.astype("u4") << 16).view("f4")
     for field in dtype.names or ():
         wide[field] = widened(array[field], dtype[field].base)
@@ -147,7 +147,7 @@ def read_tree(tree, arrays):
         return arrays[number]
 
     def mapping(fields):
-        # An ndarray travels as its data among what serde says of it; the header says its shape as well.
+        # Serde writes an ndarray as its data and its shape; the header has the shape as well.
         is_array = fields.keys() == {"v", "dim", "data"} and isinstance(fields["data"], np.ndarray)
         return fields["data"] if is_array else fields
 

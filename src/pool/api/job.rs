@@ -180,7 +180,7 @@ impl<'p, K, M> Job<'p, K, M> {
     /// # ndferry::init();
     /// # let pool = ndferry::Pool::builder().workers(2).build()?;
     /// let sum = pool.job().batch_size(1000).fold(|x: u64| x % 7, 0..100_000, 0, |sum, x| sum + x)?;
-    /// assert_eq!(sum, 299_997);
+    /// assert_eq!(sum, 299_995);
     /// # Ok(())
     /// # }
     /// ```

@@ -352,7 +352,8 @@ impl Pool {
     /// # fn main() -> ndferry::Result<()> {
     /// # ndferry::init();
     /// # let pool = ndferry::Pool::builder().workers(2).build()?;
-    /// let job = pool.try_with_init(&"x".to_string(), |text: &String| text.parse::<u8>());
+    /// let text = "x".to_string();
+    /// let job = pool.try_with_init(&text, |text: &String| text.parse::<u8>());
     /// let error = job.map(|state: &mut u8, x: u8| *state + x, [1]).unwrap_err();
     /// assert!(error.to_string().contains("invalid digit"));
     /// # Ok(())

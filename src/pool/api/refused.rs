@@ -1,8 +1,9 @@
-//! What the compiler refuses (P9), as documentation tests: each program that must not compile
-//! follows one that does and differs in the one thing that is wrong. (Which error it is, the
-//! code beside `compile_fail`, only a nightly compiler checks.)
+//! Mistakes that the compiler must reject, as doc tests (P9).
 //!
-//! A task that captures: its function is sent by name, and there is nowhere to put a value.
+//! Each program that must not compile follows one that does, and differs only in the mistake. The
+//! error code beside `compile_fail` is checked by nightly compilers only.
+//!
+//! A task that captures a value:
 //!
 //! ```no_run
 //! # let pool = ndferry::Pool::new()?;
@@ -14,11 +15,11 @@
 //! ```compile_fail,E0308
 //! # let pool = ndferry::Pool::new()?;
 //! let factor = 3;
-//! pool.call().map(|x: u64| x * factor, 0..3)?;
+//! pool.job().map(|x: u64| x * factor, 0..3)?;
 //! # Ok::<(), ndferry::Error>(())
 //! ```
 //!
-//! An item that cannot be serialised.
+//! An item that cannot be serialized:
 //!
 //! ```no_run
 //! # let pool = ndferry::Pool::new()?;
@@ -35,7 +36,7 @@
 //! # Ok::<(), ndferry::Error>(())
 //! ```
 //!
-//! A result that cannot be deserialised.
+//! A result that cannot be deserialized:
 //!
 //! ```no_run
 //! # let pool = ndferry::Pool::new()?;
@@ -53,7 +54,7 @@
 //! # Ok::<(), ndferry::Error>(())
 //! ```
 //!
-//! A context that cannot be serialised.
+//! A context that cannot be serialized:
 //!
 //! ```no_run
 //! # let pool = ndferry::Pool::new()?;
@@ -69,7 +70,7 @@
 //! # Ok::<(), ndferry::Error>(())
 //! ```
 //!
-//! A context that borrows: what a worker makes of it would have nothing to borrow from.
+//! A context that borrows, which a worker could not deserialize:
 //!
 //! ```no_run
 //! # let pool = ndferry::Pool::new()?;
@@ -93,23 +94,23 @@
 //! # Ok::<(), ndferry::Error>(())
 //! ```
 //!
-//! A call without a verb, where unused values are denied.
+//! A job that is not run, if unused values are denied:
 //!
 //! ```no_run
 //! #![deny(unused_must_use)]
 //! # let pool = ndferry::Pool::new()?;
-//! pool.call().retries(1).map(|x: u8| x, [1])?;
+//! pool.job().retries(1).map(|x: u8| x, [1])?;
 //! # Ok::<(), ndferry::Error>(())
 //! ```
 //!
 //! ```compile_fail
 //! #![deny(unused_must_use)]
 //! # let pool = ndferry::Pool::new()?;
-//! pool.call().retries(1);
+//! pool.job().retries(1);
 //! # Ok::<(), ndferry::Error>(())
 //! ```
 //!
-//! A forked task that changes what it has captured: only its worker would see that.
+//! A forked task that changes a captured value, which only its worker would see:
 //!
 //! ```no_run
 //! let mut sum = 0;
@@ -125,7 +126,7 @@
 //! # Ok::<(), ndferry::Error>(())
 //! ```
 //!
-//! An item of a forked task that cannot be serialised; it can be captured.
+//! An item of a forked task that cannot be serialized. It can be captured instead:
 //!
 //! ```no_run
 //! struct Item(u8);

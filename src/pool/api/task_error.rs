@@ -320,7 +320,9 @@ impl TaskError {
                     self.0.worker
                 )
             }
-            FailureReport::Died { .. } => write!(f, "its worker process {} was lost", self.0.worker),
+            FailureReport::Died { .. } => {
+                write!(f, "its worker process {} was lost", self.0.worker)
+            }
             FailureReport::Argument { message } => {
                 write!(f, "its arguments could not be passed: {message}")
             }
