@@ -37,7 +37,6 @@ fn atomically<T>(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Resul
 /// A new file that is not yet at its path. Dropping it removes it.
 pub(super) struct PendingFile {
     file: UnpublishedFile,
-    folder: PathBuf,
     target: PathBuf,
 }
 
@@ -50,7 +49,7 @@ impl PendingFile {
             _ => PathBuf::from("."),
         };
         let file = UnpublishedFile::new(&folder, &target, before.as_ref())?;
-        Ok(Self { file, folder, target })
+        Ok(Self { file, target })
     }
 
     pub(super) fn file(&self) -> &File {
@@ -59,7 +58,7 @@ impl PendingFile {
 
     /// Puts the file at its path, and replaces an existing one.
     pub(super) fn publish(self) -> Result<()> {
-        let published = self.file.publish(&self.folder, &self.target);
+        let published = self.file.publish(&self.target);
         published.map_err(|error| Error::io("cannot move the finished file to its path", error))
     }
 }
@@ -68,7 +67,7 @@ impl PendingFile {
 enum UnpublishedFile {
     /// A file without a name, which the system removes when the program ends.
     #[cfg(target_os = "linux")]
-    Nameless(File),
+    Nameless { file: File, folder: PathBuf },
     /// A temporary file next to the path.
     Named(NamedTempFile),
 }
@@ -82,12 +81,11 @@ impl UnpublishedFile {
                     Error::io("cannot copy the permissions of the existing file", error)
                 })?;
             }
-            return Ok(Self::Nameless(file));
+            return Ok(Self::Nameless { file, folder: folder.to_path_buf() });
         }
         named(folder, target, |path| {
             let mut options = File::options();
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode(before));
+            set_mode(&mut options, before);
             let file = options.read(true).write(true).create_new(true).open(path)?;
             leftover::lock(&file);
             Ok(file)
@@ -101,21 +99,21 @@ impl UnpublishedFile {
     fn file(&self) -> &File {
         match self {
             #[cfg(target_os = "linux")]
-            Self::Nameless(file) => file,
+            Self::Nameless { file, .. } => file,
             Self::Named(file) => file.as_file(),
         }
     }
 
-    fn publish(self, folder: &Path, target: &Path) -> io::Result<()> {
+    fn publish(self, target: &Path) -> io::Result<()> {
         let (file, path) = match self {
             #[cfg(target_os = "linux")]
-            Self::Nameless(file) => {
+            Self::Nameless { file, folder } => {
                 // Linking fails if the name is taken. Then link another name, and rename it.
                 if sys::file::link_unnamed(&file, target).is_ok() {
                     return Ok(());
                 }
                 leftover::lock(&file);
-                let path = named(folder, target, |path| sys::file::link_unnamed(&file, path))?
+                let path = named(&folder, target, |path| sys::file::link_unnamed(&file, path))?
                     .into_temp_path();
                 (file, path)
             }
@@ -171,13 +169,16 @@ fn named<R>(
     }
 }
 
-/// Returns the permissions of the existing file, or the default ones, which the umask
-/// restricts.
+/// Sets the permissions of a new file to those of the existing file, or to the default
+/// ones, which the umask restricts.
 #[cfg(unix)]
-fn mode(before: Option<&fs::Metadata>) -> u32 {
-    use std::os::unix::fs::PermissionsExt;
-    before.map_or(0o666, |before| before.permissions().mode() & 0o777)
+fn set_mode(options: &mut fs::OpenOptions, before: Option<&fs::Metadata>) {
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    options.mode(before.map_or(0o666, |before| before.permissions().mode() & 0o777));
 }
+
+#[cfg(not(unix))]
+fn set_mode(_: &mut fs::OpenOptions, _: Option<&fs::Metadata>) {}
 
 /// Temporary files of killed writers. A running writer keeps its file locked, from before
 /// the file has a name until it is at its path.

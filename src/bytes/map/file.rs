@@ -101,7 +101,6 @@ impl FileMap {
     }
 
     /// Returns the open file, or `None` if it was read.
-    #[cfg(target_os = "linux")]
     pub(crate) fn file(&self) -> Option<&Arc<File>> {
         match &self.content {
             Content::Mapped { file, .. } => Some(file),
