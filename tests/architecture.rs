@@ -1,10 +1,11 @@
 //! Checks the order of the modules, and the places of `unsafe`, by reading the sources.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs};
+
+#[path = "common/sources.rs"]
+mod sources;
+
+use sources::{root, sources};
 
 /// The modules, lowest first.
 const ORDER: [&str; 13] = [
@@ -20,21 +21,6 @@ const UNSAFE: [&str; 5] = [
     "src/array/view.rs",
     "src/pool/wire/remote.rs",
 ];
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-}
 
 /// Every source of the library: module, path below the root, text without comments.
 fn modules() -> Vec<(String, String, String)> {

@@ -4,29 +4,17 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::{Path, PathBuf},
 };
+
+#[path = "common/sources.rs"]
+mod sources;
+
+use sources::{root, sources};
 
 const FOLDERS: [&str; 4] = ["src", "tests", "benches", "cli"];
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
 fn document() -> String {
     fs::read_to_string(root().join("docs/guarantees.md")).unwrap()
-}
-
-/// Every `.rs` file below `folder`.
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
 }
 
 /// The words of `line` that look like an id, such as `F11`.

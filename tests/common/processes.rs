@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ndferry::store::Store;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 pub fn pid(process: u32) -> Pid {
@@ -80,4 +81,10 @@ pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
         assert!(Instant::now() < until, "in vain: {what}");
         thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Returns the part of the path that all files and memfds of the store's session have in common.
+pub fn session_name(store: &Store) -> String {
+    let home = store.session_dir().file_name().unwrap().to_str().unwrap();
+    home.rsplit('-').next().unwrap().to_owned()
 }

@@ -9,7 +9,7 @@ use ndferry::{
     ndarray::{Array2, Ix1, Ix2, s},
 };
 
-use crate::{Watchdog, builder, pool, pools};
+use crate::{Watchdog, builder, pool, pools, processes::session_name};
 
 pub(crate) type Table = SharedArray<f64, Ix2>;
 
@@ -148,8 +148,7 @@ fn arrays_shared_by_many_tasks_use_one_file() {
     let _dog = Watchdog::new("one file");
     let pool = pool();
     let shared = SharedArray::from(table(100_000));
-    let home = pool.store().session_dir().file_name().unwrap().to_str().unwrap();
-    let session = home.rsplit('-').next().unwrap().to_owned();
+    let session = session_name(pool.store());
     let mut most = 0;
     let items = (0..200)
         .map(|i| (shared.subview(|view| view.slice_move(s![i..50_000 + i, ..])), session.clone()));

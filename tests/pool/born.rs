@@ -8,23 +8,9 @@ use crate::{
     Watchdog,
     arrays::{Table, mapped_files, sum_of_column},
     builder, pools,
+    processes::session_name,
     sealed::open_files,
 };
-
-/// The part of the path that all files of the pool's session have in common, also without a
-/// name.
-fn session(pool: &ndferry::Pool) -> String {
-    pool.store()
-        .session_dir()
-        .file_name()
-        .unwrap()
-        .to_str()
-        .unwrap()
-        .rsplit('-')
-        .next()
-        .unwrap()
-        .to_owned()
-}
 
 // S6
 #[test]
@@ -37,7 +23,7 @@ fn store_array_is_sent_without_a_copy() {
         let mut table = pool.store().zeros::<f64, _>(expected.dim()).unwrap();
         table.assign(&expected);
         let table: Table = table.freeze().unwrap();
-        let (session, files) = (session(&pool), pool.store().files().unwrap());
+        let (session, files) = (session_name(pool.store()), pool.store().files().unwrap());
         assert_eq!(
             (files.len(), table.copy_reason()),
             (usize::from(!pool.store().is_memfd()), None),

@@ -8,6 +8,7 @@ use crate::{
     Watchdog,
     arrays::{Table, mapped_files, sum_of_column, table},
     builder,
+    processes::session_name,
 };
 
 fn pool() -> Pool {
@@ -16,8 +17,7 @@ fn pool() -> Pool {
 
 /// The name of the memfds of the pool's session.
 pub(crate) fn name(pool: &Pool) -> String {
-    let home = pool.store().session_dir().file_name().unwrap().to_str().unwrap();
-    format!("memfd:ndferry-{}", home.rsplit('-').next().unwrap())
+    format!("memfd:ndferry-{}", session_name(pool.store()))
 }
 
 /// The entries in `/proc` of this process's open files whose path contains `part`.

@@ -12,7 +12,9 @@ use ndferry::{
 
 use crate::{
     actor::{say, skipped},
-    is_empty, place, start,
+    is_empty, place,
+    processes::session_name,
+    start,
 };
 
 /// A store of each kind.
@@ -32,19 +34,6 @@ fn writable_maps(part: &str) -> Vec<String> {
         .filter(|line| line.contains(part) && line.contains(" rw"))
         .map(str::to_owned)
         .collect()
-}
-
-fn session(store: &Store) -> String {
-    store
-        .session_dir()
-        .file_name()
-        .unwrap()
-        .to_str()
-        .unwrap()
-        .rsplit('-')
-        .next()
-        .unwrap()
-        .to_owned()
 }
 
 macro_rules! every_type {
@@ -124,7 +113,7 @@ fn store_zeros_file_is_a_container_from_the_start() {
 #[test]
 fn store_frozen_array_has_no_writable_map() {
     for store in stores() {
-        let session = session(&store);
+        let session = session_name(&store);
         let table = store.zeros::<f64, _>((300, 50)).unwrap();
         assert_eq!(writable_maps(&session).len(), 1, "as long as it is filled");
         let table = table.freeze().unwrap();

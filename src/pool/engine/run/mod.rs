@@ -192,14 +192,12 @@ impl<'p> Run<'p> {
         borrowed: BorrowedWorker,
         batch: Batch,
     ) -> Result<Self> {
-        let assigned = AssignedWorker::busy(borrowed, batch.clone());
-        let run = Self::of(pool, options, start, batch).map(|mut run| {
-            run.backlog.clear();
-            run.number = number;
-            run
-        });
-        match run {
+        let queued = batch.len() as u64;
+        let assigned = AssignedWorker::busy(borrowed, batch);
+        match Self::new(pool, options, start) {
             Ok(mut run) => {
+                run.progress.queued = queued;
+                run.number = number;
                 run.assign(assigned)?;
                 Ok(run)
             }
