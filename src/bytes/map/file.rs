@@ -36,10 +36,6 @@ enum Content {
     Mapped {
         /// `None` for an empty file, which cannot be mapped.
         map: Option<Mmap>,
-        #[cfg_attr(
-            not(target_os = "linux"),
-            allow(dead_code, reason = "only pools, which need Linux, pass the descriptor on")
-        )]
         file: Arc<File>,
         #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux has seals"))]
         sealed: bool,
@@ -229,9 +225,7 @@ mod tests {
         let map = open();
         std::fs::write(folder.path().join("b"), b"abc").unwrap();
         std::fs::rename(folder.path().join("b"), &path).unwrap();
-        if cfg!(unix) {
-            refused(&map, "was replaced");
-        }
+        refused(&map, "was replaced");
 
         let map = open();
         std::fs::remove_file(&path).unwrap();

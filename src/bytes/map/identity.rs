@@ -4,8 +4,8 @@ use std::{
     fmt,
     fs::{self, File, Metadata},
     io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    time::SystemTime,
 };
 
 use crate::{Error, Result};
@@ -18,12 +18,13 @@ pub(super) struct Identity {
 }
 
 /// The properties that are compared.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 struct State {
-    /// Device and inode, on Unix.
-    number: Option<(u64, u64)>,
-    length: u64,
-    modified: Option<SystemTime>,
+    device: u64,
+    inode: u64,
+    nbytes: u64,
+    /// Seconds and nanoseconds since 1970.
+    modified: (i64, i64),
 }
 
 impl Identity {
@@ -45,12 +46,15 @@ impl Identity {
             return Err(self.changed("changed", &found));
         }
         let Some(path) = &self.path else { return Ok(()) };
-        match fs::metadata(path) {
-            Ok(found) if State::of(&found).number == self.state.number => Ok(()),
-            Ok(found) => Err(self.changed("replaced", &State::of(&found))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(Error::io("cannot inspect", error)),
+        let found = match fs::metadata(path) {
+            Ok(found) => State::of(&found),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(Error::io("cannot inspect", error)),
+        };
+        if (found.device, found.inode) != (self.state.device, self.state.inode) {
+            return Err(self.changed("replaced", &found));
         }
+        Ok(())
     }
 
     fn changed(&self, change: &str, found: &State) -> Error {
@@ -64,34 +68,21 @@ impl Identity {
 impl State {
     fn of(metadata: &Metadata) -> Self {
         Self {
-            number: number(metadata),
-            length: metadata.len(),
-            modified: metadata.modified().ok(),
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            nbytes: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
         }
     }
 }
 
-#[cfg(unix)]
-fn number(metadata: &Metadata) -> Option<(u64, u64)> {
-    use std::os::unix::fs::MetadataExt;
-    Some((metadata.dev(), metadata.ino()))
-}
-
-#[cfg(not(unix))]
-fn number(_: &Metadata) -> Option<(u64, u64)> {
-    None
-}
-
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} bytes", self.length)?;
-        let since = self.modified.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
-        if let Some(since) = since {
-            write!(f, ", modified at {}.{:09} s", since.as_secs(), since.subsec_nanos())?;
-        }
-        if let Some((device, inode)) = self.number {
-            write!(f, ", inode {inode} of device {device}")?;
-        }
-        Ok(())
+        let Self { device, inode, nbytes, modified: (seconds, nanoseconds) } = self;
+        write!(
+            f,
+            "{nbytes} bytes, modified at {seconds}.{nanoseconds:09} s, inode {inode} of device \
+             {device}"
+        )
     }
 }
