@@ -155,21 +155,21 @@ fn events_of_a_pool_report_workers_jobs_and_frames() {
     };
     for (message, level) in [
         ("started a worker", Level::DEBUG),
-        ("a call begins", Level::INFO),
+        ("a job begins", Level::INFO),
         ("tasks go to a worker", Level::TRACE),
         ("received a frame", Level::TRACE),
-        ("a call is over", Level::INFO),
+        ("a job is over", Level::INFO),
         ("lost a worker", Level::WARN),
     ] {
         assert_eq!(one(message).level, level, "{message}");
         assert!(one(message).target.starts_with("ndferry::pool"), "{message}");
     }
     assert_eq!(
-        (one("a call begins").field("task"), one("a call begins").field("tasks")),
+        (one("a job begins").field("task"), one("a job begins").field("tasks")),
         ("doubling", "2")
     );
     assert_eq!(
-        (one("a call is over").field("done"), one("a call is over").field("failed")),
+        (one("a job is over").field("done"), one("a job is over").field("failed")),
         ("2", "0")
     );
 }

@@ -12,7 +12,6 @@
 //! [`Segments`]. Files and messages implement these traits.
 
 mod de;
-mod path;
 mod segments;
 mod ser;
 mod shapes;

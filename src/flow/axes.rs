@@ -2,7 +2,7 @@
 
 use std::{marker::PhantomData, sync::Arc};
 
-use super::erased::{ErasedValue, ValueTree, owned};
+use super::node::{ErasedValue, ValueTree, owned};
 
 /// Keeps other crates from implementing [`Axes`] and [`Broadcast`].
 pub trait Sealed {}

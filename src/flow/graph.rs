@@ -15,10 +15,9 @@ use std::{
 use super::{
     axes::{Axes, PerElement},
     engine::{Arguments, Quoted, RemoteFunction, Returns, ReturnsResult, ReturnsValue},
-    erased::{ErasedValue, owned},
     handle::{Handle, NodeId, Value},
     inputs::Inputs,
-    node::{self, Node, NodeKind, StepFunction},
+    node::{self, ErasedValue, Node, NodeKind, StepFunction, owned},
 };
 use crate::{Error, Result};
 

@@ -5,8 +5,8 @@ use serde::Serialize;
 use super::{
     axes::{Axes, Broadcast, Single},
     engine::{Arguments, Packer},
-    erased::ErasedValue,
     handle::{Handle, NodeId, Value},
+    node::ErasedValue,
 };
 use crate::{Error, Result};
 

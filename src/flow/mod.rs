@@ -95,8 +95,6 @@
 
 mod axes;
 mod dot;
-mod engine;
-mod erased;
 mod graph;
 mod handle;
 mod inputs;
@@ -125,5 +123,16 @@ pub mod marker {
         axes::{Axes, Broadcast, PerElement, Single},
         inputs::Inputs,
         outputs::Outputs,
+    };
+}
+
+/// The parts of other modules that flows are built on.
+mod engine {
+    pub(super) use crate::{
+        dtype::Quoted,
+        pool::{
+            Arguments, MessageEntry, Packer, Reading, RemoteFunction, Work,
+            marker::{FailFast, NoContext, OnError, Returns, ReturnsResult, ReturnsValue},
+        },
     };
 }

@@ -2,8 +2,8 @@
 
 use super::{
     axes::Axes,
-    erased::ValueTree,
     handle::{Handle, NodeId, Value},
+    node::ValueTree,
 };
 
 /// Keeps other crates from implementing [`Outputs`].

@@ -4,10 +4,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::{
     engine::Quoted,
-    erased::ValueTree,
     graph::Flow,
     handle::NodeId,
-    node::{Node, NodeKind},
+    node::{Node, NodeKind, ValueTree},
 };
 use crate::{Error, Result};
 

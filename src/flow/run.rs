@@ -5,10 +5,9 @@ use std::{collections::HashMap, fmt, panic::Location, time::Instant};
 use super::{
     axes::Axes,
     engine::{FailFast, NoContext, OnError},
-    erased::ValueTree,
     graph::Flow,
     handle::{Handle, NodeId, Value},
-    node::NodeKind,
+    node::{NodeKind, ValueTree},
     outputs::Outputs,
     plan::Plan,
     report::{FlowReport, NodeReport, NodeState},

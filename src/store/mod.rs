@@ -34,7 +34,6 @@ mod share;
 mod sweep;
 #[cfg(test)]
 mod tests;
-mod usage;
 
 use std::{
     fmt,
@@ -48,10 +47,9 @@ pub(crate) use attached::{Attached, Role, incoming, outgoing};
 pub(crate) use file::TempFile;
 pub(crate) use name::Member;
 pub(crate) use output::{Output, Part};
-pub use report::{CleanupReport, SessionReport};
+pub use report::{CleanupReport, RootUsage, SessionReport, StoreUsage};
 pub(crate) use share::{Lies, Placed, Segment, Writing, note};
 pub use sweep::{CleanupOptions, cleanup};
-pub use usage::{RootUsage, StoreUsage};
 
 use crate::{Error, Result, dtype::ByteOrder};
 use place::Places;

@@ -22,10 +22,10 @@ use super::{
     lock::SessionLock,
     name::{FileName, Member, SessionId},
     place::{self, Places},
+    report::StoreUsage,
     root::Root,
     sealed::MemoryFiles,
     sweep,
-    usage::StoreUsage,
 };
 use crate::{
     Error, Result,

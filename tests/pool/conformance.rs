@@ -449,7 +449,7 @@ pub fn token_cancels_from_another_thread(name: &str, pool: &Pool, _: Capabilitie
     let error = error.into_task_error().unwrap();
     assert_eq!(
         (error.kind(), error.message()),
-        (TaskErrorKind::Cancelled, "the call was cancelled"),
+        (TaskErrorKind::Cancelled, "the job was cancelled"),
         "{name}"
     );
     // A cancelled token stays cancelled, so no task starts.

@@ -21,7 +21,6 @@
 //! ```
 
 mod change;
-mod portable;
 mod reverse;
 
 pub(crate) use change::Change;

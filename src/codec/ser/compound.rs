@@ -3,12 +3,8 @@
 use rmp::encode;
 use serde::{Serialize, ser};
 
-use super::encoder::{CompoundKind, Encoder, OpenCompound, unwritable};
-use crate::{
-    Error, Result,
-    array::as_array_elements,
-    codec::{de, path::PathStep},
-};
+use super::encoder::{CompoundKind, Encoder, OpenCompound, PathStep, unwritable};
+use crate::{Error, Result, array::as_array_elements, codec::de};
 
 /// A tuple, a map or a struct that is being encoded.
 pub(super) struct Compound<'a, 's> {

@@ -8,10 +8,22 @@ use serde::Serialize;
 use crate::{
     Error, Result,
     codec::{
-        path::{self, PathStep},
+        de::key_text,
         segments::{MAX_DEPTH, SEGMENT_EXTENSION, Sink},
     },
+    dtype::escape_name,
 };
+
+/// A step from a value to one of its parts.
+#[derive(Clone, Copy)]
+pub(super) enum PathStep {
+    /// A field or an enum variant.
+    Field(&'static str),
+    /// An element of a sequence or tuple.
+    Index(usize),
+    /// The value of a map entry. Its key is encoded at this offset of the tree.
+    Key(usize),
+}
 
 /// The state of an encoding.
 pub(super) struct Encoder<'s> {
@@ -68,7 +80,7 @@ impl Encoder<'_> {
 
     /// Returns the path of the current part.
     pub(super) fn name(&self) -> String {
-        path::name(&self.steps, &self.tree)
+        path_name(&self.steps, &self.tree)
     }
 
     /// Begins a map or an array. `promised` is its number of entries according
@@ -138,4 +150,20 @@ pub(super) fn checked_len(length: usize) -> Result<u32> {
 /// Converts the error type of writes to a vector, which do not fail.
 pub(super) fn unwritable(error: impl std::fmt::Debug) -> Error {
     Error::invalid_data(format!("cannot write the tree: {error:?}"))
+}
+
+/// Joins the steps to a name, such as `model.layers.0.weight`.
+fn path_name(steps: &[PathStep], tree: &[u8]) -> String {
+    let mut name = String::new();
+    for (at, step) in steps.iter().enumerate() {
+        if at > 0 {
+            name.push('.');
+        }
+        match step {
+            PathStep::Field(field) => name.push_str(field),
+            PathStep::Index(index) => name.push_str(&index.to_string()),
+            PathStep::Key(offset) => name.push_str(&escape_name(&key_text(&tree[*offset..]))),
+        }
+    }
+    name
 }

@@ -2,12 +2,11 @@
 
 use serde::{Serialize, ser};
 
-use super::encoder::{CompoundKind, Encoder, OpenCompound};
+use super::encoder::{CompoundKind, Encoder, OpenCompound, PathStep};
 use crate::{
     Error, Result,
     array::as_element,
     bytes::map::Buffer,
-    codec::path::PathStep,
     dtype::{Element, Scalar, dispatch, scalars},
 };
 

@@ -7,16 +7,13 @@ use serde::{Serialize, Serializer};
 
 use super::{
     compound::Compound,
-    encoder::{CompoundKind, Encoder, checked_len, unwritable},
+    encoder::{CompoundKind, Encoder, PathStep, checked_len, unwritable},
     sequence::{NumberRun, Sequence},
 };
 use crate::{
     Error, Result,
     array::ARRAY_STRUCT,
-    codec::{
-        path::PathStep,
-        segments::{SOME_EXTENSION, Sink},
-    },
+    codec::segments::{SOME_EXTENSION, Sink},
     dtype::Scalar,
 };
 

@@ -19,10 +19,9 @@ use slab::Slab;
 
 use super::{
     engine::Quoted,
-    erased::{ErasedValue, ValueTree},
     graph::Flow,
     handle::NodeId,
-    node::NodeKind,
+    node::{ErasedValue, NodeKind, ValueTree},
     plan::Plan,
     report::ElementReport,
 };

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use byteorder::{ByteOrder as _, LittleEndian};
 
-use super::records::{
+use super::{
     CENTRAL, CENTRAL_LENGTH, DEFLATED, DESCRIBED_AFTER, DESCRIPTOR, END, END_64, END_64_LENGTH,
     END_LENGTH, EXTRA_64, IN_EXTRA_FIELD, LOCAL, LOCAL_LENGTH, LOCATOR_64, LOCATOR_64_LENGTH,
     STORED, UTF_8,

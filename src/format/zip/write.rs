@@ -5,7 +5,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 use byteorder::{LittleEndian, WriteBytesExt};
 use crc32fast::Hasher;
 
-use super::records::{
+use super::{
     CENTRAL, END, END_64, END_64_LENGTH, EXTRA_64, IN_EXTRA_FIELD, LOCAL, LOCAL_LENGTH, LOCATOR_64,
     STORED, UTF_8,
 };

@@ -6,7 +6,6 @@
 
 pub(crate) mod assigned;
 pub(crate) mod batch;
-mod batch_size;
 pub(crate) mod pool_state;
 pub(crate) mod run;
 pub(crate) mod submit;

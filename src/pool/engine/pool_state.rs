@@ -1,8 +1,11 @@
 //! The state that all handles of a pool share.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    cell::RefCell,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use super::{
@@ -147,5 +150,36 @@ impl Drop for PoolState {
         }
         // Ask all workers to exit, and then wait for each.
         idle.iter_mut().for_each(|worker| worker.link.close());
+    }
+}
+
+thread_local! {
+    /// The pools with a running job in this thread.
+    static RUNNING_JOBS: RefCell<Vec<*const ()>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Prevents a job within another job of the same pool and thread. The inner job would wait for
+/// workers that the outer job holds.
+pub(crate) struct JobGuard(*const ());
+
+impl JobGuard {
+    pub(crate) fn enter(shared: &Arc<PoolState>) -> Result<Self> {
+        let pool = Arc::as_ptr(shared).cast();
+        RUNNING_JOBS.with_borrow_mut(|pools| {
+            if pools.contains(&pool) {
+                return Err(Error::invalid_input(
+                    "this thread already runs a job on this pool, and that job holds the workers: finish \
+                     that job or drop its stream first, or use another pool",
+                ));
+            }
+            pools.push(pool);
+            Ok(Self(pool))
+        })
+    }
+}
+
+impl Drop for JobGuard {
+    fn drop(&mut self) {
+        RUNNING_JOBS.with_borrow_mut(|pools| pools.retain(|pool| *pool != self.0));
     }
 }

@@ -6,7 +6,7 @@ use bytemuck::Pod;
 use ndarray::{ArrayRef, Dimension};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{returns::Returns, sealed::Sealed};
+use super::{Returns, sealed::Sealed};
 use crate::{
     Result,
     dtype::Element,

@@ -63,11 +63,11 @@ impl WorkerLink for SerialWorker {
         let (tasks, head) = self.tasks.front_mut()?;
         self.runner.run(tasks, head.span.0, remote::NAMED);
         head.span.0 += 1;
-        let (call, done) = (head.call, head.span.0 >= head.span.1);
+        let (job, done) = (head.job, head.span.0 >= head.span.1);
         if done {
             self.tasks.pop_front();
         }
-        let (head, payload) = self.runner.results(call)?;
+        let (head, payload) = self.runner.results(job)?;
         self.runner.sent();
         let frame = Frame::handed_over(head, &payload);
         Some(frame.map_err(|error| FailureReport::Result { message: error.to_string() }))

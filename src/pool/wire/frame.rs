@@ -53,7 +53,7 @@ impl FrameKind {
 pub(crate) struct FrameHead {
     pub(crate) kind: FrameKind,
     /// The job that the frame belongs to.
-    pub(crate) call: u64,
+    pub(crate) job: u64,
     /// For tasks, the index of the payload's first item. For returned tasks, the number of
     /// frames with tasks that had arrived.
     pub(crate) index: u64,
@@ -65,8 +65,8 @@ pub(crate) struct FrameHead {
 }
 
 impl FrameHead {
-    pub(crate) fn new(kind: FrameKind, call: u64, index: u64) -> Self {
-        Self { kind, call, index, span: (0, 0), facts: [0; 3] }
+    pub(crate) fn new(kind: FrameKind, job: u64, index: u64) -> Self {
+        Self { kind, job, index, span: (0, 0), facts: [0; 3] }
     }
 
     /// Encodes the head of a frame with a payload of `length` bytes and `files` open files.
@@ -74,7 +74,7 @@ impl FrameHead {
         let mut bytes = [0; HEAD_LEN];
         bytes[0] = self.kind as u8;
         LittleEndian::write_u32(&mut bytes[4..], files as u32);
-        LittleEndian::write_u64(&mut bytes[8..], self.call);
+        LittleEndian::write_u64(&mut bytes[8..], self.job);
         LittleEndian::write_u64(&mut bytes[16..], self.index);
         LittleEndian::write_u32(&mut bytes[24..], self.span.0);
         LittleEndian::write_u32(&mut bytes[28..], self.span.1);
@@ -169,7 +169,7 @@ impl ParsedHead {
         LittleEndian::read_u64_into(&bytes[32..56], &mut facts);
         let head = FrameHead {
             kind,
-            call: LittleEndian::read_u64(&bytes[8..]),
+            job: LittleEndian::read_u64(&bytes[8..]),
             index: LittleEndian::read_u64(&bytes[16..]),
             span: (LittleEndian::read_u32(&bytes[24..]), LittleEndian::read_u32(&bytes[28..])),
             facts,

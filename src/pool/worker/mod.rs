@@ -28,8 +28,7 @@ use crate::{
     dtype::ByteOrder,
     pool::{
         transport::process::{
-            hello::Hello,
-            launch::WORKER_ENV,
+            launch::{Hello, WORKER_ENV},
             slots,
             stdio::{self, OwnStreams},
         },

@@ -119,8 +119,8 @@ impl TaskRunner {
 
     pub(crate) fn set_context(&mut self, frame: Frame) {
         self.forget();
-        let call = frame.head.call;
-        self.context = Some((call, IncomingMessage::new(frame, &self.store)));
+        let job = frame.head.job;
+        self.context = Some((job, IncomingMessage::new(frame, &self.store)));
     }
 
     pub(crate) fn receive(&mut self, frame: Frame) -> ReceivedTasks {
@@ -191,7 +191,7 @@ impl TaskRunner {
             TaskCode::Inherited(own) => own,
         };
         let mut job =
-            Invocation { runner: self, items, at, index, call: tasks.head.call, function, build };
+            Invocation { runner: self, items, at, index, job: tasks.head.job, function, build };
         // Other tasks see nothing of a task that unwinds: its context is shared read-only, its
         // item is its own, and its state is dropped. If inherited code may be half changed, no
         // other task runs here.
@@ -223,7 +223,7 @@ impl TaskRunner {
     }
 
     /// Returns the unsent results of job number `call`.
-    pub(crate) fn results(&mut self, call: u64) -> Option<(FrameHead, Payload)> {
+    pub(crate) fn results(&mut self, job: u64) -> Option<(FrameHead, Payload)> {
         if self.results.is_empty() {
             return None;
         }
@@ -237,7 +237,7 @@ impl TaskRunner {
         let mapped = std::mem::take(&mut self.mapped) + message.moved.mapped;
         let head = FrameHead {
             facts: [ran, mapped, message.moved.copied],
-            ..FrameHead::new(FrameKind::Results, call, 0)
+            ..FrameHead::new(FrameKind::Results, job, 0)
         };
         Some((head, message.payload))
     }
@@ -269,7 +269,7 @@ pub(crate) struct Invocation<'r> {
     items: &'r IncomingMessage,
     at: usize,
     index: u64,
-    call: u64,
+    job: u64,
     function: u64,
     build: u64,
 }
@@ -310,11 +310,11 @@ impl Invocation<'_> {
         let runner = &mut *self.runner;
         if runner.decoded.is_none() {
             let message = match &runner.context {
-                Some((call, Ok(message))) if *call == self.call => message,
-                Some((call, Err(error))) if *call == self.call => {
+                Some((job, Ok(message))) if *job == self.job => message,
+                Some((job, Err(error))) if *job == self.job => {
                     return Err(unreadable(error.to_string()));
                 }
-                _ => return Err(unreadable("the context of the call did not arrive".into())),
+                _ => return Err(unreadable("the context of the job did not arrive".into())),
             };
             let context: C = message.value(0, &mut runner.maps).map_err(|error: Error| {
                 unreadable(error.within("the context cannot be read").to_string())

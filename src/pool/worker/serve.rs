@@ -60,18 +60,18 @@ impl ParentStream for Channel {
 
 /// Reports why this worker cannot go on, if the channel still works.
 pub(crate) fn give_up(channel: &mut Channel, error: &io::Error) {
-    let call = channel.arriving().map_or(0, |head| head.call);
-    let _ = refuse(channel, call, &FailureReport::Argument { message: error.to_string() });
+    let job = channel.arriving().map_or(0, |head| head.job);
+    let _ = refuse(channel, job, &FailureReport::Argument { message: error.to_string() });
 }
 
 /// Reports why this worker cannot run any task.
 pub(crate) fn refuse(
     parent: &mut impl ParentStream,
-    call: u64,
+    job: u64,
     report: &FailureReport,
 ) -> io::Result<()> {
     let bytes = serde_json::to_vec(report).unwrap_or_default();
-    parent.send(FrameHead::new(FrameKind::Failed, call, 0), &Payload::of(bytes))
+    parent.send(FrameHead::new(FrameKind::Failed, job, 0), &Payload::of(bytes))
 }
 
 /// Runs tasks until the parent sends no more.
@@ -95,7 +95,7 @@ pub(crate) fn serve(
             FrameKind::End => runner.end(),
             FrameKind::Tasks => {
                 arrived += 1;
-                let (call, (first, end)) = (frame.head.call, frame.head.span);
+                let (job, (first, end)) = (frame.head.job, frame.head.span);
                 let tasks = runner.receive(frame);
                 for at in first..end {
                     if runner.is_recalled() || runner.is_spoiled() {
@@ -105,8 +105,8 @@ pub(crate) fn serve(
                             arrived += 1;
                         }
                         arrived += waiting.drain(..).len() as u64;
-                        send_results(parent, &mut runner, call)?;
-                        let head = FrameHead::new(FrameKind::Returned, call, arrived);
+                        send_results(parent, &mut runner, job)?;
+                        let head = FrameHead::new(FrameKind::Returned, job, arrived);
                         parent.send(head, &Payload::default())?;
                         break;
                     }
@@ -115,13 +115,13 @@ pub(crate) fn serve(
                     }
                     runner.run(&tasks, at, code);
                     if runner.is_full() {
-                        send_results(parent, &mut runner, call)?;
+                        send_results(parent, &mut runner, job)?;
                     }
                 }
                 if waiting.is_empty() {
                     match parent.buffered()? {
                         Some(frame) => waiting.push_back(frame),
-                        None => send_results(parent, &mut runner, call)?,
+                        None => send_results(parent, &mut runner, job)?,
                     }
                 }
             }
@@ -137,9 +137,9 @@ pub(crate) fn serve(
 fn send_results(
     parent: &mut impl ParentStream,
     runner: &mut TaskRunner,
-    call: u64,
+    job: u64,
 ) -> io::Result<()> {
-    if let Some((head, payload)) = runner.results(call) {
+    if let Some((head, payload)) = runner.results(job) {
         parent.send(head, &payload)?;
         runner.sent();
     }

@@ -128,7 +128,7 @@ impl Run<'_> {
             TRACE,
             "tasks go to a worker",
             process = assigned.worker.id(),
-            call = self.number,
+            job = self.number,
             first = batch.indices().start,
             tasks = batch.len(),
             bytes = batch.message.payload.bytes.len()

@@ -1,8 +1,6 @@
 //! Runs a job: assigns items, receives results, and reassigns the tasks of lost workers.
 
 mod feed;
-mod items;
-mod job_guard;
 mod listen;
 mod outcome;
 mod work;
@@ -14,16 +12,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub(crate) use items::Items;
-use job_guard::JobGuard;
 use outcome::FailedWorker;
-pub(crate) use work::{Reading, Work};
+pub(crate) use work::{Items, Reading, Work};
 
 use super::{
     assigned::{AssignedWorker, Worker},
-    batch::Batch,
-    batch_size::BatchSizer,
-    pool_state::PoolState,
+    batch::{Batch, BatchSizer},
+    pool_state::{JobGuard, PoolState},
     worker_set::BorrowedWorker,
 };
 use crate::{
@@ -160,8 +155,8 @@ impl<'p> Run<'p> {
         };
         trace::event!(
             INFO,
-            "a call begins",
-            call = run.number,
+            "a job begins",
+            job = run.number,
             task = %run.task_name(),
             at = %call_site,
             tasks = total.unwrap_or(0)
@@ -385,7 +380,7 @@ impl<'p> Run<'p> {
         }
         let (deadline, limit) = (self.deadline?, self.options.deadline?);
         (Instant::now() >= deadline).then(|| FailureReport::Cancelled {
-            message: format!("the {limit:?} that the call may take were over"),
+            message: format!("the {limit:?} that the job may take were over"),
         })
     }
 
@@ -461,13 +456,13 @@ impl<'p> Run<'p> {
 }
 
 fn cancelled() -> FailureReport {
-    FailureReport::Cancelled { message: "the call was cancelled".into() }
+    FailureReport::Cancelled { message: "the job was cancelled".into() }
 }
 
 impl Drop for Run<'_> {
     fn drop(&mut self) {
         let JobProgress { done, failed, .. } = self.progress;
-        trace::event!(INFO, "a call is over", call = self.number, done = done, failed = failed);
+        trace::event!(INFO, "a job is over", job = self.number, done = done, failed = failed);
         let workers = std::mem::take(&mut self.workers);
         // Close all of them, and then wait for each.
         workers

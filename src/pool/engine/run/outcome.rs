@@ -87,7 +87,7 @@ impl Run<'_> {
             TRACE,
             "received a frame",
             process = self.workers[at].worker.id(),
-            call = head.call,
+            job = head.job,
             what = ?head.kind,
             bytes = frame.payload.as_ref().len()
         );
@@ -96,7 +96,7 @@ impl Run<'_> {
                 local.acknowledge_results();
             }
         }
-        if head.call != self.number {
+        if head.job != self.number {
             return Ok(true);
         }
         match head.kind {
@@ -270,7 +270,7 @@ impl Run<'_> {
             WARN,
             "lost a worker",
             process = assigned.worker.id(),
-            call = self.number,
+            job = self.number,
             how = ?report
         );
         let failed: Vec<_> = victims

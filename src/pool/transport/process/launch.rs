@@ -13,7 +13,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::stdio::WorkerStdio;
+use super::stdio::{StdioSetup, WorkerStdio};
 use crate::{Error, Result, sys};
 
 /// The environment variable that makes a process a worker. Its value is the process id of the
@@ -32,6 +32,26 @@ const THREAD_COUNT_VARS: [&str; 6] = [
 
 /// The core share of this process, if it is a worker.
 static OWN_SHARE: OnceLock<CoreShare> = OnceLock::new();
+
+/// What a worker is told first. Open files come along: the page it shares with its parent, the
+/// process slots, its own slot, and those of its streams.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Hello {
+    pub(crate) session_dir: Vec<u8>,
+    /// The process that began the session.
+    pub(crate) first_process: u32,
+    /// The worker's part in the session.
+    pub(crate) member: u64,
+    pub(crate) big_endian_store: bool,
+    pub(crate) is_memfd_store: bool,
+    pub(crate) threshold: Option<usize>,
+    /// Device and inode of the executable.
+    pub(crate) executable: (u64, u64),
+    pub(crate) stdio: StdioSetup,
+    pub(crate) share: CoreShare,
+    /// The signals that the parent had blocked before it started the worker, one bit each.
+    pub(crate) blocked: u64,
+}
 
 /// A worker's share of the cores of the machine.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -1,6 +1,5 @@
 //! Worker processes, seen from their parent.
 
-pub(crate) mod hello;
 pub(crate) mod launch;
 pub(crate) mod slots;
 pub(crate) mod stdio;
@@ -16,8 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hello::Hello;
-use launch::{CoreShare, LaunchOptions};
+use launch::{CoreShare, Hello, LaunchOptions};
 use slots::{ProcessSlot, SlotGrant};
 use stdio::{CapturedStreams, ChildStreams};
 
