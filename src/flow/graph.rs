@@ -15,9 +15,9 @@ use std::{
 use super::{
     axes::{Axes, PerElement},
     engine::{Arguments, Quoted, RemoteFunction, Returns, ReturnsResult, ReturnsValue},
-    handle::{Handle, NodeId, Value},
+    handle::{Handle, NodeId},
     inputs::Inputs,
-    node::{self, ErasedValue, Node, NodeKind, StepFunction, owned},
+    node::{self, ErasedValue, Node, NodeKind, StepFunction, Value, owned},
 };
 use crate::{Error, Result};
 

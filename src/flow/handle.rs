@@ -2,28 +2,7 @@
 
 use std::{fmt, marker::PhantomData};
 
-use serde::{Serialize, de::DeserializeOwned};
-
 use super::axes::Single;
-
-/// A value that nodes can have: any owned serde value that threads can share.
-///
-/// It is implemented for every such type. Use it as a bound in functions that add nodes.
-///
-/// # Examples
-///
-/// ```
-/// use ndferry::flow::{Flow, Handle, Value};
-///
-/// fn list_of<T: Value + Clone>(flow: &mut Flow, name: &str) -> Handle<Vec<T>> {
-///     flow.input(name)
-/// }
-///
-/// let numbers: Handle<Vec<f64>> = list_of(&mut Flow::new(), "numbers");
-/// ```
-pub trait Value: Serialize + DeserializeOwned + Send + Sync + 'static {}
-
-impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Value for T {}
 
 /// A node and the flow that it belongs to.
 #[derive(Clone, Copy)]

@@ -5,8 +5,8 @@ use serde::Serialize;
 use super::{
     axes::{Axes, Broadcast, Single},
     engine::{Arguments, Packer},
-    handle::{Handle, NodeId, Value},
-    node::ErasedValue,
+    handle::{Handle, NodeId},
+    node::{ErasedValue, Value},
 };
 use crate::{Error, Result};
 

@@ -109,7 +109,8 @@ mod spec;
 mod state;
 
 pub use graph::Flow;
-pub use handle::{Handle, Value};
+pub use handle::Handle;
+pub use node::Value;
 pub use report::{ElementReport, FlowReport, NodeReport, NodeState};
 pub use run::{Outcome, RunBuilder};
 pub use spec::{FlowConfig, FlowRegistry, FlowSpec};

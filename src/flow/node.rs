@@ -9,11 +9,29 @@ use std::{
     sync::Arc,
 };
 
-use super::{
-    engine::{MessageEntry, Packer, Reading, RemoteFunction},
-    handle::Value,
-};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::engine::{MessageEntry, Packer, Reading, RemoteFunction};
 use crate::Result;
+
+/// A value that nodes can have: any owned serde value that threads can share.
+///
+/// It is implemented for every such type. Use it as a bound in functions that add nodes.
+///
+/// # Examples
+///
+/// ```
+/// use ndferry::flow::{Flow, Handle, Value};
+///
+/// fn list_of<T: Value + Clone>(flow: &mut Flow, name: &str) -> Handle<Vec<T>> {
+///     flow.input(name)
+/// }
+///
+/// let numbers: Handle<Vec<f64>> = list_of(&mut Flow::new(), "numbers");
+/// ```
+pub trait Value: Serialize + DeserializeOwned + Send + Sync + 'static {}
+
+impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Value for T {}
 
 /// A value, shared by every node that needs it.
 pub type ErasedValue = Arc<dyn Any + Send + Sync>;

@@ -2,8 +2,8 @@
 
 use super::{
     axes::Axes,
-    handle::{Handle, NodeId, Value},
-    node::ValueTree,
+    handle::{Handle, NodeId},
+    node::{Value, ValueTree},
 };
 
 /// Keeps other crates from implementing [`Outputs`].

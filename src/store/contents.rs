@@ -4,14 +4,22 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     ffi::OsStr,
+    fmt,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
 
-use super::{journal::Entry, name::hex};
+use super::name::{FileName, hex};
 
 pub(super) const MAGIC: &[u8] = b"ndferry journal ";
 pub(super) const VERSION: &[u8] = b"1";
+
+/// A file of the session: its root and its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Entry {
+    pub(super) root: u8,
+    pub(super) name: FileName,
+}
 
 /// A parsed journal.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -106,6 +114,22 @@ impl Tally {
 fn registered(text: &[u8]) -> Option<(Entry, u64)> {
     let (entry, nbytes) = text.split_at_checked(text.len().checked_sub(17)?)?;
     Some((Entry::parse(entry)?, hex(nbytes.strip_prefix(b" ")?, 16)?))
+}
+
+impl Entry {
+    pub(super) fn parse(text: &[u8]) -> Option<Self> {
+        let (root, name) = text.split_at_checked(3)?;
+        Some(Self {
+            root: u8::try_from(hex(root.strip_suffix(b" ")?, 2)?).ok()?,
+            name: FileName::parse(name)?,
+        })
+    }
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02x} {}", self.root, self.name)
+    }
 }
 
 #[cfg(test)]

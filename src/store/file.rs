@@ -1,4 +1,6 @@
 //! A temporary file, and the process that must delete it.
+//!
+//! A file removes itself from its session, so this file and `session.rs` refer to each other.
 
 use std::{
     fs::File,
@@ -7,7 +9,7 @@ use std::{
     sync::Weak,
 };
 
-use super::{journal::Entry, session::Session};
+use super::{contents::Entry, session::Session};
 
 /// A file of the session that is removed when this is dropped. Processes that map it keep the
 /// content.

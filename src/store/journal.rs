@@ -27,7 +27,6 @@
 //! one. Readers need no lock, because a journal that they have opened is complete.
 
 use std::{
-    fmt,
     fs::File,
     io::{self, Write},
     os::unix::{ffi::OsStrExt, fs::FileExt},
@@ -37,10 +36,7 @@ use std::{
 
 use rustix::io::Errno;
 
-use super::{
-    contents::{Contents, MAGIC, VERSION},
-    name::{FileName, hex},
-};
+use super::contents::{Contents, Entry, MAGIC, VERSION};
 use crate::sys::{
     dir::{self, Dir, Identity},
     lock,
@@ -53,13 +49,6 @@ pub(super) const NEXT: &str = "journal.next";
 
 /// The number of struck names from which the journal is compacted.
 const FEW: usize = 64;
-
-/// A file of the session: its root and its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Entry {
-    pub(super) root: u8,
-    pub(super) name: FileName,
-}
 
 /// The journal of a session that this process belongs to.
 pub(super) struct Journal(Mutex<Open>);
@@ -229,28 +218,15 @@ fn registered(entry: Entry, nbytes: u64) -> String {
     format!("\n+{entry} {nbytes:016x}")
 }
 
-impl Entry {
-    pub(super) fn parse(text: &[u8]) -> Option<Self> {
-        let (root, name) = text.split_at_checked(3)?;
-        Some(Self {
-            root: u8::try_from(hex(root.strip_suffix(b" ")?, 2)?).ok()?,
-            name: FileName::parse(name)?,
-        })
-    }
-}
-
-impl fmt::Display for Entry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:02x} {}", self.root, self.name)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
     use super::{
-        super::{contents::Tally, name::Member},
+        super::{
+            contents::Tally,
+            name::{FileName, Member},
+        },
         *,
     };
 

@@ -15,10 +15,10 @@ use std::{
 use rustix::io::Errno;
 
 use super::{
-    contents::Contents,
+    contents::{Contents, Entry},
     file::TempFile,
     home::Home,
-    journal::{self, Entry, Journal},
+    journal::{self, Journal},
     lock::SessionLock,
     name::{FileName, Member, SessionId},
     place::{self, Places},

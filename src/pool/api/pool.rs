@@ -1,4 +1,7 @@
 //! Pools of workers.
+//!
+//! A pool has a builder and makes jobs, which refer to it, so this file, `builder.rs`, `fork.rs` and
+//! `job.rs` refer to each other.
 
 use std::{error::Error as StdError, fmt, sync::Arc};
 
