@@ -241,18 +241,21 @@ fn read_frames(mut from: impl Read, mut take: impl FnMut(Frame)) -> io::Result<(
 /// The parent, as one of the threads that run tasks sees it.
 struct Parent {
     frames: mpsc::Receiver<Frame>,
-    /// Frames that the thread has not finished.
+    /// Batches of tasks that the thread has not finished. Nothing else counts: a thread that
+    /// reads its context later than the others would look busy and get no task.
     load: Arc<AtomicUsize>,
-    is_busy: bool,
+    runs_tasks: bool,
     results: Arc<Mutex<File>>,
 }
 
 impl ParentStream for Parent {
     fn next(&mut self) -> io::Result<Option<Frame>> {
-        if std::mem::replace(&mut self.is_busy, true) {
+        if std::mem::take(&mut self.runs_tasks) {
             self.load.fetch_sub(1, Ordering::Relaxed);
         }
-        Ok(self.frames.recv().ok())
+        let frame = self.frames.recv().ok();
+        self.runs_tasks = frame.as_ref().is_some_and(|frame| frame.head.kind == FrameKind::Tasks);
+        Ok(frame)
     }
 
     fn buffered(&mut self) -> io::Result<Option<Frame>> {
@@ -286,7 +289,7 @@ pub(super) fn work() {
             let mut parent = Parent {
                 frames,
                 load: Arc::clone(&load),
-                is_busy: false,
+                runs_tasks: false,
                 results: Arc::clone(&results),
             };
             thread::spawn(move || {
@@ -299,9 +302,9 @@ pub(super) fn work() {
     let mut stdin = io::stdin().lock();
     while let Ok(Some(arrived)) = read_frame(&mut stdin) {
         let idlest = cores.iter().min_by_key(|(_, load)| load.load(Ordering::Relaxed)).unwrap();
-        let is_for_one = arrived.head.kind == FrameKind::Tasks;
-        for (send, load) in if is_for_one { std::slice::from_ref(idlest) } else { &cores } {
-            load.fetch_add(1, Ordering::Relaxed);
+        let has_tasks = arrived.head.kind == FrameKind::Tasks;
+        for (send, load) in if has_tasks { std::slice::from_ref(idlest) } else { &cores } {
+            load.fetch_add(has_tasks.into(), Ordering::Relaxed);
             let payload = Buffer::copy_of(arrived.payload.as_ref()).unwrap();
             send.send(frame(arrived.head, payload)).unwrap();
         }
