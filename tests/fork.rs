@@ -22,7 +22,7 @@ use ndferry::{
     Pool, SharedArray,
     dtype::ByteOrder,
     ndarray::{Ix1, Ix2},
-    pool::{CancelToken, TaskErrorKind, TaskEvent, fork_map},
+    pool::{Backend, CancelToken, TaskErrorKind, TaskEvent, fork_map},
     store::Store,
 };
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
@@ -58,6 +58,8 @@ fn main() -> ExitCode {
         a_task_can_have_workers_of_its_own,
         a_task_of_a_pool_can_fork,
         a_parent_that_dies_leaves_no_process_and_no_file,
+        fork_by_the_user_owns_nothing,
+        fork_in_a_task_does_not_keep_the_store,
     ];
     let parts = tests![program_that_prints, program_that_dies];
     if let Some(one) = std::env::var_os(ONE) {
@@ -681,6 +683,93 @@ fn a_task_of_a_pool_can_fork() {
         [1, 2, 3],
     );
     assert_eq!(sums.unwrap(), [55, 65, 75]);
+}
+
+/// Forks this process as other libraries do, which know nothing of ndferry.
+fn fork_without_ndferry() -> Option<i32> {
+    // SAFETY: the new process only uses what belongs to this thread, and the C library's memory,
+    // which a fork keeps usable.
+    match unsafe { libc::fork() } {
+        0 => None,
+        process => Some(process),
+    }
+}
+
+fn wait_for_exit(process: i32) -> i32 {
+    let mut status = 0;
+    // SAFETY: `status` is a number that the call may write to.
+    assert_eq!(unsafe { libc::waitpid(process, &mut status, 0) }, process);
+    assert!(libc::WIFEXITED(status), "{status:x}");
+    libc::WEXITSTATUS(status)
+}
+
+// S1
+fn fork_by_the_user_owns_nothing() {
+    for backend in [Backend::Processes, Backend::Threads] {
+        let store = Store::new().unwrap();
+        let pool = Pool::builder().workers(2).store(&store).backend(backend).build().unwrap();
+        let array = SharedArray::from(vec![1.0; 300_000]);
+        let sum = |array: &SharedArray<f64, Ix1>, _: u8| array.sum();
+        assert_eq!(pool.with(&array).map(sum, [1]).unwrap(), [300_000.0]);
+        let made = store.from_shape_fn(1000, |_| 2.0);
+        let mut filled = store.zeros::<f64, _>(1000).unwrap();
+        filled.fill(3.0);
+        let submitted = pool.submit(|x: u8| x, 5).unwrap();
+        let files = store.files().unwrap();
+        let owned = (store, pool, array, made, filled, submitted);
+        let Some(child) = fork_without_ndferry() else {
+            let (store, pool, ..) = &owned;
+            let errors = [store.zeros::<f64, _>(10).err(), pool.map(|x: u8| x, [1]).err()];
+            let refused = errors.iter().all(|error| {
+                error.as_ref().is_some_and(|error| error.to_string().contains("was forked from"))
+            });
+            drop(owned);
+            // Runs what the program has registered for its end.
+            std::process::exit(if refused { 0 } else { 1 })
+        };
+        assert_eq!(wait_for_exit(child), 0);
+        let (store, pool, array, made, filled, submitted) = owned;
+        assert_eq!(store.files().unwrap(), files);
+        assert!(files.iter().all(|file| file.exists()), "{files:?}");
+        assert_eq!(submitted.join().unwrap(), 5);
+        assert_eq!(pool.with(&array).map(sum, [1]).unwrap(), [300_000.0]);
+        assert_eq!(made.unwrap().sum() + filled.freeze().unwrap().sum(), 5000.0);
+        let home = store.session_dir().to_path_buf();
+        drop((store, pool, array));
+        assert!(!home.exists());
+    }
+}
+
+// S1 S3
+fn fork_in_a_task_does_not_keep_the_store() {
+    let pool = Pool::builder().workers(1).build().unwrap();
+    let home = pool.store().session_dir().to_path_buf();
+    let folder = tempfile::tempdir().unwrap();
+    let told = folder.path().join("process");
+    let task = |told: &PathBuf, _: u8| -> u8 {
+        match fork_without_ndferry() {
+            Some(process) => {
+                fs::write(told, process.to_string()).unwrap();
+                // The worker dies without leaving the session.
+                std::process::abort()
+            }
+            None => {
+                // SAFETY: the call has no conditions.
+                unsafe { libc::setsid() };
+                thread::sleep(LIMIT);
+                // SAFETY: the call has no conditions.
+                unsafe { libc::_exit(0) }
+            }
+        }
+    };
+    pool.with(&told).map(task, [0]).unwrap_err();
+    let left: i32 = fs::read_to_string(told).unwrap().parse().unwrap();
+    let left = Pid::from_raw(left).unwrap();
+    drop(pool);
+    let gone = !home.exists();
+    assert!(test_kill_process(left).is_ok(), "the process that the task started lives");
+    kill_process(left, Signal::KILL).unwrap();
+    assert!(gone, "the session of a dropped pool ends although {left:?} lives");
 }
 
 fn children(parent: u32) -> Vec<u32> {

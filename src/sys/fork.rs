@@ -5,7 +5,7 @@ use std::{
     os::unix::process::ExitStatusExt,
     panic::{AssertUnwindSafe, catch_unwind},
     process::ExitStatus,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::Ordering,
     thread,
     time::{Duration, Instant},
 };
@@ -15,18 +15,14 @@ use rustix::{
     process::{Pid, WaitOptions, setpgid, waitpid},
 };
 
-use super::{process, signal, unshared};
-
-/// The number of threads that only wait in a system call, and then end this
-/// process.
-static WATCHER_COUNT: AtomicUsize = AtomicUsize::new(0);
+use super::{
+    process, signal,
+    unshared::{FAILURE_EXIT_CODE, WATCHER_COUNT},
+};
 
 /// How long to wait for threads that are about to end. A joined thread may
 /// still exist for a moment.
 const THREAD_EXIT_TIMEOUT: Duration = Duration::from_millis(100);
-
-/// The exit code of a forked process that fails, which is that of a panic.
-const FAILURE_EXIT_CODE: i32 = 101;
 
 /// The kernel's flag of a thread that no longer runs code of the program
 /// (`PF_EXITING`, field 9 of `proc_pid_stat(5)`).
@@ -70,22 +66,17 @@ pub(crate) fn spawn_watcher(name: &str, watch: impl FnOnce() + Send + 'static) -
 /// thread would stay locked in the new process.
 pub(crate) fn fork(work: impl FnOnce()) -> Result<Child, ForkError> {
     check_single_threaded()?;
-    let list = unshared::list();
     let signals = signal::Blocked::new();
     // SAFETY: `check_single_threaded` has checked that no other thread runs
     // code of the program, so none can be started. No lock is held by a thread
     // that the new process does not have. Watchers, which are not counted, wait
     // in a system call. A watcher that has just woken up ends this process. It
-    // can hold only the list of unshared descriptors, which is locked here, and
-    // the state of its session, which the new process does not use. The new
-    // process has a copy of all memory, including the maps that this crate
-    // writes to (`release_all`), and never returns to the caller.
+    // can hold only the list of unshared descriptors, which is locked around a
+    // fork (`unshared`), and the state of its session, which the new process
+    // does not use. The new process has a copy of all memory, including the
+    // maps that this crate writes to, and never returns to the caller.
     match unsafe { libc::fork() } {
         0 => {
-            WATCHER_COUNT.store(0, Ordering::Relaxed);
-            if unshared::release_all(list).is_err() {
-                process::exit_with(FAILURE_EXIT_CODE);
-            }
             let _ = setpgid(None, None);
             signal::discard_and_unblock(signals.before());
             let ran = catch_unwind(AssertUnwindSafe(work));
@@ -99,7 +90,6 @@ pub(crate) fn fork(work: impl FnOnce()) -> Result<Child, ForkError> {
             })
         }
         id => {
-            drop(list);
             let Some(pid) = Pid::from_raw(id).filter(|_| id > 0) else {
                 return Err(ForkError::System(io::Error::last_os_error()));
             };

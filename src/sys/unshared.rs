@@ -4,30 +4,40 @@
 //! descriptor. Writes to a shared map are visible in all processes, although
 //! each assumes that it is the only writer. So a list records these descriptors
 //! and maps. A forked process closes the descriptors, and replaces the maps by
-//! private copies, before it does anything else.
+//! private copies, before it does anything else. The C library calls the
+//! functions that do this around every `fork`, whoever forks. It does not do so
+//! for a program that makes the system call itself.
 
 use std::{
+    cell::Cell,
     collections::{BTreeMap, BTreeSet},
     io, mem,
     ops::{Deref, DerefMut},
     os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
     ptr,
     sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering},
+        Mutex, MutexGuard, Once, PoisonError,
+        atomic::{AtomicU32, AtomicUsize, Ordering},
     },
 };
 
 use rustix::mm::{MapFlags, ProtFlags, mmap};
 
-/// How many of the ancestors of this process, including itself, were forked by
-/// this module.
+/// The exit code of a forked process that fails, which is that of a panic.
+pub(super) const FAILURE_EXIT_CODE: i32 = 101;
+
+/// How many of the ancestors of this process, including itself, were forked
+/// since this module was used first.
 static GENERATION: AtomicU32 = AtomicU32::new(0);
+
+/// The number of threads that only wait in a system call, and then end this
+/// process. A forked process has none of them.
+pub(super) static WATCHER_COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// What a forked process closes or copies.
 static LIST: Mutex<List> = Mutex::new(List { descriptors: BTreeSet::new(), maps: BTreeMap::new() });
 
-pub(super) struct List {
+struct List {
     descriptors: BTreeSet<RawFd>,
     /// By address.
     maps: BTreeMap<usize, Map>,
@@ -47,6 +57,7 @@ pub(crate) struct Origin(u32);
 impl Origin {
     /// Returns this process.
     pub(crate) fn here() -> Self {
+        watch_forks();
         Self(GENERATION.load(Ordering::Relaxed))
     }
 
@@ -148,20 +159,58 @@ pub(crate) fn unlist_map(address: *mut u8) {
 }
 
 /// Locks the list.
-pub(super) fn list() -> MutexGuard<'static, List> {
+fn list() -> MutexGuard<'static, List> {
+    watch_forks();
     LIST.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+thread_local! {
+    /// The list, which is locked while this thread forks: no other thread can then be halfway
+    /// through a change that the new process would see.
+    static LOCKED_TO_FORK: Cell<Option<MutexGuard<'static, List>>> = const { Cell::new(None) };
+}
+
+/// Has the C library call the functions below around each `fork` of this process.
+fn watch_forks() {
+    static WATCHED: Once = Once::new();
+    WATCHED.call_once(|| {
+        // SAFETY: the three functions have the expected signature and do not unwind. If they are
+        // part of a library, the C library forgets them when it unloads that library.
+        let failed = unsafe {
+            libc::pthread_atfork(Some(before_fork), Some(after_fork), Some(in_forked_process))
+        };
+        assert_eq!(failed, 0, "there is memory to note three functions");
+    });
+}
+
+extern "C" fn before_fork() {
+    let list = LIST.lock().unwrap_or_else(PoisonError::into_inner);
+    // In a thread that is about to end, the list is unlocked at once.
+    let _ = LOCKED_TO_FORK.try_with(|locked| locked.set(Some(list)));
+}
+
+extern "C" fn after_fork() {
+    let _ = LOCKED_TO_FORK.try_with(Cell::take);
+}
+
+extern "C" fn in_forked_process() {
+    GENERATION.fetch_add(1, Ordering::Relaxed);
+    WATCHER_COUNT.store(0, Ordering::Relaxed);
+    let list = LOCKED_TO_FORK.try_with(Cell::take).ok().flatten();
+    if list.is_some_and(|list| release_all(list).is_err()) {
+        // Its writes would be visible in the parent.
+        // SAFETY: `_exit` accepts any number and does not return.
+        unsafe { libc::_exit(FAILURE_EXIT_CODE) }
+    }
 }
 
 /// Closes all descriptors and copies all maps of the list, in a process that
 /// was just forked.
 ///
-/// `list` must have been locked before the fork.
-///
 /// # Errors
 ///
 /// Returns an error if memory cannot be mapped. Then the process must end.
-pub(super) fn release_all(mut list: MutexGuard<'_, List>) -> io::Result<()> {
-    GENERATION.fetch_add(1, Ordering::Relaxed);
+fn release_all(mut list: MutexGuard<'_, List>) -> io::Result<()> {
     for descriptor in mem::take(&mut list.descriptors) {
         // SAFETY: a descriptor on the list is owned by an `Unshared` and
         // therefore open. The new generation makes the origin of that value

@@ -140,6 +140,10 @@ impl PoolState {
 
 impl Drop for PoolState {
     fn drop(&mut self) {
+        if !self.origin.is_here() {
+            // Another thread of the parent may have held the lock while this process was forked.
+            return;
+        }
         let mut idle = self.workers.drain();
         // The last process of a session removes its files. If only the idle workers are left
         // besides this process, it leaves the session before they do: then they remove the

@@ -24,6 +24,7 @@ use crate::{
         worker::{panics, runner::TaskRunner, serve},
     },
     store::Store,
+    sys::unshared::Origin,
 };
 
 /// Starts threads of this process.
@@ -44,7 +45,12 @@ impl Transport for ThreadTransport {
         };
         let thread =
             thread::Builder::new().name("ndferry-worker".into()).spawn(work).map_err(cannot)?;
-        Ok(Box::new(ThreadWorker { channel: Some(ours), page, thread: Some(thread) }))
+        Ok(Box::new(ThreadWorker {
+            channel: Some(ours),
+            page,
+            thread: Some(thread),
+            origin: Origin::here(),
+        }))
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -57,6 +63,8 @@ struct ThreadWorker {
     channel: Option<Channel>,
     page: Arc<Page>,
     thread: Option<thread::JoinHandle<()>>,
+    /// The process that has the thread.
+    origin: Origin,
 }
 
 impl ThreadWorker {
@@ -109,7 +117,7 @@ impl WorkerLink for ThreadWorker {
 
     fn finish(&mut self) {
         self.channel = None;
-        if let Some(thread) = self.thread.take() {
+        if let Some(thread) = self.thread.take().filter(|_| self.origin.is_here()) {
             // Panics of tasks are caught earlier, and no other code of a worker thread panics.
             let _ = thread.join();
         }
