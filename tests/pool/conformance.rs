@@ -385,15 +385,18 @@ pub fn errors_report_all_that_is_known(name: &str, pool: &Pool, can: Capabilitie
         );
         assert!(first.ends_with("(after 2 attempts)") && !first.contains('\n'), "{first}");
     }
-    let slow = |_: u8| -> u8 {
-        std::thread::sleep(Duration::from_millis(30));
-        panic!("too late")
-    };
-    let error = pool.map(slow, [0]).unwrap_err().into_task_error().unwrap();
+    let error = pool.map(panic_slowly, [0]).unwrap_err().into_task_error().unwrap();
     assert!(error.elapsed() >= Duration::from_millis(30), "{name}: {:?}", error.elapsed());
     assert_eq!((error.kind(), error.message()), (TaskErrorKind::Panic, "too late"), "{name}");
     assert!(error.location().unwrap().contains("conformance.rs:"), "{name}");
     assert!(error.backtrace().unwrap().contains("conformance"), "{name}");
+}
+
+// Inlined code has no name in a backtrace without debug information.
+#[inline(never)]
+fn panic_slowly(_: u8) -> u8 {
+    std::thread::sleep(Duration::from_millis(30));
+    panic!("too late")
 }
 
 /// Fails until it has been tried `succeeds_at` times.
