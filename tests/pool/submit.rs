@@ -56,6 +56,25 @@ fn submit_runs_queued_tasks_in_order() {
 }
 
 #[test]
+fn submit_many_small_tasks_all_end() {
+    for (threads, tasks) in [(1, 5000), (16, 50)] {
+        let _dog = Watchdog::new("many submitted tasks");
+        let pool = pool();
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    let pending: Vec<_> =
+                        (0..tasks).map(|i| pool.submit(double, i).unwrap()).collect();
+                    for (i, pending) in (0..tasks).zip(pending) {
+                        assert_eq!(pending.join().unwrap(), double(i));
+                    }
+                });
+            }
+        });
+    }
+}
+
+#[test]
 fn submit_frees_the_worker_before_join() {
     let _dog = Watchdog::new("unwatched");
     let pool = pool();

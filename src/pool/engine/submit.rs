@@ -3,8 +3,8 @@
 //! A task that finds an idle worker goes to it at once, and the thread that waits for the task
 //! waits for that worker. Any other task is driven by a thread of its own, at most as many at a
 //! time as there are workers. The threads end when there is nothing left to do. A worker whose
-//! result is not waited for yet is not kept from other jobs: the first job that finds no worker
-//! has it driven.
+//! result is not waited for yet is not kept from other jobs: a job that waits for a worker has it
+//! driven.
 
 use std::{
     iter, mem,
@@ -198,14 +198,19 @@ pub(crate) fn submit<R: DeserializeOwned + Send + 'static>(
         changed: Condvar::new(),
     });
     let number = pool.number();
-    let idle =
-        if is_plain && !in_caller { pool.workers.take(number, || pool.start())? } else { None };
+    let may_begin = is_plain && !in_caller && !pool.submitted.has_queued();
+    let idle = if may_begin { pool.workers.take(number, || pool.start())? } else { None };
     match idle {
         Some(borrowed) => {
             let borrowed = begin(&seed, number, borrowed)?;
             *task.lock() = TaskState::Unwatched(Box::new((seed, number, borrowed)));
             let weak: Weak<SubmittedTask<R>> = Arc::downgrade(&task);
             pool.submitted.add_unwatched(weak);
+            // A job that waits for a worker first counts as waiting and then looks for such tasks,
+            // so one of the two finds the other.
+            if pool.workers.is_wanted() {
+                pool.submitted.watch_all();
+            }
         }
         None => {
             let driven = Arc::clone(&task);

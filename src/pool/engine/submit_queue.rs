@@ -41,6 +41,11 @@ impl SubmitQueue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns whether tasks wait for a thread. A later task must not overtake them.
+    pub(crate) fn has_queued(&self) -> bool {
+        !self.lock().tasks.is_empty()
+    }
+
     /// Adds a task with a worker that no thread waits for.
     pub(crate) fn add_unwatched(&self, task: Weak<dyn Promote>) {
         let mut state = self.lock();

@@ -127,7 +127,7 @@ impl WorkerSet {
     }
 
     /// Like [`take`](WorkerSet::take), but waits for a worker until `stop` returns true. Calls
-    /// `stop` in every `interval`.
+    /// `stop` when the job counts as waiting, and in every `interval`.
     pub(crate) fn wait_for_one(
         &self,
         job: u64,
@@ -135,21 +135,23 @@ impl WorkerSet {
         start: impl Fn() -> Result<BorrowedWorker>,
         stop: impl Fn() -> bool,
     ) -> Result<Option<BorrowedWorker>> {
-        while !stop() {
-            if let Some(worker) = self.take(job, &start)? {
-                return Ok(Some(worker));
+        self.lock().waiting += 1;
+        let worker = loop {
+            if stop() {
+                break Ok(None);
             }
-            let mut workers = self.lock();
+            match self.take(job, &start) {
+                Ok(None) => {}
+                taken => break taken,
+            }
+            let workers = self.lock();
             if workers.idle.is_empty() && workers.alive >= self.size {
-                workers.waiting += 1;
-                (workers, _) = self
-                    .freed
-                    .wait_timeout(workers, interval)
-                    .unwrap_or_else(PoisonError::into_inner);
-                workers.waiting -= 1;
+                let waited = self.freed.wait_timeout(workers, interval);
+                drop(waited.unwrap_or_else(PoisonError::into_inner));
             }
-        }
-        Ok(None)
+        };
+        self.lock().waiting -= 1;
+        worker
     }
 
     /// Whether another job waits for a worker.

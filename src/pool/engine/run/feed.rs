@@ -206,8 +206,11 @@ impl Run<'_> {
         };
         match hired {
             None if self.workers.is_empty() => {
-                self.pool.submitted.watch_all();
-                let stop = || self.interruption().is_some();
+                // A submitted task that no thread waits for may have the worker.
+                let stop = || {
+                    self.pool.submitted.watch_all();
+                    self.interruption().is_some()
+                };
                 let waited =
                     workers.wait_for_one(self.number, WORKER_POLL_INTERVAL, start, stop)?;
                 Ok(waited.map(Worker::Borrowed))
