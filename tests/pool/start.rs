@@ -5,11 +5,17 @@ use std::{
     os::unix::process::CommandExt as _,
     path::PathBuf,
     process::{Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
-use ndferry::Pool;
+use ndferry::{Pool, pool::TaskErrorKind};
+use rustix::process::Signal;
 
-use crate::{Watchdog, builder};
+use crate::{Watchdog, builder, processes};
 
 #[test]
 fn start_sets_environment_and_directory() {
@@ -102,6 +108,54 @@ fn start_works_for_renamed_and_removed_programs() {
         let printed = String::from_utf8_lossy(&output.stdout);
         assert!(printed.contains("told: [Ok(1), Ok(4), Ok(9)]"), "{printed}");
     }
+}
+
+// P1
+#[test]
+fn start_killed_before_init_costs_no_task() {
+    let _dog = Watchdog::new("killed before init()");
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["start::child_kills_starting_workers", "--exact", "--ignored", "--nocapture"])
+        .output()
+        .unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(printed.contains("told: 60 results, 0 other failures"), "{printed}");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+#[ignore = "run by start_killed_before_init_costs_no_task"]
+fn child_kills_starting_workers() {
+    let pool = builder().workers(3).build().unwrap();
+    let done = Arc::new(AtomicBool::new(false));
+    let is_done = Arc::clone(&done);
+    let killer = std::thread::spawn(move || {
+        let mut seen = Vec::new();
+        while seen.len() < 12 && !is_done.load(Ordering::Relaxed) {
+            for process in processes::descendants(std::process::id()) {
+                if !seen.contains(&process) {
+                    seen.push(process);
+                    processes::send(process, Signal::KILL);
+                }
+            }
+        }
+    });
+    let slowly = |x: u8| {
+        std::thread::sleep(Duration::from_millis(5));
+        x
+    };
+    let results = pool.job().keep_going().map(slowly, 0..60).unwrap();
+    // A worker may also have been killed in the middle of its first task.
+    done.store(true, Ordering::Relaxed);
+    let (done, died): (Vec<_>, Vec<_>) = results.iter().partition(|result| match result {
+        Ok(_) => true,
+        Err(error) => error.kind() != TaskErrorKind::WorkerDied,
+    });
+    killer.join().unwrap();
+    let other = done.iter().filter(|result| result.is_err()).count();
+    println!("told: {} results, {other} other failures", done.len() + died.len());
+    assert!(died.len() <= 12, "{died:?}");
+    assert_eq!(pool.map(slowly, [1]).unwrap(), [1]);
 }
 
 #[test]

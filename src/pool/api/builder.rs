@@ -370,7 +370,8 @@ impl PoolBuilder {
                 }
                 let threshold = settings.threshold;
                 let share = launch.share(settings.size);
-                let transport = ProcessTransport { launch, share, slots, threshold };
+                let transport =
+                    ProcessTransport { launch, share, slots, threshold, proven: Arc::default() };
                 (Some(Box::new(transport)), Capabilities::LOCAL_PROCESS)
             }
             Backend::Threads => (Some(Box::new(ThreadTransport)), Capabilities::IN_PROCESS),

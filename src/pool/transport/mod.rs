@@ -211,6 +211,11 @@ pub(crate) trait LocalLink {
     /// Returns the page to which the worker writes its progress.
     fn page(&self) -> &Page;
 
+    /// Returns whether the worker has begun to read its messages.
+    fn has_started(&self) -> bool {
+        true
+    }
+
     /// Kills the worker in the middle of its task, if possible, without waiting for its end.
     fn kill(&self) {}
 

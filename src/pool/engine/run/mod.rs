@@ -100,6 +100,8 @@ pub(crate) struct Run<'p> {
     begun: HashSet<u64>,
     /// For tasks that had not begun when their worker was lost: how often that has happened.
     strays: HashMap<u64, u32>,
+    /// How many workers in a row were lost before they had started.
+    lost_starts: u32,
     interrupted: bool,
     /// Starts the workers of this job, if they do not come from the pool.
     transport: Option<Box<dyn Transport + 'p>>,
@@ -146,6 +148,7 @@ impl<'p> Run<'p> {
             progress: JobProgress::begun(total),
             begun: HashSet::new(),
             strays: HashMap::new(),
+            lost_starts: 0,
             interrupted: false,
             transport,
             capabilities,

@@ -26,6 +26,8 @@ use crate::{
 
 /// If this many workers in a row die before they begin a task, the task is taken for the cause.
 const MAX_STRAY_DEATHS: u32 = 3;
+/// If this many workers in a row are lost before they have started, the job ends.
+const MAX_LOST_STARTS: u32 = 20;
 
 impl Run<'_> {
     /// Takes results that worker `at` has finished and not sent while it is busy with another
@@ -82,6 +84,7 @@ impl Run<'_> {
         work: &impl Work<R>,
         decided: &mut Decided<R>,
     ) -> Result<bool> {
+        self.lost_starts = 0;
         let head = frame.head;
         trace::event!(
             TRACE,
@@ -232,6 +235,13 @@ impl Run<'_> {
             }
             Some(Activity::Task(index, _)) if next == Some(index) => (vec![index], report),
             _ if matches!(report, FailureReport::Start { .. }) => return ends_job(report, worker),
+            Some(_) if !assigned.worker.local().is_none_or(LocalLink::has_started) => {
+                if self.lost_starts == MAX_LOST_STARTS {
+                    return ends_job(report, worker);
+                }
+                self.lost_starts += 1;
+                (Vec::new(), report)
+            }
             // The job knows nothing but results about its tasks, so each task that may have
             // been running fails.
             None => (assigned.possibly_running(), report),

@@ -11,7 +11,10 @@ use std::{
         unix::{ffi::OsStrExt, process::ExitStatusExt},
     },
     process::{self, ExitStatus, Stdio},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -50,6 +53,8 @@ pub(crate) struct ProcessTransport {
     pub(crate) share: CoreShare,
     pub(crate) slots: Arc<SlotGrant>,
     pub(crate) threshold: Option<usize>,
+    /// Whether a worker has ever reported that it runs.
+    pub(crate) proven: Arc<AtomicBool>,
 }
 
 impl Transport for ProcessTransport {
@@ -93,6 +98,8 @@ pub(crate) struct ProcessWorker {
     page: Arc<Page>,
     /// Whether the worker has reported that it runs.
     ready: bool,
+    /// Whether any worker of its transport has.
+    proven: Arc<AtomicBool>,
     /// Becomes readable when the process ends. The channel may stay open longer, because a task
     /// may have forked.
     end: Option<OwnedFd>,
@@ -125,6 +132,7 @@ impl ProcessWorker {
         drop(signals);
         let mut process =
             Self::new(Child::Started(child), Channel::new(ours), page, slots, store, member);
+        process.proven = Arc::clone(&transport.proven);
         process.greet(transport, &streams, blocked).map_err(cannot)?;
         process.output = streams.captured();
         Ok(process)
@@ -158,6 +166,7 @@ impl ProcessWorker {
             channel: Some(channel),
             page,
             ready: false,
+            proven: Arc::default(),
             ended: None,
             output: CapturedStreams::default(),
             slot: Some(SlotGrant::slot(slots)),
@@ -202,8 +211,10 @@ impl ProcessWorker {
     /// Returns the reason why the process has ended.
     fn post_mortem(&mut self) -> FailureReport {
         let status = self.end();
-        if self.ready {
-            let signal = status.and_then(|status| status.signal());
+        let signal = status.and_then(|status| status.signal());
+        // A program without init() exits, or aborts if it panics.
+        let was_killed = signal.is_some_and(|signal| signal != libc::SIGABRT);
+        if was_killed || self.proven.load(Ordering::Relaxed) {
             // If a panic aborts the process, the worker reports the panic first.
             let word = if signal == Some(libc::SIGABRT) {
                 shared_page::last_report(&self.page)
@@ -286,6 +297,7 @@ impl WorkerLink for ProcessWorker {
                 Ok(Received::Frame(frame)) => match frame.head.kind {
                     FrameKind::Ready => {
                         self.ready = true;
+                        self.proven.store(true, Ordering::Relaxed);
                         continue;
                     }
                     FrameKind::Failed => Some(Err(decode_report(frame.payload.as_ref()))),
@@ -320,6 +332,10 @@ impl WorkerLink for ProcessWorker {
 impl LocalLink for ProcessWorker {
     fn page(&self) -> &Page {
         &self.page
+    }
+
+    fn has_started(&self) -> bool {
+        self.ready
     }
 
     fn kill(&self) {
