@@ -214,7 +214,7 @@ impl ProcessWorker {
         let signal = status.and_then(|status| status.signal());
         // A program without init() exits, or aborts if it panics.
         let was_killed = signal.is_some_and(|signal| signal != libc::SIGABRT);
-        if was_killed || self.proven.load(Ordering::Relaxed) {
+        if self.ready || was_killed || self.proven.load(Ordering::Relaxed) {
             // If a panic aborts the process, the worker reports the panic first.
             let word = if signal == Some(libc::SIGABRT) {
                 shared_page::last_report(&self.page)
