@@ -46,6 +46,12 @@ impl FileFormat for Npz {
             if member.size == 0 && member.name.ends_with('/') {
                 continue;
             }
+            if let Some(reason) = &member.unsupported {
+                let reason = Error::invalid_data(reason.clone());
+                let name = array_name(&member);
+                unsupported.push(UnsupportedEntry::new(name, member.data.clone(), &reason));
+                continue;
+            }
             let at_member =
                 |error: Error| error.within(format_args!("member {}", Quoted(&member.name)));
             match header(file, &member).map_err(at_member)? {

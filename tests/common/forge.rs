@@ -79,6 +79,8 @@ pub struct Member {
     pub crc: u32,
     /// The extra field of the member.
     pub extra: Vec<u8>,
+    /// The extra field of its directory entry.
+    pub central_extra: Vec<u8>,
     pub behind: Vec<u8>,
 }
 
@@ -99,6 +101,7 @@ impl Member {
             size,
             crc,
             extra: Vec::new(),
+            central_extra: Vec::new(),
             behind: Vec::new(),
         }
     }
@@ -124,10 +127,18 @@ impl Member {
     }
 
     pub fn central(&self, offset: usize) -> Vec<u8> {
-        let lengths = shorts(&[self.name.len() as u16, 0, 0, 0, 0]);
+        let lengths = shorts(&[self.name.len() as u16, self.central_extra.len() as u16, 0, 0, 0]);
         let offset = (offset as u32).to_le_bytes();
-        [b"PK\x01\x02\x14\x00\x14\x00", &*self.common(), &lengths, &[0; 4], &offset, &self.name]
-            .concat()
+        [
+            b"PK\x01\x02\x14\x00\x14\x00",
+            &*self.common(),
+            &lengths,
+            &[0; 4],
+            &offset,
+            &self.name,
+            &self.central_extra,
+        ]
+        .concat()
     }
 }
 

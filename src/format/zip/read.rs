@@ -11,8 +11,12 @@ use super::{
 };
 use crate::{Error, Result, dtype::Quoted};
 
-/// The flags of encrypted members and patches.
-const UNSUPPORTED_FLAGS: u16 = 1 | 1 << 5 | 1 << 6 | 1 << 13;
+/// The flags of encrypted members.
+const ENCRYPTED: u16 = 1 | 1 << 6;
+/// The flags of patches, and of records whose numbers are hidden.
+const UNSUPPORTED_FLAGS: u16 = 1 << 5 | 1 << 13;
+/// The extra field with a name in UTF-8, beside one in the code page of the writer.
+const UNICODE_NAME: u16 = 0x7075;
 
 /// A member. Its bytes are within the file, and belong to no other member.
 #[derive(Clone, Debug)]
@@ -25,6 +29,8 @@ pub(in crate::format) struct ZipMember {
     pub(in crate::format) size: u64,
     /// The CRC-32 of the inflated bytes.
     pub(in crate::format) crc: u32,
+    /// Why the content cannot be read, if it is encrypted or compressed in another way.
+    pub(in crate::format) unsupported: Option<String>,
 }
 
 /// Returns all members, in the order of their bytes.
@@ -181,6 +187,8 @@ fn end_64(file: &[u8], end: usize) -> Result<Option<(usize, End64)>> {
 /// An entry of the directory.
 struct DirectoryEntry {
     name: String,
+    /// The name as the file contains it.
+    raw_name: Vec<u8>,
     flags: u16,
     method: u16,
     crc: u32,
@@ -210,16 +218,17 @@ impl<'a> Records<'a> {
         }
         let short = |at: usize| LittleEndian::read_u16(&record[at..]);
         let long = |at: usize| LittleEndian::read_u32(&record[at..]);
-        let name = self.take(short(28).into())?;
+        let raw_name = self.take(short(28).into())?;
         let extra = self.take(short(30).into())?;
         self.take(short(32).into())?;
-        let name = text(name, short(8))?;
+        let name = name(raw_name, short(8), extra)?;
         let [size, packed, offset] = lengths([long(24), long(20), long(42)], extra)?;
         if !matches!(short(34), 0 | u16::MAX) {
             return Err(multi_part());
         }
         Ok(DirectoryEntry {
             name,
+            raw_name: raw_name.to_vec(),
             flags: short(8),
             method: short(10),
             crc: long(16),
@@ -231,30 +240,52 @@ impl<'a> Records<'a> {
 }
 
 /// Decodes the name of a member.
-fn text(name: &[u8], flags: u16) -> Result<String> {
-    match std::str::from_utf8(name) {
-        // Without the flag, letters beyond ASCII are in the code page of the writer.
-        Ok(text)
-            if (flags & UTF_8 != 0 || text.is_ascii())
-                && !text.is_empty()
-                && !text.contains('\0') =>
-        {
-            Ok(text.into())
-        }
-        _ => {
-            let name = String::from_utf8_lossy(name);
-            Err(Error::invalid_data(format!(
-                "expected a name in UTF-8, marked so and without zeros, found {}",
+///
+/// A name that is not marked as UTF-8 is in the code page of the writer, which is UTF-8 on most
+/// systems. An extra field may contain it in UTF-8 too. Otherwise it is in code page 437, as
+/// the format says.
+fn name(raw: &[u8], flags: u16, extra: &[u8]) -> Result<String> {
+    let is_marked = flags & UTF_8 != 0;
+    let in_extra = extra_field(extra, UNICODE_NAME)?.and_then(|field| {
+        let (head, text) = field.split_at_checked(5)?;
+        // The field is of another name if a program renamed the member without knowing it.
+        let is_current = head[0] == 1 && LittleEndian::read_u32(&head[1..]) == crc32fast::hash(raw);
+        std::str::from_utf8(text).ok().filter(|_| is_current && !is_marked)
+    });
+    let name = match in_extra.map_or_else(|| std::str::from_utf8(raw), Ok) {
+        Ok(text) => text.to_owned(),
+        Err(_) if !is_marked => raw.iter().map(|&byte| code_page_437(byte)).collect(),
+        Err(_) => {
+            let name = String::from_utf8_lossy(raw);
+            return Err(Error::invalid_data(format!(
+                "expected a name in UTF-8, which it is marked as, found {}",
                 Quoted(&name)
-            )))
+            )));
         }
+    };
+    if name.is_empty() || name.contains('\0') {
+        return Err(Error::invalid_data(format!(
+            "expected a name without zeros, found {}",
+            Quoted(&name)
+        )));
+    }
+    Ok(name)
+}
+
+/// Returns the character that `byte` is in the code page of MS-DOS.
+fn code_page_437(byte: u8) -> char {
+    const UPPER_HALF: &str = "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐\
+                              └┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}";
+    match byte.checked_sub(128) {
+        None => byte.into(),
+        Some(at) => UPPER_HALF.chars().nth(at.into()).expect("128 characters"),
     }
 }
 
 /// Returns lengths and offsets. The extra field contains those that do not fit into the
 /// record, in the same order.
 fn lengths<const N: usize>(recorded: [u32; N], extra: &[u8]) -> Result<[u64; N]> {
-    let mut field = long_field(extra)?;
+    let mut field = extra_field(extra, EXTRA_64)?;
     let mut lengths = recorded.map(u64::from);
     for length in &mut lengths {
         if *length == u64::from(IN_EXTRA_FIELD) {
@@ -269,8 +300,8 @@ fn lengths<const N: usize>(recorded: [u32; N], extra: &[u8]) -> Result<[u64; N]>
     Ok(lengths)
 }
 
-/// Returns the extra field for numbers that do not fit into the record.
-fn long_field(mut extra: &[u8]) -> Result<Option<&[u8]>> {
+/// Returns the content of the extra field of this kind.
+fn extra_field(mut extra: &[u8], wanted: u16) -> Result<Option<&[u8]>> {
     let mut found = None;
     // Fewer than four bytes are padding.
     while extra.len() >= 4 {
@@ -278,8 +309,10 @@ fn long_field(mut extra: &[u8]) -> Result<Option<&[u8]>> {
         let (field, rest) = extra[4..].split_at_checked(length.into()).ok_or_else(|| {
             Error::invalid_data("an extra field reaches beyond the end of its record")
         })?;
-        if kind == EXTRA_64 && found.replace(field).is_some() {
-            return Err(Error::invalid_data("expected one zip64 extra field, found two"));
+        if kind == wanted && found.replace(field).is_some() {
+            return Err(Error::invalid_data(format!(
+                "expected one extra field of kind {wanted:#06x}, found two"
+            )));
         }
         extra = rest;
     }
@@ -291,15 +324,9 @@ impl DirectoryEntry {
     /// Returns the range of its bytes.
     fn data(&self, file: &[u8], end: u64, limit: usize) -> Result<Range<usize>> {
         if self.flags & UNSUPPORTED_FLAGS != 0 {
-            return Err(Error::invalid_data("encrypted members and patches are not supported"));
+            return Err(Error::invalid_data("patches and hidden records are not supported"));
         }
-        if !matches!(self.method, STORED | DEFLATED) {
-            return Err(Error::invalid_data(format!(
-                "expected compression method 0 (stored) or 8 (deflate), found {}",
-                self.method
-            )));
-        }
-        if self.method == STORED && self.packed != self.size {
+        if self.method == STORED && self.unsupported().is_none() && self.packed != self.size {
             return Err(Error::invalid_data(format!(
                 "expected the same two lengths for a stored member, found {} and {}",
                 self.packed, self.size
@@ -321,8 +348,29 @@ impl DirectoryEntry {
         Ok(data)
     }
 
+    /// Returns why the content cannot be read, although the member is in order.
+    fn unsupported(&self) -> Option<String> {
+        if self.flags & ENCRYPTED != 0 {
+            return Some("it is encrypted".into());
+        }
+        let name = match self.method {
+            STORED | DEFLATED => return None,
+            9 => " (deflate64)",
+            12 => " (bzip2)",
+            14 => " (LZMA)",
+            93 => " (zstd)",
+            95 => " (xz)",
+            _ => "",
+        };
+        Some(format!(
+            "expected compression method 0 (stored) or 8 (deflate), found {}{name}",
+            self.method
+        ))
+    }
+
     fn member(self, data: Range<usize>) -> ZipMember {
         ZipMember {
+            unsupported: self.unsupported(),
             name: self.name,
             data,
             deflated: self.method == DEFLATED,
@@ -338,12 +386,12 @@ impl DirectoryEntry {
         let long = |at: usize| LittleEndian::read_u32(&record[at..]);
         let name = local.take(short(26).into())?;
         let [size, packed] = lengths([long(22), long(18)], local.take(short(28).into())?)?;
-        let flags = UNSUPPORTED_FLAGS | DESCRIBED_AFTER | UTF_8;
+        let flags = ENCRYPTED | UNSUPPORTED_FLAGS | DESCRIBED_AFTER | UTF_8;
         // If they follow the data, they may be zero here.
         let after = self.flags & DESCRIBED_AFTER != 0;
         let alike = |here: u64, there: u64| here == there || after && here == 0;
         let agree = record.starts_with(LOCAL)
-            && name == self.name.as_bytes()
+            && name == self.raw_name
             && short(6) & flags == self.flags & flags
             && short(8) == self.method
             && alike(long(14).into(), self.crc.into())
