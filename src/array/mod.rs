@@ -68,4 +68,4 @@ pub use shared_mut::SharedArrayMut;
 pub use source::{ArraySource, CopyReason};
 #[cfg(all(feature = "store", target_os = "linux"))]
 pub(crate) use view::OwnedViewMut;
-pub(crate) use wire::{ARRAY_STRUCT, WHOLE_ARRAY_NEWTYPE};
+pub(crate) use wire::{ARRAY_STRUCT, Number, WHOLE_ARRAY_NEWTYPE};

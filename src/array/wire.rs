@@ -76,7 +76,7 @@ impl<'de> Deserializer<'de> for WholeArray {
         dispatch!(self.0.scalar()?, A => {
             let array = self.0.to_array::<A, IxDyn>()?;
             let length = array.len();
-            let mut sequence = ElementSeq { elements: array.iter(), left: length };
+            let mut sequence = ElementSeq { elements: array.iter(), left: length, length };
             let value = visitor.visit_seq(&mut sequence)?;
             match sequence.left {
                 0 => Ok(value),
@@ -109,6 +109,7 @@ impl<'de> Deserializer<'de> for WholeArray {
 struct ElementSeq<I> {
     elements: I,
     left: usize,
+    length: usize,
 }
 
 impl<'de, 'a, A, I> SeqAccess<'de> for &mut ElementSeq<I>
@@ -126,7 +127,9 @@ where
             return Ok(None);
         };
         self.left -= 1;
-        seed.deserialize(element.value()).map(Some)
+        seed.deserialize(element.value())
+            .map(Some)
+            .map_err(|error| error.within(format_args!("element {}", self.length - self.left - 1)))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -153,21 +156,165 @@ macro_rules! implement_element_value {
 
 macro_rules! deserializer_of {
     (half, $value:ident) => {
-        HalfDeserializer { bits: $value.to_bits(), value: $value.to_f32() }
+        HalfDeserializer {
+            name: <Self as Element>::SCALAR.rust_name(),
+            bits: $value.to_bits(),
+            value: $value.to_f32(),
+        }
     };
     (complex, $value:ident) => {
-        de::value::SeqDeserializer::new([$value.re, $value.im].into_iter())
+        de::value::SeqDeserializer::new([$value.re, $value.im].map(Number::from).into_iter())
+    };
+    (boolean, $value:ident) => {
+        $value.into_deserializer()
     };
     ($class:ident, $value:ident) => {
-        $value.into_deserializer()
+        Number::from($value)
     };
 }
 
 scalars!(implement_element_value!());
 
+/// A number that is passed to serde. A type that asks for a float gets one only if it can
+/// represent the number exactly. Serde's own types would round it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Number {
+    Unsigned(u64),
+    Signed(i64),
+    F32(f32),
+    F64(f64),
+}
+
+macro_rules! implement_number_from {
+    ($($variant:ident: $($type:ty)*;)*) => {$($(
+        impl From<$type> for Number {
+            #[inline]
+            fn from(value: $type) -> Self {
+                Self::$variant(value.into())
+            }
+        }
+    )*)*};
+}
+
+implement_number_from! {
+    Unsigned: u8 u16 u32 u64;
+    Signed: i8 i16 i32 i64;
+    F32: f32;
+    F64: f64;
+}
+
+impl Number {
+    /// Returns the same number as an `f64`.
+    #[inline]
+    fn exact_f64(self) -> Result<f64, Error> {
+        let (value, is_exact) = match self {
+            Self::Unsigned(value) => (value as f64, value as f64 as u128 == u128::from(value)),
+            Self::Signed(value) => (value as f64, value as f64 as i128 == i128::from(value)),
+            Self::F32(value) => (value.into(), true),
+            Self::F64(value) => (value, true),
+        };
+        if is_exact { Ok(value) } else { Err(self.inexact("f64")) }
+    }
+
+    /// Returns the same number as an `f32`.
+    #[inline]
+    fn exact_f32(self) -> Result<f32, Error> {
+        let (value, is_exact) = match self {
+            Self::Unsigned(value) => (value as f32, value as f32 as u128 == u128::from(value)),
+            Self::Signed(value) => (value as f32, value as f32 as i128 == i128::from(value)),
+            Self::F32(value) => (value, true),
+            Self::F64(value) => {
+                let narrow = value as f32;
+                (narrow, f64::from(narrow) == value || value.is_nan())
+            }
+        };
+        if is_exact { Ok(value) } else { Err(self.inexact("f32")) }
+    }
+
+    /// Checks that the half-precision float called `name`, if it is one, represents the number
+    /// exactly.
+    fn check_half(self, name: &str) -> Result<(), Error> {
+        let value = self.exact_f32()?;
+        let rounded = match name {
+            "f16" => half::f16::from_f32(value).to_f32(),
+            "bf16" => half::bf16::from_f32(value).to_f32(),
+            _ => return Ok(()),
+        };
+        if rounded == value || value.is_nan() { Ok(()) } else { Err(self.inexact(name)) }
+    }
+
+    #[cold]
+    fn inexact(self, asked: &str) -> Error {
+        let (value, own): (&dyn fmt::Debug, _) = match &self {
+            Self::Unsigned(value) => (value, "u64"),
+            Self::Signed(value) => (value, "i64"),
+            Self::F32(value) => (value, "f32"),
+            Self::F64(value) => (value, "f64"),
+        };
+        Error::invalid_data(format!(
+            "{value:?} is not exact as {asked}: read it as {own}, then cast it with `as {asked}`"
+        ))
+    }
+}
+
+impl<'de> Deserializer<'de> for Number {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self {
+            Self::Unsigned(value) => visitor.visit_u64(value),
+            Self::Signed(value) => visitor.visit_i64(value),
+            Self::F32(value) => visitor.visit_f32(value),
+            Self::F64(value) => visitor.visit_f64(value),
+        }
+    }
+
+    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_f32(self.exact_f32()?)
+    }
+
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_f64(self.exact_f64()?)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        match (name, self) {
+            ("f16" | "bf16", Self::F32(_) | Self::F64(_)) => {
+                self.check_half(name)?;
+                self.deserialize_any(visitor)
+            }
+            // Its own newtype contains the bits, which an integer must not be taken for.
+            ("f16" | "bf16", _) => self.deserialize_any(visitor),
+            _ => visitor.visit_newtype_struct(self),
+        }
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 char str string bytes byte_buf unit
+        unit_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+impl IntoDeserializer<'_, Error> for Number {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
 /// A half-precision float. `half` deserializes it from a newtype of its bits,
 /// and all other types from an `f32`.
 struct HalfDeserializer {
+    name: &'static str,
     bits: u16,
     value: f32,
 }
@@ -181,10 +328,14 @@ impl<'de> Deserializer<'de> for HalfDeserializer {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Error> {
-        visitor.visit_newtype_struct(IntoDeserializer::<Error>::into_deserializer(self.bits))
+        if name == self.name {
+            visitor.visit_newtype_struct(IntoDeserializer::<Error>::into_deserializer(self.bits))
+        } else {
+            Number::F32(self.value).deserialize_newtype_struct(name, visitor)
+        }
     }
 
     serde::forward_to_deserialize_any! {

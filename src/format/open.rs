@@ -69,6 +69,11 @@ pub fn open(path: impl AsRef<Path>) -> Result<ArrayFile> {
 /// [`SharedArray`](crate::SharedArray) in the value is mapped if possible; see [`open`].
 /// Other types are copies.
 ///
+/// A number can be read as another type that represents it exactly: an `i64` as an `f64`, or
+/// 0.5 as an `f32`. Any other number is an error, because rounding would change your data
+/// silently. Serde itself rounds numbers that it buffers, in untagged and internally tagged
+/// enums and in flattened fields.
+///
 /// # Examples
 ///
 /// ```
@@ -84,7 +89,8 @@ pub fn open(path: impl AsRef<Path>) -> Result<ArrayFile> {
 ///
 /// # Errors
 ///
-/// Returns an error if [`open`] does, or if the value is not a `T`.
+/// Returns an error if [`open`] does, or if the value is not a `T`. The error names the place
+/// in the value.
 pub fn load<T: DeserializeOwned>(path: impl AsRef<Path>) -> Result<T> {
     open(path)?.value()
 }

@@ -18,6 +18,7 @@ mod killed;
 mod layouts;
 mod named;
 mod npz;
+mod numbers;
 mod safetensors;
 mod sources;
 

@@ -11,7 +11,7 @@ use serde::{
 use super::reader::{ARRAY_DATA_KEY, ARRAY_DIM_KEY, Item, Reader, key_text};
 use crate::{
     AnyArray, Error, Result,
-    array::{ARRAY_STRUCT, WHOLE_ARRAY_NEWTYPE, WholeArray},
+    array::{ARRAY_STRUCT, Number, WHOLE_ARRAY_NEWTYPE, WholeArray},
     codec::segments::{MAX_DEPTH, Segments},
     dtype::Escaped,
 };
@@ -68,6 +68,13 @@ impl<'de, 's> Decoder<'de, 's> {
     fn segment(&mut self, index: u64) -> Result<WholeArray> {
         self.reader.refer_to(index)?;
         self.segments.get(index).map(WholeArray)
+    }
+
+    /// Returns the next value if it is a number.
+    fn next_number(&mut self) -> Result<Option<Number>> {
+        let Item::Number(number) = self.reader.peek()? else { return Ok(None) };
+        self.reader.next()?;
+        Ok(Some(number))
     }
 
     /// Limits the options and newtypes around a value. They use no bytes of the
@@ -146,10 +153,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de, '_> {
         match self.reader.next()? {
             Item::Nil | Item::Somes(_) => visitor.visit_unit(),
             Item::Bool(value) => visitor.visit_bool(value),
-            Item::Unsigned(value) => visitor.visit_u64(value),
-            Item::Signed(value) => visitor.visit_i64(value),
-            Item::F32(value) => visitor.visit_f32(value),
-            Item::F64(value) => visitor.visit_f64(value),
+            Item::Number(number) => number.deserialize_any(visitor),
             Item::Text(value) => visitor.visit_borrowed_str(value),
             Item::Bytes(value) => visitor.visit_borrowed_bytes(value),
             Item::Array(count) => self.array(count, visitor),
@@ -174,6 +178,20 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de, '_> {
     fn deserialize_u128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
         match self.wide_integer()? {
             Some(bytes) => visitor.visit_u128(u128::from_be_bytes(bytes)),
+            None => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        match self.next_number()? {
+            Some(number) => number.deserialize_f32(visitor),
+            None => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        match self.next_number()? {
+            Some(number) => number.deserialize_f64(visitor),
             None => self.deserialize_any(visitor),
         }
     }
@@ -283,7 +301,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de, '_> {
     }
 
     serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string unit unit_struct map identifier
+        bool i8 i16 i32 i64 u8 u16 u32 u64 char str string unit unit_struct map identifier
     }
 }
 
@@ -333,11 +351,16 @@ impl<'de> MapAccess<'de> for &mut Entries<'_, 'de, '_> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value> {
         let key = self.decoder.reader.since(self.key);
-        self.decoder.is_array_data = self.has_dim && key == ARRAY_DATA_KEY;
+        let is_array_data = self.has_dim && key == ARRAY_DATA_KEY;
+        self.decoder.is_array_data = is_array_data;
         self.has_dim |= key == ARRAY_DIM_KEY;
         let value = seed.deserialize(&mut *self.decoder);
         self.decoder.is_array_data = false;
-        value.map_err(|error| error.within(Escaped(&key_text(key))))
+        value.map_err(
+            |error| {
+                if is_array_data { error } else { error.within(Escaped(&key_text(key))) }
+            },
+        )
     }
 
     fn size_hint(&self) -> Option<usize> {

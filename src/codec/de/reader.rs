@@ -7,6 +7,7 @@ use rmp::Marker;
 
 use crate::{
     Error, Result,
+    array::Number,
     codec::segments::{MAX_DEPTH, SEGMENT_EXTENSION, SOME_EXTENSION},
 };
 
@@ -19,8 +20,8 @@ pub(super) const ARRAY_DATA_KEY: &[u8] = b"\xa4data";
 pub(in crate::codec) fn key_text(tree: &[u8]) -> Cow<'_, str> {
     match Reader::new(tree).next() {
         Ok(Item::Text(text)) => Cow::Borrowed(text),
-        Ok(Item::Unsigned(number)) => Cow::Owned(number.to_string()),
-        Ok(Item::Signed(number)) => Cow::Owned(number.to_string()),
+        Ok(Item::Number(Number::Unsigned(number))) => Cow::Owned(number.to_string()),
+        Ok(Item::Number(Number::Signed(number))) => Cow::Owned(number.to_string()),
         Ok(Item::Bool(value)) => Cow::Owned(value.to_string()),
         // A compound key has no short name.
         _ => Cow::Borrowed("?"),
@@ -41,10 +42,7 @@ pub(super) struct Reader<'de> {
 pub(super) enum Item<'de> {
     Nil,
     Bool(bool),
-    Unsigned(u64),
-    Signed(i64),
-    F32(f32),
-    F64(f64),
+    Number(Number),
     Text(&'de str),
     Bytes(&'de [u8]),
     Array(usize),
@@ -59,8 +57,8 @@ impl Item<'_> {
         match self {
             Self::Nil => "nothing",
             Self::Bool(_) => "a bool",
-            Self::Unsigned(_) | Self::Signed(_) => "an integer",
-            Self::F32(_) | Self::F64(_) => "a float",
+            Self::Number(Number::Unsigned(_) | Number::Signed(_)) => "an integer",
+            Self::Number(Number::F32(_) | Number::F64(_)) => "a float",
             Self::Text(_) => "a string",
             Self::Bytes(_) => "bytes",
             Self::Array(_) => "a sequence",
@@ -143,7 +141,7 @@ impl<'de> Reader<'de> {
     }
 
     fn signed(&mut self, bytes: usize) -> Result<Item<'de>> {
-        Ok(Item::Signed(BigEndian::read_int(self.take(bytes)?, bytes)))
+        Ok(Item::Number(BigEndian::read_int(self.take(bytes)?, bytes).into()))
     }
 
     fn length(&mut self, bytes: usize) -> Result<usize> {
@@ -180,7 +178,9 @@ impl<'de> Reader<'de> {
             SEGMENT_EXTENSION => {
                 let mut inner = Reader::new(payload);
                 match inner.next()? {
-                    Item::Unsigned(index) if inner.remaining() == 0 => Ok(Item::Segment(index)),
+                    Item::Number(Number::Unsigned(index)) if inner.remaining() == 0 => {
+                        Ok(Item::Segment(index))
+                    }
                     _ => Err(Error::invalid_data(format!(
                         "the segment at byte {at} of the tree has no index"
                     ))),
@@ -202,18 +202,18 @@ impl<'de> Reader<'de> {
             Marker::Null => Item::Nil,
             Marker::False => Item::Bool(false),
             Marker::True => Item::Bool(true),
-            Marker::FixPos(value) => Item::Unsigned(value.into()),
-            Marker::FixNeg(value) => Item::Signed(value.into()),
-            Marker::U8 => Item::Unsigned(self.number(1)?),
-            Marker::U16 => Item::Unsigned(self.number(2)?),
-            Marker::U32 => Item::Unsigned(self.number(4)?),
-            Marker::U64 => Item::Unsigned(self.number(8)?),
+            Marker::FixPos(value) => Item::Number(Number::Unsigned(value.into())),
+            Marker::FixNeg(value) => Item::Number(Number::Signed(value.into())),
+            Marker::U8 => Item::Number(self.number(1)?.into()),
+            Marker::U16 => Item::Number(self.number(2)?.into()),
+            Marker::U32 => Item::Number(self.number(4)?.into()),
+            Marker::U64 => Item::Number(self.number(8)?.into()),
             Marker::I8 => self.signed(1)?,
             Marker::I16 => self.signed(2)?,
             Marker::I32 => self.signed(4)?,
             Marker::I64 => self.signed(8)?,
-            Marker::F32 => Item::F32(f32::from_bits(BigEndian::read_u32(self.take(4)?))),
-            Marker::F64 => Item::F64(f64::from_bits(self.number(8)?)),
+            Marker::F32 => Item::Number(f32::from_bits(BigEndian::read_u32(self.take(4)?)).into()),
+            Marker::F64 => Item::Number(f64::from_bits(self.number(8)?).into()),
             Marker::FixStr(length) => self.text(length.into())?,
             Marker::Str8 => self.length(1).and_then(|length| self.text(length))?,
             Marker::Str16 => self.length(2).and_then(|length| self.text(length))?,
