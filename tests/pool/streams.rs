@@ -5,7 +5,7 @@ use std::{cell::Cell, path::PathBuf, time::Duration};
 use ndferry::{
     Pool, SharedArray,
     ndarray::{Array2, Ix2},
-    pool::{CancelToken, TaskErrorKind},
+    pool::{Backend, CancelToken, TaskErrorKind},
 };
 use rustix::process::{Pid, test_kill_process};
 
@@ -249,5 +249,36 @@ fn fold_keeps_no_results() {
             next + 1
         });
         assert_eq!(last.unwrap(), count, "{name}");
+    }
+}
+
+/// The first task waits for the third, which a worker may have got behind it.
+fn wait_for_third((folder, task): (PathBuf, u32)) -> u32 {
+    let third = folder.join("third");
+    match task {
+        0 => {
+            while !third.exists() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        2 => std::fs::write(third, "").unwrap(),
+        _ => {}
+    }
+    task
+}
+
+// P5
+#[test]
+fn prefetched_task_moves_to_a_worker_that_is_free() {
+    let threads = Pool::builder().workers(2).backend(Backend::Threads).build().unwrap();
+    for pool in [builder().build().unwrap(), threads] {
+        let _dog = Watchdog::new("a task behind a long one");
+        let folder = tempfile::tempdir().unwrap();
+        let items = |count| (0..count).map(|task| (folder.path().to_path_buf(), task));
+        assert_eq!(pool.map(wait_for_third, items(4)).unwrap(), [0, 1, 2, 3]);
+        std::fs::remove_file(folder.path().join("third")).unwrap();
+        // The other worker always has tasks.
+        let mut results = pool.job().imap_unordered(wait_for_third, items(u32::MAX)).unwrap();
+        assert!(results.any(|result| result.unwrap().1 == 0));
     }
 }

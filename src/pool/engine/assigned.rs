@@ -7,7 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{batch::Batch, worker_set::BorrowedWorker};
+use super::{
+    batch::Batch,
+    worker_set::{BorrowedWorker, WorkCounts},
+};
 use crate::{
     pool::{
         transport::{LocalLink, WorkerLink, wait::Ready},
@@ -58,9 +61,15 @@ impl Worker {
         }
     }
 
-    fn recall(&self, ask: bool) {
+    /// Keeps the worker from beginning another task, and returns how many it has begun in its
+    /// life, if that is possible. It had been sent `messages` with tasks.
+    fn recall(&self, messages: u64) -> Option<u64> {
+        self.local().map(|local| local.recall(messages))
+    }
+
+    fn end_recall(&self) {
         if let Some(local) = self.local() {
-            local.recall(ask);
+            local.end_recall();
         }
     }
 }
@@ -71,9 +80,13 @@ pub(crate) struct AssignedWorker {
     /// The batches it was given and has not finished, in the order in which it starts the
     /// tasks.
     pub(crate) batches: VecDeque<AssignedBatch>,
-    /// Whether it gets no more tasks until it is idle, and gives back the tasks it has not
-    /// begun if it can.
+    /// Whether it gets no more tasks until it is idle, because those that it had not begun were
+    /// taken back if possible.
     pub(crate) recalled: bool,
+    /// Whether it still has tasks that were taken back. It gives notice when they are gone.
+    returning: bool,
+    /// What it has done, if it is the job's own.
+    own_counts: WorkCounts,
     /// Whether it gets no more tasks, because a task may have left changed state in it.
     pub(crate) spoiled: bool,
     /// The task that took too long and for which the worker was killed.
@@ -102,6 +115,8 @@ impl AssignedWorker {
             worker,
             batches: VecDeque::new(),
             recalled: false,
+            returning: false,
+            own_counts: WorkCounts::default(),
             spoiled: false,
             overdue: None,
             heard: Instant::now(),
@@ -114,7 +129,7 @@ impl AssignedWorker {
     /// Returns a worker that already has `batch`.
     pub(crate) fn busy(borrowed: BorrowedWorker, batch: Batch) -> Self {
         let assigned =
-            AssignedBatch { batch, number: borrowed.messages_sent, since: Instant::now() };
+            AssignedBatch { batch, number: borrowed.counts.messages_sent, since: Instant::now() };
         Self { batches: VecDeque::from([assigned]), ..Self::new(Worker::Borrowed(borrowed)) }
     }
 
@@ -129,7 +144,7 @@ impl AssignedWorker {
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        self.batches.is_empty()
+        self.batches.is_empty() && !self.returning
     }
 
     /// Returns the number of its tasks, running ones included.
@@ -150,14 +165,12 @@ impl AssignedWorker {
         if self.batches.is_empty() {
             self.set_heard();
         }
-        let number = match &mut self.worker {
-            Worker::Borrowed(borrowed) => {
-                borrowed.keeps_data |= batch.message.moved.mapped > 0;
-                borrowed.messages_sent += 1;
-                borrowed.messages_sent
-            }
-            Worker::Own(_) => 0,
-        };
+        if let Worker::Borrowed(borrowed) = &mut self.worker {
+            borrowed.keeps_data |= batch.message.moved.mapped > 0;
+        }
+        let counts = self.counts();
+        counts.messages_sent += 1;
+        let number = counts.messages_sent;
         self.batches.push_back(AssignedBatch { batch, number, since: Instant::now() });
         Ok(())
     }
@@ -183,21 +196,48 @@ impl AssignedWorker {
         if self.batches[at].batch.items.is_empty() {
             self.batches.remove(at);
         }
-        if self.batches.is_empty() && self.recalled {
-            self.worker.recall(false);
+        if self.batches.is_empty() && self.recalled && !self.returning {
+            self.worker.end_recall();
             self.recalled = false;
         }
-        if let Worker::Borrowed(borrowed) = &mut self.worker {
-            borrowed.tasks_finished += 1;
-        }
+        self.counts().tasks_finished += 1;
         Some((task, since))
     }
 
-    /// Assigns no more tasks until the worker is idle, and asks for those that it has not
-    /// started.
-    pub(crate) fn recall(&mut self) {
-        self.worker.recall(true);
+    /// What it has done in its life.
+    fn counts(&mut self) -> &mut WorkCounts {
+        match &mut self.worker {
+            Worker::Borrowed(borrowed) => &mut borrowed.counts,
+            Worker::Own(_) => &mut self.own_counts,
+        }
+    }
+
+    /// Assigns no more tasks until the worker is idle. Returns the tasks that it has not begun,
+    /// if it can be kept from beginning them.
+    pub(crate) fn recall(&mut self) -> Vec<Batch> {
         self.recalled = true;
+        let WorkCounts { tasks_finished, messages_sent } = *self.counts();
+        let Some(begun) = self.worker.recall(messages_sent) else { return Vec::new() };
+        // It runs one task at a time, in the order of its batches.
+        let mut running =
+            usize::try_from(begun.saturating_sub(tasks_finished)).unwrap_or(usize::MAX);
+        let mut back = Vec::new();
+        self.batches.retain_mut(|assigned| {
+            let stays = running.min(assigned.batch.len());
+            running -= stays;
+            if stays == 0 {
+                back.push(assigned.batch.clone());
+            } else {
+                back.extend(assigned.batch.split_off(stays));
+            }
+            stays > 0
+        });
+        self.returning = !back.is_empty();
+        if self.batches.is_empty() && !self.returning {
+            self.worker.end_recall();
+            self.recalled = false;
+        }
+        back
     }
 
     /// Returns how long to wait before reading its page: it may have finished a task and be
@@ -237,7 +277,7 @@ impl AssignedWorker {
     /// Takes back the tasks that the worker had been sent when it had received `arrived`
     /// messages with tasks.
     pub(crate) fn take_back(&mut self, arrived: u64) -> Vec<Batch> {
-        self.recalled = false;
+        (self.recalled, self.returning) = (false, false);
         let (back, stays) =
             self.batches.drain(..).partition::<Vec<_>, _>(|assigned| assigned.number <= arrived);
         self.batches.extend(stays);

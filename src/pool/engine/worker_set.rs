@@ -32,13 +32,19 @@ struct Workers {
     waiting: usize,
 }
 
-/// A worker of a pool that a job uses, with its counters.
-pub(crate) struct BorrowedWorker {
-    pub(crate) link: Box<dyn WorkerLink + Send>,
+/// What a worker has done in its life.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct WorkCounts {
     /// Tasks it has finished.
     pub(crate) tasks_finished: u64,
     /// Messages with tasks it was sent.
     pub(crate) messages_sent: u64,
+}
+
+/// A worker of a pool that a job uses.
+pub(crate) struct BorrowedWorker {
+    pub(crate) link: Box<dyn WorkerLink + Send>,
+    pub(crate) counts: WorkCounts,
     /// The job that continues without it for now. The worker still has the context and the
     /// state of that job.
     pub(crate) left_job: Option<u64>,
@@ -48,7 +54,7 @@ pub(crate) struct BorrowedWorker {
 
 impl BorrowedWorker {
     pub(crate) fn new(link: Box<dyn WorkerLink + Send>) -> Self {
-        Self { link, tasks_finished: 0, messages_sent: 0, left_job: None, keeps_data: false }
+        Self { link, counts: WorkCounts::default(), left_job: None, keeps_data: false }
     }
 
     /// Tells the worker that a job is over, if it keeps anything for it.

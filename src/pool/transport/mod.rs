@@ -247,8 +247,14 @@ pub(crate) trait LocalLink {
         shared_page::received(self.page());
     }
 
-    /// Asks the worker to give back the tasks it has not started, or no longer asks.
-    fn recall(&self, ask: bool) {
-        shared_page::recall(self.page(), ask);
+    /// Keeps the worker from beginning another task. It had been sent `messages` with tasks in
+    /// its life. Returns how many tasks it has begun.
+    fn recall(&self, messages: u64) -> u64 {
+        shared_page::recall(self.page(), messages)
+    }
+
+    /// Lets the worker begin tasks again.
+    fn end_recall(&self) {
+        shared_page::end_recall(self.page());
     }
 }

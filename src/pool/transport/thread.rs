@@ -135,7 +135,7 @@ impl LocalLink for ThreadWorker {
 
     fn kill(&self) {
         // A thread cannot kill another thread, but this keeps it from starting more tasks.
-        shared_page::recall(&self.page, true);
+        shared_page::recall(&self.page, 0);
     }
 }
 

@@ -20,20 +20,26 @@ use std::{
 use super::{message::entry_len, report::FailureReport};
 use crate::{bytes::map::Page, sys::clock};
 
-/// The words of the page: the running task, its start time, whether tasks are asked back, the
-/// bytes of recorded results, the number of messages with results sent, and the number of those
-/// received.
+/// The words of the page: the running task, its start time, the number of tasks begun and whether
+/// more may begin, the bytes of recorded results, the number of messages with results sent, the
+/// number of those received, and the number of messages with tasks whose tasks were recalled.
 const RUNNING_TASK: usize = 0;
 const RUNNING_SINCE: usize = 1;
-const RECALL: usize = 2;
+const BEGUN: usize = 2;
 const NOTED_LEN: usize = 3;
 const MESSAGES_SENT: usize = 4;
 const MESSAGES_RECEIVED: usize = 5;
+const RECALLED_MESSAGES: usize = 9;
 /// The length of standard output and standard error before the task started, if they are
 /// captured.
 const OUTPUT_LEN: [usize; 2] = [6, 7];
 /// The length of the report of a fatal panic, which follows the recorded results.
 const LAST_REPORT_LEN: usize = 8;
+
+/// The bit of `BEGUN` that keeps the worker from beginning another task. The other bits count.
+const RECALLED: u64 = 1;
+/// What a task adds to `BEGUN`.
+const ONE_BEGUN: u64 = 2;
 
 /// The value for a task while the state is being built.
 const BUILDING_STATE: u64 = u64::MAX;
@@ -128,9 +134,25 @@ impl PageWriter {
         self.page.word(RUNNING_TASK).store(0, Release);
     }
 
-    /// Returns whether tasks were asked back since the last call.
-    pub(crate) fn is_recalled(&self) -> bool {
-        self.page.word(RECALL).load(Relaxed) != 0 && self.page.word(RECALL).swap(0, Acquire) != 0
+    /// Counts a task as begun. Returns false if its tasks were recalled: then the task belongs
+    /// to the parent again.
+    pub(crate) fn claim(&self) -> bool {
+        // The parent reads the count and sets the bit at once, so it knows which tasks it has.
+        let claimed = self.page.word(BEGUN).fetch_update(Acquire, Acquire, |begun| {
+            (begun & RECALLED == 0).then(|| begun + ONE_BEGUN)
+        });
+        claimed.is_ok()
+    }
+
+    /// Returns how many messages with tasks the worker had been sent in its life when tasks were
+    /// recalled.
+    pub(crate) fn recalled_messages(&self) -> u64 {
+        self.page.word(RECALLED_MESSAGES).load(Relaxed)
+    }
+
+    /// Lets tasks begin again, after those that were recalled are gone.
+    pub(crate) fn end_recall(&self) {
+        end_recall(&self.page);
     }
 }
 
@@ -189,9 +211,16 @@ pub(crate) fn output_before_task(page: &Page) -> [u64; 2] {
     OUTPUT_LEN.map(|word| page.word(word).load(Acquire))
 }
 
-/// Asks the worker to return tasks that it has not started, or withdraws the request.
-pub(crate) fn recall(page: &Page, ask: bool) {
-    page.word(RECALL).store(ask.into(), Release);
+/// Keeps the worker from beginning another task. It had been sent `messages` with tasks in its
+/// life. Returns how many tasks it has begun.
+pub(crate) fn recall(page: &Page, messages: u64) -> u64 {
+    page.word(RECALLED_MESSAGES).store(messages, Relaxed);
+    page.word(BEGUN).fetch_or(RECALLED, SeqCst) / ONE_BEGUN
+}
+
+/// Lets the worker begin tasks again.
+pub(crate) fn end_recall(page: &Page) {
+    page.word(BEGUN).fetch_and(!RECALLED, Release);
 }
 
 /// Records that a message with results was received.
@@ -287,14 +316,36 @@ mod tests {
     }
 
     #[test]
-    fn page_refuses_long_results_and_shows_recall_once() {
+    fn page_refuses_long_results() {
         let (mut notes, page) = sides();
         notes.begin(0, [0, 0]);
         assert!(!notes.end_with(0, 0, &vec![0; Page::capacity()]));
         assert!(matches!(activity(&page), Activity::Task(0, _)));
-        assert!(!notes.is_recalled());
-        recall(&page, true);
-        assert!(notes.is_recalled());
-        assert!(!notes.is_recalled());
+    }
+
+    #[test]
+    fn page_recalled_task_cannot_begin() {
+        let (notes, page) = sides();
+        assert!(notes.claim() && notes.claim());
+        assert_eq!(recall(&page, 0), 2);
+        assert!(!notes.claim() && !notes.claim());
+        assert_eq!(recall(&page, 0), 2);
+        notes.end_recall();
+        assert!(notes.claim());
+        assert_eq!(recall(&page, 0), 3);
+    }
+
+    #[test]
+    fn page_task_is_begun_or_recalled_never_both() {
+        let (notes, page) = sides();
+        for round in 0..1000 {
+            let begun = std::thread::scope(|scope| {
+                let begun = scope.spawn(|| (0..50).take_while(|_| notes.claim()).count() as u64);
+                let counted = recall(&page, 0);
+                (begun.join().unwrap(), counted)
+            });
+            assert_eq!(begun.0, begun.1, "{round}");
+            page.word(BEGUN).store(0, Relaxed);
+        }
     }
 }

@@ -130,14 +130,20 @@ impl TaskRunner {
         ReceivedTasks { head, items }
     }
 
-    /// Returns whether tasks that were not started must be returned.
-    pub(crate) fn is_recalled(&self) -> bool {
-        self.page.as_ref().is_some_and(PageWriter::is_recalled)
+    /// Returns whether the next task may begin here. If not, the tasks that were not begun must
+    /// be returned.
+    pub(crate) fn claim(&self) -> bool {
+        !self.spoiled && self.page.as_ref().is_none_or(PageWriter::claim)
     }
 
-    /// Returns whether no further task may run here.
-    pub(crate) fn is_spoiled(&self) -> bool {
-        self.spoiled
+    /// Returns how many messages with tasks, from the first on, contain recalled tasks.
+    pub(crate) fn recalled_messages(&self) -> u64 {
+        self.page.as_ref().map_or(0, PageWriter::recalled_messages)
+    }
+
+    /// Lets tasks begin again, after those that were recalled are gone.
+    pub(crate) fn end_recall(&self) {
+        self.page.iter().for_each(PageWriter::end_recall);
     }
 
     /// Runs task number `at` of those that arrived together.
@@ -222,7 +228,7 @@ impl TaskRunner {
                 && clock::now().saturating_sub(self.since) >= MAX_UNSENT_NANOS)
     }
 
-    /// Returns the unsent results of job number `call`.
+    /// Returns the unsent results of job number `job`.
     pub(crate) fn results(&mut self, job: u64) -> Option<(FrameHead, Payload)> {
         if self.results.is_empty() {
             return None;

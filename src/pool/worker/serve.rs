@@ -98,20 +98,28 @@ pub(crate) fn serve(
                 let (job, (first, end)) = (frame.head.job, frame.head.span);
                 let tasks = runner.receive(frame);
                 for at in first..end {
-                    if runner.is_recalled() || runner.is_spoiled() {
-                        // Tasks that have arrived and were not started go back. No other frame
-                        // can have arrived.
+                    if ENDING.load(Ordering::Relaxed) {
+                        return Ok(());
+                    }
+                    if !runner.claim() {
+                        // Tasks that were not begun go back. If they were recalled, some may
+                        // still be on their way. No other frame comes before the parent knows
+                        // that they are gone.
+                        send_results(parent, &mut runner, job)?;
+                        arrived += waiting.drain(..).len() as u64;
                         while parent.arrived()?.is_some() {
                             arrived += 1;
                         }
-                        arrived += waiting.drain(..).len() as u64;
-                        send_results(parent, &mut runner, job)?;
+                        while arrived < runner.recalled_messages() {
+                            if parent.next()?.is_none() {
+                                return Ok(());
+                            }
+                            arrived += 1;
+                        }
+                        runner.end_recall();
                         let head = FrameHead::new(FrameKind::Returned, job, arrived);
                         parent.send(head, &Payload::default())?;
                         break;
-                    }
-                    if ENDING.load(Ordering::Relaxed) {
-                        return Ok(());
                     }
                     runner.run(&tasks, at, code);
                     if runner.is_full() {

@@ -227,7 +227,8 @@ impl Run<'_> {
         let for_life = match (&assigned.worker, self.pool.settings.max_tasks_per_worker) {
             _ if assigned.spoiled => 0,
             (Worker::Borrowed(borrowed), Some(most)) => {
-                usize::try_from(most.saturating_sub(borrowed.tasks_finished)).unwrap_or(usize::MAX)
+                usize::try_from(most.saturating_sub(borrowed.counts.tasks_finished))
+                    .unwrap_or(usize::MAX)
             }
             _ => usize::MAX,
         };
@@ -261,7 +262,7 @@ impl Run<'_> {
         match &assigned.worker {
             _ if assigned.spoiled => true,
             Worker::Borrowed(borrowed) => {
-                borrowed.tasks_finished > 0 && (self.allowance(at) == 0 || is_too_large())
+                borrowed.counts.tasks_finished > 0 && (self.allowance(at) == 0 || is_too_large())
             }
             Worker::Own(_) => false,
         }

@@ -11,9 +11,10 @@ use crate::{
     },
 };
 
-/// If a worker has sent nothing for this long, idle workers may get the tasks that it has not
-/// started.
+/// If a worker has sent nothing for this long, idle workers get the tasks that it has not begun.
 const SILENCE_LIMIT: Duration = Duration::from_millis(2);
+/// If a worker has sent nothing for this long, busy workers get them too, before other tasks.
+const LONG_SILENCE_LIMIT: Duration = Duration::from_millis(50);
 
 impl Run<'_> {
     /// Waits until a worker has sent something or a time limit is reached. `more`: not all
@@ -45,10 +46,13 @@ impl Run<'_> {
                 }
             }
         }
-        if !more {
-            self.recall().into_iter().for_each(&mut within);
-        }
+        let waiting = self.backlog.len();
+        self.recall(more).into_iter().for_each(&mut within);
         self.make_way();
+        if self.backlog.len() > waiting {
+            // Assign them at once.
+            within(Duration::ZERO);
+        }
         self.workers
             .iter()
             .filter_map(|assigned| assigned.next_look(SILENCE_LIMIT))
@@ -64,20 +68,25 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// If a worker is idle, recalls tasks from workers that have sent nothing for long. Returns
-    /// how long to wait before the next check.
-    pub(crate) fn recall(&mut self) -> Option<Duration> {
-        if !self.workers.iter().any(|assigned| assigned.load() > 1) || !self.pool.workers.has_idle()
-        {
+    /// Recalls tasks from workers that have sent nothing for long, for other workers. Returns how
+    /// long to wait before the next check.
+    fn recall(&mut self, more: bool) -> Option<Duration> {
+        let is_full = |assigned: &AssignedWorker| assigned.load() > 1 && !assigned.recalled;
+        if !self.workers.iter().any(is_full) {
             return None;
         }
+        let limit = if !more && self.pool.workers.has_idle() {
+            SILENCE_LIMIT
+        } else if self.workers.len() > 1 {
+            LONG_SILENCE_LIMIT
+        } else {
+            return None;
+        };
         let mut again = None;
-        for assigned in
-            self.workers.iter_mut().filter(|assigned| assigned.load() > 1 && !assigned.recalled)
-        {
-            let left = SILENCE_LIMIT.saturating_sub(assigned.silence());
+        for assigned in self.workers.iter_mut().filter(|assigned| is_full(assigned)) {
+            let left = limit.saturating_sub(assigned.silence());
             if left.is_zero() {
-                assigned.recall();
+                self.backlog.extend(assigned.recall());
             } else {
                 again = Some(again.map_or(left, |again: Duration| again.min(left)));
             }
@@ -86,8 +95,8 @@ impl Run<'_> {
     }
 
     /// If another job waits for a worker, recalls the tasks that one of several workers has not
-    /// started.
-    pub(crate) fn make_way(&mut self) {
+    /// begun.
+    fn make_way(&mut self) {
         let is_leaving = |assigned: &AssignedWorker| assigned.is_idle() || assigned.recalled;
         if self.workers.len() < 2
             || self.workers.iter().any(is_leaving)
@@ -96,7 +105,7 @@ impl Run<'_> {
             return;
         }
         if let Some(assigned) = self.workers.iter_mut().min_by_key(|assigned| assigned.load()) {
-            assigned.recall();
+            self.backlog.extend(assigned.recall());
         }
     }
 
