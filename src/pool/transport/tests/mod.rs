@@ -33,6 +33,12 @@ const OVER_PIPES: Capabilities = Capabilities {
 /// A worker that runs several tasks at once loses all of them.
 const SEVERAL_TASKS: Capabilities = Capabilities { loses_single_tasks: false, ..OVER_PIPES };
 
+/// Whether these tests are left out. A process of the emulator that forks while its other
+/// threads are busy sometimes hangs, and each of these workers keeps two threads busy.
+fn hangs_here() -> bool {
+    common::emulated()
+}
+
 fn settings(size: usize) -> PoolSettings {
     PoolSettings {
         store: Store::new().unwrap(),
@@ -53,6 +59,9 @@ fn build(settings: PoolSettings, transport: PipeTransport) -> Result<Pool, Error
 }
 
 fn pools() -> Vec<(String, Pool, Capabilities)> {
+    if hangs_here() {
+        return Vec::new();
+    }
     [(2, 1, OVER_PIPES), (2, 3, SEVERAL_TASKS)]
         .into_iter()
         .map(|(size, capacity, capabilities)| {
@@ -79,6 +88,9 @@ fn memory_limit_needs_measurable_workers() {
 
 #[test]
 fn workers_run_as_many_tasks_at_once_as_they_can() {
+    if hangs_here() {
+        return;
+    }
     let _dog = Watchdog::new("several tasks at once");
     let pool = build(settings(1), PipeTransport { capacity: 3 }).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -96,6 +108,9 @@ fn workers_run_as_many_tasks_at_once_as_they_can() {
 
 #[test]
 fn max_tasks_per_worker_replaces_workers() {
+    if hangs_here() {
+        return;
+    }
     let _dog = Watchdog::new("recycling");
     let settings = PoolSettings { max_tasks_per_worker: Some(2), ..settings(1) };
     let pool = build(settings, PipeTransport { capacity: 1 }).unwrap();
