@@ -72,7 +72,7 @@ impl Run<'_> {
     /// long to wait before the next check.
     fn recall(&mut self, more: bool) -> Option<Duration> {
         let is_full = |assigned: &AssignedWorker| assigned.load() > 1 && !assigned.recalled;
-        if !self.workers.iter().any(is_full) {
+        if self.runs_in_caller() || !self.workers.iter().any(is_full) {
             return None;
         }
         let limit = if !more && self.pool.workers.has_idle() {
