@@ -180,6 +180,10 @@ impl<'a> Literals<'a> {
 
     pub(crate) fn string(&mut self) -> Result<String> {
         self.skip_blank();
+        // Python 2 marks text like `u'<f8'`.
+        if matches!(self.rest().as_bytes(), [b'u', b'\'' | b'"', ..]) {
+            self.at += 1;
+        }
         let rest = self.rest();
         let Some(quote) = rest.chars().next().filter(|letter| matches!(letter, '\'' | '"')) else {
             return Err(self.unexpected("a string"));
@@ -228,7 +232,7 @@ impl<'a> Literals<'a> {
         self.parts = self.parts.checked_sub(1).ok_or_else(too_many)?;
         self.skip_blank();
         match self.rest().as_bytes().first() {
-            Some(b'\'' | b'"') => Ok(Literal::Text(self.string()?)),
+            Some(b'\'' | b'"' | b'u') => Ok(Literal::Text(self.string()?)),
             Some(b'0'..=b'9') => self.number().map(Literal::Number),
             Some(b'[' | b'(') if depth == 0 => Err(too_deep()),
             Some(b'[') => Ok(Literal::List(self.items("[", "]", depth - 1)?.0)),

@@ -310,7 +310,7 @@ mod tests {
             ("{'descr': '>i2', 'fortran_order': True, 'shape': (3,), }", ">i2", Order::F, &[3]),
             ("{'shape': (), \"fortran_order\": False, 'descr': '|u1'}\n", "|u1", Order::C, &[]),
             (
-                "{'descr': '<f4', 'fortran_order': False, 'shape': (3L, 0L), }",
+                "{u'descr': u'<f4', u'fortran_order': False, u'shape': (3L, 0L), }",
                 "<f4",
                 Order::C,
                 &[3, 0],
