@@ -53,7 +53,13 @@ pub(crate) fn user() -> u32 {
 
 /// Creates a directory that only its owner can access.
 pub(crate) fn make(path: &Path) -> Result<()> {
-    fs::mkdir(path, Mode::RWXU)
+    make_at(CWD, path.as_os_str())
+}
+
+fn make_at(folder: impl AsFd, name: &OsStr) -> Result<()> {
+    fs::mkdirat(&folder, name, Mode::RWXU)?;
+    // The umask may have taken rights from the owner.
+    fs::chmodat(folder, name, Mode::RWXU, AtFlags::empty())
 }
 
 impl Dir {
@@ -70,7 +76,7 @@ impl Dir {
 
     /// Creates a directory that only its owner can access.
     pub(crate) fn make(&self, name: impl AsRef<OsStr>) -> Result<()> {
-        fs::mkdirat(self, name.as_ref(), Mode::RWXU)
+        make_at(self, name.as_ref())
     }
 
     /// Creates a new file that only its owner can read and write.

@@ -112,7 +112,7 @@ fn store_dropped_leaves_and_prints_nothing() {
 #[test]
 fn store_modes_do_not_depend_on_the_umask() {
     // S4
-    for umask in ["000", "022", "077"] {
+    for umask in ["000", "022", "077", "177"] {
         let (_temp, place) = place();
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("umask {umask} && exec \"$@\""), "sh"]);
