@@ -282,3 +282,34 @@ fn prefetched_task_moves_to_a_worker_that_is_free() {
         assert!(results.any(|result| result.unwrap().1 == 0));
     }
 }
+
+fn fails_at_five(x: u32) -> Result<u32, String> {
+    match x {
+        // The failure comes before the results of earlier tasks.
+        5 => Err("five".into()),
+        _ => {
+            std::thread::sleep(Duration::from_millis(5));
+            Ok(x)
+        }
+    }
+}
+
+// P5
+#[test]
+fn stream_gives_results_before_the_first_failure() {
+    let _dog = Watchdog::new("results before a failure");
+    for (name, pool) in backends() {
+        let results: Vec<_> = pool.job().try_imap(fails_at_five, 0..100).unwrap().collect();
+        let (error, before) = results.split_last().unwrap();
+        let before: Vec<_> = before.iter().map(|result| *result.as_ref().unwrap()).collect();
+        assert_eq!(before, [0, 1, 2, 3, 4], "{name}");
+        let error = error.as_ref().unwrap_err().task_error().unwrap();
+        assert_eq!((error.index(), error.message()), (5, "five"), "{name}");
+        // Without order, all results that arrived go before the failure.
+        let results: Vec<_> =
+            pool.job().try_imap_unordered(fails_at_five, 0..100).unwrap().collect();
+        let failed: Vec<_> = results.iter().map(Result::is_err).collect();
+        assert!(failed.iter().position(|failed| *failed) == Some(results.len() - 1), "{name}");
+        assert_eq!(pool.map(same, [1]).unwrap(), [1], "{name}");
+    }
+}

@@ -37,6 +37,8 @@ pub struct Results<'p, T: Iterator, R, O> {
     /// Outcomes that were not returned yet, by index.
     decided: BTreeMap<u64, Result<R, TaskError>>,
     given: u64,
+    /// Whether a task has failed and the job ends with its failure: no further item is taken.
+    has_failed: bool,
     /// Whether an interrupted job reports every item, and not only the first that was not
     /// taken. There may be infinitely many items.
     tells_all: bool,
@@ -55,6 +57,7 @@ where
             items,
             decided: BTreeMap::new(),
             given: 0,
+            has_failed: false,
             tells_all: false,
             order: PhantomData,
         }
@@ -72,16 +75,31 @@ where
         };
         let mut decided = Vec::new();
         loop {
-            if self
-                .decided
-                .first_key_value()
-                .is_some_and(|(index, _)| O::is_next(*index, self.given))
-            {
-                let (index, outcome) = self.decided.pop_first().expect("there is a first outcome");
+            let mut next = self.decided.iter();
+            // Results go before the failure that ends the job.
+            let next = match next.next() {
+                Some((_, Err(_))) if self.has_failed => {
+                    let is_result = |index, outcome: &Result<R, TaskError>| {
+                        outcome.is_ok() && O::is_next(index, self.given)
+                    };
+                    next.find(|(index, outcome)| is_result(**index, outcome))
+                        .or(self.decided.first_key_value())
+                }
+                first => first,
+            };
+            let next = next.map(|(index, _)| *index);
+            if let Some(index) = next.filter(|index| O::is_next(*index, self.given)) {
+                let outcome = self.decided.remove(&index).expect("it was just looked at");
                 self.given += 1;
+                if self.has_failed && outcome.is_err() {
+                    self.run = None;
+                }
                 return Ok(Some(outcome.map(|result| O::item(index, result))));
             }
-            let window = self.given.saturating_add(run.window());
+            let window = match self.has_failed {
+                true => 0,
+                false => self.given.saturating_add(run.window()),
+            };
             if !run.step(&mut self.items, window, &mut decided)? {
                 if run.is_interrupted() && self.items.take().is_some() {
                     let (_, error) = run.skip();
@@ -93,23 +111,17 @@ where
                 self.run = None;
                 return Ok(None);
             }
-            if !run.keeps_going() {
-                // A failure does not wait for earlier results.
-                let failed = decided
-                    .iter()
-                    .filter(|(_, outcome)| outcome.is_err())
-                    .map(|(index, _)| *index)
-                    .min();
-                if let Some(failed) = failed {
-                    self.run = None;
-                    let outcome = decided
-                        .into_iter()
-                        .find(|(index, _)| *index == failed)
-                        .map(|(_, outcome)| outcome);
-                    return Ok(outcome.map(|outcome| outcome.map(|result| O::item(failed, result))));
-                }
-            }
+            self.has_failed |=
+                !run.keeps_going() && decided.iter().any(|(_, outcome)| outcome.is_err());
             self.decided.extend(decided.drain(..));
+            if self.has_failed && self.tells_all {
+                // The results are of no use without the rest, so the failure does not wait.
+                let failed = self.decided.iter().find(|(_, outcome)| outcome.is_err());
+                let failed = failed.map(|(index, _)| *index).expect("a task has failed");
+                self.run = None;
+                let outcome = self.decided.remove(&failed);
+                return Ok(outcome.map(|outcome| outcome.map(|result| O::item(failed, result))));
+            }
         }
     }
 }
