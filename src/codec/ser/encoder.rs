@@ -25,6 +25,10 @@ pub(super) enum PathStep {
     Key(usize),
 }
 
+/// How many options and newtypes may be around a value, in all of its levels together. Each takes
+/// some of the stack.
+const MAX_WRAPPERS: usize = 4 * MAX_DEPTH;
+
 /// The state of an encoding.
 pub(super) struct Encoder<'s> {
     pub(super) tree: Vec<u8>,
@@ -41,6 +45,8 @@ pub(super) struct Encoder<'s> {
     /// The shape of the next sequence, if it begins at this depth.
     pub(super) array_shape: Option<(Vec<usize>, usize)>,
     pub(super) threshold: usize,
+    /// The number of options and newtypes around the current value.
+    pub(super) wrappers: usize,
     pub(super) sink: &'s mut dyn Sink,
 }
 
@@ -51,6 +57,19 @@ impl Encoder<'_> {
         value.serialize(&mut *self)?;
         self.steps.pop();
         Ok(())
+    }
+
+    /// Encodes a value within an option or a newtype, which has no part of its own.
+    pub(super) fn within<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
+        if self.wrappers == MAX_WRAPPERS {
+            return Err(Error::invalid_data(format!(
+                "the value nests more than {MAX_WRAPPERS} options or newtypes"
+            )));
+        }
+        self.wrappers += 1;
+        let encoded = value.serialize(&mut *self);
+        self.wrappers -= 1;
+        encoded
     }
 
     /// Checks the nesting depth before a value with parts.

@@ -47,6 +47,7 @@ pub(crate) fn encode_into<T: Serialize + ?Sized>(
             found_mixed: None,
             array_shape: None,
             threshold,
+            wrappers: 0,
             sink,
         };
         match (value.serialize(&mut encoder), encoder.found_mixed) {
@@ -159,7 +160,7 @@ impl<'a, 's> Serializer for &'a mut Encoder<'s> {
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<()> {
         let start = self.tree.len();
-        value.serialize(&mut *self)?;
+        self.within(value)?;
         let somes = match self.tree[start..] {
             [0xc0] => 1,
             // A fixext of one byte: a nil within `Some`s.
@@ -193,7 +194,7 @@ impl<'a, 's> Serializer for &'a mut Encoder<'s> {
         _: &'static str,
         value: &T,
     ) -> Result<()> {
-        value.serialize(self)
+        self.within(value)
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
