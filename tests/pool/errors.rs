@@ -1,6 +1,8 @@
 //! The error of a failing task reports kind, type, message, causes, location, index and worker.
 
-use std::{error::Error, fmt, time::Duration};
+use std::{
+    error::Error, fmt, os::unix::process::CommandExt as _, process::Command, time::Duration,
+};
 
 use ndferry::pool::{TaskError, TaskErrorKind};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpid, kill_process, waitid};
@@ -303,4 +305,60 @@ fn error_inside_a_result_comes_back_as_itself() {
         if x > 0 { Ok(x) } else { Err(format!("{x} is not positive")) }
     };
     assert_eq!(pool().map(check, [1, -1]).unwrap(), [Ok(1), Err("-1 is not positive".to_string())]);
+}
+
+/// A result that the parent cannot read.
+#[derive(Debug, serde::Serialize)]
+struct Unreadable(u8);
+
+impl<'de> serde::Deserialize<'de> for Unreadable {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = u8::deserialize(deserializer)?;
+        assert_ne!(number, 2, "two cannot be read");
+        Ok(Self(number))
+    }
+}
+
+// E2
+#[test]
+fn error_of_a_panic_while_a_result_is_read_costs_one_task() {
+    let _dog = Watchdog::new("a result that panics");
+    let pool = pool();
+    let results = pool.job().keep_going().map(Unreadable, 0..5_u8).unwrap();
+    for (at, result) in results.into_iter().enumerate() {
+        match result {
+            Ok(Unreadable(number)) => assert_eq!(usize::from(number), at),
+            Err(error) => {
+                assert_eq!((at, error.kind()), (2, TaskErrorKind::EncodeResult));
+                assert!(error.message().contains("two cannot be read"), "{error}");
+            }
+        }
+    }
+    let error = pool.submit(Unreadable, 2).unwrap().join().unwrap_err();
+    assert!(error.to_string().contains("two cannot be read"), "{error}");
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Chain(Option<Box<Chain>>);
+
+#[test]
+fn error_of_a_deep_item_names_the_limit() {
+    let _dog = Watchdog::new("a deep item");
+    let chain = (0..100_000).fold(Chain(None), |inner, _| Chain(Some(Box::new(inner))));
+    let error = pool().with(&chain).map(|_: &Chain, _: u8| (), [1]).unwrap_err();
+    assert!(error.to_string().contains("more than 512 options or newtypes"), "{error}");
+    // Dropping it would overflow the stack.
+    std::mem::forget(chain);
+}
+
+#[test]
+fn error_of_a_replaced_program_says_so() {
+    let _dog = Watchdog::new("exec");
+    let error = pool()
+        .map(|_: u8| panic!("{}", Command::new("sleep").arg("60").exec()), [1])
+        .map(|_: Vec<()>| ())
+        .unwrap_err();
+    let error = error.task_error().unwrap();
+    assert_eq!(error.kind(), TaskErrorKind::WorkerDied);
+    assert!(error.to_string().contains("replaced the program (exec)"), "{error}");
 }

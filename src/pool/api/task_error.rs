@@ -134,7 +134,7 @@ impl TaskError {
         match &self.0.report {
             FailureReport::Error { .. } => TaskErrorKind::Error,
             FailureReport::Panic { .. } => TaskErrorKind::Panic,
-            FailureReport::Died { .. } => TaskErrorKind::WorkerDied,
+            FailureReport::Died { .. } | FailureReport::Disconnected => TaskErrorKind::WorkerDied,
             FailureReport::Argument { .. } => TaskErrorKind::EncodeArgument,
             FailureReport::Result { .. } => TaskErrorKind::EncodeResult,
             FailureReport::Start { .. } => TaskErrorKind::Start,
@@ -158,6 +158,7 @@ impl TaskError {
             | FailureReport::Start { message }
             | FailureReport::Cancelled { message } => message,
             FailureReport::Died { .. } => "the worker process died",
+            FailureReport::Disconnected => "the worker process closed its connection",
             FailureReport::Timeout { .. } => "the task ran longer than it may",
             FailureReport::Build { .. } => "the state could not be built",
         }
@@ -323,6 +324,12 @@ impl TaskError {
             FailureReport::Died { .. } => {
                 write!(f, "its worker process {} was lost", self.0.worker)
             }
+            FailureReport::Disconnected => write!(
+                f,
+                "its worker process {} closed its connection and did not end, for example because \
+                 the task replaced the program (exec); it was killed",
+                self.0.worker
+            ),
             FailureReport::Argument { message } => {
                 write!(f, "its arguments could not be passed: {message}")
             }
@@ -401,7 +408,11 @@ impl fmt::Debug for TaskError {
             if self.0.element.is_some() { "added" } else { "called" },
             self.0.call_site
         )?;
-        write!(f, "  in worker process {}, after {:.1?}", self.0.worker, self.0.elapsed)?;
+        if self.0.worker == std::process::id() {
+            write!(f, "  in this process, after {:.1?}", self.0.elapsed)?;
+        } else {
+            write!(f, "  in worker process {}, after {:.1?}", self.0.worker, self.0.elapsed)?;
+        }
         for (stream, text) in [("output", self.stdout()), ("error", self.stderr())] {
             if let Some(text) = text.filter(|text| !text.is_empty()) {
                 write!(f, "\n  the end of its standard {stream}:")?;

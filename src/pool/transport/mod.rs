@@ -90,6 +90,11 @@ pub(crate) trait Transport {
 
     /// Returns what workers of this transport can do.
     fn capabilities(&self) -> Capabilities;
+
+    /// Returns whether the calling thread is one of its workers.
+    fn is_this_thread(&self) -> bool {
+        false
+    }
 }
 
 /// What the workers of a transport can do. A job that asks for more is refused before it starts.

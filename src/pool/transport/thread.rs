@@ -3,7 +3,15 @@
 //! Items and results are encoded as for a worker process, so that a program that works with
 //! threads works with processes. Arrays are handed over as they are.
 
-use std::{io, sync::Arc, thread};
+use std::{
+    cell::Cell,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+};
 
 use super::{
     Capabilities, LocalLink, Transport, WorkerLink,
@@ -27,8 +35,20 @@ use crate::{
     sys::unshared::Origin,
 };
 
+thread_local! {
+    /// The transport that this thread is a worker of.
+    static OWN_TRANSPORT: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
 /// Starts threads of this process.
-pub(crate) struct ThreadTransport;
+pub(crate) struct ThreadTransport(u64);
+
+impl ThreadTransport {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
 
 impl Transport for ThreadTransport {
     fn start(&self, store: &Store) -> Result<Box<dyn WorkerLink + Send>> {
@@ -37,7 +57,9 @@ impl Transport for ThreadTransport {
         let (ours, mut theirs) = Channel::within().map_err(cannot)?;
         let (page, notes) = shared_page::in_process().map_err(cannot)?;
         let store = store.clone();
+        let transport = self.0;
         let work = move || {
+            OWN_TRANSPORT.set(Some(transport));
             let runner = TaskRunner::new(&store, None, Sender::SameProcess).with_page(notes);
             if let Err(error) = serve::serve(&mut theirs, runner, remote::NAMED) {
                 serve::give_up(&mut theirs, &error);
@@ -55,6 +77,10 @@ impl Transport for ThreadTransport {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities::IN_PROCESS
+    }
+
+    fn is_this_thread(&self) -> bool {
+        OWN_TRANSPORT.get() == Some(self.0)
     }
 }
 

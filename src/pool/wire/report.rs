@@ -5,15 +5,40 @@ use std::time::Duration;
 /// The failure of a task, as its worker reports it.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub enum FailureReport {
-    Error { type_name: String, message: String, causes: Vec<String> },
-    Panic { message: String, location: Option<String>, backtrace: String },
-    Died { signal: Option<i32>, code: Option<i32> },
-    Argument { message: String },
-    Result { message: String },
-    Start { message: String },
-    Timeout { limit: Duration },
-    Cancelled { message: String },
-    Build { why: Box<FailureReport> },
+    Error {
+        type_name: String,
+        message: String,
+        causes: Vec<String>,
+    },
+    Panic {
+        message: String,
+        location: Option<String>,
+        backtrace: String,
+    },
+    Died {
+        signal: Option<i32>,
+        code: Option<i32>,
+    },
+    /// The worker closed its connection, but did not end by itself.
+    Disconnected,
+    Argument {
+        message: String,
+    },
+    Result {
+        message: String,
+    },
+    Start {
+        message: String,
+    },
+    Timeout {
+        limit: Duration,
+    },
+    Cancelled {
+        message: String,
+    },
+    Build {
+        why: Box<FailureReport>,
+    },
 }
 
 impl FailureReport {

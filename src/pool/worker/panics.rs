@@ -37,6 +37,16 @@ pub(crate) fn catch<T>(code: impl FnOnce() -> T + UnwindSafe) -> Result<T, Failu
     })
 }
 
+/// Runs code of the user in the parent. Returns the message of a panic.
+pub(crate) fn message<T>(code: impl FnOnce() -> T + UnwindSafe) -> Result<T, String> {
+    panic::catch_unwind(code).map_err(|payload| {
+        let message = words(payload.as_ref());
+        // Dropping the payload may panic too, so it is leaked.
+        std::mem::forget(payload);
+        message
+    })
+}
+
 /// Returns whether this thread is running a task.
 pub(crate) fn is_inside() -> bool {
     INSIDE.get()

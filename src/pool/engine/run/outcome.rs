@@ -1,6 +1,7 @@
 //! Handles what workers send: results, failures, and the loss of a worker.
 
 use std::{
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -18,6 +19,7 @@ use crate::{
             report::{CapturedOutput, FailureReport},
             shared_page::{Activity, UnsentResult},
         },
+        worker::panics,
     },
     store::Placed,
     sys::clock,
@@ -150,7 +152,14 @@ impl Run<'_> {
             self.next_begun(at);
             let context = self.context.as_ref().map_or(&[][..], |context| &context.kept);
             let kept: [&[Arc<Placed>]; 2] = [&batch.message.kept, context];
-            match work.read(index, Reading { message, entry, maps: &mut self.maps, kept: &kept }) {
+            let reading = Reading { message, entry, maps: &mut self.maps, kept: &kept };
+            // A map of files stays in order if the user's code panics in between.
+            let read = panics::message(AssertUnwindSafe(|| work.read(index, reading)));
+            let read = read.unwrap_or_else(|panic| {
+                let message = format!("it panicked while it was read: {panic}");
+                MessageEntry::Value(Err(Error::invalid_data(message)))
+            });
+            match read {
                 MessageEntry::Value(Ok(value)) => {
                     self.count_result(index);
                     decided.push((index, Ok(value)));
@@ -190,6 +199,7 @@ impl Run<'_> {
             FailureReport::Error { .. }
                 | FailureReport::Panic { .. }
                 | FailureReport::Died { .. }
+                | FailureReport::Disconnected
                 | FailureReport::Timeout { .. }
         );
         if may_help && tried < self.options.retries {

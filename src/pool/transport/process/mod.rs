@@ -103,6 +103,8 @@ pub(crate) struct ProcessWorker {
     /// Becomes readable when the process ends. The channel may stay open longer, because a task
     /// may have forked.
     end: Option<OwnedFd>,
+    /// Whether the process had to be killed after its connection was closed.
+    outlived: bool,
     /// Set when the process has ended, with its exit status if that is known.
     ended: Option<Option<ExitStatus>>,
     output: CapturedStreams,
@@ -167,6 +169,7 @@ impl ProcessWorker {
             page,
             ready: false,
             proven: Arc::default(),
+            outlived: false,
             ended: None,
             output: CapturedStreams::default(),
             slot: Some(SlotGrant::slot(slots)),
@@ -211,6 +214,9 @@ impl ProcessWorker {
     /// Returns the reason why the process has ended.
     fn post_mortem(&mut self) -> FailureReport {
         let status = self.end();
+        if self.ready && self.outlived {
+            return FailureReport::Disconnected;
+        }
         let signal = status.and_then(|status| status.signal());
         // A program without init() exits, or aborts if it panics.
         let was_killed = signal.is_some_and(|signal| signal != libc::SIGABRT);
@@ -244,6 +250,7 @@ impl ProcessWorker {
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(5));
         }
+        self.outlived = self.is_alive();
         self.reap()
     }
 
