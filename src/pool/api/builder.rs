@@ -374,7 +374,7 @@ impl PoolBuilder {
                     ProcessTransport { launch, share, slots, threshold, proven: Arc::default() };
                 (Some(Box::new(transport)), Capabilities::LOCAL_PROCESS)
             }
-            Backend::Threads => (Some(Box::new(ThreadTransport)), Capabilities::IN_PROCESS),
+            Backend::Threads => (Some(Box::new(ThreadTransport::new())), Capabilities::IN_PROCESS),
             Backend::Serial => {
                 settings.runs_in_caller = RunsInCaller::Always;
                 starts_workers = false;
@@ -440,13 +440,9 @@ impl PoolBuilder {
                     "the number of workers must be at least 1, found 0",
                 ));
             }
-            Some(workers @ 2..) if self.backend.is_serial() => {
-                return Err(Error::invalid_input(format!(
-                    "a serial pool has 1 worker, found {workers}"
-                )));
-            }
+            // Only the backend changes when a program is debugged.
+            _ if self.backend.is_serial() => 1,
             Some(workers) => workers,
-            None if self.backend.is_serial() => 1,
             None => default_workers()?,
         };
         let store = match self.store {

@@ -48,7 +48,8 @@ impl Options {
     /// Returns whether the tasks run in the thread that waits for them.
     pub(crate) fn runs_in_caller(&self, pool: &PoolState) -> bool {
         match pool.settings.runs_in_caller {
-            RunsInCaller::Never => false,
+            // The task of a job must not wait for workers that may all wait like it.
+            RunsInCaller::Never => pool.is_this_thread(),
             RunsInCaller::Always => true,
             RunsInCaller::UnlessTimeout => self.timeout.is_none(),
         }

@@ -96,6 +96,11 @@ impl PoolState {
         if in_caller { Capabilities::IN_PROCESS } else { self.capabilities }
     }
 
+    /// Returns whether the calling thread is a worker of the pool.
+    pub(crate) fn is_this_thread(&self) -> bool {
+        self.transport.as_ref().is_some_and(|transport| transport.is_this_thread())
+    }
+
     /// Returns a new number for a job.
     pub(crate) fn number(&self) -> u64 {
         self.next_job.fetch_add(1, Ordering::Relaxed)

@@ -212,6 +212,10 @@ pub(crate) fn submit<R: DeserializeOwned + Send + 'static>(
                 pool.submitted.watch_all();
             }
         }
+        None if pool.is_this_thread() => {
+            // Another thread would wait for a worker, and all of them may wait like this one.
+            task.finish(drive_here(pool, seed, None));
+        }
         None => {
             let driven = Arc::clone(&task);
             pool.submitted.run(Box::new(move || {
