@@ -75,9 +75,11 @@ pub enum Backend {
     Processes,
     /// Threads of this process, without start-up cost and without copies of arrays. Use them
     /// for debugging, and for tasks that are too short for processes. A task that aborts ends
-    /// the program, and tasks cannot be killed.
+    /// the program, and tasks cannot be killed. A job within a task on the same pool runs in
+    /// the thread of that task.
     Threads,
-    /// The calling thread, one task after another, when its result is needed. Use it for debugging.
+    /// The calling thread, one task after another, when its result is needed. Use it for
+    /// debugging. The number of workers is ignored.
     Serial,
 }
 

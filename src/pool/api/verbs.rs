@@ -150,8 +150,8 @@ impl<'p, K: TaskContext, M: OnError> Job<'p, K, M> {
     /// Workers make progress while you wait for a result, and on the batches that were [sent
     /// ahead](Job::prefetch_batches). Dropping the iterator ends the job.
     ///
-    /// The first failure ends the iterator. After [`keep_going`](Job::keep_going) it takes the
-    /// place of the result.
+    /// The first failure ends the iterator, after the results of all items before it. After
+    /// [`keep_going`](Job::keep_going) it takes the place of the result.
     ///
     /// # Examples
     ///

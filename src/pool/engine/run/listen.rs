@@ -13,8 +13,9 @@ use crate::{
 
 /// If a worker has sent nothing for this long, idle workers get the tasks that it has not begun.
 const SILENCE_LIMIT: Duration = Duration::from_millis(2);
-/// If a worker has sent nothing for this long, busy workers get them too, before other tasks.
-const LONG_SILENCE_LIMIT: Duration = Duration::from_millis(50);
+/// If a worker has been running one task for this long, busy workers get the others, before new
+/// tasks.
+const LONG_TASK_LIMIT: Duration = Duration::from_millis(50);
 
 impl Run<'_> {
     /// Waits until a worker has sent something or a time limit is reached. `more`: not all
@@ -68,23 +69,24 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Recalls tasks from workers that have sent nothing for long, for other workers. Returns how
-    /// long to wait before the next check.
+    /// Recalls tasks from workers that have been busy for long, for other workers. Returns how long
+    /// to wait before the next check.
     fn recall(&mut self, more: bool) -> Option<Duration> {
         let is_full = |assigned: &AssignedWorker| assigned.load() > 1 && !assigned.recalled;
         if self.runs_in_caller() || !self.workers.iter().any(is_full) {
             return None;
         }
-        let limit = if !more && self.pool.workers.has_idle() {
-            SILENCE_LIMIT
-        } else if self.workers.len() > 1 {
-            LONG_SILENCE_LIMIT
-        } else {
+        let is_for_idle = !more && self.pool.workers.has_idle();
+        if !is_for_idle && self.workers.len() == 1 {
             return None;
-        };
+        }
         let mut again = None;
         for assigned in self.workers.iter_mut().filter(|assigned| is_full(assigned)) {
-            let left = limit.saturating_sub(assigned.silence());
+            let left = if is_for_idle {
+                SILENCE_LIMIT.saturating_sub(assigned.silence())
+            } else {
+                assigned.time_left(LONG_TASK_LIMIT).0
+            };
             if left.is_zero() {
                 self.backlog.extend(assigned.recall());
             } else {

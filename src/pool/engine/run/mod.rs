@@ -277,6 +277,10 @@ impl<'p> Run<'p> {
             let more =
                 !self.backlog.is_empty() || (!work.has_ended() && self.progress.queued < window);
             self.share(more);
+            if !self.backlog.is_empty() && !self.pool.workers.is_wanted() {
+                // Before the caller takes its time with the results.
+                self.feed(work, 0, decided)?;
+            }
         }
         Ok(true)
     }
