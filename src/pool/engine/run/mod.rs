@@ -277,8 +277,11 @@ impl<'p> Run<'p> {
             let more =
                 !self.backlog.is_empty() || (!work.has_ended() && self.progress.queued < window);
             self.share(more);
-            if !self.backlog.is_empty() && !self.pool.workers.is_wanted() {
-                // Before the caller takes its time with the results.
+            // Before the caller takes its time with the results, but without waiting for a worker.
+            if !self.backlog.is_empty()
+                && !self.workers.is_empty()
+                && !self.pool.workers.is_wanted()
+            {
                 self.feed(work, 0, decided)?;
             }
         }
