@@ -59,7 +59,11 @@ pub(crate) fn make(path: &Path) -> Result<()> {
 fn make_at(folder: impl AsFd, name: &OsStr) -> Result<()> {
     fs::mkdirat(&folder, name, Mode::RWXU)?;
     // The umask may have taken rights from the owner.
-    fs::chmodat(folder, name, Mode::RWXU, AtFlags::empty())
+    match fs::chmodat(folder, name, Mode::RWXU, AtFlags::empty()) {
+        // A sweep has removed it, which may happen at any time as long as it is empty.
+        Err(Errno::NOENT) => Ok(()),
+        changed => changed,
+    }
 }
 
 impl Dir {
