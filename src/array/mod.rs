@@ -48,6 +48,7 @@ mod cow;
 mod gather;
 mod layout;
 mod memory;
+mod operators;
 mod records;
 mod shared;
 mod shared_mut;
