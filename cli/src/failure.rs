@@ -1,7 +1,6 @@
 //! Failures, each of which is one line on stderr, and the exit code.
 
 use std::{
-    error::Error as _,
     fmt,
     io::Write,
     path::{Path, PathBuf},
@@ -35,7 +34,7 @@ impl Failure {
 pub fn reason(error: &ndferry::Error) -> String {
     match error.task_error() {
         Some(task) if task.kind() == ndferry::pool::TaskErrorKind::Error => {
-            let causes = std::iter::successors(task.source(), |&cause| cause.source());
+            let causes = task.causes().iter();
             causes.fold(task.message().to_owned(), |text, cause| format!("{text}: {cause}"))
         }
         _ => error.message(),

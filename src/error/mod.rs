@@ -13,8 +13,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// An error of this crate.
 ///
 /// An error about a file prints `PATH: MESSAGE`. [`path`](Error::path) and
-/// [`message`](Error::message) return the two parts. If another error is the
-/// cause, [`source`](StdError::source) returns it.
+/// [`message`](Error::message) return the two parts. The message includes that
+/// of the operating system or of the failed task, so
+/// [`source`](StdError::source) does not return these again, and programs that
+/// print the whole chain print nothing twice.
 ///
 /// Each error has one of four kinds:
 ///
@@ -237,7 +239,7 @@ impl fmt::Debug for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source.as_ref().map(|source| source.as_ref() as &(dyn StdError + 'static))
+        self.0.source.as_ref().and_then(|source| source.source())
     }
 }
 
@@ -262,7 +264,7 @@ mod tests {
         let error = Error::io("cannot open", io::Error::from(io::ErrorKind::NotFound)).at("a.npy");
         assert_eq!(error.to_string(), "a.npy: cannot open: entity not found");
         assert_eq!(error.io_kind(), Some(io::ErrorKind::NotFound));
-        assert!(StdError::source(&error).is_some());
+        assert!(StdError::source(&error).is_none(), "a chain would print it twice");
     }
 
     #[test]

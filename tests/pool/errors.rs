@@ -80,7 +80,8 @@ fn error_has_type_message_and_causes() {
     assert!(task.type_name().unwrap().ends_with("errors::NoData"));
     assert!(task.task().ends_with("errors::read_plate"), "{}", task.task());
     assert!(task.call_site().contains("tests/pool/errors.rs:"), "{}", task.call_site());
-    assert_eq!(task.source().unwrap().to_string(), "invalid digit found in string");
+    assert_eq!(task.causes(), ["invalid digit found in string"]);
+    assert!(error.source().is_none() && task.source().is_none(), "they are in the message");
     assert_ne!(task.worker(), std::process::id());
     assert_eq!(pool.try_map(read_plate, [1, 2]).unwrap(), [1, 2], "the pool goes on");
 }
@@ -361,4 +362,44 @@ fn error_of_a_replaced_program_says_so() {
     let error = error.task_error().unwrap();
     assert_eq!(error.kind(), TaskErrorKind::WorkerDied);
     assert!(error.to_string().contains("replaced the program (exec)"), "{error}");
+}
+
+/// An error that prints its cause itself.
+#[derive(Debug)]
+struct Tells(std::num::ParseIntError);
+
+impl fmt::Display for Tells {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no number: {}", self.0)
+    }
+}
+
+impl Error for Tells {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+// E1
+#[test]
+fn error_prints_each_cause_once() {
+    let _dog = Watchdog::new("causes");
+    let pool = pool();
+    let error = pool
+        .try_map(|text: String| text.parse::<u8>().map_err(Tells), [String::from("x")])
+        .unwrap_err();
+    let cause = "invalid digit found in string";
+    assert_eq!(error.to_string().matches(cause).count(), 1, "{error}");
+    // The error of a job within a task, or of a file that a task reads.
+    let nested = |text: String| {
+        let inner = ndferry::Pool::builder().workers(1).test_entry("worker").build()?;
+        inner.try_map(|text: String| text.parse::<u8>().map_err(Tells), [text])
+    };
+    let error = pool.try_map(nested, [String::from("x")]).unwrap_err();
+    let chain = std::iter::successors(Some(&error as &dyn Error), |&error| error.source());
+    let printed: Vec<_> = chain.map(ToString::to_string).collect();
+    assert_eq!(printed.join("; ").matches(cause).count(), 1, "{printed:?}");
+    let missing = |path: String| ndferry::load::<u8>(path);
+    let error = pool.try_map(missing, [String::from("no-such.ferry")]).unwrap_err();
+    assert_eq!(error.to_string().matches("No such file").count(), 1, "{error}");
 }

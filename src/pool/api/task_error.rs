@@ -41,7 +41,6 @@ struct Inner {
     worker: u32,
     elapsed: Duration,
     output: CapturedOutput,
-    cause: Option<Cause>,
 }
 
 /// The kind of a task's failure.
@@ -96,10 +95,6 @@ pub(crate) struct TaskCircumstances {
 
 impl TaskError {
     pub(crate) fn new(report: FailureReport, circumstances: TaskCircumstances) -> Self {
-        let cause = match report.what() {
-            FailureReport::Error { causes, .. } => Cause::chain(causes),
-            _ => None,
-        };
         let TaskCircumstances { task, call_site, index, attempt, worker, elapsed, output } =
             circumstances;
         Self(Box::new(Inner {
@@ -112,7 +107,6 @@ impl TaskError {
             worker: worker.unwrap_or_else(std::process::id),
             elapsed,
             output,
-            cause,
         }))
     }
 
@@ -161,6 +155,18 @@ impl TaskError {
             FailureReport::Disconnected => "the worker process closed its connection",
             FailureReport::Timeout { .. } => "the task ran longer than it may",
             FailureReport::Build { .. } => "the state could not be built",
+        }
+    }
+
+    /// Returns the messages of the causes of the error that the task returned, outermost first.
+    ///
+    /// They come from the chain of [`source`](StdError::source)s of that error. A cause that its
+    /// error's own message ends with is left out.
+    #[must_use]
+    pub fn causes(&self) -> &[String] {
+        match self.0.report.what() {
+            FailureReport::Error { causes, .. } => causes,
+            _ => &[],
         }
     }
 
@@ -426,37 +432,8 @@ impl fmt::Debug for TaskError {
     }
 }
 
-impl StdError for TaskError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.cause.as_ref().map(|cause| cause as &(dyn StdError + 'static))
-    }
-}
-
-/// A cause of the original error.
-#[derive(Debug)]
-struct Cause {
-    message: String,
-    next: Option<Box<Cause>>,
-}
-
-impl Cause {
-    fn chain(messages: &[String]) -> Option<Self> {
-        let (first, rest) = messages.split_first()?;
-        Some(Self { message: first.clone(), next: Self::chain(rest).map(Box::new) })
-    }
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl StdError for Cause {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.next.as_ref().map(|next| next.as_ref() as &(dyn StdError + 'static))
-    }
-}
+/// The text of the error includes its [causes](TaskError::causes), so it has no source.
+impl StdError for TaskError {}
 
 /// Returns the name of a signal.
 fn signal_name(signal: i32) -> String {
@@ -506,11 +483,8 @@ mod tests {
             failed.to_string(),
             "task app::norm failed on item 3: no data: connection refused: port closed"
         );
-        let cause = failed.source().unwrap();
-        assert_eq!(
-            (cause.to_string(), cause.source().unwrap().to_string()),
-            ("connection refused".into(), "port closed".into())
-        );
+        assert_eq!(failed.causes(), ["connection refused", "port closed"]);
+        assert!(failed.source().is_none(), "a chain would print them twice");
         let debug = format!("{failed:?}");
         for part in ["app::Failed", "src/main.rs:7:5", "process 42", "1.5s"] {
             assert!(debug.contains(part), "{debug}");

@@ -152,7 +152,14 @@ pub(crate) fn describe<E: Into<Box<dyn StdError + Send + Sync>>>(error: E) -> Fa
     let message = text(error.as_ref());
     let causes = attempt(|| {
         let chain = std::iter::successors(error.source(), |&cause| cause.source());
-        chain.take(MAX_CAUSES).map(text).collect()
+        let mut causes: Vec<String> = Vec::new();
+        for cause in chain.take(MAX_CAUSES).map(text) {
+            // Many errors print their cause themselves.
+            if !causes.last().unwrap_or(&message).ends_with(&cause) {
+                causes.push(cause);
+            }
+        }
+        causes
     });
     discard(error);
     FailureReport::Error { type_name, message, causes: causes.unwrap_or_default() }
