@@ -43,7 +43,7 @@ fn open(criterion: &mut Criterion) {
     let folder = folder();
     let (ferry, npy) = (folder.path().join("a.ferry"), folder.path().join("a.npy"));
     ndferry::dump(&ferry, &array()).unwrap();
-    DumpOptions::new().write_npy(&npy, &array().into()).unwrap();
+    DumpOptions::new().write_npy(&npy, array()).unwrap();
     let mut group = criterion.benchmark_group("open and map");
     group.bench_function("bare open, mmap, first touch", |bencher| {
         bencher.iter(|| {

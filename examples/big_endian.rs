@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let original = SharedArray::from(Array2::from_shape_fn((rows, 3), |(i, j)| {
         (i + 1) as f64 / (j + 1) as f64
     }));
-    DumpOptions::new().byte_order(ByteOrder::Big).write_npy(&path, &original.into())?;
+    DumpOptions::new().byte_order(ByteOrder::Big).write_npy(&path, original)?;
 
     let file = ndferry::open(&path)?;
     // The open file no longer needs its name. From here on, a killed process leaves no file.

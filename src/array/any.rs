@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, fmt, ops::Range, sync::Arc};
 
-use ndarray::{ArrayView, Dimension, IxDyn, ShapeBuilder};
+use ndarray::{Array, ArrayView, Dimension, IxDyn, ShapeBuilder};
 
 use super::{
     gather,
@@ -490,6 +490,13 @@ impl<A: Element, D: Dimension> From<SharedArray<A, D>> for AnyArray {
 impl<A: Element, D: Dimension> From<&SharedArray<A, D>> for AnyArray {
     fn from(array: &SharedArray<A, D>) -> Self {
         array.clone().into()
+    }
+}
+
+/// Takes the array over in constant time.
+impl<A: Element, D: Dimension> From<Array<A, D>> for AnyArray {
+    fn from(array: Array<A, D>) -> Self {
+        SharedArray::from(array).into()
     }
 }
 

@@ -60,7 +60,7 @@ impl ArraySource {
     /// use ndferry::{SharedArray, dtype::ByteOrder, file::DumpOptions};
     ///
     /// let big = DumpOptions::new().byte_order(ByteOrder::Big);
-    /// big.write_npy(&path, &SharedArray::from(vec![1.5, 2.5]).into())?;
+    /// big.write_npy(&path, &SharedArray::from(vec![1.5, 2.5]))?;
     /// let array = ndferry::open(&path)?.read_dyn("")?;
     /// assert_eq!(array.source().unwrap().byte_order(), Some(ByteOrder::Big));
     /// # Ok::<(), ndferry::Error>(())

@@ -134,11 +134,10 @@ impl DumpOptions {
     /// ```
     /// # let folder = tempfile::tempdir().unwrap();
     /// # let path = folder.path().join("depth.npy");
-    /// use ndferry::{SharedArray, file::DumpOptions, ndarray::{Ix1, array}};
+    /// use ndferry::{file::DumpOptions, ndarray::{Ix1, array}};
     ///
-    /// let depth = SharedArray::from(array![1.5, 2.5]);
-    /// DumpOptions::new().write_npy(&path, &depth.to_any())?;
-    /// assert_eq!(ndferry::open(&path)?.read::<f64, Ix1>()?, depth);
+    /// DumpOptions::new().write_npy(&path, array![1.5, 2.5])?;
+    /// assert_eq!(ndferry::open(&path)?.read::<f64, Ix1>()?[1], 2.5);
     /// # Ok::<(), ndferry::Error>(())
     /// ```
     ///
@@ -150,8 +149,8 @@ impl DumpOptions {
     /// - NumPy has no such dtype (`bf16`), or cannot read it back (fields without names,
     ///   arrays of empty strings).
     /// - an option is set that `.npy` files do not support.
-    pub fn write_npy(&self, path: impl AsRef<Path>, array: &AnyArray) -> Result<()> {
-        self.write_array(Format::Npy, path.as_ref(), array)
+    pub fn write_npy(&self, path: impl AsRef<Path>, array: impl Into<AnyArray>) -> Result<()> {
+        self.write_array(Format::Npy, path.as_ref(), &array.into())
     }
 
     /// Writes named arrays to a `.npz` file.

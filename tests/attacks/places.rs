@@ -30,7 +30,7 @@ type Writer = fn(&Path) -> ndferry::Result<()>;
 fn writers() -> [(&'static str, Writer); 5] {
     [
         ("a.ferry", |path| ndferry::dump(path, &array())),
-        ("a.npy", |path| DumpOptions::new().write_npy(path, &array().into())),
+        ("a.npy", |path| DumpOptions::new().write_npy(path, array())),
         ("a.npz", |path| DumpOptions::new().write_npz(path, [("a", array())])),
         ("a.safetensors", |path| {
             DumpOptions::new().write_safetensors(path, [("a", array())], &BTreeMap::new())
@@ -158,7 +158,7 @@ fn attack_shrinking_file_harms_only_mapped_readers() {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("a").with_extension(extension);
             match extension {
-                "npy" => DumpOptions::new().write_npy(&path, &array().into()).unwrap(),
+                "npy" => DumpOptions::new().write_npy(&path, array()).unwrap(),
                 "ferry" => ndferry::dump(&path, &array()).unwrap(),
                 _ => DumpOptions::new()
                     .write_safetensors(&path, [("a", array())], &BTreeMap::new())

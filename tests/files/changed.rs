@@ -27,7 +27,7 @@ type Change = fn(&Path);
 /// resolution of some milliseconds.
 fn write(path: &Path) {
     let array = SharedArray::from(Array1::from_elem(LENGTH, 1.5));
-    DumpOptions::new().write_npy(path, &array.to_any()).unwrap();
+    DumpOptions::new().write_npy(path, array.to_any()).unwrap();
     let minute_ago = SystemTime::now() - Duration::from_secs(60);
     File::options().append(true).open(path).unwrap().set_modified(minute_ago).unwrap();
 }

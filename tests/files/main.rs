@@ -174,7 +174,7 @@ fn convert_refuses_damaged_files() {
     ndferry::dump(path("a.ferry"), &[array()]).unwrap();
     DumpOptions::new().write_npz(path("a.npz"), [("a", array())]).unwrap();
     let flags = SharedArray::from(vec![true; 1000]);
-    DumpOptions::new().write_npy(path("a.npy"), &flags.to_any()).unwrap();
+    DumpOptions::new().write_npy(path("a.npy"), flags.to_any()).unwrap();
     DumpOptions::new()
         .write_safetensors(path("a.safetensors"), [("a", flags)], &Default::default())
         .unwrap();

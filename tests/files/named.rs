@@ -225,7 +225,7 @@ fn named_formats_write_or_refuse_each_dtype() {
             // The member has the same bytes as a .npy file of the array.
             let [plain, member] = [path("plain.npy"), path("member.npy")];
             options.write_npy(&plain, &array).unwrap();
-            DumpOptions::new().write_npy(&member, &file.read_dyn("a").unwrap()).unwrap();
+            DumpOptions::new().write_npy(&member, file.read_dyn("a").unwrap()).unwrap();
             assert_eq!(
                 std::fs::read(member).unwrap(),
                 std::fs::read(plain).unwrap(),
@@ -264,7 +264,7 @@ fn npy_and_npz_refuse_bf16_in_fields() {
     for error in [
         options.write_npy(path("a.npy"), &records).unwrap_err(),
         options.write_npz(path("a.npz"), [("a", &records)]).unwrap_err(),
-        options.write_npy(path("a.npy"), &SharedArray::from(vec![bf16::ONE]).into()).unwrap_err(),
+        options.write_npy(path("a.npy"), SharedArray::from(vec![bf16::ONE])).unwrap_err(),
         ndferry::create::<bf16, _>(path("a.npy"), 3).map(drop).unwrap_err(),
     ] {
         assert!(

@@ -32,7 +32,7 @@ fn arrays_big_endian_are_equal_on_every_path() {
         let path = folder.path().join("table.npy");
         DumpOptions::new()
             .byte_order(ByteOrder::Big)
-            .write_npy(&path, &SharedArray::from(original.clone()).into())
+            .write_npy(&path, SharedArray::from(original.clone()))
             .unwrap();
         let file = ndferry::open(&path).unwrap();
         let from_file: Table = file.read().unwrap();
@@ -182,7 +182,7 @@ fn arrays_of_a_removed_file_travel_as_open_file() {
     let _dog = Watchdog::new("open file");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("gone.npy");
-    DumpOptions::new().write_npy(&path, &SharedArray::from(table(50_000)).into()).unwrap();
+    DumpOptions::new().write_npy(&path, SharedArray::from(table(50_000))).unwrap();
     let from_file: Table = ndferry::open(&path).unwrap().read().unwrap();
     std::fs::remove_file(&path).unwrap();
     let pool = pool();
@@ -374,7 +374,7 @@ fn arrays_of_a_changed_or_replaced_file_are_not_sent() {
     let folder = tempfile::tempdir().unwrap();
     let (path, other) = (folder.path().join("a.npy"), folder.path().join("b.npy"));
     let write = |path| {
-        DumpOptions::new().write_npy(path, &SharedArray::from(table(50_000)).into()).unwrap();
+        DumpOptions::new().write_npy(path, SharedArray::from(table(50_000))).unwrap();
     };
     write(&path);
     write(&other);

@@ -46,7 +46,7 @@ macro_rules! every_type {
                     let written = folder.path().join("written").with_extension(&name[2..]);
                     let options = DumpOptions::new();
                     match name {
-                        "a.npy" => options.write_npy(&written, &(&frozen).into()).unwrap(),
+                        "a.npy" => options.write_npy(&written, &frozen).unwrap(),
                         _ => options.dump(&written, &frozen).unwrap(),
                     }
                     assert_eq!(fs::metadata(&path).unwrap().len() + 6 * u64::from(name == "a.ferry"),
@@ -149,7 +149,7 @@ fn copy_on_write_does_not_change_the_file() {
     for name in ["a.npy", "a.ferry"] {
         let path = folder.path().join(name);
         match name {
-            "a.npy" => DumpOptions::new().write_npy(&path, &(&values).into()).unwrap(),
+            "a.npy" => DumpOptions::new().write_npy(&path, &values).unwrap(),
             _ => ndferry::dump(&path, &values).unwrap(),
         }
         let before = fs::read(&path).unwrap();

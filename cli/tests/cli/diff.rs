@@ -374,7 +374,7 @@ fn diff_of_records_in_f_order_reports_first_in_c_order() {
     ndferry::dump(&a, &of(&bytes)).unwrap();
     (bytes[5 + 2], bytes[2 * 5 + 2], bytes[2 * 5 + 4]) = (1, 2, 3);
     for order in [Order::F, Order::C] {
-        DumpOptions::new().order(order).write_npy(&b, &of(&bytes)).unwrap();
+        DumpOptions::new().order(order).write_npy(&b, of(&bytes)).unwrap();
         let rows = parse(&differing(&a, &b, &["--json"]));
         assert_eq!(
             (&rows[0]["first"], &rows[0]["values"]),
@@ -453,7 +453,7 @@ fn diff_selects_fields_by_path() {
     let dtype = "[('id', '|u1'), ('at', [('x.y', '|u1', (2,)), ('z', '|u1')])]";
     let stars =
         |bytes: &[u8]| AnyArray::from_bytes(dtype.parse().unwrap(), &[2], Order::C, bytes).unwrap();
-    DumpOptions::new().write_npy(&a, &stars(&[1, 2, 3, 4, 5, 6, 7, 8])).unwrap();
+    DumpOptions::new().write_npy(&a, stars(&[1, 2, 3, 4, 5, 6, 7, 8])).unwrap();
     ndferry::dump(&b, &stars(&[0, 2, 9, 4, 5, 6, 7, 8])).unwrap();
     assert_same(&a, &b, &["--array", "at.z"]);
     let expected = "array `at.x\\.y`: 1 of 4 elements differ, first at [0, 1]: 3 and 9; at most by 6, relative 0.6666666666666666\n";
