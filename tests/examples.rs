@@ -25,7 +25,8 @@ fn run(example: &str, arguments: &[&str]) -> String {
 // B3 S6
 #[test]
 fn example_big_endian_maps_one_file_in_all_workers() {
-    let printed = run("big_endian", &["100000"]);
+    // A task takes a second, so that no worker runs all of them before the other has started.
+    let printed = run("big_endian", &["100000", "1"]);
     let maps: Vec<_> = printed
         .lines()
         .filter_map(|line| line.strip_prefix("worker ")?.split_once(" maps "))

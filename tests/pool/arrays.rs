@@ -1,6 +1,8 @@
 //! Arrays between parent and workers have the same values on every path, and large ones are
 //! mapped.
 
+use std::path::PathBuf;
+
 use ndferry::{
     AnyArray, SharedArray,
     array::{CopyReason, Order},
@@ -9,7 +11,7 @@ use ndferry::{
     ndarray::{Array2, Ix1, Ix2, s},
 };
 
-use crate::{Watchdog, builder, pool, pools, processes::session_name};
+use crate::{Watchdog, builder, ledger::Ledger, meet, pool, pools, processes::session_name};
 
 pub(crate) type Table = SharedArray<f64, Ix2>;
 
@@ -147,29 +149,32 @@ pub(crate) fn mapped_files(part: &str) -> Vec<String> {
 fn arrays_shared_by_many_tasks_use_one_file() {
     let _dog = Watchdog::new("one file");
     let pool = pool();
+    let ledger = Ledger::new();
     let shared = SharedArray::from(table(100_000));
     let session = session_name(pool.store());
     let mut most = 0;
-    let items = (0..200)
-        .map(|i| (shared.subview(|view| view.slice_move(s![i..50_000 + i, ..])), session.clone()));
+    let items = (0..200).map(|i| {
+        (
+            shared.subview(|view| view.slice_move(s![i..50_000 + i, ..])),
+            session.clone(),
+            ledger.path(),
+        )
+    });
     let seen = pool
         .job()
         .progress(|_| most = most.max(pool.store().files().unwrap().len()))
         .map(
-            |(table, session): (Table, String)| {
-                (table[(0, 2)], std::process::id(), mapped_files(&session))
+            |(table, session, ledger): (Table, String, PathBuf)| {
+                meet(&ledger, 2);
+                (table[(0, 2)], mapped_files(&session))
             },
             items,
         )
         .unwrap();
     assert_eq!(most, 1, "slices need no further file");
-    let mut workers: Vec<_> = seen.iter().map(|(_, worker, _)| *worker).collect();
-    workers.sort_unstable();
-    workers.dedup();
-    assert_eq!(workers.len(), 2);
-    for (i, (value, _, files)) in seen.iter().enumerate() {
+    for (i, (value, files)) in seen.iter().enumerate() {
         assert_eq!(*value, shared[(i, 2)]);
-        assert_eq!((files.len(), &files[0]), (1, &seen[0].2[0]), "task {i}");
+        assert_eq!((files.len(), &files[0]), (1, &seen[0].1[0]), "task {i}");
     }
     let again = pool.with(&shared).map(sum_of_column, [0]).unwrap();
     assert_eq!((again[0], pool.store().files().unwrap().len()), (shared.column(0).sum(), 1));

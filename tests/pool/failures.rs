@@ -21,7 +21,7 @@ use crate::{
     Watchdog, builder,
     conformance::check_progress,
     ledger::{Ledger, note, raise, wait_for},
-    pool,
+    meet, pool,
 };
 
 /// Ways for a worker to end, each with the signal or exit code that is reported.
@@ -531,6 +531,9 @@ fn recycling_replaces_workers_that_grew() {
 fn batches_give_waiting_tasks_to_idle_workers() {
     let _dog = Watchdog::new("recall");
     let pool = pool();
+    let ledger = Ledger::new();
+    // Both workers have started when this ends.
+    pool.map(|ledger: PathBuf| meet(&ledger, 2), vec![ledger.path(); 2]).unwrap();
     let work = |slow: bool| {
         if slow {
             std::thread::sleep(Duration::from_millis(100));
@@ -538,8 +541,8 @@ fn batches_give_waiting_tasks_to_idle_workers() {
         std::process::id()
     };
     let mut seen = Vec::new();
-    let call = pool.job().progress(|progress| seen.push(*progress));
-    let ids = call.map(work, (0..1000).map(|_| false).chain((0..20).map(|_| true))).unwrap();
+    let job = pool.job().progress(|progress| seen.push(*progress));
+    let ids = job.map(work, (0..1000).map(|_| false).chain((0..20).map(|_| true))).unwrap();
     check_progress(&seen, "recall");
     for worker in &ids[1000..] {
         let share = ids[1000..].iter().filter(|id| *id == worker).count();

@@ -25,9 +25,14 @@ mod start;
 mod streams;
 mod submit;
 
-use std::time::Duration;
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use common::Watchdog;
+use ledger::{Ledger, note};
 use ndferry::{
     Pool,
     dtype::ByteOrder,
@@ -85,6 +90,15 @@ fn marked(mark: &str) -> usize {
         .count()
 }
 
+/// Waits until `count` processes have come here with this ledger. Without it, one worker may run
+/// all tasks of a job before another has started.
+fn meet(ledger: &Path, count: usize) {
+    note(ledger, std::process::id());
+    while std::fs::read_to_string(ledger).unwrap().lines().collect::<BTreeSet<_>>().len() < count {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 fn double(x: i64) -> i64 {
     2 * x
 }
@@ -119,20 +133,13 @@ fn pool_runs_functions_in_order() {
 #[test]
 fn pool_uses_all_worker_processes() {
     let _dog = Watchdog::new("processes");
-    let pool = pool();
-    let pids = pool
-        .map(
-            |_: u32| {
-                std::thread::sleep(Duration::from_millis(20));
-                std::process::id()
-            },
-            0..10,
-        )
-        .unwrap();
-    let mut distinct = pids.clone();
-    distinct.sort_unstable();
-    distinct.dedup();
-    assert_eq!(distinct.len(), 2, "{pids:?}");
+    let ledger = Ledger::new();
+    // A task ends only when both workers have one.
+    let meet = |ledger: PathBuf| {
+        meet(&ledger, 2);
+        std::process::id()
+    };
+    let pids = pool().map(meet, vec![ledger.path(); 10]).unwrap();
     assert!(!pids.contains(&std::process::id()));
 }
 

@@ -1,6 +1,6 @@
 //! A memfd store does the same as one with files, without a trace in any file system.
 
-use std::{fs, os::unix::fs::MetadataExt, process::Command};
+use std::{fs, os::unix::fs::MetadataExt, path::PathBuf, process::Command};
 
 use ndferry::{Pool, SharedArray, ndarray::s, store::Store};
 
@@ -8,6 +8,8 @@ use crate::{
     Watchdog,
     arrays::{Table, mapped_files, sum_of_column, table},
     builder,
+    ledger::Ledger,
+    meet,
     processes::session_name,
 };
 
@@ -35,24 +37,23 @@ fn memfd_array_in_many_tasks_is_one_file() {
     let _dog = Watchdog::new("one memory file");
     let pool = pool();
     let name = name(&pool);
+    let ledger = Ledger::new();
     let shared = SharedArray::from(table(100_000));
-    let items = (0..200)
-        .map(|i| (shared.subview(|view| view.slice_move(s![i..50_000 + i, ..])), name.clone()));
+    let items = (0..200).map(|i| {
+        (shared.subview(|view| view.slice_move(s![i..50_000 + i, ..])), name.clone(), ledger.path())
+    });
     let seen = pool
         .map(
-            |(table, name): (Table, String)| {
-                (table[(0, 2)], std::process::id(), mapped_files(&name))
+            |(table, name, ledger): (Table, String, PathBuf)| {
+                meet(&ledger, 2);
+                (table[(0, 2)], mapped_files(&name))
             },
             items,
         )
         .unwrap();
-    let mut workers: Vec<_> = seen.iter().map(|(_, worker, _)| *worker).collect();
-    workers.sort_unstable();
-    workers.dedup();
-    assert_eq!(workers.len(), 2);
-    for (i, (value, _, files)) in seen.iter().enumerate() {
+    for (i, (value, files)) in seen.iter().enumerate() {
         assert_eq!(*value, shared[(i, 2)]);
-        assert_eq!((files.len(), &files[0]), (1, &seen[0].2[0]), "task {i}");
+        assert_eq!((files.len(), &files[0]), (1, &seen[0].1[0]), "task {i}");
     }
     assert_eq!(pool.with(&shared).map(sum_of_column, [0]).unwrap(), [shared.column(0).sum()]);
     assert_eq!(open_files(&name).len(), 1, "written once");
