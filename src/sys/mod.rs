@@ -5,8 +5,6 @@
 
 #[cfg(all(feature = "store", target_os = "linux"))]
 pub(crate) mod cgroup;
-#[cfg(all(feature = "store", target_os = "linux"))]
-pub(crate) mod clock;
 #[cfg(target_os = "linux")]
 pub(crate) mod dir;
 pub(crate) mod file;
@@ -33,3 +31,13 @@ pub(crate) mod space;
 #[cfg(target_os = "linux")]
 pub(crate) mod unshared;
 pub(crate) mod vector;
+
+/// Returns the nanoseconds since a fixed moment in the past, which is the same for all
+/// processes of the machine.
+#[cfg(all(feature = "pool", target_os = "linux"))]
+pub(crate) fn monotonic_nanos() -> u64 {
+    use rustix::time::{ClockId, clock_gettime};
+
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
+}

@@ -19,7 +19,7 @@ use crate::{
             shared_page::Activity,
         },
     },
-    sys::clock,
+    sys::monotonic_nanos,
 };
 
 /// A worker of the pool, or one that belongs to the job.
@@ -253,7 +253,7 @@ impl AssignedWorker {
             // It has been at this task for long, so it sends its results when the task ends.
             Some((_, seen @ Activity::Task(_, since))) if seen == local.activity() => {
                 let left = patience
-                    .saturating_sub(Duration::from_nanos(clock::now().saturating_sub(since)));
+                    .saturating_sub(Duration::from_nanos(monotonic_nanos().saturating_sub(since)));
                 return Some(left).filter(|left| !left.is_zero());
             }
             Some((when, Activity::Task(..))) => patience.saturating_sub(when.elapsed()),
@@ -288,7 +288,7 @@ impl AssignedWorker {
     pub(crate) fn time_left(&self, limit: Duration) -> (Duration, Option<u64>) {
         match self.worker.activity() {
             Activity::Task(index, since) => {
-                let ran = Duration::from_nanos(clock::now().saturating_sub(since));
+                let ran = Duration::from_nanos(monotonic_nanos().saturating_sub(since));
                 (limit.saturating_sub(ran), Some(index))
             }
             Activity::Nothing | Activity::Building => (limit, None),

@@ -19,7 +19,7 @@ use crate::{
         marker::Returns,
         worker::runner::{Invocation, TaskCode, Trampoline},
     },
-    sys::{clock, process::Text},
+    sys::{monotonic_nanos, process::Text},
 };
 
 /// Tasks that name their function, which is resolved in this program.
@@ -378,7 +378,7 @@ where
     // a function of this very type with it.
     let function = unsafe { A::at::<T::Out>(address) };
     let arguments: A = job.item()?;
-    let began = clock::now();
+    let began = monotonic_nanos();
     let out = T::outcome(arguments.call(function))?;
-    job.reply(&(clock::now().saturating_sub(began), out))
+    job.reply(&(monotonic_nanos().saturating_sub(began), out))
 }

@@ -18,7 +18,7 @@ use std::{
 };
 
 use super::{message::entry_len, report::FailureReport};
-use crate::{bytes::map::Page, sys::clock};
+use crate::{bytes::map::Page, sys::monotonic_nanos};
 
 /// The words of the page: the running task, its start time, the number of tasks begun and whether
 /// more may begin, the bytes of recorded results, the number of messages with results sent, the
@@ -100,7 +100,7 @@ impl PageWriter {
         // A reader that reads the same task before and after the time has read the time of that
         // task.
         self.page.word(RUNNING_TASK).store(0, Relaxed);
-        let now = clock::now();
+        let now = monotonic_nanos();
         self.page.word(RUNNING_SINCE).store(now, Release);
         self.page.word(RUNNING_TASK).store(what, Release);
         now
@@ -186,7 +186,7 @@ pub(crate) fn last_report(page: &Page) -> Option<FailureReport> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Activity {
     Nothing,
-    /// A task index, and its start in nanoseconds of the [clock].
+    /// A task index, and its start by [`monotonic_nanos`].
     Task(u64, u64),
     Building,
 }

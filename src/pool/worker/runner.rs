@@ -27,7 +27,7 @@ use crate::{
         },
     },
     store::{Output, Part, Store},
-    sys::clock,
+    sys::monotonic_nanos,
 };
 
 /// The number of bytes from which results are sent without waiting for more.
@@ -151,13 +151,13 @@ impl TaskRunner {
         let index = tasks.head.index + u64::from(at);
         let now = match &self.page {
             Some(page) => page.begin(index, self.streams.positions()),
-            None => clock::now(),
+            None => monotonic_nanos(),
         };
         if self.results.is_empty() {
             self.since = now;
         }
         if let Err(report) = self.outcome(tasks, at as usize, index, code) {
-            let elapsed = clock::now().saturating_sub(now);
+            let elapsed = monotonic_nanos().saturating_sub(now);
             self.results.push_report(index, &report, elapsed, &self.captured_output());
         }
         let (index, length, bytes) = self.results.last().expect("every task leaves an entry");
@@ -225,7 +225,7 @@ impl TaskRunner {
         self.urgent
             || self.results.nbytes() >= MAX_UNSENT_LEN
             || (!self.results.is_empty()
-                && clock::now().saturating_sub(self.since) >= MAX_UNSENT_NANOS)
+                && monotonic_nanos().saturating_sub(self.since) >= MAX_UNSENT_NANOS)
     }
 
     /// Returns the unsent results of job number `job`.
@@ -239,7 +239,7 @@ impl TaskRunner {
             let _ = io::stdout().flush();
         }
         let message = self.results.finish();
-        let ran = clock::now().saturating_sub(self.since);
+        let ran = monotonic_nanos().saturating_sub(self.since);
         let mapped = std::mem::take(&mut self.mapped) + message.moved.mapped;
         let head = FrameHead {
             facts: [ran, mapped, message.moved.copied],

@@ -22,7 +22,7 @@ use crate::{
         worker::panics,
     },
     store::Placed,
-    sys::clock,
+    sys::monotonic_nanos,
     trace,
 };
 
@@ -280,7 +280,7 @@ impl Run<'_> {
         let mut assigned = self.workers.swap_remove(at);
         let running = match assigned.worker.activity() {
             Activity::Task(index, since) => {
-                Some((index, Duration::from_nanos(clock::now().saturating_sub(since))))
+                Some((index, Duration::from_nanos(monotonic_nanos().saturating_sub(since))))
             }
             Activity::Nothing | Activity::Building => None,
         };
