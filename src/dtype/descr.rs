@@ -18,7 +18,7 @@ use super::{
     scalar::Scalar,
     time::TimeUnit,
 };
-use crate::{Error, Result};
+use crate::{Error, Result, error::Cause};
 
 impl DType {
     /// Reads the next literal as a dtype.
@@ -259,12 +259,33 @@ fn length(digits: &str, unit: usize) -> Option<usize> {
     length.checked_mul(unit).and_then(|bytes| isize::try_from(bytes).ok()).map(|_| length)
 }
 
+/// Describes the elements and their bytes if the code is that of C's `long double`, or of
+/// a complex number of two. Their format depends on the machine: x86 uses 80 bits of 12 or
+/// 16 bytes, ARM and others use all 128 bits.
+fn long_double(code: &str) -> Option<(&'static str, usize)> {
+    match code {
+        "f12" => Some(("a long double of x86", 12)),
+        "f16" => Some(("a long double of x86 or ARM", 16)),
+        "c24" => Some(("a complex number of two long doubles of x86", 24)),
+        "c32" => Some(("a complex number of two long doubles of x86 or ARM", 32)),
+        _ => None,
+    }
+}
+
 fn unknown(text: &str, code: &str) -> Error {
     let quoted = Quoted(text);
+    let unsupported = |message| Error::invalid_data(message).with_cause(Cause::Unsupported);
     if code.starts_with('O') {
-        return Error::invalid_data(format!(
+        return unsupported(format!(
             "dtype {quoted} holds Python objects, which only Python can read: save the \
              array with a numeric dtype"
+        ));
+    }
+    if let Some((elements, size)) = long_double(code) {
+        return unsupported(format!(
+            "dtype {quoted} is {elements}, {size} bytes: ndferry cannot give it, because Rust \
+             has no such type; save the array with dtype `{}` in Python",
+            if code.starts_with('c') { "c16" } else { "f8" }
         ));
     }
     let codes: Vec<_> = Scalar::ALL.iter().map(|scalar| scalar.code()).collect();

@@ -95,7 +95,7 @@ fn dtype_invalid_text_is_refused_with_a_reason() {
         ("U3", "has no byte order"),
         ("|O", "Python objects"),
         ("<f8 ", "unknown dtype"),
-        ("<f16", "unknown dtype"),
+        ("<f16", "is a long double"),
         ("<ф8", "unknown dtype"),
         ("\u{1b}[2J", "unknown dtype `\\u{1b}[2J`"),
         ("S", "unknown dtype `S`"),

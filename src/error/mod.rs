@@ -27,6 +27,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// | [`is_invalid_input`](Error::is_invalid_input) | an argument or a combination of options |
 /// | [`is_task`](Error::is_task) | a failed task, see [`task_error`](Error::task_error) |
 ///
+/// Two more predicates distinguish files that may be sound from damaged ones:
+/// [`is_unsupported`](Error::is_unsupported) and
+/// [`is_foreign_format`](Error::is_foreign_format).
+///
 /// # Examples
 ///
 /// ```
@@ -39,6 +43,7 @@ pub struct Error(Box<Inner>);
 
 struct Inner {
     kind: ErrorKind,
+    cause: Cause,
     path: Option<PathBuf>,
     message: Cow<'static, str>,
     source: Option<Box<dyn StdError + Send + Sync>>,
@@ -52,9 +57,26 @@ enum ErrorKind {
     Task,
 }
 
+/// Why a file, or a part of it, cannot be read although it may be sound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// Any other cause.
+    Unspecified,
+    /// ndferry knows the format, but does not support this part of it.
+    Unsupported,
+    /// The bytes are those of another format.
+    ForeignFormat,
+}
+
 impl Error {
     fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Inner { kind, path: None, message: message.into(), source: None }))
+        Self(Box::new(Inner {
+            kind,
+            cause: Cause::Unspecified,
+            path: None,
+            message: message.into(),
+            source: None,
+        }))
     }
 
     /// Returns an error of the operating system during `action`, such as
@@ -99,6 +121,12 @@ impl Error {
                 Err(self)
             }
         }
+    }
+
+    #[must_use]
+    pub(crate) fn with_cause(mut self, cause: Cause) -> Self {
+        self.0.cause = cause;
+        self
     }
 
     /// Names the file, if it has a name, unless an inner layer already named one.
@@ -162,6 +190,40 @@ impl Error {
     #[must_use]
     pub fn is_invalid_input(&self) -> bool {
         self.0.kind == ErrorKind::InvalidInput
+    }
+
+    /// Returns whether ndferry cannot read a file, or a part of it, that may be sound.
+    ///
+    /// Examples are Python objects, a long double, and an encrypted member of a `.npz`
+    /// file. Other programs can read them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::DType;
+    ///
+    /// assert!("|O".parse::<DType>().unwrap_err().is_unsupported());
+    /// assert!(!"<f9".parse::<DType>().unwrap_err().is_unsupported());
+    /// ```
+    #[must_use]
+    pub fn is_unsupported(&self) -> bool {
+        self.0.cause == Cause::Unsupported
+    }
+
+    /// Returns whether a file is of another format than those of ndferry.
+    ///
+    /// The message names the format if ndferry recognizes it, and what to do.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let error = ndferry::file::from_slice::<f64>(&b"\x1f\x8b\x08 and more"[..]).unwrap_err();
+    /// assert!(error.is_foreign_format());
+    /// assert!(error.message().contains("`gunzip`"));
+    /// ```
+    #[must_use]
+    pub fn is_foreign_format(&self) -> bool {
+        self.0.cause == Cause::ForeignFormat
     }
 
     /// Whether a task failed; with the feature `pool`, `Error::task_error` returns its report.

@@ -16,6 +16,7 @@ mod encoding;
 mod entry;
 mod ferry;
 mod file;
+mod foreign;
 mod inflate;
 mod interface;
 mod named;

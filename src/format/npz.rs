@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::{
     encoding::{Checksum, Encoding},
     entry::{ArrayInfo, Index, Tree, UnsupportedEntry},
+    foreign,
     inflate::Inflater,
     interface::{Capabilities, FileFormat, Output, Writer, cannot_write},
     named::Named,
@@ -15,7 +16,7 @@ use super::{
     options::DumpOptions,
     zip::{self, ZipMember},
 };
-use crate::{Error, Result, dtype::Quoted};
+use crate::{Error, Result, dtype::Quoted, error::Cause};
 
 /// NumPy appends this to the name of each array.
 const SUFFIX: &str = ".npy";
@@ -41,13 +42,17 @@ impl FileFormat for Npz {
 
     fn index(&self, file: &[u8]) -> Result<Index> {
         let (mut arrays, mut unsupported) = (Vec::new(), Vec::new());
-        for member in zip::members(file)? {
+        let members = zip::members(file)?;
+        if let Some(error) = foreign::in_zip(members.iter().map(|member| &*member.name)) {
+            return Err(error);
+        }
+        for member in members {
             // Folders are members, too.
             if member.size == 0 && member.name.ends_with('/') {
                 continue;
             }
             if let Some(reason) = &member.unsupported {
-                let reason = Error::invalid_data(reason.clone());
+                let reason = Error::invalid_data(reason.clone()).with_cause(Cause::Unsupported);
                 let name = array_name(&member);
                 unsupported.push(UnsupportedEntry::new(name, member.data.clone(), &reason));
                 continue;

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     file::ArrayFile,
+    foreign,
     options::{MmapMode, OpenOptions, RawLayout},
     registry::{Format, START_LEN},
 };
@@ -55,7 +56,10 @@ use crate::{
 /// Returns an error if:
 ///
 /// - the path cannot be opened, or is not a regular file.
-/// - the format is unknown.
+/// - the file is of another format. If ndferry recognizes it, the error names the format and
+///   what to do; see [`Error::is_foreign_format`].
+/// - the file is of a known format, but ndferry does not support a part of it; see
+///   [`Error::is_unsupported`].
 /// - the file is damaged: truncated, with a wrong checksum, or with an array that reaches
 ///   beyond its end.
 pub fn open(path: impl AsRef<Path>) -> Result<ArrayFile> {
@@ -151,12 +155,11 @@ impl OpenOptions {
     pub fn open(&self, path: impl AsRef<Path>) -> Result<ArrayFile> {
         let path = path.as_ref();
         let map = match self.mmap_mode {
-            MmapMode::Required | MmapMode::Auto => FileMap::open(path)?,
-            MmapMode::Never => {
-                FileMap::read(read(path).map_err(|error| error.at(path))?, path.to_path_buf())
-            }
+            MmapMode::Required | MmapMode::Auto => FileMap::open(path),
+            MmapMode::Never => read(path).map(|bytes| FileMap::read(bytes, path.to_path_buf())),
         };
-        self.open_map(map)
+        let named = |error| foreign::in_folder(path).unwrap_or(error).at(path);
+        self.open_map(map.map_err(named)?)
     }
 
     /// Opens a file in memory.
@@ -242,7 +245,8 @@ impl OpenOptions {
         let bytes: &[u8] = map.as_ref().as_ref();
         let parsed = match &self.raw {
             Some(layout) => layout.index(bytes).map(|index| (Format::Raw, index)),
-            None => Format::detect(bytes).and_then(|format| Ok((format, format.index(bytes)?))),
+            None => Format::detect_file(bytes, map.path())
+                .and_then(|format| Ok((format, format.index(bytes)?))),
         };
         match parsed {
             Ok((format, index)) => Ok(ArrayFile::new(map, format, index, self.clone())),

@@ -6,13 +6,13 @@
 use std::{fmt, path::Path};
 
 use super::{
-    ferry,
+    ferry, foreign,
     interface::{Capabilities, Feature, FileFormat, Filler, Writer},
     npy, npz,
     options::DumpOptions,
     raw, safetensors,
 };
-use crate::{Error, Result, dtype::Quoted, near};
+use crate::{Error, Result, dtype::Quoted, error::Cause, near};
 
 /// The number of bytes that the formats need to detect a file.
 pub(super) const START_LEN: usize = 64;
@@ -143,14 +143,23 @@ impl Format {
     /// # Errors
     ///
     /// Returns an error if the bytes are those of raw binary or of another kind of
-    /// file.
+    /// file. The error names the kind if ndferry recognizes it.
     pub fn detect(start: &[u8]) -> Result<Self> {
-        let start = &start[..start.len().min(START_LEN)];
+        Self::detect_file(start, Path::new(""))
+    }
+
+    /// Returns the format of a file. For a file of another format, the error depends on
+    /// all its bytes and its name, if they are known.
+    pub(super) fn detect_file(bytes: &[u8], path: &Path) -> Result<Self> {
+        let start = &bytes[..bytes.len().min(START_LEN)];
         if let Some(format) = Self::all().iter().find(|format| format.row().detect(start)) {
             return Ok(*format);
         }
-        Err(Error::invalid_data(if start.is_empty() {
-            "not an array file: the file is empty".to_owned()
+        if let Some(error) = foreign::in_file(bytes, path) {
+            return Err(error);
+        }
+        let message = if start.is_empty() {
+            "not an array file: the file is empty; write or download it again".to_owned()
         } else {
             let shown = &start[..start.len().min(9)];
             let known = dotted(|format| format.row().extension().is_some());
@@ -159,7 +168,8 @@ impl Format {
                  binary, give its dtype and shape)",
                 known.join(", ")
             )
-        }))
+        };
+        Err(Error::invalid_data(message).with_cause(Cause::ForeignFormat))
     }
 
     /// Returns the length of a file that begins with `start`, if it records it.

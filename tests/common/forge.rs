@@ -175,3 +175,157 @@ pub fn zip(members: &[Member]) -> Vec<u8> {
     let end = zip_end(members.len() as u16, directory.len(), file.len(), b"");
     [file, directory, end].concat()
 }
+
+/// The header of a NIfTI file, in either byte order.
+#[derive(Clone, Copy)]
+pub struct Nifti<'a> {
+    pub version: u8,
+    pub is_big: bool,
+    /// The magic without its ends, such as `n+1`.
+    pub magic: &'a [u8],
+    /// The number of axes, and their lengths.
+    pub axes: &'a [i16],
+    pub datatype: i16,
+    pub offset: f32,
+    pub slope: f32,
+    pub inter: f32,
+}
+
+impl Default for Nifti<'_> {
+    fn default() -> Self {
+        let axes = &[3, 33, 41, 25];
+        let (magic, datatype, offset) = (b"n+1", 4, 352.0);
+        Self { version: 1, is_big: false, magic, axes, datatype, offset, slope: 1.0, inter: 0.0 }
+    }
+}
+
+impl Nifti<'_> {
+    pub fn header(&self) -> Vec<u8> {
+        let mut header = vec![0; if self.version == 1 { 348 } else { 540 }];
+        let mut put = |at: usize, bytes: &[u8]| {
+            let place = &mut header[at..at + bytes.len()];
+            place.copy_from_slice(bytes);
+            if self.is_big {
+                place.reverse();
+            }
+        };
+        if self.version == 1 {
+            put(0, &348_i32.to_le_bytes());
+            for (axis, length) in self.axes.iter().enumerate() {
+                put(40 + 2 * axis, &length.to_le_bytes());
+            }
+            put(70, &self.datatype.to_le_bytes());
+            for (at, number) in [(108, self.offset), (112, self.slope), (116, self.inter)] {
+                put(at, &number.to_le_bytes());
+            }
+            header[344..347].copy_from_slice(self.magic);
+        } else {
+            put(0, &540_i32.to_le_bytes());
+            put(12, &self.datatype.to_le_bytes());
+            for (axis, length) in self.axes.iter().enumerate() {
+                put(16 + 8 * axis, &i64::from(*length).to_le_bytes());
+            }
+            put(168, &(self.offset as i64).to_le_bytes());
+            for (at, number) in [(176, self.slope), (184, self.inter)] {
+                put(at, &f64::from(number).to_le_bytes());
+            }
+            header[4..7].copy_from_slice(self.magic);
+            header[7..12].copy_from_slice(b"\0\r\n\x1a\n");
+        }
+        header
+    }
+}
+
+/// The header of a FITS file with these cards after the first, padded to 2880 bytes.
+pub fn fits(cards: &[&str]) -> Vec<u8> {
+    let cards = ["SIMPLE  =                    T / standard"].iter().chain(cards).chain(&["END"]);
+    let mut header: String = cards.map(|card| format!("{card:80}")).collect();
+    let length = header.len().next_multiple_of(2880);
+    header += &" ".repeat(length - header.len());
+    header.into_bytes()
+}
+
+/// The start of a file of each format of other programs, and a part of the message.
+pub fn foreign() -> Vec<(Vec<u8>, &'static str)> {
+    let pytorch = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.";
+    let mut hdf5 = vec![b' '; 512];
+    hdf5.extend(b"\x89HDF\r\n\x1a\n\x00");
+    let mat_4 = |order: u32, integer: fn(u32) -> [u8; 4]| {
+        [&[order * 1000, 3, 2, 0, 5].map(integer).concat()[..], b"data\0", &[0; 48]].concat()
+    };
+    let zip = |name: &str| zip(&[Member::stored(name, b"\x80\x02}q\x00.".to_vec())]);
+    let zlib = {
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), Default::default());
+        encoder.write_all(b"\x80\x04\x95\x05\0\0\0\0\0\0\0]\x94.").unwrap();
+        encoder.finish().unwrap()
+    };
+    let index = br#"{"metadata":{"total_size":9},"weight_map":{"a.w":"m-1-of-2.safetensors",
+        "a.b":"m-1-of-2.safetensors","b.w":"m-2-of-2.safetensors"}}"#;
+    let shards = "the index of a sharded model: its arrays are in `m-1-of-2.safetensors`, \
+                  `m-2-of-2.safetensors`; open these";
+    let pickle = "a Python pickle: ndferry never runs code from a file; load it in Python and save \
+                  it as .npy";
+    let fits_cards =
+        ["BITPIX  =                  -32", "NAXIS   =                    0"].as_slice();
+    let starts: [(&[u8], &str); 58] = [
+        (b"cnumpy.core.multiarray\n_reconstruct\np0\n(cnumpy\nndarray\np1\n", pickle),
+        (b"(dp0\nS'a'\np1\nI1\ns.", pickle),
+        (b"(lp1\nI1\na.", pickle),
+        (b"(I1\nI2\nI3\nI4\ntp0\n.", pickle),
+        (b"I5\n.", pickle),
+        (b"Vabc\np0\n.", pickle),
+        (b"cnumpy.core.multiarray\n_reconstruct\nq\x00(cnumpy\n", pickle),
+        (b"}q\x00(X\x01\x00\x00\x00aq\x01K\x01u.", pickle),
+        (b"]q\x00(K\x01K\x02e.", pickle),
+        (b"N.", pickle),
+        (b"K\x05.", pickle),
+        (b"G\x3f\xf8\0\0\0\0\0\0.", pickle),
+        (b"X\x01\0\0\0aq\x00.", pickle),
+        (b"(K\x01K\x02M\0\x01J\0\0\0\x80tq\x00.", pickle),
+        (b"\x80\x02}q\x00.", pickle),
+        (b"\x80\x03]q\x00.", pickle),
+        (b"\x80\x03C\x03abcq\x00.", pickle),
+        (b"\x80\x04\x95\x05\0\0\0\0\0\0\0]\x94.", pickle),
+        (b"\x80\x05\x95\x05\0\0\0\0\0\0\0]\x94.", pickle),
+        (&zlib, "a Python pickle compressed with zlib"),
+        (pytorch, "`torch.load`"),
+        (&zip("archive/data.pkl"), "a PyTorch file, which is a zip file"),
+        (&zip("a/.zarray"), "a zarr store in a zip file"),
+        (b"\x1f\x8b\x08\0", "`gunzip`"),
+        (b"\x28\xb5\x2f\xfd\x04", "`unzstd`"),
+        (b"BZh91AY&SY", "`bunzip2`"),
+        (b"\xfd7zXZ\0", "`unxz`"),
+        (b"\x04\x22\x4d\x18", "`unlz4`"),
+        (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+        (&hdf5, "an HDF5 file"),
+        (b"MATLAB 7.3 MAT-file, Platform", "a MATLAB v7.3 file"),
+        (b"MATLAB 5.0 MAT-file, Platform", "a MATLAB v5 file"),
+        (&mat_4(0, u32::to_le_bytes), "a MATLAB v4 file"),
+        (&mat_4(1, u32::to_be_bytes), "a MATLAB v4 file"),
+        (b"CDF\x01", "a NetCDF-3 file"),
+        (b"CDF\x02", "a NetCDF-3 file"),
+        (b"CDF\x05", "a NetCDF-3 file"),
+        (&Nifti::default().header(), "a NIfTI-1 image"),
+        (&Nifti { is_big: true, magic: b"ni1", ..Nifti::default() }.header(), "a NIfTI-1 image"),
+        (&Nifti { version: 2, magic: b"n+2", ..Nifti::default() }.header(), "a NIfTI-2 image"),
+        (&fits(fits_cards), "a FITS file: its primary image is empty"),
+        (b"PAR1\x15", "a Parquet file"),
+        (b"ARROW1\0\0", "an Arrow IPC (Feather) file"),
+        (b"FEA1", "an Arrow IPC (Feather) file"),
+        (b"GGUF\x03\0\0\0", "a GGUF file"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "run `git lfs pull`"),
+        (b"<!DOCTYPE html>\n<html>", "a web page: it is probably an error page of a download"),
+        (b"\n <HTML><body>", "a web page"),
+        (b"<?xml version=\"1.0\"?>\n<Error><Code>AccessDenied", "a web page"),
+        (index, shards),
+        (b"II*\0\x08", "a TIFF image"),
+        (b"MM\0*\x08", "a TIFF image"),
+        (b"II+\0\x08", "a TIFF image"),
+        (b"MM\0+\x08", "a TIFF image"),
+        (b"\x89PNG\r\n\x1a\n\0", "a PNG image"),
+        (b"\xff\xd8\xff\xe0", "a JPEG image"),
+        (b"", "not an array file: the file is empty"),
+        (b"hello", "not an array file: it begins with bytes [68, 65, 6C, 6C, 6F]"),
+    ];
+    starts.into_iter().map(|(bytes, message)| (bytes.to_vec(), message)).collect()
+}

@@ -10,6 +10,7 @@ mod common;
 mod compression;
 mod corpus;
 mod dtypes;
+mod foreign;
 #[path = "../common/forge.rs"]
 mod forge;
 mod interop;

@@ -229,7 +229,7 @@ fn npy_unsupported_dtypes_are_refused() {
         ("'|O'", "Python objects"),
         ("'O'", "Python objects"),
         ("'<q9'", "unknown dtype"),
-        ("'<f16'", "unknown dtype"),
+        ("'<f16'", "a long double of x86 or ARM, 16 bytes: ndferry cannot give it"),
         ("'f8'", "byte order"),
         ("'<\\xff'", ""),
         ("''", "unknown dtype"),
