@@ -21,7 +21,7 @@ use crate::{
     text::{
         self,
         Align::{Left, Right},
-        OneLine, pad, shorten,
+        OneLine, Trailing, pad, shorten,
     },
     tree::{Node, tree},
 };
@@ -33,7 +33,7 @@ use crate::{
         Arrays are shown as a tree of their names, with the number of arrays and the bytes of \
         each branch. The fields of records are listed below their array, each with its bytes and \
         its offset within a record. On a narrow terminal, names are shortened and columns left \
-        out.",
+        out. Bytes after the array of a .npy file, such as another array, are reported.",
     after_help = "\
 Examples:
   ndferry info survey.npy
@@ -90,6 +90,8 @@ struct File<'a> {
     arrays: Vec<Array<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unreadable: Vec<Unsupported<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trailing: Option<Trailing>,
 }
 
 /// The JSON of an entry that is not a supported array.
@@ -204,6 +206,7 @@ impl<'a> Shown<'a> {
             metadata: self.file.metadata(),
             arrays: self.arrays.iter().copied().map(Array::from).collect(),
             unreadable: self.unsupported.iter().map(Unsupported::from).collect(),
+            trailing: Trailing::of(self.file),
         };
         serde_json::to_string(&file).expect("strings and numbers are JSON") + "\n"
     }
@@ -214,6 +217,7 @@ impl<'a> Shown<'a> {
             + &metadata(self.file.metadata(), columns)
             + &self.listing(columns)
             + &self.unsupported()
+            + &Trailing::of(self.file).map_or_else(String::new, |bytes| format!("\n{bytes}\n"))
     }
 
     fn heading(&self, columns: Option<usize>) -> String {

@@ -6,6 +6,7 @@ use std::{
     fmt::{self, Write},
 };
 
+use ndferry::file::ArrayFile;
 use serde::Serialize;
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
@@ -149,6 +150,34 @@ pub fn shape(lengths: &[usize]) -> String {
 /// A number with its noun: `1 file`, `2 files`.
 pub fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// The bytes after the array of a `.npy` file.
+#[derive(Serialize)]
+pub struct Trailing {
+    nbytes: u64,
+    /// The format that the bytes begin with.
+    format: Option<String>,
+}
+
+impl Trailing {
+    pub fn of(file: &ArrayFile) -> Option<Self> {
+        let (nbytes, format) = (file.trailing_nbytes(), file.trailing_format());
+        let format = format.map(|format| format.to_string());
+        (nbytes > 0).then_some(Self { nbytes, format })
+    }
+}
+
+impl fmt::Display for Trailing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let follow = if self.nbytes == 1 { "follows" } else { "follow" };
+        write!(f, "{} {follow} the array", count(self.nbytes, "byte"))?;
+        match self.format.as_deref() {
+            Some("npy") => f.write_str(": another .npy array"),
+            Some(format) => write!(f, ": a .{format} file"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A JSON list with one object on each line.

@@ -1,20 +1,22 @@
 //! `ndferry verify`: checks the structure and the checksums of files.
 
 use std::{
-    fs::{self, File},
-    io::Read,
+    fs,
     path::{Path, PathBuf},
 };
 
 use clap::Args;
-use ndferry::file::{Format, OpenOptions};
+use ndferry::{
+    Error,
+    file::{ArrayFile, OpenOptions},
+};
 use serde::Serialize;
 
 use crate::{
     args::LimitArgs,
     failure::{Failure, Failures, reason},
     terminal,
-    text::{self, OneLine, count},
+    text::{self, OneLine, Trailing, count},
 };
 
 /// Check files for damage
@@ -22,8 +24,23 @@ use crate::{
 #[command(
     long_about = "Check files for damage\n\n\
         Reads every file completely, and reports every problem with its array and its offset. \
-        Formats without checksums, such as .npy and .safetensors, allow a check of the structure \
-        and of the values of bool arrays only.",
+        One word is the answer for each file:\n\n\
+        sound              It passes all checks of its format\n\
+        damaged            A check failed\n\
+        unsupported        It may be sound, but ndferry cannot read all of it\n\
+        not an array file  It has another format\n\
+        unreadable         It could not be read or decompressed completely\n\n\
+        Examples of unsupported parts are Python objects, long doubles and encrypted members. \
+        Unreadable are missing files, and arrays above --max-decompressed. If a file has several \
+        problems, the word is that of the worst: damaged, then unreadable, then unsupported.\n\n\
+        The checks depend on the format:\n\n\
+        .ferry        structure, and checksums of the header, the value and arrays\n\
+        .npz          structure, and the CRC-32 of each member that can be decompressed\n\
+        .npy          header and length (no checksum)\n\
+        .safetensors  header and lengths (no checksum)\n\n\
+        Without a checksum, changed elements cannot be found. Elements of bool must be 0 or 1 in \
+        all formats. Bytes after the array of a .npy file are reported, but not checked. The \
+        file is sound, because NumPy ignores them.",
     after_help = "\
 Examples:
   ndferry verify model.ferry
@@ -32,7 +49,7 @@ Examples:
 Exit codes:
   0  Every file is sound
   1  A file is damaged or not an array file
-  2  A file, or a part of it, could not be checked, or the arguments are invalid"
+  2  A file is unsupported or unreadable, or the arguments are invalid"
 )]
 pub struct VerifyArgs {
     /// Files to check
@@ -54,7 +71,9 @@ pub fn run(args: &VerifyArgs, failures: &mut Failures) -> Result<(), Failure> {
         for problem in &report.problems {
             let failure = Failure::new(path, &*problem.message);
             match report.verdict {
-                Verdict::Unreadable => failures.report_unanswered(&failure),
+                Verdict::Unsupported | Verdict::Unreadable => {
+                    failures.report_unanswered(&failure);
+                }
                 _ => failures.report(&failure),
             }
         }
@@ -73,97 +92,126 @@ struct Report {
     format: Option<String>,
     arrays: u64,
     checksums: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trailing: Option<Trailing>,
     problems: Vec<Problem>,
 }
 
-#[derive(Clone, Copy, Serialize)]
-#[serde(rename_all = "lowercase")]
+/// The word for a file or for one of its problems. A later one is worse.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 enum Verdict {
+    #[serde(rename = "sound")]
     Sound,
-    Damaged,
-    /// The file has none of the known formats. JSON does not distinguish it from
-    /// a damaged file, but its `format` is `null`.
-    #[serde(rename = "damaged")]
+    /// The file has none of the known formats.
+    #[serde(rename = "not an array file")]
     NotAnArrayFile,
+    /// A part may be sound, but ndferry cannot read it.
+    #[serde(rename = "unsupported")]
+    Unsupported,
     /// The file, or a part of it, could not be read.
+    #[serde(rename = "unreadable")]
     Unreadable,
+    #[serde(rename = "damaged")]
+    Damaged,
+}
+
+impl Verdict {
+    /// The word for an error with a file, or with a part of it.
+    fn of(error: &Error) -> Self {
+        if error.is_foreign_format() {
+            Self::NotAnArrayFile
+        } else if error.is_unsupported() {
+            Self::Unsupported
+        } else if error.is_invalid_data() {
+            Self::Damaged
+        } else {
+            Self::Unreadable
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Sound => "sound",
+            Self::NotAnArrayFile => "not an array file",
+            Self::Unsupported => "unsupported",
+            Self::Unreadable => "unreadable",
+            Self::Damaged => "damaged",
+        }
+    }
 }
 
 /// A problem, with the name and the offset of the array that has it.
 #[derive(Serialize)]
 struct Problem {
+    verdict: Verdict,
     array: Option<String>,
     offset: Option<u64>,
     message: String,
 }
 
-/// Whether the file at `path` begins like a file of a known format.
-fn is_array_file(path: &Path) -> bool {
-    let mut start = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(64).read_to_end(&mut start));
-    read.is_ok() && Format::detect(&start).is_ok()
-}
-
 impl Report {
     fn of(path: &Path, options: &OpenOptions) -> Self {
-        let name = path.display().to_string();
-        let file = match options.open(path) {
-            Ok(file) => file,
-            Err(error) => {
-                let message = reason(&error);
-                let (verdict, message) = match fs::metadata(path) {
-                    Ok(found) if !found.is_file() => {
-                        (Verdict::Unreadable, format!("cannot be read: {message}"))
-                    }
-                    _ if error.is_io() => (Verdict::Unreadable, message),
-                    _ if !is_array_file(path) => (Verdict::NotAnArrayFile, message),
-                    _ => (Verdict::Damaged, message),
-                };
-                let problems = vec![Problem { array: None, offset: None, message }];
-                return Self {
-                    path: name,
-                    verdict,
-                    format: None,
-                    arrays: 0,
-                    checksums: 0,
-                    problems,
-                };
+        match options.open(path) {
+            Ok(file) => Self::of_file(&file, path),
+            Err(error) => Self::of_error(&error, path),
+        }
+    }
+
+    /// The report of a file that cannot be opened.
+    fn of_error(error: &Error, path: &Path) -> Self {
+        let (verdict, message) = match (Verdict::of(error), fs::metadata(path)) {
+            (Verdict::Damaged, Ok(found)) if !found.is_file() => {
+                (Verdict::Unreadable, format!("cannot be read: {}", reason(error)))
             }
+            (verdict, _) => (verdict, reason(error)),
         };
-        let (mut verdict, mut problems) = (Verdict::Sound, Vec::new());
+        Self {
+            path: path.display().to_string(),
+            verdict,
+            format: None,
+            arrays: 0,
+            checksums: 0,
+            trailing: None,
+            problems: vec![Problem { verdict, array: None, offset: None, message }],
+        }
+    }
+
+    fn of_file(file: &ArrayFile, path: &Path) -> Self {
+        let mut problems = Vec::new();
         for (array, error) in file.check() {
-            verdict = match verdict {
-                Verdict::Damaged => verdict,
-                _ if error.is_invalid_data() => Verdict::Damaged,
-                _ => Verdict::Unreadable,
-            };
             problems.push(Problem {
+                verdict: Verdict::of(&error),
                 array: array.map(|array| array.name().to_owned()),
                 offset: array.map(|array| array.offset()),
                 message: reason(&error),
             });
         }
+        let verdict = match problems.iter().map(|problem| problem.verdict).max() {
+            None => Verdict::Sound,
+            // The file itself is an array file, and only a part of it is not an array.
+            Some(verdict) => verdict.max(Verdict::Unsupported),
+        };
         Self {
-            path: name,
+            path: path.display().to_string(),
             verdict,
             format: Some(file.format().to_string()),
             arrays: file.arrays().len() as u64,
             checksums: file.arrays().iter().filter(|array| array.has_checksum()).count() as u64,
+            trailing: Trailing::of(file),
             problems,
         }
     }
 
     fn line(&self) -> String {
-        let verdict = match self.verdict {
-            Verdict::Sound => {
-                let checksums = count(self.checksums, "checksum");
-                format!("sound, {}, {checksums}", count(self.arrays, "array"))
-            }
-            Verdict::Damaged => "damaged".to_owned(),
-            Verdict::NotAnArrayFile => "not an array file".to_owned(),
-            Verdict::Unreadable if self.format.is_some() => "partly unchecked".to_owned(),
-            Verdict::Unreadable => "unreadable".to_owned(),
-        };
-        format!("{}: {verdict}\n", OneLine(&self.path))
+        let mut line = format!("{}: {}", OneLine(&self.path), self.verdict.word());
+        if self.verdict == Verdict::Sound {
+            let (arrays, checksums) =
+                (count(self.arrays, "array"), count(self.checksums, "checksum"));
+            line += &format!(", {arrays}, {checksums}");
+        }
+        if let Some(trailing) = &self.trailing {
+            line += &format!("; {trailing}");
+        }
+        line + "\n"
     }
 }

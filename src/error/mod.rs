@@ -123,6 +123,10 @@ impl Error {
         }
     }
 
+    pub(crate) fn cause(&self) -> Cause {
+        self.0.cause
+    }
+
     #[must_use]
     pub(crate) fn with_cause(mut self, cause: Cause) -> Self {
         self.0.cause = cause;

@@ -6,7 +6,7 @@ use std::{
     str::FromStr,
 };
 
-use crate::{Error, Result, dtype::Quoted};
+use crate::{Error, Result, dtype::Quoted, error::Cause};
 
 /// The compression of an array in a `.ferry` file.
 ///
@@ -132,11 +132,11 @@ impl Codec {
             )),
         };
         made.map_err(|error| {
-            let bytes = stored.len();
-            Error::invalid_data(format!(
-                "cannot decompress {bytes} bytes of {}: {error}",
-                self.name()
-            ))
+            let (bytes, codec) = (stored.len(), self.name());
+            let is_built = self.check().is_ok();
+            let cause = if is_built { Cause::Unspecified } else { Cause::Unsupported };
+            Error::invalid_data(format!("cannot decompress {bytes} bytes of {codec}: {error}"))
+                .with_cause(cause)
         })
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     array::{CopyReason, Layout, Order, ShortShape},
     bytes::map::Buffer,
     dtype::{Quoted, Scalar},
+    error::Cause,
 };
 
 /// Everything that a parser finds in the bytes of a file.
@@ -20,6 +21,8 @@ pub(super) struct Index {
     pub(super) unsupported: Vec<UnsupportedEntry>,
     pub(super) tree: Tree,
     pub(super) metadata: BTreeMap<String, String>,
+    /// The end of the content, if the format allows other bytes after it.
+    pub(super) end: Option<usize>,
 }
 
 /// The tree of a file's value.
@@ -35,7 +38,14 @@ pub(super) enum Tree {
 impl Index {
     /// Returns the index of a file that contains `arrays` and nothing else.
     pub(super) fn new(arrays: Vec<ArrayInfo>, tree: Tree) -> Self {
-        Self { version: None, arrays, unsupported: Vec::new(), tree, metadata: BTreeMap::new() }
+        Self {
+            version: None,
+            arrays,
+            unsupported: Vec::new(),
+            tree,
+            metadata: BTreeMap::new(),
+            end: None,
+        }
     }
 }
 
@@ -315,6 +325,7 @@ impl ArrayInfo {
 pub struct UnsupportedEntry {
     name: String,
     reason: String,
+    cause: Cause,
     range: Range<usize>,
     encoding: Encoding,
     checksum: Option<Checksum>,
@@ -325,7 +336,8 @@ impl UnsupportedEntry {
     /// from being read.
     pub(super) fn new(name: String, range: Range<usize>, reason: &Error) -> Self {
         let encoding = Encoding::Plain;
-        Self { name, reason: reason.message(), range, encoding, checksum: None }
+        let (cause, reason) = (reason.cause(), reason.message());
+        Self { name, reason, cause, range, encoding, checksum: None }
     }
 
     pub(super) fn with_checksum(self, encoding: Encoding, checksum: Checksum) -> Self {
@@ -358,7 +370,11 @@ impl UnsupportedEntry {
 
     /// Returns the error of reading this entry.
     pub(super) fn error(&self) -> Error {
-        Error::invalid_input(format!("cannot read {}: {}", Quoted(&self.name), self.reason))
+        let message = format!("cannot read {}: {}", Quoted(&self.name), self.reason);
+        match self.cause {
+            Cause::Unspecified => Error::invalid_data(message),
+            cause => Error::invalid_input(message).with_cause(cause),
+        }
     }
 
     /// Returns the damage of the entry's bytes, or otherwise the error of reading it.

@@ -119,6 +119,47 @@ impl ArrayFile {
         &self.index.unsupported
     }
 
+    /// Returns the number of bytes after the array of a `.npy` file.
+    ///
+    /// NumPy and ndferry ignore these bytes. They exist if a program saved several arrays in
+    /// one file, or appended something else. For other formats this is 0, because they
+    /// reject such bytes, or because a [`RawLayout`](super::RawLayout) may cover only a part
+    /// of the file.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::{SharedArray, file::{DumpOptions, Format}};
+    ///
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path().join("two.npy");
+    /// DumpOptions::new().write_npy(&path, SharedArray::from(vec![1.5, 2.5]))?;
+    /// let one = std::fs::read(&path).unwrap();
+    /// std::fs::write(&path, [&*one, &*one].concat()).unwrap();
+    ///
+    /// let file = ndferry::open(&path)?;
+    /// assert_eq!(file.trailing_nbytes(), one.len() as u64);
+    /// assert_eq!(file.trailing_format(), Some(Format::Npy));
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
+    #[must_use]
+    pub fn trailing_nbytes(&self) -> u64 {
+        self.trailing().len() as u64
+    }
+
+    /// Returns the format of the bytes after the array, if they begin like a file of
+    /// arrays.
+    ///
+    /// See [`trailing_nbytes`](Self::trailing_nbytes).
+    #[must_use]
+    pub fn trailing_format(&self) -> Option<Format> {
+        Format::detect(self.trailing()).ok()
+    }
+
+    fn trailing(&self) -> &[u8] {
+        self.index.end.map_or(&[], |end| &self.bytes()[end..])
+    }
+
     /// Returns the description of the array named `name`.
     ///
     /// # Examples

@@ -22,6 +22,7 @@ use crate::{
     AnyArray, DType, Error, Result,
     array::Order,
     dtype::{DTypeKind, Literals, Quoted},
+    error::Cause,
 };
 
 const MAGIC: &[u8] = b"\x93NUMPY";
@@ -46,8 +47,8 @@ impl FileFormat for Npy {
         let Header { version, dtype, order, shape, length } = header(file)?;
         let info =
             ArrayInfo::plain(String::new(), dtype, &shape, order, length as u64, file.len())?;
-        let version = Some(format!("{version}.0"));
-        Ok(Index { version, ..Index::new(vec![info], Tree::OneArray) })
+        let (version, end) = (Some(format!("{version}.0")), info.range().end);
+        Ok(Index { version, end: Some(end), ..Index::new(vec![info], Tree::OneArray) })
     }
 
     fn writer(&self) -> Option<Writer> {
@@ -87,16 +88,20 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header> {
 /// text, and its end, which is the start of the data.
 pub(super) fn extent(bytes: &[u8]) -> Result<(u8, usize, usize)> {
     if bytes.len() < 10 {
-        return Err(truncated(bytes, 10));
+        let is_npy = bytes.starts_with(MAGIC);
+        let cause = if is_npy { Cause::Unspecified } else { Cause::ForeignFormat };
+        return Err(truncated(bytes, 10).with_cause(cause));
     }
     if !bytes.starts_with(MAGIC) {
-        return Err(Error::invalid_data("expected the start of a .npy file, found other bytes"));
+        let message = "expected the start of a .npy file, found other bytes";
+        return Err(Error::invalid_data(message).with_cause(Cause::ForeignFormat));
     }
     let (major, minor) = (bytes[6], bytes[7]);
     if !matches!((major, minor), (1..=3, 0)) {
         return Err(Error::invalid_data(format!(
             "expected npy version 1.0, 2.0 or 3.0, found {major}.{minor}"
-        )));
+        ))
+        .with_cause(Cause::Unsupported));
     }
     let (start, length) = match major {
         1 => (10_usize, LittleEndian::read_u16(&bytes[8..]).into()),

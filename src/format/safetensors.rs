@@ -31,6 +31,7 @@ use crate::{
     DType, Error, Result,
     array::Order,
     dtype::{ByteOrder, Quoted, Scalar},
+    error::Cause,
 };
 
 /// The number of bytes of the header's length, before the header.
@@ -207,7 +208,11 @@ fn dtype(name: &str) -> Result<Result<DType>> {
         Quoted(name),
         known.join(", ")
     ));
-    if UNSUPPORTED_DTYPES.contains(&name) { Ok(Err(error)) } else { Err(error) }
+    if UNSUPPORTED_DTYPES.contains(&name) {
+        Ok(Err(error.with_cause(Cause::Unsupported)))
+    } else {
+        Err(error)
+    }
 }
 
 impl<'de> Deserialize<'de> for Header {

@@ -37,11 +37,14 @@ impl ArrayFile {
     ///   to an array of another shape.
     /// - an array whose bytes do not match its checksum.
     /// - an array with a `bool` that is neither 0 nor 1.
-    /// - an [unsupported entry](Self::unsupported_entries) (no `ArrayInfo`), or an array
-    ///   above [`max_decompressed_bytes`](super::OpenOptions::max_decompressed_bytes). Only for
-    ///   these [`Error::is_invalid_data`] is false: they were not checked.
+    /// - an [unsupported entry](Self::unsupported_entries) (no `ArrayInfo`). Its checksum is
+    ///   compared if there is one. If the entry may be sound, [`Error::is_unsupported`] or
+    ///   [`Error::is_foreign_format`] is true.
+    /// - an array above
+    ///   [`max_decompressed_bytes`](super::OpenOptions::max_decompressed_bytes), which is not
+    ///   checked.
     ///
-    /// The checksums of prelude, header and tree were compared when the file was opened.
+    /// [`Error::is_invalid_data`] is true only for damage. The checksums of prelude, header and tree were compared when the file was opened.
     ///
     /// # Examples
     ///

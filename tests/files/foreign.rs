@@ -227,6 +227,29 @@ fn foreign_shard_index_names_few_files() {
     assert!(refused(open(long.as_bytes())).message().contains("it begins with bytes"));
 }
 
+#[test]
+fn npy_trailing_bytes_are_counted_and_named() {
+    let mut one = Vec::new();
+    let array = crate::forge::bytes(&[1, 2, 3]);
+    for (behind, nbytes, format) in [
+        (&b""[..], 0, None),
+        (b"x", 1, None),
+        (&*array, 131, Some(Format::Npy)),
+        (&array[..5], 5, None),
+    ] {
+        one.clear();
+        one.extend_from_slice(&array);
+        one.extend_from_slice(behind);
+        let file = open(&one).unwrap();
+        assert_eq!((file.trailing_nbytes(), file.trailing_format()), (nbytes, format));
+        assert_eq!(file.read_dyn("").unwrap().shape(), [3]);
+        file.verify().unwrap();
+    }
+    let raw = ndferry::file::RawLayout::new("|u1".parse().unwrap(), [2]);
+    let raw = OpenOptions::new().raw(raw).open_slice(&b"abc"[..]).unwrap();
+    assert_eq!((raw.trailing_nbytes(), raw.trailing_format()), (0, None));
+}
+
 /// A part of the message of each dtype that Rust cannot represent.
 #[test]
 fn dtype_without_rust_type_is_unsupported() {

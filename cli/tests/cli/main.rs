@@ -9,6 +9,7 @@ mod run;
 
 mod convert;
 mod diff;
+mod foreign;
 mod info;
 mod invalid_input;
 mod named;

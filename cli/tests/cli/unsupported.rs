@@ -47,9 +47,12 @@ fn unsupported_entries_are_reported_by_every_command() {
     let verify = run(&["verify", "FILE"]);
     assert_eq!(
         (verify.code, &*verify.stdout),
-        (Some(2), &*format!("{}: partly unchecked\n", path.display()))
+        (Some(2), &*format!("{}: unsupported\n", path.display()))
     );
     assert!(verify.stderr.contains("cannot read `objects`: npy header"), "{verify:?}");
+    let verify = crate::run::parse(&run(&["verify", "--json", "FILE"]).stdout);
+    assert_eq!(verify[0]["verdict"], "unsupported");
+    assert_eq!(verify[0]["problems"][0]["verdict"], "unsupported");
 
     let diff = run(&["diff", "FILE", "FILE"]);
     assert!(

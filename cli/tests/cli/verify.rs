@@ -1,17 +1,18 @@
 //! `ndferry verify`.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use ndarray::array;
 use serde_json::json;
 
 use crate::{
     fixture::fixtures,
+    forge::{Member, bytes, npy, npy_of, zip},
     run::{ndferry, parse},
 };
 
 /// Writes a file of three arrays, and returns their names, offsets and sizes.
-fn sample(path: &std::path::Path) -> Vec<(String, u64, u64)> {
+fn sample(path: &Path) -> Vec<(String, u64, u64)> {
     ndferry::dump(path, &(array![1.5, 2.5], array![true, false], vec![7_u16; 9000])).unwrap();
     let file = ndferry::open(path).unwrap();
     file.arrays()
@@ -133,4 +134,103 @@ fn verify_reports_pipes_and_devices_as_unreadable() {
         let outcome = ndferry(["verify".as_ref(), "--json".as_ref(), path.as_os_str()]);
         assert_eq!(parse(&outcome.stdout)[0]["verdict"], "unreadable");
     }
+}
+
+/// The word that `verify` prints for a file, which is that of the JSON, and the exit code.
+#[track_caller]
+fn verdict(path: &Path, content: &[u8]) -> (String, i32) {
+    fs::write(path, content).unwrap();
+    let outcome = ndferry(["verify".as_ref(), path.as_os_str()]);
+    let line = outcome.stdout.strip_prefix(&format!("{}: ", path.display())).unwrap();
+    let word = line.trim_end().split([',', ';']).next().unwrap().to_owned();
+    let json = ndferry(["verify".as_ref(), "--json".as_ref(), path.as_os_str()]);
+    assert_eq!(parse(&json.stdout)[0]["verdict"], word.as_str());
+    assert_eq!((json.code, &json.stderr), (outcome.code, &outcome.stderr));
+    (word, outcome.code.unwrap())
+}
+
+#[test]
+fn verify_member_gets_the_word_of_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, all) = (folder.path().join("a.npy"), folder.path().join("a.npz"));
+    let of = |dtype: &str, elements: &[u8]| npy_of(dtype, "(2,)", elements);
+    for (content, word, code) in [
+        (of("'|u1'", &[1, 2]), "sound", 0),
+        (of("'|O'", b"pickled"), "unsupported", 2),
+        (of("[('a', '|O')]", b"pickled"), "unsupported", 2),
+        (of("'<f16'", &[0; 32]), "unsupported", 2),
+        (of("'>f16'", &[0; 32]), "unsupported", 2),
+        (of("'<c32'", &[0; 64]), "unsupported", 2),
+        (npy(9, b"{}", &[]), "unsupported", 2),
+        (npy(3, b"{}", &[]), "damaged", 1),
+        (of("'<q8'", &[0; 16]), "damaged", 1),
+        (of("'|b1'", &[1, 2]), "damaged", 1),
+        (of("'<f8'", &[0; 15]), "damaged", 1),
+        (b"\x93NUMPY\x01".to_vec(), "damaged", 1),
+    ] {
+        let shown = String::from_utf8_lossy(&content).into_owned();
+        assert_eq!(verdict(&one, &content), (word.to_owned(), code), "{shown}");
+        for member in
+            [Member::stored("a.npy", content.clone()).deflated(), Member::stored("a.npy", content)]
+        {
+            let content = zip(&[Member::new("b.npy", &[1]), member]);
+            assert_eq!(verdict(&all, &content), (word.to_owned(), code), "{shown} in .npz");
+        }
+    }
+}
+
+#[test]
+fn verify_reports_the_worst_word_of_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.npz");
+    let whole = || Member::new("a.npy", &[1]);
+    let objects = || Member::stored("o.npy", npy_of("'|O'", "(1,)", b"pickled"));
+    let text = || Member::stored("notes.txt", b"some more text".to_vec());
+    let damaged = || Member { crc: 0, ..Member::new("d.npy", &[2]) };
+    let encrypted = || Member { flags: 1, ..Member::new("e.npy", &[2]) };
+    let unknown = || Member { method: 14, ..Member::new("m.npy", &[2]) };
+    for (members, word, code) in [
+        (vec![whole()], "sound", 0),
+        (vec![whole(), text()], "unsupported", 2),
+        (vec![whole(), encrypted()], "unsupported", 2),
+        (vec![whole(), unknown()], "unsupported", 2),
+        (vec![objects(), damaged(), text()], "damaged", 1),
+    ] {
+        assert_eq!(verdict(&path, &zip(&members)), (word.to_owned(), code));
+    }
+    for content in
+        [&b""[..], b"some text", b"\x1f\x8b\x08", &zip(&[Member::stored("a/data.pkl", vec![b'.'])])]
+    {
+        assert_eq!(verdict(&path, content), ("not an array file".to_owned(), 1));
+    }
+    // The problem itself has the word of the member.
+    fs::write(&path, zip(&[text()])).unwrap();
+    let json = parse(&ndferry(["verify".as_ref(), "--json".as_ref(), path.as_os_str()]).stdout);
+    assert_eq!(json[0]["problems"][0]["verdict"], "not an array file");
+}
+
+#[test]
+fn verify_and_info_report_trailing_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.npy");
+    let array = bytes(&[1, 2, 3]);
+    for (behind, told, format) in [
+        (&*array, "131 bytes follow the array: another .npy array", json!("npy")),
+        (b"xy", "2 bytes follow the array", json!(null)),
+        (b"x", "1 byte follows the array", json!(null)),
+        (b"PK\x05\x06", "4 bytes follow the array: a .npz file", json!("npz")),
+    ] {
+        fs::write(&path, [&*array, behind].concat()).unwrap();
+        let run = |options: &[&str]| ndferry(options.iter().copied().chain(path.to_str()));
+        let line = format!("{}: sound, 1 array, 0 checksums; {told}\n", path.display());
+        assert_eq!(run(&["verify"]).success(), line);
+        let info = run(&["info"]).success();
+        assert!(info.ends_with(&format!("\n\n{told}\n")), "{info}");
+        let expected = json!({"nbytes": behind.len(), "format": format});
+        assert_eq!(run(&["verify", "--json"]).json()[0]["trailing"], expected);
+        assert_eq!(run(&["info", "--json"]).json()["trailing"], expected);
+    }
+    fs::write(&path, &array).unwrap();
+    let info = ndferry(["info".as_ref(), "--json".as_ref(), path.as_os_str()]).json();
+    assert_eq!(info.get("trailing"), None);
 }

@@ -7,6 +7,7 @@ use byteorder::{ByteOrder as _, LittleEndian};
 use super::layout::{ALIGNMENT, Header, MAGIC, PRELUDE_LEN, SegmentEntry, VERSION};
 use crate::{
     Error, Result,
+    error::Cause,
     format::{
         encoding::{Checksum, Encoding, verify_xxh3},
         entry::{ArrayInfo, Index, Tree},
@@ -48,7 +49,8 @@ pub(super) fn length(bytes: &[u8]) -> Result<u64> {
     if version != VERSION {
         return Err(Error::invalid_data(format!(
             "expected a .ferry file of version {VERSION}, found version {version}; use a newer ndferry"
-        )));
+        ))
+        .with_cause(Cause::Unsupported));
     }
     if &prelude[..8] != MAGIC || prelude[12..16] != [0; 4] || prelude[48..56] != [0; 8] {
         return Err(Error::invalid_data("expected zeros in the unused bytes of the prelude"));

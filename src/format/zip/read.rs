@@ -9,7 +9,7 @@ use super::{
     END_LENGTH, EXTRA_64, IN_EXTRA_FIELD, LOCAL, LOCAL_LENGTH, LOCATOR_64, LOCATOR_64_LENGTH,
     STORED, UTF_8,
 };
-use crate::{Error, Result, dtype::Quoted};
+use crate::{Error, Result, dtype::Quoted, error::Cause};
 
 /// The flags of encrypted members.
 const ENCRYPTED: u16 = 1 | 1 << 6;
@@ -121,7 +121,7 @@ fn directory(file: &[u8]) -> Result<Directory> {
 }
 
 fn multi_part() -> Error {
-    Error::invalid_data("the zip file is one part of several")
+    Error::invalid_data("the zip file is one part of several").with_cause(Cause::Unsupported)
 }
 
 /// Returns the offset of the end record. Only a comment, whose length it contains, follows.
@@ -324,7 +324,8 @@ impl DirectoryEntry {
     /// Returns the range of its bytes.
     fn data(&self, file: &[u8], end: u64, limit: usize) -> Result<Range<usize>> {
         if self.flags & UNSUPPORTED_FLAGS != 0 {
-            return Err(Error::invalid_data("patches and hidden records are not supported"));
+            let message = "patches and hidden records are not supported";
+            return Err(Error::invalid_data(message).with_cause(Cause::Unsupported));
         }
         if self.method == STORED && self.unsupported().is_none() && self.packed != self.size {
             return Err(Error::invalid_data(format!(
