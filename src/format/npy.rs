@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     AnyArray, DType, Error, Result,
-    array::Order,
+    array::{Order, ShortShape},
     dtype::{DTypeKind, Literals, Quoted},
     error::Cause,
 };
@@ -140,7 +140,10 @@ fn parse(text: &str) -> Result<(DType, Order, Vec<usize>)> {
         let key = text.string()?;
         text.expect(":")?;
         let is_duplicate = match &*key {
-            "descr" => descr.replace(dtype_in(&mut text)?).is_some(),
+            "descr" => {
+                let dtype = dtype_in(&mut text).map_err(|error| with_shape(error, &text))?;
+                descr.replace(dtype).is_some()
+            }
             "fortran_order" => fortran_order.replace(bool_in(&mut text)?).is_some(),
             "shape" => shape.replace(shape_in(&mut text)?).is_some(),
             _ => return Err(Error::invalid_data(format!("unknown key {}", Quoted(&key)))),
@@ -168,6 +171,22 @@ fn dtype_in(text: &mut Literals<'_>) -> Result<DType> {
         return Ok(dtype);
     }
     Err(Error::invalid_data(format!("NumPy has no dtype {}", Quoted(&dtype.to_string()))))
+}
+
+/// Adds the shape to the error for a sound dtype that is not supported, if the rest of the header
+/// contains it.
+fn with_shape(error: Error, rest: &Literals<'_>) -> Error {
+    let shape = |text: &str| {
+        let (_, text) = text.split_once("'shape':")?;
+        shape_in(&mut Literals::new(text)).ok()
+    };
+    match shape(rest.rest()).filter(|_| error.is_unsupported()) {
+        None => error,
+        Some(shape) => {
+            let message = format!("{}; its shape is {}", error.message(), ShortShape(&shape));
+            Error::invalid_data(message).with_cause(error.cause())
+        }
+    }
 }
 
 fn bool_in(text: &mut Literals<'_>) -> Result<bool> {
@@ -350,6 +369,10 @@ mod tests {
                 "NumPy has no dtype `<bf2`",
             ),
             ("{'descr': '<q8', 'fortran_order': False, 'shape': (3,), }", "unknown dtype `<q8`"),
+            (
+                "{'descr': '<f16', 'fortran_order': False, 'shape': (3, 4), }",
+                "in Python; its shape is (3, 4)",
+            ),
             ("{'descr': [('a', '|O')], ", "field `a`: dtype `|O` holds Python objects"),
             (
                 "{'descr': ('<f8', (2,)), ",
