@@ -239,6 +239,49 @@ impl AnyArray {
         Ok(Self { layout: self.layout.slice_axis(axis, range)?, ..self.clone() })
     }
 
+    /// Returns every `step`-th element along `axis`, without a copy.
+    ///
+    /// A negative `step` starts at the last element, so -1 reverses the axis.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::{SharedArray, ndarray::array};
+    ///
+    /// let any = SharedArray::from(array![0u8, 1, 2, 3, 4, 5]).to_any();
+    /// assert_eq!(any.step_axis(0, 2)?, SharedArray::from(array![0u8, 2, 4]).to_any());
+    /// assert_eq!(any.step_axis(0, -4)?, SharedArray::from(array![5u8, 1]).to_any());
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the array has no such axis, or `step` is 0.
+    pub fn step_axis(&self, axis: usize, step: isize) -> Result<Self> {
+        Ok(Self { layout: self.layout.step_axis(axis, step)?, ..self.clone() })
+    }
+
+    /// Returns the part of the array at `index` of `axis`, without that axis
+    /// and without a copy.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndferry::{SharedArray, ndarray::array};
+    ///
+    /// let any = SharedArray::from(array![[1i32, 2, 3], [4, 5, 6]]).to_any();
+    /// assert_eq!(any.index_axis(1, 2)?, SharedArray::from(array![3i32, 6]).to_any());
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the array has no such axis, or the axis is not
+    /// longer than `index`.
+    pub fn index_axis(&self, axis: usize, index: usize) -> Result<Self> {
+        Ok(Self { layout: self.layout.index_axis(axis, index)?, ..self.clone() })
+    }
+
     /// Returns the transpose, with the axes in opposite order, without a copy.
     ///
     /// # Examples

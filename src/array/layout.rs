@@ -207,6 +207,52 @@ impl Layout {
         Ok(part)
     }
 
+    /// Returns the layout of every `step`-th element along `axis`, from the
+    /// first, or from the last if `step` is negative.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is no such axis, or `step` is 0.
+    pub(crate) fn step_axis(&self, axis: usize, step: isize) -> Result<Self> {
+        let Some(&length) = self.shape.get(axis) else {
+            return Err(Error::invalid_input(format!(
+                "cannot step along axis {axis}: the array has {} axes",
+                self.shape.len()
+            )));
+        };
+        if step == 0 {
+            return Err(Error::invalid_input(format!(
+                "cannot step along axis {axis}: expected a step other than 0"
+            )));
+        }
+        let mut part = self.clone();
+        part.shape[axis] = length.div_ceil(step.unsigned_abs());
+        part.length = part.shape.iter().product();
+        if part.length == 0 {
+            return Ok(part);
+        }
+        if step < 0 {
+            part.start =
+                (self.start as isize + (length - 1) as isize * self.strides[axis]) as usize;
+        }
+        // The stride of a single element has no meaning, and may overflow.
+        part.strides[axis] = if part.shape[axis] > 1 { self.strides[axis] * step } else { 0 };
+        Ok(part)
+    }
+
+    /// Returns the layout of the part at `index` of `axis`, without that axis.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is no such axis, or `index` is outside of it.
+    pub(crate) fn index_axis(&self, axis: usize, index: usize) -> Result<Self> {
+        let mut part = self.slice_axis(axis, index..index.saturating_add(1))?;
+        part.shape.remove(axis);
+        part.strides.remove(axis);
+        part.length = part.shape.iter().product();
+        Ok(part)
+    }
+
     /// Returns the layout of the transpose.
     pub(crate) fn reversed(&self) -> Self {
         let mut reversed = self.clone();

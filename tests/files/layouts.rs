@@ -3,7 +3,8 @@
 use ndferry::{
     AnyArray, SharedArray,
     array::{CopyReason, Order},
-    ndarray::{Array, Array2, Array3, Axis, Ix1, Ix2, IxDyn, ShapeBuilder, s},
+    dtype::ByteOrder,
+    ndarray::{Array, Array2, Array3, Axis, Ix1, Ix2, Ix3, IxDyn, ShapeBuilder, s},
 };
 
 // F7
@@ -67,6 +68,43 @@ fn layouts_round_trip_and_keep_their_order() {
         (one, three),
         (broadcast.to_owned(), broadcast.broadcast((3, 6)).unwrap().to_owned())
     );
+}
+
+#[test]
+fn array_steps_and_indices_equal_those_of_ndarray() {
+    let base = Array3::from_shape_fn((4, 5, 6), |(i, j, k)| (i * 30 + j * 6 + k) as i16);
+    let any = SharedArray::from(base.clone()).to_any();
+    for foreign in [false, true] {
+        let any = if foreign {
+            any.in_byte_order(ByteOrder::NATIVE.opposite()).unwrap()
+        } else {
+            any.clone()
+        };
+        for step in [1, 2, 3, 5, 9, isize::MAX] {
+            for step in [step, -step] {
+                let part = any.step_axis(1, step).unwrap().step_axis(2, -1).unwrap();
+                let expected = base.slice(s![.., ..;step, ..;-1]);
+                assert_eq!(part.to_array::<i16, Ix3>().unwrap().view(), expected, "{step}");
+            }
+        }
+        for index in 0..5 {
+            let part = any.index_axis(1, index).unwrap().to_array::<i16, Ix2>().unwrap();
+            assert_eq!(part.view(), base.index_axis(Axis(1), index));
+        }
+    }
+    let empty = any.slice_axis(0, 2..2).unwrap();
+    assert_eq!(empty.step_axis(0, -3).unwrap().shape(), [0, 5, 6]);
+    assert_eq!(empty.index_axis(1, 4).unwrap().shape(), [0, 6]);
+    for (error, reason) in [
+        (any.step_axis(3, 1), "the array has 3 axes"),
+        (any.step_axis(0, 0), "expected a step other than 0"),
+        (any.index_axis(0, 4), "axis 0 has 4 elements"),
+        (any.index_axis(0, usize::MAX), "axis 0 has 4 elements"),
+        (any.index_axis(3, 0), "the array has 3 axes"),
+    ] {
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+    }
 }
 
 // B2
