@@ -1,8 +1,9 @@
-//! The `ndferry` command: inspects, summarises, compares, checks and converts
+//! The `ndferry` command: inspects, prints, summarises, compares, checks and converts
 //! array files with the library.
 //!
 //! Each subcommand has a module with its arguments and its `run` function.
-//! Results are written to stdout when they are complete. Failures (one line
+//! Results are written to stdout when they are complete, except those of `show`,
+//! which may be large. Failures (one line
 //! each) and the progress bar are written to stderr. The exit code is 0 on
 //! success, 1 after a failure and 2 if the arguments are invalid. For `verify`
 //! and `diff`, 1 is a negative answer and 2 means that there is no answer.
@@ -18,6 +19,7 @@ mod info;
 mod input;
 #[cfg(target_os = "linux")]
 mod progress;
+mod show;
 #[cfg(target_os = "linux")]
 mod stats;
 #[cfg(target_os = "linux")]
@@ -25,6 +27,7 @@ mod sweep;
 mod table;
 mod terminal;
 mod text;
+mod time;
 mod tree;
 mod value;
 mod verify;
@@ -35,7 +38,7 @@ use clap::{Parser, Subcommand};
 
 use failure::Failures;
 
-/// Inspect, summarise, compare, check and convert array files
+/// Inspect, print, summarise, compare, check and convert array files
 #[derive(Parser)]
 #[command(
     name = "ndferry",
@@ -43,7 +46,7 @@ use failure::Failures;
     max_term_width = 100,
     subcommand_required = true,
     long_about = format!(
-        "Inspect, summarise, compare, check and convert files of n-dimensional arrays\n\n\
+        "Inspect, print, summarise, compare, check and convert files of n-dimensional arrays\n\n\
          Reads {} files, and raw binary described by --raw and --shape, in either byte order. \
          Files are memory-mapped, so they may be larger than memory.",
         args::readable_extensions("and")
@@ -51,6 +54,7 @@ use failure::Failures;
     after_help = "\
 Examples:
   ndferry info survey.npy                    List the arrays of a file
+  ndferry show survey.npy --slice '0:3, -1'  Print values like NumPy
   ndferry stats *.npy                        Compute statistics on all cores
   ndferry convert survey.npy survey.ferry    Convert to another format
   ndferry verify *.ferry                     Check files for damage
@@ -67,6 +71,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Info(info::InfoArgs),
+    Show(show::ShowArgs),
     #[cfg(target_os = "linux")]
     Stats(stats::StatsArgs),
     Convert(convert::ConvertArgs),
@@ -83,6 +88,7 @@ fn main() -> ExitCode {
     let mut failures = Failures::default();
     let outcome = match Arguments::parse().command {
         Command::Info(args) => info::run(&args),
+        Command::Show(args) => show::run(&args, &mut failures),
         #[cfg(target_os = "linux")]
         Command::Stats(args) => stats::run(&args, &mut failures),
         Command::Convert(args) => convert::run(&args),

@@ -21,14 +21,18 @@ pub struct Table {
 }
 
 struct Column {
-    heading: &'static str,
+    heading: String,
     align: Align,
 }
 
 impl Table {
-    /// A table with these headings and no rows.
-    pub fn new(columns: impl IntoIterator<Item = (&'static str, Align)>) -> Self {
-        let columns = columns.into_iter().map(|(heading, align)| Column { heading, align });
+    /// A table with these headings and no rows. Headings are escaped, and shortened
+    /// if they are long.
+    pub fn new<H: AsRef<str>>(columns: impl IntoIterator<Item = (H, Align)>) -> Self {
+        let columns = columns.into_iter().map(|(heading, align)| Column {
+            heading: shorten(heading.as_ref(), MAX_CELL_WIDTH),
+            align,
+        });
         Self { columns: columns.collect(), rows: Vec::new() }
     }
 
@@ -97,14 +101,13 @@ impl Table {
     fn widths(&self) -> Vec<usize> {
         let widest = |(at, column): (usize, &Column)| {
             let cells = self.rows.iter().map(|row| width(&row[at]));
-            cells.fold(width(column.heading), usize::max)
+            cells.fold(width(&column.heading), usize::max)
         };
         self.columns.iter().enumerate().map(widest).collect()
     }
 
     fn as_grid(&self, widths: &[usize]) -> String {
-        let headings: Vec<_> =
-            self.columns.iter().map(|column| column.heading.to_owned()).collect();
+        let headings: Vec<_> = self.columns.iter().map(|column| column.heading.clone()).collect();
         let mut text = String::new();
         for row in std::iter::once(&headings).chain(&self.rows) {
             let cells = row.iter().zip(&self.columns).zip(widths);
@@ -117,10 +120,10 @@ impl Table {
     }
 
     fn as_fields(&self) -> String {
-        let headings = self.columns.iter().map(|column| width(column.heading));
+        let headings = self.columns.iter().map(|column| width(&column.heading));
         let widest = headings.max().unwrap_or(0);
         let field = |(cell, column): (&String, &Column)| {
-            let line = pad(column.heading, Align::Left, widest) + GAP + cell;
+            let line = pad(&column.heading, Align::Left, widest) + GAP + cell;
             line.trim_end().to_owned() + "\n"
         };
         let rows: Vec<String> = self

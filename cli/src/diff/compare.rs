@@ -11,9 +11,8 @@ use num_complex::Complex;
 use super::{
     distance::{Compared, Distance},
     pair::{Pair, Tile},
-    time::Time,
 };
-use crate::{failure::reason, value::Value};
+use crate::{failure::reason, time::Time, value::Value};
 
 /// The differences between two arrays.
 #[derive(Default)]

@@ -3,7 +3,7 @@
 use half::{bf16, f16};
 use num_complex::Complex;
 
-use crate::value::Value;
+use crate::{time::Time, value::Value};
 
 /// The distance of two elements that are not the same.
 pub enum Distance {
@@ -58,6 +58,20 @@ macro_rules! integers {
     )*};
 }
 integers!(bool i8 i16 i32 i64 u8 u16 u32 u64);
+
+impl Compared for Time {
+    fn is_nan(self) -> bool {
+        self.is_nat()
+    }
+
+    fn apart(self, other: Self) -> (Value, f64) {
+        self.count().apart(other.count())
+    }
+
+    fn text(self) -> String {
+        self.to_string()
+    }
+}
 
 macro_rules! floats {
     ($($type:ty)*) => {$(

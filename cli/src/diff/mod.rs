@@ -7,7 +7,6 @@ mod compare;
 mod distance;
 mod pair;
 mod tiles;
-mod time;
 
 use std::{borrow::Cow, collections::HashMap, path::PathBuf};
 
@@ -26,6 +25,7 @@ use crate::{
     input::{self, Found},
     terminal,
     text::{self, OneLine, shorten},
+    time,
     value::{Figure, Value},
 };
 

@@ -73,8 +73,10 @@ fn attempt(attack: &str, bytes: &[u8], expected: Expected) {
             }),
             "{attack}: {output:?}"
         );
-        let output = within_little_memory(&["info"], &path);
-        assert!(output.status.code().is_some_and(|code| code < 2), "{attack}: {output:?}");
+        for command in [&["info"][..], &["show"], &["show", "--json"], &["show", "--csv"]] {
+            let output = within_little_memory(command, &path);
+            assert!(output.status.code().is_some_and(|code| code < 2), "{attack}: {output:?}");
+        }
     }
     assert!(
         began.elapsed() < actor::WATCHDOG.min(Duration::from_secs(60)),

@@ -13,6 +13,7 @@ mod foreign;
 mod info;
 mod invalid_input;
 mod named;
+mod show;
 mod stats;
 #[cfg(target_os = "linux")]
 mod sweep;

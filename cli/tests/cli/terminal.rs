@@ -13,6 +13,9 @@ fn output_to_a_closed_pipe_is_not_a_failure() {
         &["stats", "--json"][..],
         &["info"],
         &["info", "--json"],
+        &["show"],
+        &["show", "--csv"],
+        &["show", "--json"],
         &["--help"],
         &["sweep", "--dry-run"],
     ] {

@@ -39,6 +39,11 @@ fn unsupported_entries_are_reported_by_every_command() {
     );
     assert!(other["reason"].as_str().unwrap().starts_with(REASON));
 
+    let show = run(&["show", "FILE"]);
+    show.assert_failed(&path, "array `objects`: cannot be read: npy header");
+    assert_eq!(show.stdout, "[1 2 3]\n");
+    assert_eq!(run(&["show", "--array", "a", "FILE"]).success(), "[1 2 3]\n");
+
     let stats = run(&["stats", "--json", "FILE"]);
     stats.assert_failed(&path, "array `objects`: cannot be read: npy header");
     assert_eq!(crate::run::parse(&stats.stdout)[0]["max"], 3);

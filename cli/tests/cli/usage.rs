@@ -10,6 +10,14 @@ fn usage_invalid_arguments_exit_with_2_and_a_reason() {
         (&["info"], "<FILE>"),
         (&["info", "a.npy", "b.npy"], "unexpected argument"),
         (&["info", "a.npy", "--frobnicate"], "unexpected argument"),
+        (&["show"], "<FILE>"),
+        (&["show", "a.npy", "--csv", "--json"], "cannot be used with"),
+        (
+            &["show", "a.npy", "--slice", "0, x:3"],
+            "part 2 (`x:3`): found `x`, expected an integer, a slice such as 0:3",
+        ),
+        (&["show", "a.npy", "--slice", "-1, ::0"], "part 2 (`::0`): found a step of 0"),
+        (&["show", "a", "--order", "F"], "--raw"),
         (&["stats"], "<FILE>"),
         (&["stats", "a.npy", "--workers", "0"], "expected a number of processes, 1 or more"),
         (&["stats", "a.npy", "--workers", "-1"], "expected a number of processes, 1 or more"),
@@ -70,6 +78,7 @@ fn usage_help_has_examples_and_exit_codes() {
     for command in [
         None,
         Some("info"),
+        Some("show"),
         Some("stats"),
         Some("convert"),
         Some("verify"),
