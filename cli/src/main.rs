@@ -12,11 +12,13 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod completions;
 mod convert;
 mod diff;
 mod failure;
 mod info;
 mod input;
+mod man;
 #[cfg(target_os = "linux")]
 mod progress;
 mod show;
@@ -79,6 +81,8 @@ enum Command {
     Diff(diff::DiffArgs),
     #[cfg(target_os = "linux")]
     Sweep(sweep::SweepArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 fn main() -> ExitCode {
@@ -96,6 +100,8 @@ fn main() -> ExitCode {
         Command::Diff(args) => diff::run(&args, &mut failures),
         #[cfg(target_os = "linux")]
         Command::Sweep(args) => sweep::run(&args, &mut failures),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     };
     if let Err(failure) = outcome {
         failures.report(&failure);

@@ -47,10 +47,10 @@ Examples:
   ndferry show survey.npy
   ndferry show survey.npy --slice '0:3, ::2, -1'
   ndferry show model.ferry --array model.weight --slice 0 --json
-  ndferry show catalog.npy --array stars.mass --csv > mass.csv
+  ndferry show stars.npy --array mass --csv > mass.csv
   ndferry show --raw '>i2' --shape 33,41,25 --order F --offset 352 brain.nii
 
-Slices have NumPy's syntax:
+Slices, in NumPy's syntax:
   2            Element 2 of an axis, which is removed
   -1           The last element
   1:5, :5, 1:  A range without its end

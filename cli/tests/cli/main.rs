@@ -10,6 +10,7 @@ mod run;
 mod convert;
 mod diff;
 mod foreign;
+mod generated;
 mod info;
 mod invalid_input;
 mod named;

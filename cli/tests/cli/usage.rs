@@ -61,6 +61,9 @@ fn usage_invalid_arguments_exit_with_2_and_a_reason() {
         (&["diff", "a.npy"], "<B>"),
         (&["diff", "a.npy", "b.npy", "--order", "F"], "--raw"),
         (&["sweep", "all"], "unexpected argument"),
+        (&["completions"], "<SHELL>"),
+        (&["completions", "tcsh"], "bash, zsh, fish"),
+        (&["man", "frobnicate"], "expected one of info, show"),
     ];
     for (arguments, expected) in cases {
         let outcome = ndferry(*arguments);
@@ -84,6 +87,8 @@ fn usage_help_has_examples_and_exit_codes() {
         Some("verify"),
         Some("diff"),
         Some("sweep"),
+        Some("completions"),
+        Some("man"),
     ] {
         let arguments = command.into_iter().chain(["--help"]);
         let help = ndferry(arguments).success();
