@@ -13,7 +13,7 @@ use ndferry::{
 use crate::{
     actor::{say, skipped},
     is_empty, place,
-    processes::session_name,
+    processes::{eventually, session_name},
     start,
 };
 
@@ -165,7 +165,7 @@ fn store_array_outlives_its_store() {
         let mut table = store.zeros::<u16, _>((100, 1000)).unwrap();
         let home = store.session_dir().to_owned();
         drop(store);
-        assert!(!home.exists());
+        eventually("the session has ended", || !home.exists());
         table.fill(3);
         let table = table.freeze().unwrap();
         assert_eq!(*table, Array2::from_elem((100, 1000), 3));

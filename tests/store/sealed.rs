@@ -10,7 +10,9 @@ use ndferry::{dtype::ByteOrder, store::Store};
 
 use crate::{
     actor::{say, skipped},
-    place, start,
+    place,
+    processes::eventually,
+    start,
 };
 
 #[test]
@@ -23,7 +25,7 @@ fn memfd_store_is_an_option() {
     let home = sealed.session_dir().to_owned();
     assert!(home.join("lock").exists(), "a session like any other");
     drop(sealed);
-    assert!(!home.exists());
+    eventually("the session has ended", || !home.exists());
 }
 
 #[test]

@@ -122,7 +122,7 @@ fn round(seed: u64) -> Told {
             "worker {process} is left"
         );
     }
-    assert!(!home.exists(), "{}", home.display());
+    crate::eventually("the session has ended", || !home.exists());
     assert_eq!(files(root.path()), 0);
     Told {
         calls: report.jobs,
