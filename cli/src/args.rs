@@ -11,6 +11,15 @@ use ndferry::{
 
 const RAW_HEADING: &str = "Raw binary input";
 
+/// The arrays to work on.
+#[derive(Args)]
+pub struct ArrayArgs {
+    /// Select this array, a field such as model.stars.mass, or all that match a pattern with *, ?
+    /// or [abc]. Can be given several times
+    #[arg(long = "array", value_name = "NAME")]
+    pub arrays: Vec<String>,
+}
+
 /// Limits on reading.
 #[derive(Args)]
 pub struct LimitArgs {

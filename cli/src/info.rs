@@ -1,6 +1,9 @@
 //! `ndferry info`: lists the arrays of a file.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use indicatif::BinaryBytes;
@@ -13,9 +16,9 @@ use ndferry::{
 use serde::Serialize;
 
 use crate::{
-    args::InputArgs,
-    failure::Failure,
-    input::{self, Found},
+    args::{ArrayArgs, InputArgs},
+    failure::{Failure, Failures},
+    input::{self, Selected},
     table::Table,
     terminal,
     text::{
@@ -26,35 +29,36 @@ use crate::{
     tree::{Node, tree},
 };
 
-/// List the arrays of a file without reading their elements
+/// List the arrays of files without reading their elements
 #[derive(Args)]
 #[command(
-    long_about = "List the arrays of a file without reading their elements\n\n\
+    long_about = "List the arrays of files without reading their elements\n\n\
         Arrays are shown as a tree of their names, with the number of arrays and the bytes of \
         each branch. The fields of records are listed below their array, each with its bytes and \
         its offset within a record. On a narrow terminal, names are shortened and columns left \
-        out. Bytes after the array of a .npy file, such as another array, are reported.",
+        out. Bytes after the array of a .npy file, such as another array, are reported. The JSON \
+        has one line for each file.",
     after_help = "\
 Examples:
   ndferry info survey.npy
   ndferry info model.ferry --json
   ndferry info model.ferry --array model.weight
+  ndferry info shard-*.safetensors --array '*.bias'
   ndferry info --raw '>i2' --shape 33,41,25 --order F --offset 352 brain.nii
   ndferry info --raw \"[('id', '<u4'), ('x', '<f8')]\" --shape 1000 stars.dat
 
 Exit codes:
   0  Success
-  1  The file could not be read
+  1  A file could not be read, or has no such array
   2  The arguments are invalid"
 )]
 pub struct InfoArgs {
-    /// File to inspect
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    /// Files to inspect
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
 
-    /// Show only this array, or a field such as model.stars.mass
-    #[arg(long, value_name = "NAME")]
-    array: Option<String>,
+    #[command(flatten)]
+    arrays: ArrayArgs,
 
     /// Print JSON
     #[arg(long)]
@@ -64,10 +68,22 @@ pub struct InfoArgs {
     input: InputArgs,
 }
 
-pub fn run(args: &InfoArgs) -> Result<(), Failure> {
-    let file = input::open(&args.file, OpenOptions::new(), args.input.layout())?;
-    let shown = Shown::of(&file, args.array.as_deref())?;
-    terminal::print(&if args.json { shown.json() } else { shown.text(terminal::width()) })
+pub fn run(args: &InfoArgs, failures: &mut Failures) -> Result<(), Failure> {
+    let mut shown = Vec::new();
+    for path in &args.files {
+        match one(path, args) {
+            Ok(text) => shown.push(text),
+            Err(failure) => failures.report(&failure),
+        }
+    }
+    terminal::print(&shown.join(if args.json { "" } else { "\n" }))
+}
+
+/// The text or JSON of one file.
+fn one(path: &Path, args: &InfoArgs) -> Result<String, Failure> {
+    let file = input::open(path, OpenOptions::new(), args.input.layout())?;
+    let shown = Shown::of(&file, &args.arrays.arrays)?;
+    Ok(if args.json { shown.json() } else { shown.text(terminal::width()) })
 }
 
 /// The part of a file that is shown.
@@ -75,8 +91,8 @@ struct Shown<'a> {
     file: &'a ArrayFile,
     arrays: Vec<&'a ArrayInfo>,
     unsupported: &'a [UnsupportedEntry],
-    /// The path of the only field that is shown of the array.
-    field: Option<String>,
+    /// The paths of the fields that are shown of each array. An empty path stands for all.
+    fields: HashMap<*const ArrayInfo, Vec<String>>,
 }
 
 /// The JSON of a file.
@@ -185,17 +201,17 @@ const MAX_LINE_WIDTH: usize = 200;
 const MAX_EXACT_NBYTES: u64 = 10_000_000;
 
 impl<'a> Shown<'a> {
-    fn of(file: &'a ArrayFile, name: Option<&str>) -> Result<Self, Failure> {
-        let Some(name) = name else {
-            let (arrays, unsupported) =
-                (file.arrays().iter().collect(), file.unsupported_entries());
-            return Ok(Self { file, arrays, unsupported, field: None });
-        };
-        let (array, field) = match input::find(file, name)? {
-            Found::Array(array) => (array, None),
-            Found::Field(array, path) => (array, Some(path)),
-        };
-        Ok(Self { file, arrays: vec![array], unsupported: &[], field })
+    fn of(file: &'a ArrayFile, names: &[String]) -> Result<Self, Failure> {
+        let unsupported = if names.is_empty() { file.unsupported_entries() } else { &[] };
+        let (mut arrays, mut fields) = (Vec::new(), HashMap::<_, Vec<_>>::new());
+        for Selected { array, field } in input::select(file, names)? {
+            let paths = fields.entry(std::ptr::from_ref(array)).or_insert_with(|| {
+                arrays.push(array);
+                Vec::new()
+            });
+            paths.push(field.unwrap_or_default());
+        }
+        Ok(Self { file, arrays, unsupported, fields })
     }
 
     fn json(&self) -> String {
@@ -277,7 +293,7 @@ impl<'a> Shown<'a> {
             shows_mappable: arrays.iter().any(|array| !array.is_mappable()),
             shows_no_name: arrays.len() > 1
                 || arrays.iter().any(|array| array.dtype().fields().is_some()),
-            field: self.field.as_deref(),
+            fields: &self.fields,
         };
         let named = arrays.iter().map(|&array| (array.name(), array));
         listing.nodes(&tree(named, self.file.format() == Format::Ferry), None);
@@ -339,8 +355,7 @@ struct Listing<'a> {
     shows_mappable: bool,
     /// Whether an array without a name needs a placeholder.
     shows_no_name: bool,
-    /// The path of the only field to show.
-    field: Option<&'a str>,
+    fields: &'a HashMap<*const ArrayInfo, Vec<String>>,
 }
 
 impl Listing<'_> {
@@ -354,7 +369,11 @@ impl Listing<'_> {
                     let name = self.name(own, steps);
                     self.array(name, array);
                     if let Some(fields) = array.dtype().fields() {
-                        self.fields(fields, 0, &below, self.field);
+                        let paths: Vec<_> = self.fields[&std::ptr::from_ref(*array)]
+                            .iter()
+                            .map(|path| &**path)
+                            .collect();
+                        self.fields(fields, 0, &below, &paths);
                     }
                 }
                 Node::Branch { steps, nodes } => {
@@ -411,12 +430,12 @@ impl Listing<'_> {
         self.table.row([name, dtype, arrays, order, size, bytes, offset, align, stored, mappable]);
     }
 
-    /// Adds a row for each field, or for the one at `path`. Sizes and offsets
+    /// Adds a row for each field at `paths`. Sizes and offsets
     /// are those within one record. `start` is the offset of the outer record.
-    fn fields(&mut self, fields: &[Field], start: usize, lines: &str, path: Option<&str>) {
-        let shown = |field| Some((field, path.map_or(Some(None), |path| path_below(path, field))?));
-        let shown: Vec<(&Field, Option<&str>)> = fields.iter().filter_map(shown).collect();
-        for (at, (field, path)) in shown.iter().enumerate() {
+    fn fields(&mut self, fields: &[Field], start: usize, lines: &str, paths: &[&str]) {
+        let shown = |field| Some((field, paths_below(paths, field)?));
+        let shown: Vec<(&Field, Vec<&str>)> = fields.iter().filter_map(shown).collect();
+        for (at, (field, paths)) in shown.iter().enumerate() {
             let [own, below] =
                 tree_lines(Some(lines), ["├╌ ", "┆  ", "└╌ "], at + 1 == shown.len());
             let count: usize = field.shape().iter().product();
@@ -436,19 +455,22 @@ impl Listing<'_> {
                 mappable,
             ]);
             if let Some(inner) = dtype.fields() {
-                self.fields(inner, offset, &below, *path);
+                self.fields(inner, offset, &below, paths);
             }
         }
     }
 }
 
-/// The rest of a path that begins with this field: `Some(None)` if the path
-/// ends here.
-fn path_below<'a>(path: &'a str, field: &Field) -> Option<Option<&'a str>> {
-    match path.strip_prefix(&field.escaped_name())? {
-        "" => Some(None),
-        rest => rest.strip_prefix('.').map(Some),
-    }
+/// The rests of the paths that begin with this field, or `None` if none does. An empty path stands
+/// for all fields.
+fn paths_below<'a>(paths: &[&'a str], field: &Field) -> Option<Vec<&'a str>> {
+    let name = field.escaped_name();
+    let rests = paths.iter().filter_map(|path| match path.strip_prefix(&*name) {
+        _ if path.is_empty() => Some(""),
+        Some("") => Some(""),
+        rest => rest?.strip_prefix('.'),
+    });
+    Some(rests.collect()).filter(|rests: &Vec<_>| !rests.is_empty())
 }
 
 /// The totals of several arrays.

@@ -1,7 +1,8 @@
 //! Opens input files, and finds arrays and fields in them by name.
 
-use std::path::Path;
+use std::{collections::HashSet, path::Path};
 
+use glob::Pattern;
 use ndferry::{
     AnyArray, DType,
     array::Order,
@@ -34,25 +35,122 @@ pub fn unsupported(file: &ArrayFile) -> impl Iterator<Item = Failure> {
     })
 }
 
-/// The array or the field that a name belongs to.
-pub enum Found<'a> {
-    Array(&'a ArrayInfo),
-    /// A field of an array of records, with its path within the array.
-    Field(&'a ArrayInfo, String),
+/// An array, or a field of an array of records.
+#[derive(Clone)]
+pub struct Selected<'a> {
+    pub array: &'a ArrayInfo,
+    /// The path of the field within the array.
+    pub field: Option<String>,
+}
+
+impl<'a> Selected<'a> {
+    pub fn array(array: &'a ArrayInfo) -> Self {
+        Self { array, field: None }
+    }
+
+    /// The name of the array and the path of the field, joined by a dot.
+    pub fn name(&self) -> String {
+        match &self.field {
+            Some(path) => join_path(self.array.name(), path),
+            None => self.array.name().to_owned(),
+        }
+    }
+
+    /// Reads the array or the field.
+    pub fn read(&self, file: &ArrayFile) -> Result<AnyArray, Failure> {
+        let array = file.read_entry(self.array);
+        let array = match &self.field {
+            Some(path) => array.and_then(|array| array.field(path)),
+            None => array,
+        };
+        array.map_err(|error| Failure::of(file.path(), &error))
+    }
+}
+
+/// The arrays and fields that `names` select, each once, or all arrays if there are no names.
+pub fn select<'a>(file: &'a ArrayFile, names: &[String]) -> Result<Vec<Selected<'a>>, Failure> {
+    if names.is_empty() {
+        return Ok(file.arrays().iter().map(Selected::array).collect());
+    }
+    let (mut selected, mut seen) = (Vec::new(), HashSet::new());
+    for name in names {
+        let found = matching(file, name)?;
+        if found.is_empty() {
+            return Err(no_match(file, name));
+        }
+        for found in found {
+            if seen.insert((std::ptr::from_ref(found.array), found.field.clone())) {
+                selected.push(found);
+            }
+        }
+    }
+    Ok(selected)
+}
+
+/// The failure of a pattern that nothing matches.
+pub fn no_match(file: &ArrayFile, pattern: &str) -> Failure {
+    Failure::new(file.path(), format!("no array or field matches `{pattern}`"))
+}
+
+/// The array or field of this name, or all that match it as a pattern, if nothing has the name and
+/// it contains `*`, `?` or `[`. There may be none.
+pub fn matching<'a>(file: &'a ArrayFile, name: &str) -> Result<Vec<Selected<'a>>, Failure> {
+    let failure = match find(file, name) {
+        Ok(found) => return Ok(vec![found]),
+        Err(failure) => failure,
+    };
+    if !is_pattern(name) {
+        return Err(failure);
+    }
+    let pattern = Pattern::new(name)
+        .map_err(|error| Failure::new(file.path(), format!("the pattern `{name}`: {error}")))?;
+    check_field_paths(file)?;
+    let mut found = Vec::new();
+    for array in file.arrays() {
+        if pattern.matches(array.name()) || pattern.matches(&file.unescaped_name(array)) {
+            found.push(Selected::array(array));
+        } else {
+            matching_fields(array, array.dtype(), "", &pattern, &mut found);
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a name that nothing has is a pattern.
+pub fn is_pattern(name: &str) -> bool {
+    name.contains(['*', '?', '['])
+}
+
+/// Adds the fields below `path` whose whole names match.
+fn matching_fields<'a>(
+    array: &'a ArrayInfo,
+    dtype: &DType,
+    path: &str,
+    pattern: &Pattern,
+    found: &mut Vec<Selected<'a>>,
+) {
+    for field in dtype.fields().into_iter().flat_map(|fields| fields.iter()) {
+        let path = join_path(path, &field.escaped_name());
+        if pattern.matches(&join_path(array.name(), &path)) {
+            found.push(Selected { array, field: Some(path) });
+        } else {
+            matching_fields(array, field.dtype(), &path, pattern, found);
+        }
+    }
 }
 
 /// Finds an array or a field by name. An array may also be named without the
 /// escapes of its format. A field is named by its array and its path, joined by
 /// a dot.
-pub fn find<'a>(file: &'a ArrayFile, name: &str) -> Result<Found<'a>, Failure> {
+fn find<'a>(file: &'a ArrayFile, name: &str) -> Result<Selected<'a>, Failure> {
     let unknown = match file.entry(name) {
-        Ok(array) => return Ok(Found::Array(array)),
+        Ok(array) => return Ok(Selected::array(array)),
         Err(error) => error,
     };
     let arrays = || file.arrays().iter();
     let mut unescaped = arrays().filter(|array| file.unescaped_name(array) == name);
     if let (Some(only), None) = (unescaped.next(), unescaped.next()) {
-        return Ok(Found::Array(only));
+        return Ok(Selected::array(only));
     }
     let mut no_field = None;
     for array in arrays().filter(|array| array.dtype().fields().is_some()) {
@@ -62,7 +160,7 @@ pub fn find<'a>(file: &'a ArrayFile, name: &str) -> Result<Found<'a>, Failure> {
         };
         let Some(path) = path else { continue };
         match check_field(array.dtype(), path) {
-            Ok(()) => return Ok(Found::Field(array, path.to_owned())),
+            Ok(()) => return Ok(Selected { array, field: Some(path.to_owned()) }),
             Err(error) => no_field = Some(of_array(array.name(), &reason(&error))),
         }
     }

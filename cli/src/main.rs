@@ -91,7 +91,7 @@ fn main() -> ExitCode {
     ndferry::init();
     let mut failures = Failures::default();
     let outcome = match Arguments::parse().command {
-        Command::Info(args) => info::run(&args),
+        Command::Info(args) => info::run(&args, &mut failures),
         Command::Show(args) => show::run(&args, &mut failures),
         #[cfg(target_os = "linux")]
         Command::Stats(args) => stats::run(&args, &mut failures),

@@ -20,9 +20,9 @@ use serde::Serialize;
 
 use self::{compare::Difference, pair::Pair};
 use crate::{
-    args::{self, InputArgs, LimitArgs},
+    args::{self, ArrayArgs, InputArgs, LimitArgs},
     failure::{Failure, Failures},
-    input::{self, Found},
+    input::{self, Selected},
     terminal,
     text::{self, OneLine, shorten},
     time,
@@ -58,9 +58,8 @@ pub struct DiffArgs {
     #[arg(value_name = "B", help = format!("Second file: {}", args::readable_extensions("or")))]
     b: PathBuf,
 
-    /// Compare only this array, or a field such as model.stars.mass
-    #[arg(long, value_name = "NAME")]
-    array: Option<String>,
+    #[command(flatten)]
+    arrays: ArrayArgs,
 
     /// Treat NaN as different from NaN, and NaT from NaT
     #[arg(long)]
@@ -131,14 +130,14 @@ fn rows(args: &DiffArgs) -> Result<Vec<Row>, Failure> {
     let a = input::open(&args.a, args.limit.options(), args.input.layout())?;
     let b = input::open(&args.b, args.limit.options(), None)?;
     [&a, &b].into_iter().try_for_each(input::check_field_paths)?;
-    let pairs = match &args.array {
-        Some(name) => vec![[Some(Part::find(&a, name)?), Some(Part::find(&b, name)?)]],
-        None => {
-            if let Some(failure) = [&a, &b].into_iter().flat_map(input::unsupported).next() {
-                return Err(failure);
-            }
-            pairs(&a, &b)
+    let names = &args.arrays.arrays;
+    let pairs = if names.is_empty() {
+        if let Some(failure) = [&a, &b].into_iter().flat_map(input::unsupported).next() {
+            return Err(failure);
         }
+        pairs(&a, &b)
+    } else {
+        selected(&a, &b, names)?
     };
     let mut rows = Vec::new();
     for pair in pairs {
@@ -168,36 +167,61 @@ struct Part<'a> {
     name: String,
     dtype: DType,
     shape: Vec<usize>,
-    info: &'a ArrayInfo,
-    field: Option<String>,
+    selected: Selected<'a>,
 }
 
 impl<'a> Part<'a> {
     fn of(info: &'a ArrayInfo) -> Self {
         let (name, dtype, shape) =
             (info.name().to_owned(), info.dtype().clone(), info.shape().to_vec());
-        Self { name, dtype, shape, info, field: None }
+        Self { name, dtype, shape, selected: Selected::array(info) }
     }
 
-    fn find(file: &'a ArrayFile, name: &str) -> Result<Self, Failure> {
-        match input::find(file, name)? {
-            Found::Array(info) => Ok(Self::of(info)),
-            Found::Field(info, path) => {
-                let part = Self { name: name.to_owned(), field: Some(path), ..Self::of(info) };
-                let read = part.read(file)?;
-                Ok(Self { dtype: read.dtype().clone(), shape: read.shape().to_vec(), ..part })
-            }
+    fn selected(file: &ArrayFile, selected: Selected<'a>) -> Result<Self, Failure> {
+        if selected.field.is_none() {
+            return Ok(Self::of(selected.array));
         }
+        let read = selected.read(file)?;
+        let (dtype, shape) = (read.dtype().clone(), read.shape().to_vec());
+        Ok(Self { name: selected.name(), dtype, shape, selected })
     }
 
     fn read(&self, file: &ArrayFile) -> Result<AnyArray, Failure> {
-        let whole = file.read_entry(self.info);
-        let part = match &self.field {
-            None => whole,
-            Some(path) => whole.and_then(|array| array.field(path)),
-        };
-        part.map_err(|error| Failure::of(file.path(), &error))
+        self.selected.read(file)
     }
+}
+
+/// The name of an array or field without the escapes of the file's format.
+fn unescaped(file: &ArrayFile, selected: &Selected<'_>) -> String {
+    let array = file.unescaped_name(selected.array);
+    selected.field.as_deref().map_or(array.to_string(), |path| input::join_path(&array, path))
+}
+
+/// Pairs what `names` select in two files. A pattern pairs arrays and fields of one name.
+fn selected<'a>(
+    a: &'a ArrayFile,
+    b: &'a ArrayFile,
+    names: &[String],
+) -> Result<Vec<[Option<Part<'a>>; 2]>, Failure> {
+    let mut pairs = Vec::new();
+    for name in names {
+        let [of_a, mut of_b] = [input::matching(a, name)?, input::matching(b, name)?];
+        if of_a.is_empty() && of_b.is_empty() {
+            return Err(input::no_match(a, name));
+        }
+        for one in of_a {
+            let is_same = |other: &Selected<'_>| {
+                !input::is_pattern(name) || unescaped(b, other) == unescaped(a, &one)
+            };
+            let other = of_b.iter().position(is_same);
+            let other = other.map(|at| Part::selected(b, of_b.remove(at))).transpose()?;
+            pairs.push([Some(Part::selected(a, one)?), other]);
+        }
+        for other in of_b {
+            pairs.push([None, Some(Part::selected(b, other)?)]);
+        }
+    }
+    Ok(pairs)
 }
 
 /// Adds the row of two arrays of one type and shape, or a row for each field.

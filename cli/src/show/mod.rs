@@ -14,7 +14,7 @@ mod records;
 mod slice;
 mod values;
 
-use std::path::PathBuf;
+use std::{collections::HashSet, path::PathBuf};
 
 use clap::Args;
 use ndferry::{
@@ -24,9 +24,9 @@ use ndferry::{
 
 use self::{export::Cause, slice::Slice, values::Values};
 use crate::{
-    args::{InputArgs, LimitArgs},
+    args::{ArrayArgs, InputArgs, LimitArgs},
     failure::{Failure, Failures, reason},
-    input::{self, Found},
+    input::{self, Selected},
     terminal::{self, Stop, Stream},
     text::{self, shorten},
 };
@@ -67,9 +67,8 @@ pub struct ShowArgs {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// Print only this array, or a field such as model.stars.mass
-    #[arg(long, value_name = "NAME")]
-    array: Option<String>,
+    #[command(flatten)]
+    arrays: ArrayArgs,
 
     /// Print only this part of each array, such as '0:3, ::2, -1'
     #[arg(long, value_name = "SLICE", allow_hyphen_values = true)]
@@ -105,8 +104,9 @@ const MAX_PART_WIDTH: usize = 60;
 pub fn run(args: &ShowArgs, failures: &mut Failures) -> Result<(), Failure> {
     let file = input::open(&args.file, args.limit.options(), args.input.layout())?;
     input::check_field_paths(&file)?;
-    let chosen = Chosen::select(&file, args.array.as_deref())?;
-    if args.array.is_none() {
+    let names = &args.arrays.arrays;
+    let chosen = input::select(&file, names)?;
+    if names.is_empty() {
         input::unsupported(&file).for_each(|failure| failures.report(&failure));
     }
     let show = Show { file: &file, slice: args.slice.as_ref() };
@@ -121,31 +121,6 @@ pub fn run(args: &ShowArgs, failures: &mut Failures) -> Result<(), Failure> {
     })
 }
 
-/// An array or a field that is printed.
-struct Chosen<'a> {
-    /// The name of the array and the path of the field, joined by a dot.
-    name: String,
-    array: &'a ArrayInfo,
-    field: Option<String>,
-}
-
-impl<'a> Chosen<'a> {
-    /// All arrays of `file`, or only the array or field of this name.
-    fn select(file: &'a ArrayFile, name: Option<&str>) -> Result<Vec<Self>, Failure> {
-        let whole = |array: &'a ArrayInfo| Self { name: array.name().into(), array, field: None };
-        let Some(name) = name else {
-            return Ok(file.arrays().iter().map(whole).collect());
-        };
-        Ok(vec![match input::find(file, name)? {
-            Found::Array(array) => whole(array),
-            Found::Field(array, path) => {
-                let name = input::join_path(array.name(), &path);
-                Self { name, array, field: Some(path) }
-            }
-        }])
-    }
-}
-
 /// The file, and the part of each array that is printed.
 struct Show<'a> {
     file: &'a ArrayFile,
@@ -154,13 +129,8 @@ struct Show<'a> {
 
 impl Show<'_> {
     /// Reads the selected part of an array.
-    fn read(&self, chosen: &Chosen) -> Result<AnyArray, Failure> {
-        // This error names the array.
-        let array = self.file.read_entry(chosen.array);
-        let mut array = array.map_err(|error| Failure::of(self.file.path(), &error))?;
-        if let Some(field) = &chosen.field {
-            array = array.field(field).map_err(|error| self.failure(chosen, &reason(&error)))?;
-        }
+    fn read(&self, chosen: &Selected<'_>) -> Result<AnyArray, Failure> {
+        let mut array = chosen.read(self.file)?;
         if let Some(slice) = self.slice {
             array = slice.of(&array).map_err(|reason| self.failure(chosen, &reason))?;
         }
@@ -178,12 +148,12 @@ impl Show<'_> {
         Err(self.failure(chosen, &unprintable))
     }
 
-    fn failure(&self, chosen: &Chosen, message: &str) -> Failure {
-        Failure::new(self.file.path(), text::of_array(&chosen.name, message))
+    fn failure(&self, chosen: &Selected<'_>, message: &str) -> Failure {
+        Failure::new(self.file.path(), text::of_array(&chosen.name(), message))
     }
 
     /// The failure of an array, or the end of the output.
-    fn stop(&self, chosen: &Chosen, cause: Cause) -> Stop {
+    fn stop(&self, chosen: &Selected<'_>, cause: Cause) -> Stop {
         match cause {
             Cause::Array(message) => self.failure(chosen, &message).into(),
             Cause::Output(stop) => stop,
@@ -193,7 +163,7 @@ impl Show<'_> {
     /// Writes each array like NumPy. Several have their names as headings.
     fn text(
         &self,
-        chosen: &[Chosen],
+        chosen: &[Selected<'_>],
         failures: &mut Failures,
         out: &mut Stream,
     ) -> Result<(), Stop> {
@@ -218,11 +188,11 @@ impl Show<'_> {
         Ok(())
     }
 
-    fn csv(&self, chosen: &[Chosen], out: &mut Stream) -> Result<(), Stop> {
+    fn csv(&self, chosen: &[Selected<'_>], out: &mut Stream) -> Result<(), Stop> {
         let [only] = chosen else {
             let listed = chosen.iter().take(MAX_LISTED);
             let listed: Vec<_> =
-                listed.map(|one| format!("`{}`", shorten(&one.name, MAX_PART_WIDTH))).collect();
+                listed.map(|one| format!("`{}`", shorten(&one.name(), MAX_PART_WIDTH))).collect();
             let found = match chosen.len() {
                 0 => "found none".to_owned(),
                 count => {
@@ -239,7 +209,7 @@ impl Show<'_> {
     /// Writes the only array as nested lists, or an object with several.
     fn json(
         &self,
-        chosen: &[Chosen],
+        chosen: &[Selected<'_>],
         failures: &mut Failures,
         out: &mut Stream,
     ) -> Result<(), Stop> {
@@ -249,15 +219,21 @@ impl Show<'_> {
         }
         out.write("{")?;
         let mut is_first = true;
+        let mut seen = HashSet::new();
+        let names = self.file.arrays().iter().map(ArrayInfo::name);
+        let doubled: HashSet<_> = names.filter(|name| !seen.insert(*name)).collect();
         for one in chosen {
             // An object cannot have two arrays of the same name.
-            let unique = self.file.entry(&one.name);
+            let unique = match doubled.contains(one.array.name()) {
+                true => self.file.entry(one.array.name()).map(drop),
+                false => Ok(()),
+            };
             let array = unique
                 .map_err(|error| Failure::of(self.file.path(), &error))
-                .and_then(|_| self.read(one));
+                .and_then(|()| self.read(one));
             match array {
                 Ok(array) => {
-                    let name = serde_json::Value::from(&*one.name);
+                    let name = serde_json::Value::from(&*one.name());
                     out.write(if is_first { "" } else { ",\n" })?;
                     out.write(&format!("{name}: "))?;
                     export::json(&array, out).map_err(|cause| self.stop(one, cause))?;
@@ -271,9 +247,9 @@ impl Show<'_> {
 }
 
 /// The name, the dtype and the shape of an array that is printed.
-fn heading(chosen: &Chosen, array: &AnyArray) -> String {
+fn heading(chosen: &Selected<'_>, array: &AnyArray) -> String {
     let [name, dtype] =
-        [&chosen.name, &array.dtype().to_string()].map(|text| shorten(text, MAX_PART_WIDTH));
+        [&chosen.name(), &array.dtype().to_string()].map(|text| shorten(text, MAX_PART_WIDTH));
     format!("{name}: {dtype} {}\n", text::shape(array.shape()))
 }
 

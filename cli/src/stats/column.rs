@@ -8,7 +8,7 @@ use ndferry::{
 
 use crate::{
     failure::Failure,
-    input::{self, Found},
+    input::{self, Selected},
 };
 
 /// An array, or a field of an array of records.
@@ -22,27 +22,22 @@ pub struct Column {
     pub shape: Vec<usize>,
 }
 
-/// The arrays of `file` with their columns. If `name` is given, only the array
-/// of that name, or the columns of the field of that name.
+/// The selected arrays of `file` with their columns. A selected field has only its own columns.
 pub fn select<'a>(
     file: &'a ArrayFile,
-    name: Option<&str>,
+    names: &[String],
 ) -> Result<Vec<(&'a ArrayInfo, Vec<Column>)>, Failure> {
     input::check_field_paths(file)?;
-    let all = |array| (array, Column::of(array));
-    let Some(name) = name else {
-        return Ok(file.arrays().iter().map(all).collect());
+    let columns = |selected: Selected<'a>| {
+        let Selected { array, field } = selected;
+        let is_below = |column: &Column| {
+            let Some(path) = &field else { return true };
+            let rest = column.field.as_deref().and_then(|field| field.strip_prefix(path));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        (array, Column::of(array).into_iter().filter(is_below).collect())
     };
-    match input::find(file, name)? {
-        Found::Array(array) => Ok(vec![all(array)]),
-        Found::Field(array, path) => {
-            let is_below = |column: &Column| {
-                let rest = column.field.as_deref().and_then(|field| field.strip_prefix(&path));
-                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-            };
-            Ok(vec![(array, Column::of(array).into_iter().filter(is_below).collect())])
-        }
-    }
+    Ok(input::select(file, names)?.into_iter().map(columns).collect())
 }
 
 impl Column {

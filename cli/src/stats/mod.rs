@@ -36,7 +36,7 @@ use self::{
     summary::Summary,
 };
 use crate::{
-    args::{InputArgs, LimitArgs},
+    args::{ArrayArgs, InputArgs, LimitArgs},
     failure::{Failure, Failures, reason},
     input,
     progress::Bar,
@@ -57,6 +57,7 @@ Examples:
   ndferry stats survey.npy
   ndferry stats --json *.npy > figures.json
   ndferry stats --array model.weight --workers 4 model.ferry
+  ndferry stats --array 'layers.*.bias' model.safetensors
   ndferry stats --raw '>i2' --shape 33,41,25 --order F --offset 352 brain.nii
 
 Environment variables:
@@ -76,9 +77,8 @@ pub struct StatsArgs {
     #[arg(long, value_name = "N", value_parser = workers, allow_negative_numbers = true)]
     workers: Option<usize>,
 
-    /// Summarise only this array, or a field such as model.stars.mass
-    #[arg(long, value_name = "NAME")]
-    array: Option<String>,
+    #[command(flatten)]
+    arrays: ArrayArgs,
 
     /// Print JSON
     #[arg(long)]
@@ -105,10 +105,11 @@ pub fn run(args: &StatsArgs, failures: &mut Failures) -> Result<(), Failure> {
         draws_histograms: !args.json && stdout().is_terminal(),
     };
     let mut rows = Vec::new();
+    let names = &args.arrays.arrays;
     for path in &args.files {
         let before = rows.len();
         let done = input::open(path, args.limit.options(), args.input.layout()).and_then(|file| {
-            for (array, columns) in column::select(&file, args.array.as_deref())? {
+            for (array, columns) in column::select(&file, names)? {
                 for column in columns {
                     match column.kind_without_statistics() {
                         Some(kind) => rows.push(Row::skipped(path, column, kind)),
@@ -119,7 +120,7 @@ pub fn run(args: &StatsArgs, failures: &mut Failures) -> Result<(), Failure> {
                     }
                 }
             }
-            if args.array.is_none() {
+            if names.is_empty() {
                 input::unsupported(&file).for_each(|failure| failures.report(&failure));
             }
             Ok(())
@@ -127,11 +128,11 @@ pub fn run(args: &StatsArgs, failures: &mut Failures) -> Result<(), Failure> {
         if let Err(failure) = done {
             failures.report(&failure);
         }
-        if args.array.is_some() {
+        if !names.is_empty() {
             report_if_all_skipped(&rows[before..], failures);
         }
     }
-    if args.array.is_none() {
+    if names.is_empty() {
         report_if_all_skipped(&rows, failures);
     }
     let text = if args.json { text::json(&rows) } else { report::table(&rows, terminal::width()) };

@@ -14,6 +14,7 @@ mod generated;
 mod info;
 mod invalid_input;
 mod named;
+mod select;
 mod show;
 mod stats;
 #[cfg(target_os = "linux")]

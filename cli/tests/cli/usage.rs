@@ -8,7 +8,7 @@ fn usage_invalid_arguments_exit_with_2_and_a_reason() {
         (&[], "Usage:"),
         (&["frobnicate"], "unrecognized subcommand"),
         (&["info"], "<FILE>"),
-        (&["info", "a.npy", "b.npy"], "unexpected argument"),
+        (&["show", "a.npy", "b.npy"], "unexpected argument"),
         (&["info", "a.npy", "--frobnicate"], "unexpected argument"),
         (&["show"], "<FILE>"),
         (&["show", "a.npy", "--csv", "--json"], "cannot be used with"),
