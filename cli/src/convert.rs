@@ -25,7 +25,9 @@ use crate::{
         OUT is replaced atomically, and may be IN itself. Elements keep their type, byte order \
         and memory order, unless an option changes them or the format of OUT supports only one. \
         Compressed arrays are decompressed, unless --compress is given. Options that the format \
-        does not support are refused.",
+        does not support are refused. So is a file with something that the format of OUT cannot \
+        contain, unless --drop is given: bytes after an array, metadata, or values of a .ferry file \
+        that are not in an array.",
     after_help = "\
 Examples:
   ndferry convert survey.npy survey.ferry
@@ -72,6 +74,10 @@ pub struct ConvertArgs {
     #[arg(long, value_name = "BYTES", value_parser = args::bytes, allow_negative_numbers = true)]
     align: Option<u64>,
 
+    /// Leave out what the format of OUT cannot contain
+    #[arg(long)]
+    drop: bool,
+
     #[command(flatten)]
     limit: LimitArgs,
 
@@ -111,7 +117,7 @@ pub fn run(args: &ConvertArgs) -> Result<(), Failure> {
         // Checked first, so that an unknown name is reported for the input.
         file.entry(name).map_err(|error| Failure::of(&args.input, &error))?;
     }
-    let mut options = DumpOptions::new();
+    let mut options = DumpOptions::new().allow_loss(args.drop);
     if let Some(byte_order) = args.byte_order {
         options = options.byte_order(byte_order.into());
     }

@@ -16,7 +16,7 @@ mod segments;
 mod ser;
 mod shapes;
 
-pub(crate) use de::{check, decode};
+pub(crate) use de::{check, decode, others};
 pub(crate) use segments::{DEFAULT_THRESHOLD, Segments, Sink};
 pub(crate) use ser::{encode, encode_into};
 pub(crate) use shapes::{tree_of, tree_of_map};

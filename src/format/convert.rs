@@ -3,20 +3,22 @@
 use std::path::Path;
 
 use super::{
+    entry::Tree,
     file::ArrayFile,
     interface::Writer,
     named::{Named, NamedEntry},
     options::DumpOptions,
     registry::Format,
 };
-use crate::{Error, Result, dtype};
+use crate::{Error, Result, codec, dtype};
 
 /// Writes the arrays of `file` to another file.
 ///
 /// The extension of `out` decides the [format](Format::from_path). If `array` is a name, only
 /// this array is written.
 ///
-/// Between `.ferry` files the whole value is kept. A `.ferry` file that is made from another
+/// Nothing is left out without [`DumpOptions::allow_loss`]. Between `.ferry` files the whole value is
+/// kept. A `.ferry` file that is made from another
 /// format contains a map from names to arrays. A `.npy` file takes only one array. Byte order
 /// and memory order are kept, unless `options` or the format require otherwise.
 ///
@@ -44,6 +46,9 @@ use crate::{Error, Result, dtype};
 /// - the extension of `out` is unknown.
 /// - `file` contains no array named `array`, or several arrays for a `.npy` file.
 /// - the format does not support a dtype or an option.
+/// - all arrays are written, and `file` has something else that the format cannot contain: bytes
+///   after the array of a `.npy` file, metadata, or values of a `.ferry` file that are not in an
+///   array.
 /// - `file` is damaged, or `out` cannot be written.
 pub fn convert(
     file: &ArrayFile,
@@ -56,6 +61,11 @@ pub fn convert(
         file.check_supported()?;
     }
     let format = Format::from_path(out)?;
+    let is_one = matches!(format.writer(), Some(Writer::Array(_)));
+    // Without a name, a file of several arrays gets another error below.
+    if array.is_none() && !options.allows_loss && (!is_one || file.arrays().len() == 1) {
+        check_loss(file, format).map_err(|error| error.at(file.path()))?;
+    }
     match (format.writer(), array) {
         (Some(Writer::Array(_)), _) => {
             let info = match (array, file.arrays()) {
@@ -75,7 +85,7 @@ pub fn convert(
             options.write_arrays(format, out, &named_arrays(file, array)?, file.metadata())
         }
         (_, Some(name)) => options.dump(out, &file.read_verified(file.entry(name)?)?),
-        (_, None) => options.write_value(format, out, &mut |sink| {
+        (_, None) => keep_metadata(options, file).write_value(format, out, &mut |sink| {
             file.check_tree().map_err(|error| error.at(file.path()))?;
             for info in file.arrays() {
                 let name = match file.format().escapes_names() {
@@ -86,6 +96,42 @@ pub fn convert(
             }
             Ok(file.tree().map_err(|error| error.at(file.path()))?.into_owned())
         }),
+    }
+}
+
+/// Returns the options with the metadata of a file.
+fn keep_metadata(options: &DumpOptions, file: &ArrayFile) -> DumpOptions {
+    let mut options = options.clone();
+    options.metadata.clone_from(file.metadata());
+    options
+}
+
+/// Checks that a file of `format` can contain everything that `file` contains.
+fn check_loss(file: &ArrayFile, format: Format) -> Result<()> {
+    let mut lost = Vec::new();
+    if file.trailing_nbytes() > 0 {
+        lost.push(format!("the {} bytes after the array", file.trailing_nbytes()));
+    }
+    if !format.capabilities().metadata && !file.metadata().is_empty() {
+        let (count, s) = (file.metadata().len(), if file.metadata().len() == 1 { "" } else { "s" });
+        lost.push(format!("the metadata ({count} key{s})"));
+    }
+    if let (false, Tree::InFile(_)) =
+        (matches!(format.writer(), Some(Writer::Value(_))), file.index_tree())
+    {
+        file.check_tree()?;
+        lost.extend(codec::others(&file.tree()?)?.map(|(count, path, what)| {
+            let values = if count == 1 { "value that is" } else { "values that are" };
+            format!("{count} {values} not in an array, such as `{path}` ({what})")
+        }));
+    }
+    match &*lost {
+        [] => Ok(()),
+        lost => Err(Error::invalid_input(format!(
+            "a `.{format}` file cannot contain {}; to leave this out, set `DumpOptions::allow_loss` \
+             or `--drop`",
+            lost.join(" and ")
+        ))),
     }
 }
 

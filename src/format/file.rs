@@ -98,7 +98,8 @@ impl ArrayFile {
 
     /// Returns the metadata of the file: texts by their keys.
     ///
-    /// Only `.safetensors` files contain metadata, in `__metadata__`.
+    /// `.safetensors` files have it in `__metadata__`. `.ferry` files that were converted from them
+    /// keep it. The other formats have none.
     #[must_use]
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.index.metadata

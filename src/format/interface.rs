@@ -102,6 +102,8 @@ pub(super) struct Capabilities {
     pub(super) no_checksums: bool,
     pub(super) byte_orders: &'static [ByteOrder],
     pub(super) orders: &'static [Order],
+    /// Whether files have metadata: texts by their keys.
+    pub(super) metadata: bool,
 }
 
 impl Default for Capabilities {
@@ -114,6 +116,7 @@ impl Default for Capabilities {
             no_checksums: true,
             byte_orders: &[ByteOrder::Little, ByteOrder::Big],
             orders: &[Order::C, Order::F],
+            metadata: false,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Options for opening and writing files: plain data with setters.
 
+use std::collections::BTreeMap;
+
 use super::compress::Compression;
 use crate::{
     AnyArray, DType, Error, Result,
@@ -253,6 +255,10 @@ pub struct DumpOptions {
     compression: Option<Compression>,
     /// The compression of single arrays, which overrides `compression`.
     compressions: Vec<(String, Option<Compression>)>,
+    /// Whether `convert` leaves out what the format of the output cannot contain.
+    pub(super) allows_loss: bool,
+    /// The metadata of a converted file, if the format stores metadata.
+    pub(super) metadata: BTreeMap<String, String>,
 }
 
 impl Default for DumpOptions {
@@ -265,6 +271,8 @@ impl Default for DumpOptions {
             alignment: MIN_ALIGNMENT,
             compression: None,
             compressions: Vec::new(),
+            allows_loss: false,
+            metadata: BTreeMap::new(),
         }
     }
 }
@@ -340,6 +348,30 @@ impl DumpOptions {
     #[must_use]
     pub fn checksums(mut self, checksums: bool) -> Self {
         self.checksums = checksums;
+        self
+    }
+
+    /// Sets whether [`convert`](crate::convert) leaves out what the format of the output cannot
+    /// contain. The default is `false`: it is an error.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use ndarray::array;
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let (ferry, npy) = (folder.path().join("a.ferry"), folder.path().join("a.npy"));
+    /// use ndferry::file::DumpOptions;
+    ///
+    /// ndferry::dump(&ferry, &("a title", array![0.5, 1.5]))?;
+    /// let file = ndferry::open(&ferry)?;
+    /// let error = ndferry::convert(&file, None, &npy, &DumpOptions::new()).unwrap_err();
+    /// assert!(error.to_string().contains("`0` (a string)"), "{error}");
+    /// ndferry::convert(&file, None, &npy, &DumpOptions::new().allow_loss(true))?;
+    /// # Ok::<(), ndferry::Error>(())
+    /// ```
+    #[must_use]
+    pub fn allow_loss(mut self, allow_loss: bool) -> Self {
+        self.allows_loss = allow_loss;
         self
     }
 

@@ -194,7 +194,7 @@ impl Format {
         self.row().filler()
     }
 
-    fn capabilities(self) -> Capabilities {
+    pub(super) fn capabilities(self) -> Capabilities {
         self.row().capabilities()
     }
 

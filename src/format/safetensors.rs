@@ -68,6 +68,7 @@ impl FileFormat for Safetensors {
         Capabilities {
             byte_orders: &[ByteOrder::Little],
             orders: &[Order::C],
+            metadata: true,
             ..Capabilities::default()
         }
     }
@@ -253,7 +254,14 @@ impl<'de> Deserialize<'de> for Header {
 }
 
 /// A map of strings without duplicate keys.
-struct Strings(BTreeMap<String, String>);
+#[derive(Default, Serialize)]
+pub(super) struct Strings(pub(super) BTreeMap<String, String>);
+
+impl Strings {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
 
 impl<'de> Deserialize<'de> for Strings {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -16,7 +17,7 @@ use ndferry::{
 
 use crate::{
     common::{bits, folder},
-    dtypes,
+    dtypes, forge,
 };
 
 /// A file, and its content according to its writer.
@@ -421,5 +422,68 @@ fn named_scrambled_files_never_panic() {
             refused += usize::from(read.is_err_and(|error| error.is_invalid_data()));
         }
         assert!(refused > 500, "{refused} of 1000 refused");
+    }
+}
+
+#[test]
+fn convert_refuses_what_it_would_lose() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let weight = SharedArray::from(array![0.5f32, 1.5]).to_any();
+    let options = DumpOptions::new();
+    let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
+    options.write_safetensors(path("a.safetensors"), [("w", weight.clone())], &metadata).unwrap();
+    options.write_npy(path("a.npy"), weight).unwrap();
+    let twice = fs::read(path("a.npy")).unwrap().repeat(2);
+    fs::write(path("twice.npy"), twice).unwrap();
+    options.dump(path("value.ferry"), &(("title", 7), array![1.5], [(); 0])).unwrap();
+    let convert = |from: &str, to: &str, options: &DumpOptions| {
+        ndferry::convert(&ndferry::open(path(from)).unwrap(), None, path(to), options)
+    };
+
+    // Metadata passes through `.ferry` files.
+    convert("a.safetensors", "a.ferry", &options).unwrap();
+    convert("a.ferry", "b.ferry", &options).unwrap();
+    convert("b.ferry", "b.safetensors", &options).unwrap();
+    for name in ["a.ferry", "b.ferry", "b.safetensors"] {
+        assert_eq!(*ndferry::open(path(name)).unwrap().metadata(), metadata, "{name}");
+    }
+    for (from, to, lost) in [
+        ("twice.npy", "out.npy", "the 136 bytes after the array"),
+        ("twice.npy", "out.ferry", "the 136 bytes after the array"),
+        ("twice.npy", "out.npz", "the 136 bytes after the array"),
+        ("a.safetensors", "out.npz", "the metadata (1 key)"),
+        ("b.ferry", "out.npy", "the metadata (1 key)"),
+        ("value.ferry", "out.npz", "3 values that are not in an array, such as `0.0` (a string)"),
+        ("value.ferry", "out.safetensors", "3 values that are not in an array"),
+    ] {
+        let error = convert(from, to, &options).unwrap_err();
+        assert!(error.is_invalid_input() && error.to_string().contains(lost), "{to}: {error}");
+        assert!(error.to_string().starts_with(path(from).to_str().unwrap()), "{error}");
+        assert!(!path(to).exists());
+        convert(from, to, &options.clone().allow_loss(true)).unwrap();
+        assert_eq!(ndferry::open(path(to)).unwrap().arrays().len(), 1);
+        fs::remove_file(path(to)).unwrap();
+    }
+    // If you name an array, you ask for nothing else.
+    let file = ndferry::open(path("twice.npy")).unwrap();
+    ndferry::convert(&file, Some(""), path("one.npy"), &options).unwrap();
+}
+
+#[test]
+fn ferry_metadata_has_unique_keys_and_texts() {
+    let open = |metadata: &str| {
+        let segments = format!(r#"[],"metadata":{metadata}"#);
+        OpenOptions::new().open_slice(forge::container(&[0xc0], &segments, &[]))
+    };
+    assert_eq!(open(r#"{"k":"1"}"#).unwrap().metadata()["k"], "1");
+    for (metadata, expected) in [
+        (r#"{"k":"1","k":"2"}"#, "duplicate key `k`"),
+        (r#"{"k":1}"#, "expected a string"),
+        ("[]", "expected an object of strings"),
+        (r#"{"k":"1"},"metadata":{}"#, "duplicate field `metadata`"),
+    ] {
+        let error = open(metadata).unwrap_err().to_string();
+        assert!(error.contains(expected), "{metadata}: {error}");
     }
 }

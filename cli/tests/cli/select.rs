@@ -42,7 +42,6 @@ fn selected(subcommand: &str, names: &[&str], paths: &[&str]) -> Vec<String> {
     }
 }
 
-// X15
 #[test]
 fn array_patterns_and_repeated_names_select_each_once() {
     let folder = tempfile::tempdir().unwrap();

@@ -2,7 +2,7 @@
 
 use super::{
     decoder::decode_shape,
-    reader::{ARRAY_DATA_KEY, ARRAY_DIM_KEY, ARRAY_VERSION_KEY, Item, Reader},
+    reader::{ARRAY_DATA_KEY, ARRAY_DIM_KEY, ARRAY_VERSION_KEY, Item, Reader, key_text},
 };
 use crate::{Error, Result, array::ShortShape};
 
@@ -83,4 +83,68 @@ fn check_map(reader: &mut Reader<'_>, count: usize, shape_of: &ShapeOf<'_>) -> R
         ShortShape(&dim),
         ShortShape(shape)
     )))
+}
+
+/// Counts the values that are not in an array. Returns the number with the path of the first and
+/// its kind in words, or `None` if all are. `tree` must have passed [`check`].
+pub(crate) fn others(tree: &[u8]) -> Result<Option<(usize, String, &'static str)>> {
+    let (mut count, mut first) = (0, None);
+    count_others(&mut Reader::new(tree), &mut Vec::new(), &mut |path, what| {
+        count += 1;
+        first.get_or_insert_with(|| (path.join("."), what));
+    })?;
+    Ok(first.map(|(path, what)| (count, path, what)))
+}
+
+/// Calls `found` with the path and kind of each value that is not in an array.
+fn count_others(
+    reader: &mut Reader<'_>,
+    path: &mut Vec<String>,
+    found: &mut dyn FnMut(&[String], &'static str),
+) -> Result<()> {
+    let item = reader.next()?;
+    match item {
+        Item::Segment(_) => {}
+        Item::Array(count) if count > 0 => {
+            for index in 0..count {
+                path.push(index.to_string());
+                count_others(reader, path, found)?;
+                path.pop();
+            }
+        }
+        Item::Map(count) if count > 0 => {
+            let start = reader.position();
+            if count == 3 && is_array(reader)? {
+                return Ok(());
+            }
+            reader.rewind(start);
+            for _ in 0..count {
+                let start = reader.position();
+                reader.skip()?;
+                path.push(key_text(reader.since(start)).into_owned());
+                count_others(reader, path, found)?;
+                path.pop();
+            }
+        }
+        // A value without arrays.
+        Item::Map(0) if path.is_empty() => {}
+        other => found(path, other.describe()),
+    }
+    Ok(())
+}
+
+/// Reports whether a map of three keys is an array whose elements are a segment, and moves past it.
+fn is_array(reader: &mut Reader<'_>) -> Result<bool> {
+    let mut keys = 0;
+    for _ in 0..3 {
+        let start = reader.position();
+        reader.skip()?;
+        keys += match reader.since(start) {
+            ARRAY_VERSION_KEY | ARRAY_DIM_KEY => 1,
+            ARRAY_DATA_KEY if matches!(reader.peek()?, Item::Segment(_)) => 1,
+            _ => 0,
+        };
+        reader.skip()?;
+    }
+    Ok(keys == 3)
 }

@@ -8,7 +8,7 @@ mod check;
 mod decoder;
 mod reader;
 
-pub(crate) use check::check;
+pub(crate) use check::{check, others};
 pub(crate) use decoder::decode;
 pub(super) use decoder::decode_shape;
 pub(super) use reader::key_text;

@@ -255,6 +255,11 @@ impl<'de> Reader<'de> {
         })
     }
 
+    /// Moves back to an offset.
+    pub(super) fn rewind(&mut self, position: usize) {
+        self.position = position;
+    }
+
     /// Returns the next item without moving past it.
     pub(super) fn peek(&mut self) -> Result<Item<'de>> {
         let position = self.position;

@@ -1,6 +1,8 @@
 //! The constants of the format, and the header.
 
-use crate::format::{compress::Codec, encoding::Digits, options::MIN_ALIGNMENT};
+use crate::format::{
+    compress::Codec, encoding::Digits, options::MIN_ALIGNMENT, safetensors::Strings,
+};
 
 /// The first bytes of a container. Like PNG's, they contain a byte that is not ASCII, a
 /// name, and line ends that a text conversion would change.
@@ -23,6 +25,8 @@ pub(super) struct Header {
     pub(super) path: String,
     pub(super) tree: TreeEntry,
     pub(super) segments: Vec<SegmentEntry>,
+    #[serde(default, skip_serializing_if = "Strings::is_empty")]
+    pub(super) metadata: Strings,
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]

@@ -49,6 +49,7 @@ impl FileFormat for Ferry {
             compression: true,
             alignment: true,
             min_segment_bytes: true,
+            metadata: true,
             ..Capabilities::default()
         }
     }

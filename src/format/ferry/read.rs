@@ -32,7 +32,8 @@ pub(super) fn index(file: &[u8]) -> Result<Index> {
         end = info.range().end;
         arrays.push(info);
     }
-    Ok(Index { version: Some(VERSION.to_string()), ..Index::new(arrays, Tree::InFile(tree)) })
+    let (version, metadata) = (Some(VERSION.to_string()), header.metadata.0);
+    Ok(Index { version, metadata, ..Index::new(arrays, Tree::InFile(tree)) })
 }
 
 /// Checks the prelude at the start of `bytes`, and returns the length of the file.

@@ -24,6 +24,7 @@ use crate::{
         compress::{Codec, Encoder},
         interface::cannot_write,
         options::DumpOptions,
+        safetensors::Strings,
     },
 };
 
@@ -97,6 +98,7 @@ impl<W: Write + Seek> Container<W> {
                 xxh3: Checksum(xxh3_64(tree)),
             },
             segments: std::mem::take(&mut self.segments),
+            metadata: Strings(std::mem::take(&mut self.options.metadata)),
         };
         let header = serde_json::to_vec(&header)
             .map_err(|error| Error::invalid_data(format!("cannot write the header: {error}")))?;
