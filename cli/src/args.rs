@@ -14,8 +14,7 @@ const RAW_HEADING: &str = "Raw binary input";
 /// The arrays to work on.
 #[derive(Args)]
 pub struct ArrayArgs {
-    /// Select this array, a field such as model.stars.mass, or all that match a pattern with *, ?
-    /// or [abc]. Can be given several times
+    /// Arrays or fields to select, such as model.stars.mass or 'layers.*.bias'; can be repeated
     #[arg(long = "array", value_name = "NAME")]
     pub arrays: Vec<String>,
 }

@@ -139,6 +139,7 @@ fn child_kills_starting_workers() {
                 }
             }
         }
+        seen.len()
     });
     let slowly = |x: u8| {
         std::thread::sleep(Duration::from_millis(5));
@@ -151,10 +152,10 @@ fn child_kills_starting_workers() {
         Ok(_) => true,
         Err(error) => error.kind() != TaskErrorKind::WorkerDied,
     });
-    killer.join().unwrap();
+    let killed = killer.join().unwrap();
     let other = done.iter().filter(|result| result.is_err()).count();
     println!("told: {} results, {other} other failures", done.len() + died.len());
-    assert!(died.len() <= 12, "{died:?}");
+    assert!(died.len() <= killed, "{killed} killed, {died:?}");
     assert_eq!(pool.map(slowly, [1]).unwrap(), [1]);
 }
 
