@@ -14,7 +14,7 @@ const RAW_HEADING: &str = "Raw binary input";
 /// The arrays to work on.
 #[derive(Args)]
 pub struct ArrayArgs {
-    /// Arrays or fields to select, such as model.stars.mass or 'layers.*.bias'; can be repeated
+    /// Select arrays or fields, such as 'layers.*.bias' (can be repeated)
     #[arg(long = "array", value_name = "NAME")]
     pub arrays: Vec<String>,
 }
