@@ -15,6 +15,10 @@ const RAW_HEADING: &str = "Raw binary input";
 #[derive(Args)]
 pub struct ArrayArgs {
     /// Select arrays or fields, such as 'layers.*.bias' (can be repeated)
+    ///
+    /// A field of records is named by its array and its path, such as model.stars.mass. In a
+    /// pattern, * stands for any text, ? for one character, and brackets for one of the
+    /// characters in them.
     #[arg(long = "array", value_name = "NAME")]
     pub arrays: Vec<String>,
 }

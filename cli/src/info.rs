@@ -355,6 +355,7 @@ struct Listing<'a> {
     shows_mappable: bool,
     /// Whether an array without a name needs a placeholder.
     shows_no_name: bool,
+    /// The paths of the fields to show of each array.
     fields: &'a HashMap<*const ArrayInfo, Vec<String>>,
 }
 
@@ -430,8 +431,8 @@ impl Listing<'_> {
         self.table.row([name, dtype, arrays, order, size, bytes, offset, align, stored, mappable]);
     }
 
-    /// Adds a row for each field at `paths`. Sizes and offsets
-    /// are those within one record. `start` is the offset of the outer record.
+    /// Adds a row for each field at `paths`. Sizes and offsets are those within one record.
+    /// `start` is the offset of the outer record.
     fn fields(&mut self, fields: &[Field], start: usize, lines: &str, paths: &[&str]) {
         let shown = |field| Some((field, paths_below(paths, field)?));
         let shown: Vec<(&Field, Vec<&str>)> = fields.iter().filter_map(shown).collect();

@@ -50,10 +50,20 @@ impl<'a> Selected<'a> {
 
     /// The name of the array and the path of the field, joined by a dot.
     pub fn name(&self) -> String {
+        self.name_in(self.array.name())
+    }
+
+    /// The name if that of the array is `array`.
+    pub fn name_in(&self, array: &str) -> String {
         match &self.field {
-            Some(path) => join_path(self.array.name(), path),
-            None => self.array.name().to_owned(),
+            Some(path) => join_path(array, path),
+            None => array.to_owned(),
         }
+    }
+
+    /// What distinguishes it from everything else in open files.
+    pub fn id(&self) -> (*const ArrayInfo, Option<String>) {
+        (self.array, self.field.clone())
     }
 
     /// Reads the array or the field.
@@ -78,11 +88,7 @@ pub fn select<'a>(file: &'a ArrayFile, names: &[String]) -> Result<Vec<Selected<
         if found.is_empty() {
             return Err(no_match(file, name));
         }
-        for found in found {
-            if seen.insert((std::ptr::from_ref(found.array), found.field.clone())) {
-                selected.push(found);
-            }
-        }
+        selected.extend(found.into_iter().filter(|found| seen.insert(found.id())));
     }
     Ok(selected)
 }

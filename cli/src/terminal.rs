@@ -17,12 +17,7 @@ pub fn width() -> Option<usize> {
 /// Writes `text` to stdout. A reader that closes the pipe early (`| head`) is
 /// not a failure.
 pub fn print(text: &str) -> Result<(), Failure> {
-    match write_all(text) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::new("standard output", format!("cannot write: {error}")))
-        }
-        _ => Ok(()),
-    }
+    Stream::run(|stream| stream.write(text))
 }
 
 /// Standard output for long results, which are written piece by piece.
@@ -69,10 +64,4 @@ impl Stream {
     pub fn write(&mut self, text: &str) -> Result<(), Stop> {
         Ok(self.stdout.write_all(text.as_bytes())?)
     }
-}
-
-fn write_all(text: &str) -> io::Result<()> {
-    let mut stdout = stdout().lock();
-    stdout.write_all(text.as_bytes())?;
-    stdout.flush()
 }

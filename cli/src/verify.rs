@@ -10,7 +10,7 @@ use ndferry::{
     Error,
     file::{ArrayFile, OpenOptions},
 };
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::{
     args::LimitArgs,
@@ -98,20 +98,15 @@ struct Report {
 }
 
 /// The word for a file or for one of its problems. A later one is worse.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Verdict {
-    #[serde(rename = "sound")]
     Sound,
     /// The file has none of the known formats.
-    #[serde(rename = "not an array file")]
     NotAnArrayFile,
     /// A part may be sound, but ndferry cannot read it.
-    #[serde(rename = "unsupported")]
     Unsupported,
     /// The file, or a part of it, could not be read.
-    #[serde(rename = "unreadable")]
     Unreadable,
-    #[serde(rename = "damaged")]
     Damaged,
 }
 
@@ -137,6 +132,12 @@ impl Verdict {
             Self::Unreadable => "unreadable",
             Self::Damaged => "damaged",
         }
+    }
+}
+
+impl Serialize for Verdict {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word())
     }
 }
 

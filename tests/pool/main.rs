@@ -42,6 +42,7 @@ use ndferry::{
     },
     store::Store,
 };
+use processes::eventually;
 
 /// Workers of this test program run this test.
 #[test]
@@ -67,15 +68,6 @@ fn pools() -> Vec<(ByteOrder, Pool)> {
         }
     }
     pools
-}
-
-/// Waits until `done` returns true, for at most a minute.
-fn eventually(what: &str, mut done: impl FnMut() -> bool) {
-    let until = std::time::Instant::now() + Duration::from_secs(60);
-    while !done() {
-        assert!(std::time::Instant::now() < until, "in vain: {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }
 
 /// Counts the processes with `mark` in their environment.

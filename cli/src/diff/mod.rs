@@ -8,13 +8,16 @@ mod distance;
 mod pair;
 mod tiles;
 
-use std::{borrow::Cow, collections::HashMap, path::PathBuf};
+use std::{
+    collections::{HashMap, HashSet},
+    path::PathBuf,
+};
 
 use clap::Args;
 use ndferry::{
-    AnyArray, DType,
+    DType,
     dtype::{DTypeKind, Field},
-    file::{ArrayFile, ArrayInfo},
+    file::ArrayFile,
 };
 use serde::Serialize;
 
@@ -131,16 +134,14 @@ fn rows(args: &DiffArgs) -> Result<Vec<Row>, Failure> {
     let b = input::open(&args.b, args.limit.options(), None)?;
     [&a, &b].into_iter().try_for_each(input::check_field_paths)?;
     let names = &args.arrays.arrays;
-    let pairs = if names.is_empty() {
+    if names.is_empty() {
         if let Some(failure) = [&a, &b].into_iter().flat_map(input::unsupported).next() {
             return Err(failure);
         }
-        pairs(&a, &b)
-    } else {
-        selected(&a, &b, names)?
-    };
+    }
     let mut rows = Vec::new();
-    for pair in pairs {
+    for [of_a, of_b] in pairs(&a, &b, names)? {
+        let pair = [Part::of(&a, of_a)?, Part::of(&b, of_b)?];
         match &pair {
             [Some(one), Some(other)] if !same_type(&one.dtype, &other.dtype) => {
                 rows.push(Row::new(&pair, Verdict::Dtype));
@@ -150,7 +151,7 @@ fn rows(args: &DiffArgs) -> Result<Vec<Row>, Failure> {
             }
             [Some(one), Some(other)] => {
                 let whole = Row::new(&pair, Verdict::Same);
-                Pair::new(&one.read(&a)?, &other.read(&b)?)
+                Pair::new(&one.selected.read(&a)?, &other.selected.read(&b)?)
                     .and_then(|pair| compare_all(whole, &pair, args.nan_differs, &mut rows))
                     .map_err(|message| {
                         Failure::new(a.path(), text::of_array(&one.name, &message))
@@ -171,57 +172,17 @@ struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    fn of(info: &'a ArrayInfo) -> Self {
-        let (name, dtype, shape) =
-            (info.name().to_owned(), info.dtype().clone(), info.shape().to_vec());
-        Self { name, dtype, shape, selected: Selected::array(info) }
+    fn of(file: &ArrayFile, selected: Option<Selected<'a>>) -> Result<Option<Self>, Failure> {
+        let Some(selected) = selected else { return Ok(None) };
+        let (dtype, shape) = match selected.field {
+            None => (selected.array.dtype().clone(), selected.array.shape().to_vec()),
+            Some(_) => {
+                let read = selected.read(file)?;
+                (read.dtype().clone(), read.shape().to_vec())
+            }
+        };
+        Ok(Some(Self { name: selected.name(), dtype, shape, selected }))
     }
-
-    fn selected(file: &ArrayFile, selected: Selected<'a>) -> Result<Self, Failure> {
-        if selected.field.is_none() {
-            return Ok(Self::of(selected.array));
-        }
-        let read = selected.read(file)?;
-        let (dtype, shape) = (read.dtype().clone(), read.shape().to_vec());
-        Ok(Self { name: selected.name(), dtype, shape, selected })
-    }
-
-    fn read(&self, file: &ArrayFile) -> Result<AnyArray, Failure> {
-        self.selected.read(file)
-    }
-}
-
-/// The name of an array or field without the escapes of the file's format.
-fn unescaped(file: &ArrayFile, selected: &Selected<'_>) -> String {
-    let array = file.unescaped_name(selected.array);
-    selected.field.as_deref().map_or(array.to_string(), |path| input::join_path(&array, path))
-}
-
-/// Pairs what `names` select in two files. A pattern pairs arrays and fields of one name.
-fn selected<'a>(
-    a: &'a ArrayFile,
-    b: &'a ArrayFile,
-    names: &[String],
-) -> Result<Vec<[Option<Part<'a>>; 2]>, Failure> {
-    let mut pairs = Vec::new();
-    for name in names {
-        let [of_a, mut of_b] = [input::matching(a, name)?, input::matching(b, name)?];
-        if of_a.is_empty() && of_b.is_empty() {
-            return Err(input::no_match(a, name));
-        }
-        for one in of_a {
-            let is_same = |other: &Selected<'_>| {
-                !input::is_pattern(name) || unescaped(b, other) == unescaped(a, &one)
-            };
-            let other = of_b.iter().position(is_same);
-            let other = other.map(|at| Part::selected(b, of_b.remove(at))).transpose()?;
-            pairs.push([Some(Part::selected(a, one)?), other]);
-        }
-        for other in of_b {
-            pairs.push([None, Some(Part::selected(b, other)?)]);
-        }
-    }
-    Ok(pairs)
 }
 
 /// Adds the row of two arrays of one type and shape, or a row for each field.
@@ -269,38 +230,74 @@ fn same_type(one: &DType, other: &DType) -> bool {
     }
 }
 
-/// Pairs the arrays of two files by name. Arrays that share a name are paired in
-/// their order. If each file has one array, the names do not matter.
-fn pairs<'a>(a: &'a ArrayFile, b: &'a ArrayFile) -> Vec<[Option<Part<'a>>; 2]> {
-    if let ([one], [other]) = (a.arrays(), b.arrays()) {
-        return vec![[Some(Part::of(one)), Some(Part::of(other))]];
+/// What is compared: in A and in B, `None` if it is missing there.
+type Both<'a> = [Option<Selected<'a>>; 2];
+
+/// Pairs all arrays of two files, or what `names` select, each pair once. If each file has one
+/// array, the names of the arrays do not matter.
+fn pairs<'a>(
+    a: &'a ArrayFile,
+    b: &'a ArrayFile,
+    names: &[String],
+) -> Result<Vec<Both<'a>>, Failure> {
+    if names.is_empty() {
+        let [mut of_a, mut of_b] = [input::select(a, names)?, input::select(b, names)?];
+        return Ok(match (of_a.len(), of_b.len()) {
+            (1, 1) => vec![[of_a.pop(), of_b.pop()]],
+            _ => pairs_by_name([a, b], [of_a, of_b]),
+        });
     }
-    // Only one of two formats may escape names.
-    let unescaped = a.format() != b.format();
-    let mut of_b: HashMap<_, _> = numbered(b, unescaped).collect();
-    let mut pairs: Vec<_> =
-        numbered(a, unescaped).map(|(key, one)| [Some(one), of_b.remove(&key)]).collect();
-    pairs.extend(
-        numbered(b, unescaped)
-            .filter(|(key, _)| of_b.contains_key(key))
-            .map(|(_, other)| [None, Some(other)]),
-    );
-    pairs.into_iter().map(|pair| pair.map(|info| info.map(Part::of))).collect()
+    let (mut pairs, mut seen) = (Vec::new(), HashSet::new());
+    for name in names {
+        let [mut of_a, mut of_b] = [input::matching(a, name)?, input::matching(b, name)?];
+        if of_a.is_empty() && of_b.is_empty() {
+            return Err(input::no_match(a, name));
+        }
+        let found = match input::is_pattern(name) {
+            true => pairs_by_name([a, b], [of_a, of_b]),
+            false => vec![[of_a.pop(), of_b.pop()]],
+        };
+        let id = |pair: &Both<'a>| pair.each_ref().map(|one| one.as_ref().map(Selected::id));
+        pairs.extend(found.into_iter().filter(|pair| seen.insert(id(pair))));
+    }
+    Ok(pairs)
 }
 
-/// The arrays of a file, each with its name and its number among the arrays of
-/// that name.
-fn numbered(
+/// Pairs what was selected in two files by name. Arrays that share a name are paired in their
+/// order.
+fn pairs_by_name<'a>(
+    files: [&'a ArrayFile; 2],
+    [of_a, of_b]: [Vec<Selected<'a>>; 2],
+) -> Vec<Both<'a>> {
+    // Only one of two formats may escape names.
+    let unescaped = files[0].format() != files[1].format();
+    let [numbered_a, numbered_b] =
+        [(files[0], of_a), (files[1], of_b)].map(|(file, all)| numbered(file, all, unescaped));
+    let mut of_b: HashMap<_, _> = numbered_b.iter().cloned().collect();
+    let mut pairs: Vec<_> =
+        numbered_a.into_iter().map(|(key, one)| [Some(one), of_b.remove(&key)]).collect();
+    let left = numbered_b.into_iter().filter(|(key, _)| of_b.contains_key(key));
+    pairs.extend(left.map(|(_, other)| [None, Some(other)]));
+    pairs
+}
+
+/// What was selected in a file, each with its name and its number among those of that name.
+fn numbered<'a>(
     file: &ArrayFile,
+    all: Vec<Selected<'a>>,
     unescaped: bool,
-) -> impl Iterator<Item = ((Cow<'_, str>, usize), &ArrayInfo)> {
+) -> Vec<((String, usize), Selected<'a>)> {
     let mut seen = HashMap::new();
-    file.arrays().iter().map(move |info| {
-        let name = if unescaped { file.unescaped_name(info) } else { info.name().into() };
+    let number = |selected: Selected<'a>| {
+        let name = match unescaped {
+            true => selected.name_in(&file.unescaped_name(selected.array)),
+            false => selected.name(),
+        };
         let before = seen.entry(name.clone()).or_insert(0);
         *before += 1;
-        ((name, *before), info)
-    })
+        ((name, *before), selected)
+    };
+    all.into_iter().map(number).collect()
 }
 
 impl Row {
