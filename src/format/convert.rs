@@ -106,7 +106,7 @@ fn keep_metadata(options: &DumpOptions, file: &ArrayFile) -> DumpOptions {
     options
 }
 
-/// Checks that a file of `format` can contain everything that `file` contains.
+/// Checks that nothing of `file` is lost in a file of `format`.
 fn check_loss(file: &ArrayFile, format: Format) -> Result<()> {
     let mut lost = Vec::new();
     if file.trailing_nbytes() > 0 {
@@ -116,9 +116,8 @@ fn check_loss(file: &ArrayFile, format: Format) -> Result<()> {
         let (count, s) = (file.metadata().len(), if file.metadata().len() == 1 { "" } else { "s" });
         lost.push(format!("the metadata ({count} key{s})"));
     }
-    if let (false, Tree::InFile(_)) =
-        (matches!(format.writer(), Some(Writer::Value(_))), file.index_tree())
-    {
+    let keeps_values = matches!(format.writer(), Some(Writer::Value(_)));
+    if !keeps_values && matches!(file.index_tree(), Tree::InFile(_)) {
         file.check_tree()?;
         lost.extend(codec::others(&file.tree()?)?.map(|(count, path, what)| {
             let values = if count == 1 { "value that is" } else { "values that are" };
@@ -128,8 +127,8 @@ fn check_loss(file: &ArrayFile, format: Format) -> Result<()> {
     match &*lost {
         [] => Ok(()),
         lost => Err(Error::invalid_input(format!(
-            "a `.{format}` file cannot contain {}; to leave this out, set `DumpOptions::allow_loss` \
-             or `--drop`",
+            "converting to `.{format}` would lose {}; to leave this out, set \
+             `DumpOptions::allow_loss` or `--drop`",
             lost.join(" and ")
         ))),
     }
