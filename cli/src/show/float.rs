@@ -23,8 +23,14 @@ impl FloatType {
     /// The nearest number of this type.
     fn round(self, value: f64) -> f64 {
         match self {
-            Self::F16 => f16::from_f64(value).into(),
-            Self::BF16 => bf16::from_f64(value).into(),
+            Self::F16 => {
+                let near = f16::from_f64(value).to_bits();
+                nearest(value, near, |bits| f16::from_bits(bits).into())
+            }
+            Self::BF16 => {
+                let near = bf16::from_f64(value).to_bits();
+                nearest(value, near, |bits| bf16::from_bits(bits).into())
+            }
             Self::F32 => f64::from(value as f32),
             Self::F64 => value,
         }
@@ -48,6 +54,21 @@ impl FloatType {
             Self::F64 => 1e16,
         }
     }
+}
+
+/// The nearest number to a positive `value`, which is that of the bits `near` or one beside it.
+/// `half` ignores the lower bits of an `f64`, so it rounds some values to the wrong side.
+fn nearest(value: f64, near: u16, number: impl Fn(u16) -> f64) -> f64 {
+    let found = number(near);
+    if !found.is_finite() {
+        return found;
+    }
+    let distance = |bits: &u16| (number(*bits) - value).abs();
+    let candidates = near.saturating_sub(1)..=near + 1;
+    // Of two at the same distance, the even one counts.
+    let best =
+        candidates.min_by(|a, b| distance(a).total_cmp(&distance(b)).then((a % 2).cmp(&(b % 2))));
+    best.map_or(found, number)
 }
 
 /// The shortest digits that identify a float among those of its type. The first
@@ -296,6 +317,31 @@ mod tests {
             ([1e16, f64::NAN], "(1e+16+nanj)"),
         ] {
             assert_eq!(complex_scalar(parts, F64), text);
+        }
+    }
+
+    #[test]
+    fn show_half_digits_are_nearest_to_no_other_number() {
+        let f16 = |bits| f64::from(f16::from_bits(bits));
+        let bf16 = |bits| f64::from(bf16::from_bits(bits));
+        let types: [(_, u16, &dyn Fn(u16) -> f64); 2] =
+            [(FloatType::F16, 0x7C00, &f16), (FloatType::BF16, 0x7F80, &bf16)];
+        for (float, infinity, number) in types {
+            for bits in 1..infinity {
+                let value = number(bits);
+                let text = scalar(value, float);
+                let shown: f64 = text.parse().unwrap();
+                // The middles between the number and those beside it.
+                let below = (number(bits - 1) + value) / 2.0;
+                let above = match bits + 1 == infinity {
+                    true => value + (value - below),
+                    false => (value + number(bits + 1)) / 2.0,
+                };
+                let is_even = bits % 2 == 0;
+                let is_nearest = (below < shown && shown < above)
+                    || (is_even && (shown == below || shown == above));
+                assert!(is_nearest, "{value} of bits {bits} as {text}");
+            }
         }
     }
 }
